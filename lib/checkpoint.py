@@ -1,0 +1,164 @@
+"""Checkpoints: plain tensors, written aside and renamed into place, with pointers to the latest and the best.
+
+    checkpoints/epoch003_iter00000.pt     a dict that torch.load(weights_only=True) opens
+    checkpoints/latest, best              text: the name of a file beside them
+
+A power cut at any moment leaves the previous checkpoint whole: a file gets its name only once its bytes are on
+the disk, and a pointer moves only once its file has its name.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib.errors import CheckpointError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a checkpoint must share with the run that would use it."""
+
+    model: str
+    n_classes: int
+    img_size: int
+    data_fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A training between two iterations. Everything random follows from seed and position, so that is all."""
+
+    identity: Identity
+    seed: int
+    epoch: int
+    """epochs done"""
+    iteration: int
+    """iterations done of the epoch in hand; all of them: its validation is still to come"""
+    val_record: Tensor
+    """(epochs, 2) float64: validation top-1 error and loss of each epoch done"""
+    parameters: dict[str, Tensor]
+    """the model's state_dict, on the CPU"""
+    velocities: dict[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        return f"epoch{self.epoch:03d}_iter{self.iteration:05d}.pt"
+
+
+class CheckpointFolder:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder, self._keep = folder, keep
+
+    def save(self, checkpoint: Checkpoint, *, is_best: bool) -> Path:
+        """Write it, point ``latest`` (and ``best``) at it, and delete what need not be kept.
+
+        Raises CheckpointError when the disk does not take it; what was there before stays.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / checkpoint.name
+        try:
+            _write(path, lambda file: torch.save(_to_dict(checkpoint), file))
+            _write(self._folder / "latest", lambda file: file.write(path.name.encode()))
+            if is_best:
+                _write(self._folder / "best", lambda file: file.write(path.name.encode()))
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            free = os.statvfs(self._folder)
+            raise CheckpointError(
+                f"cannot save {path}: {str(error).splitlines()[0]} ({free.f_bavail * free.f_frsize / 1e9:.2f} GB "
+                "free); make room and start again, it goes on from the checkpoint before"
+            ) from error
+        self._prune(path)
+        return path
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint, or None where there is none. Raises CheckpointError when its file is gone."""
+        return self._pointed("latest")
+
+    def best(self) -> Path | None:
+        """The one with the lowest validation error."""
+        return self._pointed("best")
+
+    def _pointed(self, pointer: str) -> Path | None:
+        try:
+            name = (self._folder / pointer).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        path = self._folder / name
+        if not path.is_file():
+            raise CheckpointError(
+                f"{self._folder / pointer} points at {name}, which is missing; name another checkpoint with "
+                "--run.resume, or start anew with --run.resume never"
+            )
+        return path
+
+    def _prune(self, newest: Path) -> None:
+        best = self.best()
+        others = sorted(self._folder.glob("epoch*_iter*.pt"), key=lambda path: path.stat().st_mtime_ns)
+        others = [path for path in others if path not in (newest, best)]
+        for path in others[: max(0, len(others) - (self._keep - 1))]:
+            path.unlink()
+
+
+def load(path: Path) -> Checkpoint:
+    """Raises CheckpointError when the file is missing, damaged, or not one of ours."""
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason}); use another one") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is no checkpoint of format {FORMAT} of this program")
+    try:
+        values = {key: state[key] for key in state if key != "format"}
+        return Checkpoint(**(values | {"identity": Identity(**state["identity"])}))
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} lacks a part or has one too many: {error}") from None
+
+
+def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
+    """Raises CheckpointError that says how the checkpoint at ``path`` differs from what is to be trained."""
+    for what, theirs, ours in (
+        ("network", found.model, wanted.model),
+        ("number of classes", found.n_classes, wanted.n_classes),
+        ("image size", found.img_size, wanted.img_size),
+        ("data set (fingerprint)", found.data_fingerprint, wanted.data_fingerprint),
+    ):
+        if theirs != ours:
+            raise CheckpointError(
+                f"{path} belongs to another {what}: {theirs}, here it is {ours}; give this run another "
+                "--run.weights_dir, or start anew with --run.resume never"
+            )
+
+
+def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"format": FORMAT, **vars(checkpoint), "identity": vars(checkpoint.identity)}
+
+
+def _write(path: Path, fill: Callable[[Any], Any]) -> None:
+    """Write a file aside, bring it to the disk, and rename it into place."""
+    part = path.with_name(f".{path.name}.partial")
+    try:
+        with part.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

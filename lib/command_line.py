@@ -1,0 +1,149 @@
+"""From YAML files and arguments to a ``Config``.
+
+jsonargparse reads, converts, checks types and writes ``--help``. What it lacks is added here: a second
+configuration file (the spec), and the nearest valid key for one that does not exist.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is public, but not in its __all__
+    ActionConfigFile,
+    ArgumentParser,
+    DefaultHelpFormatter,
+    Namespace,
+    set_parsing_settings,
+)
+
+from lib.config import Config
+from lib.errors import ConfigError, UserError
+
+
+def parse(
+    argv: Sequence[str], *, description: str, config: Path, spec: Path, paths: Mapping[str, str] | None = None
+) -> tuple[Config, Namespace]:
+    """The configuration that ``argv`` asks for, and the values of ``paths``.
+
+    ``config`` and ``spec`` are the files read when ``argv`` names none; the spec is read second, then come the
+    overrides. ``paths`` adds a script's own required options: name -> help. Ends the process for --help
+    and --print_config. Raises ConfigError, naming the key.
+    """
+    files, rest = _take_files(argv, config, spec)
+    parser = _parser(description, config, spec, paths or {})
+    _refuse_unknown_options(rest, parser)
+    for file in files:
+        _refuse_unknown_keys(file)
+    try:
+        parsed = parser.parse_args([*(f"--config={file}" for file in files), *rest])
+    except argparse.ArgumentError as error:
+        raise ConfigError(" ".join(str(error).split())) from None
+    values = parser.instantiate(parsed)
+    return Config(**{f.name: values[f.name] for f in fields(Config)}), values
+
+
+def report_errors(main: Callable[[], int]) -> int:
+    """Run a script's ``main``; what the user can mend becomes one line and exit status 2."""
+    try:
+        return main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
+    """Every key of the configuration, dotted.
+
+    >>> [key for key in keys() if key.startswith("schedule.")]
+    ['schedule.policy', 'schedule.steps', 'schedule.divisor', 'schedule.threshold']
+    """
+    for name, kind in get_type_hints(section).items():
+        if is_dataclass(kind):
+            yield from keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Path], list[str]]:
+    """--config and --spec out of ``argv``, and what is left of it."""
+    taker = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    taker.add_argument("--config", type=Path, default=config)
+    taker.add_argument("--spec", type=Path, default=spec)
+    try:
+        taken, rest = taker.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from None
+    return [taken.config, taken.spec], rest
+
+
+def _parser(description: str, config: Path, spec: Path, paths: Mapping[str, str]) -> ArgumentParser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        description=description,
+        formatter_class=_HelpFormatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+        default_env=False,
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help=f"what to train; YAML (default: {config.name})")
+    parser.add_argument("--spec", default=argparse.SUPPRESS, help=f"on what to train; YAML (default: {spec.name})")
+    for name, text in paths.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    parser.add_class_arguments(Config, None)
+    return parser
+
+
+class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Leaves out the usage line's list of every key, and each section's option for a file of its own."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
+        super().add_usage("%(prog)s [--config FILE] [--spec FILE] [--KEY VALUE ...]", actions, groups, prefix)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        if action.metavar != "CONFIG" or action.dest == "config":
+            super().add_argument(action)
+
+
+def _refuse_unknown_options(argv: Sequence[str], parser: ArgumentParser) -> None:
+    known = {option.lstrip("-") for action in parser._actions for option in action.option_strings}
+    sections = {key.partition(".")[0] for key in keys() if "." in key}
+    for word in argv:
+        if word.startswith("--") and (name := word[2:].partition("=")[0]) not in known:
+            raise ConfigError(f"unknown option --{name}{_nearest(name, sorted(known - sections), '--')}")
+
+
+def _refuse_unknown_keys(file: Path) -> None:
+    """Every key in ``file`` must be one of ``keys()``: a typo must not become a silent default."""
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{file} must hold a mapping of settings, not a {type(tree).__name__}")
+    known = set(keys())
+    for key in _dotted(tree):
+        if key not in known:
+            raise ConfigError(f"{file}: unknown key {key}{_nearest(key, sorted(known))}")
+
+
+def _dotted(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _nearest(name: str, known: Sequence[str], dashes: str = "") -> str:
+    """A hint at the key that was meant: the closest spelling, or the one that ends alike."""
+    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or [
+        key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]
+    ]
+    return f"; did you mean {dashes}{alike[0]}?" if alike else "; --help lists every key"

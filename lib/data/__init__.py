@@ -1,0 +1,1 @@
+"""From files on disk to batches in memory: layout, order, views, sources, and the feed that joins them."""

@@ -1,0 +1,79 @@
+"""The trainer's end of the loader: an iterator over batches that keeps every other slot filling meanwhile."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+
+from lib.data.plan import Ask
+from lib.data.upload import Batch, upload_to
+from lib.errors import ProtocolError
+from lib.ipc import shared
+from lib.ipc.channel import Channel
+from lib.ipc.messages import Fill, Filled, Stop
+
+
+class Feed:
+    """The batches of ``plan``, in order, on ``device``."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        plan: Iterator[Ask],
+        *,
+        batch_size: int,
+        img_size: int,
+        slots: int,
+        device: torch.device,
+    ) -> None:
+        self.waited_s = 0.0
+        """seconds spent waiting for the loader, in all"""
+        self._channel, self._plan = channel, plan
+        images, share_images = shared.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
+        labels, share_labels = shared.create("labels", (slots, batch_size), "int64")
+        channel.send(share_images)
+        channel.send(share_labels)
+        self._upload = upload_to(device, images, labels)
+        self._lent: deque[tuple[int, Ask]] = deque()
+        self._ready: deque[Batch] = deque()
+        self._lend(list(range(slots)))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        """The next batch; the one before must not be read any more."""
+        self._lend(self._upload.taken(wait=False))
+        if not self._ready:
+            if not self._lent:
+                self._lend(self._upload.taken(wait=True))
+            if not self._lent:
+                raise StopIteration
+            self._receive()
+        batch = self._ready.popleft()
+        self._upload.hand_over(batch)
+        while len(self._ready) < self._upload.ahead and self._lent and self._channel.ready():
+            self._receive()
+        return batch
+
+    def close(self) -> None:
+        """Send the loader home."""
+        self._upload.close()
+        self._channel.send(Stop())
+        self._channel.close()
+
+    def _lend(self, slots: list[int]) -> None:
+        for slot, ask in zip(slots, islice(self._plan, len(slots)), strict=False):
+            self._channel.send(Fill(slot, ask.split, ask.epoch, ask.batch))
+            self._lent.append((slot, ask))
+
+    def _receive(self) -> None:
+        began = time.perf_counter()
+        filled = self._channel.receive(Filled)
+        self.waited_s += time.perf_counter() - began
+        slot, ask = self._lent.popleft()
+        if filled != Filled(slot, ask.batch, ask.count):
+            raise ProtocolError(f"asked for {ask.split} batch {ask.batch} in slot {slot}, got {filled}")
+        self._ready.append(self._upload.put(slot, ask.views))

@@ -1,0 +1,135 @@
+"""The batch files as a source: hickle files, read row by row straight into the slot.
+
+h5py opens each file once, to check it and to learn where in the file the pixels begin; from then on
+``preadv`` puts rows where they are wanted, without a copy in between and without h5py's global lock.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.data.layout import Layout, Manifest, Split, read_labels
+from lib.errors import DataError
+
+# Files kept open at once: enough to save the opening, few enough for any process limit.
+_OPEN_FILES = 256
+# Buffers one preadv call takes (Linux's IOV_MAX).
+_MAX_BUFFERS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    descriptor: int
+    offset: int
+
+
+def pixel_offset(path: Path, shape: tuple[int, int, int, int]) -> int:
+    """Where in a batch file the pixels of ``shape`` (B, H, W, 3) begin, in bytes.
+
+    Raises DataError when the file is missing, not HDF5, or holds something else.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get("data")
+            if not isinstance(data, h5py.Dataset):
+                raise DataError(f"{path} is no batch file: it has no dataset 'data'")
+            if data.shape != shape or data.dtype != np.uint8:
+                raise DataError(
+                    f"{path} holds {data.dtype} {data.shape} where the manifest says uint8 {shape}; "
+                    "delete it and run preprocessing/generate_data.sh again"
+                )
+            offset = data.id.get_offset()
+            if offset is None:
+                raise DataError(f"{path} is chunked or compressed; rows can be read only from plain files")
+            return int(offset)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run preprocessing/generate_data.sh to make it again") from None
+    except OSError as error:
+        raise DataError(f"{path} is not a readable HDF5 file ({error}); delete it and make it again") from None
+
+
+class HickleBatches:
+    """One split of a packed data set, read by ``readers`` threads."""
+
+    def __init__(self, at: Layout, manifest: Manifest, split: Split, readers: int) -> None:
+        files = manifest.split(split).files
+        size = manifest.img_size
+        self.file_counts = tuple(file.count for file in files)
+        self.labels = read_labels(at, manifest, split)
+        self._paths = [at.batch_dir(split, manifest.file_batch_size) / file.name for file in files]
+        self._shape = (size, size, 3)
+        self._starts = np.cumsum([0, *self.file_counts])
+        self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._readers = readers
+        self._pool = ThreadPoolExecutor(readers, "reader")
+
+    def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Read images ``indices`` (n,) into ``out`` (n, H, W, 3), C-contiguous. Raises DataError."""
+        runs = list(self._runs(indices))
+        # Opening stays on this thread (h5py has one lock), reading is shared out.
+        files = {file: self._opened(file) for file in dict.fromkeys(file for file, *_ in runs)}
+
+        def read(part: list[tuple[int, int, int, int]]) -> None:
+            for run in part:
+                self._read(files[run[0]], *run, out)
+
+        list(self._pool.map(read, [runs[i :: self._readers] for i in range(self._readers)]))
+        self._close_oldest()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        while self._open:
+            os.close(self._open.popitem()[1].descriptor)
+
+    def _runs(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
+        """(file, first row in it, place in ``indices``, length) of each stretch that one call can read."""
+        files = np.searchsorted(self._starts, indices, side="right") - 1
+        broken = (np.diff(indices) != 1) | (np.diff(files) != 0)
+        starts = np.flatnonzero(np.concatenate([[True], broken])) if len(indices) else np.array([], np.int64)
+        for start, stop in zip(starts, [*starts[1:], len(indices)], strict=True):
+            file = int(files[start])
+            for at in range(int(start), int(stop), _MAX_BUFFERS):
+                row = int(indices[at] - self._starts[file])
+                yield file, row, at, min(int(stop) - at, _MAX_BUFFERS)
+
+    def _read(self, file: _Open, number: int, row: int, place: int, length: int, out: NDArray[np.uint8]) -> None:
+        row_bytes = int(np.prod(self._shape))
+        buffers = [memoryview(out[place + i]).cast("B") for i in range(length)]
+        position = file.offset + row * row_bytes
+        while buffers:
+            try:
+                got = os.preadv(file.descriptor, buffers, position)
+            except OSError as error:
+                raise DataError(f"cannot read {self._paths[number]}: {error.strerror}") from None
+            if got == 0:
+                raise DataError(f"{self._paths[number]} ends early; delete it and make it again")
+            position += got
+            buffers = _after(buffers, got)
+
+    def _opened(self, file: int) -> _Open:
+        if file in self._open:
+            self._open.move_to_end(file)
+        else:
+            offset = pixel_offset(self._paths[file], (self.file_counts[file], *self._shape))
+            self._open[file] = _Open(os.open(self._paths[file], os.O_RDONLY | os.O_CLOEXEC), offset)
+        return self._open[file]
+
+    def _close_oldest(self) -> None:
+        while len(self._open) > _OPEN_FILES:
+            os.close(self._open.popitem(last=False)[1].descriptor)
+
+
+def _after(buffers: list[memoryview], got: int) -> list[memoryview]:
+    """What is still to be filled once ``got`` bytes have arrived (a read may be cut short)."""
+    while buffers and got >= len(buffers[0]):
+        got -= len(buffers.pop(0))
+    if buffers and got:
+        buffers[0] = buffers[0][got:]
+    return buffers

@@ -1,0 +1,110 @@
+"""Which image comes when: a pure function of (seed, epoch), so that it is the same for any number of
+workers, and a resumed run sees exactly what an uninterrupted one would have.
+
+An iteration takes ``world_size * batch_size`` images from the epoch's order; each worker takes its part.
+What is left at the end makes a last, smaller iteration, shared out as evenly as it goes: no image is
+left out, none comes twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib import chance
+from lib.config import Config
+from lib.data.layout import Manifest, Split
+
+Shuffle = Literal["images", "files", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOrder:
+    """The images that worker ``rank`` takes from one split, iteration by iteration."""
+
+    file_counts: tuple[int, ...]
+    seed: int
+    shuffle: Shuffle
+    batch_size: int
+    rank: int
+    world_size: int
+
+    @property
+    def iterations(self) -> int:
+        """Iterations in an epoch, the same for every worker."""
+        return n_iterations(sum(self.file_counts), batch_size=self.batch_size, world_size=self.world_size)
+
+    def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
+        """Image numbers (n,) of one batch; n is less than ``batch_size`` in an epoch's last iteration."""
+        order = _cached_order(self.file_counts, self.seed, epoch, self.shuffle)
+        part = share(
+            len(order),
+            iteration,
+            batch_size=self.batch_size,
+            rank=self.rank,
+            world_size=self.world_size,
+        )
+        return order[part]
+
+    def all_workers_count(self, iteration: int) -> int:
+        """Images that all workers together take in ``iteration``."""
+        total = self.batch_size * self.world_size
+        return min(total, sum(self.file_counts) - iteration * total)
+
+
+def worker_order(config: Config, manifest: Manifest, split: Split, rank: int) -> WorkerOrder:
+    """The order in which worker ``rank`` sees ``split``; validation is never shuffled."""
+    return WorkerOrder(
+        file_counts=tuple(file.count for file in manifest.split(split).files),
+        seed=config.run.seed,
+        shuffle=config.data.shuffle if split == "train" else "none",
+        batch_size=config.batch_size,
+        rank=rank,
+        world_size=config.world_size,
+    )
+
+
+def epoch_order(file_counts: Sequence[int], *, seed: int, epoch: int, shuffle: Shuffle) -> NDArray[np.int64]:
+    """All image numbers (N,) in the order in which this epoch takes them.
+
+    ``images`` permutes every image, ``files`` the batch files, each kept in its own order.
+    """
+    count = sum(file_counts)
+    if shuffle == "none":
+        return np.arange(count)
+    rng = chance.generator(chance.Stream.ORDER, seed, epoch)
+    if shuffle == "images":
+        return rng.permutation(count)
+    starts = np.cumsum([0, *file_counts])
+    files = rng.permutation(len(file_counts))
+    return np.concatenate([np.arange(starts[f], starts[f + 1]) for f in files])
+
+
+def n_iterations(count: int, *, batch_size: int, world_size: int) -> int:
+    """Iterations in an epoch of ``count`` images.
+
+    >>> n_iterations(10, batch_size=2, world_size=2)
+    3
+    """
+    return -(-count // (batch_size * world_size))
+
+
+def share(count: int, iteration: int, *, batch_size: int, rank: int, world_size: int) -> slice:
+    """The part of the epoch's order that worker ``rank`` takes in ``iteration``.
+
+    >>> [share(10, 1, batch_size=2, rank=r, world_size=2) for r in range(2)]
+    [slice(4, 6, None), slice(6, 8, None)]
+    >>> [share(9, 2, batch_size=2, rank=r, world_size=2) for r in range(2)]  # one image is left
+    [slice(8, 8, None), slice(8, 9, None)]
+    """
+    start = iteration * batch_size * world_size
+    size = min(count - start, batch_size * world_size)
+    return slice(start + size * rank // world_size, start + size * (rank + 1) // world_size)
+
+
+@lru_cache(maxsize=2)  # one a split: what is read ahead is in the epoch in hand or in the next
+def _cached_order(file_counts: tuple[int, ...], seed: int, epoch: int, shuffle: Shuffle) -> NDArray[np.int64]:
+    return epoch_order(file_counts, seed=seed, epoch=epoch, shuffle=shuffle)

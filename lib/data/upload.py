@@ -1,0 +1,137 @@
+"""From a slot to the device. On a CPU the trainer uses the slot itself; on a GPU the slot is copied on a stream
+of its own while the network computes.
+"""
+
+from collections import deque
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Batches on the device at once: one that is computed on, one that arrives.
+_DEVICE_BUFFERS = 2
+
+
+class Batch(NamedTuple):
+    """A batch on the device: uint8 images, int64 labels (B,) and int16 views (B, 3)."""
+
+    images_BHWC: Tensor
+    labels_B: Tensor
+    views_B3: Tensor
+
+
+class Upload(Protocol):
+    """Turns filled slots into batches. One batch at a time is with the consumer."""
+
+    ahead: int
+    """batches that may be uploaded before the consumer asks for them"""
+
+    def put(self, slot: int, views: NDArray[np.int16]) -> Batch:
+        """Start to bring the first ``len(views)`` images of ``slot`` to the device."""
+
+    def hand_over(self, batch: Batch) -> None:
+        """The consumer now gets ``batch``, and is done with the one before."""
+
+    def taken(self, *, wait: bool) -> list[int]:
+        """Slots that may be lent again. ``wait``: until there is at least one."""
+
+    def close(self) -> Any:
+        """Nothing is read from the slots any more."""
+
+
+def upload_to(device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Upload:
+    """The upload for ``device`` from slots ``images`` (slots, B, H, W, 3) and ``labels`` (slots, B)."""
+    return CudaUpload(device, images, labels) if device.type == "cuda" else InPlace(images, labels)
+
+
+class InPlace:
+    """``Upload`` to the CPU: the slot is the batch, and is free once the consumer asks for the next."""
+
+    ahead = 0
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        self._images, self._labels = torch.from_numpy(images), torch.from_numpy(labels)
+        self._used: list[int] = []
+        self._current: list[int] = []
+
+    def put(self, slot: int, views: NDArray[np.int16]) -> Batch:
+        self._current = [slot]
+        n = len(views)
+        return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(views))
+
+    def hand_over(self, batch: Batch) -> None:
+        self._used = self._current
+
+    def taken(self, *, wait: bool) -> list[int]:
+        used, self._used = self._used, []
+        return used
+
+    def close(self) -> None:
+        pass
+
+
+class CudaUpload:
+    """``Upload`` to a GPU. The slots are page-locked, so that a copy runs by itself at the bus's full speed."""
+
+    ahead = 1
+
+    def __init__(self, device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        self._slots = torch.from_numpy(images), torch.from_numpy(labels)
+        self._views = torch.empty(*labels.shape, 3, dtype=torch.int16, pin_memory=True)
+        for slots in self._slots:
+            _check(torch.cuda.cudart().cudaHostRegister(slots.data_ptr(), slots.nbytes, 0))
+        self._stream = torch.cuda.Stream(device)
+        shapes = [slots.shape[1:] for slots in self._slots]
+        self._buffers = deque(
+            Batch(
+                torch.empty(shapes[0], dtype=torch.uint8, device=device),
+                torch.empty(shapes[1], dtype=torch.int64, device=device),
+                torch.empty(*shapes[1], 3, dtype=torch.int16, device=device),
+            )
+            for _ in range(_DEVICE_BUFFERS)
+        )
+        self._copied: deque[tuple[int, torch.cuda.Event]] = deque()
+        self._arrivals: deque[torch.cuda.Event] = deque()
+
+    def put(self, slot: int, views: NDArray[np.int16]) -> Batch:
+        n = len(views)
+        self._views[slot, :n] = torch.from_numpy(views)
+        # The oldest buffer: its last reader was enqueued before hand_over, which this stream waited for.
+        buffer = self._buffers[0]
+        self._buffers.rotate(-1)
+        batch = Batch(*(tensor[:n] for tensor in buffer))
+        with torch.cuda.stream(self._stream):
+            for target, source in zip(batch, (*self._slots, self._views), strict=True):
+                target.copy_(source[slot, :n], non_blocking=True)
+            event = torch.cuda.Event()
+            event.record()
+        self._copied.append((slot, event))
+        self._arrivals.append(event)
+        return batch
+
+    def hand_over(self, batch: Batch) -> None:
+        compute = torch.cuda.current_stream()
+        # What was enqueued so far includes all work on the batch before, whose buffer is filled next.
+        self._stream.wait_stream(compute)
+        compute.wait_event(self._arrivals.popleft())
+
+    def taken(self, *, wait: bool) -> list[int]:
+        slots = []
+        while self._copied and (wait or self._copied[0][1].query()):
+            slot, event = self._copied.popleft()
+            event.synchronize()
+            slots.append(slot)
+            wait = False
+        return slots
+
+    def close(self) -> None:
+        torch.cuda.synchronize()
+        for slots in self._slots:
+            _check(torch.cuda.cudart().cudaHostUnregister(slots.data_ptr()))
+
+
+def _check(status: Any) -> None:
+    if int(status) != 0:
+        raise RuntimeError(f"page-locking the loader's slots failed with CUDA error {int(status)}")

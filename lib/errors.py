@@ -1,0 +1,33 @@
+"""What can go wrong. Each message names the thing, the reason and the way out."""
+
+
+class UserError(Exception):
+    """The user can mend this: shown as one line, without a traceback."""
+
+
+class ConfigError(UserError):
+    """A setting is missing, unknown, or has a value that cannot be used."""
+
+
+class DataError(UserError):
+    """The data set on disk is missing, damaged, or not the one that was meant."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint cannot be read, or belongs to another training."""
+
+
+class DivergedError(UserError):
+    """The loss is no longer a number."""
+
+
+class PeerLost(RuntimeError):
+    """The process at the other end of a channel stopped answering."""
+
+
+class ProtocolError(RuntimeError):
+    """A peer answered, but with something other than the next step of the protocol."""
+
+
+class ReplicasDiffer(RuntimeError):
+    """Replicas that should hold the same bits do not."""

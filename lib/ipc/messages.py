@@ -1,0 +1,98 @@
+"""Everything one process may say to another. If it is not here, nobody says it.
+
+Frozen structs, sent as MessagePack with the type's name as tag. Decoding checks every type and
+refuses unknown names and fields; nothing is ever unpickled.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from lib.data.layout import Split
+from lib.errors import ProtocolError
+
+
+class Share(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Owner -> user, once: here is a tensor of mine.
+
+    ``address`` opens it: ``file:PATH`` for mapped memory, ``cuda:HEX`` for memory of a GPU.
+    """
+
+    name: str
+    address: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Trainer -> loader: slot ``slot`` is lent to you; put that batch there.
+
+    The trainer does not read the slot until the matching ``Filled``, the loader does not write it after. No
+    lock and no third message is needed.
+    """
+
+    slot: int
+    split: Split
+    epoch: int
+    batch: int
+
+
+class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Loader -> trainer: the batch is in the slot; its first ``count`` images are real."""
+
+    slot: int
+    batch: int
+    count: int
+
+
+class Meet(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Trainer <-> trainer: I am at this point of this step. ``leaving``: I was asked to stop."""
+
+    step: int
+    point: str
+    leaving: bool
+
+
+class Figures(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Trainer <-> trainer: sums to be added up, each in rank order."""
+
+    step: int
+    values: tuple[float, ...]
+    leaving: bool
+
+
+class Alive(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Any -> supervisor: I am alive, doing this, and it may take ``patience_s`` seconds more."""
+
+    role: str
+    doing: str
+    patience_s: float
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Any -> supervisor: my last word. ``traceback`` is empty where the user can mend the cause."""
+
+    role: str
+    error: str
+    traceback: str
+    consequence: bool  # of another process's failure, which is then the one to report
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Trainer -> loader: done."""
+
+
+Message: TypeAlias = Share | Fill | Filled | Meet | Figures | Alive | Failed | Stop
+
+
+def encode(message: Message) -> bytes:
+    return msgspec.msgpack.encode(message)
+
+
+def decode(frame: bytes) -> Message:
+    """Raises ProtocolError on anything that is not one of the messages above."""
+    try:
+        message: Message = msgspec.msgpack.decode(frame, type=Message)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"a frame of {len(frame)} bytes is no message of ours: {error}") from None
+    return message

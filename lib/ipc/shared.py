@@ -1,0 +1,48 @@
+"""Memory that two processes of one machine see at once, as NumPy arrays.
+
+The memory has no name anywhere: the user opens the owner's file descriptor through ``/proc``. So it does
+not count against a container's small /dev/shm, and it is gone when the last process that sees it is,
+however that one ends. Needs Linux.
+"""
+
+import math
+import mmap
+import os
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.errors import ProtocolError
+from lib.ipc.messages import Share
+
+
+def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any], Share]:
+    """A zeroed array that others may ``attach`` to while this process lives, and its address."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, size)
+    array = _map(descriptor, size, shape, dtype)
+    # The descriptor stays open as long as this process: it is the address.
+    return array, Share(name, f"file:/proc/{os.getpid()}/fd/{descriptor}", shape, dtype)
+
+
+def attach(share: Share) -> NDArray[Any]:
+    """The owner's array. Raises ProtocolError when the address is not of this kind or too small."""
+    address = re.fullmatch(r"file:(/proc/\d+/fd/\d+)", share.address)
+    if address is None or any(n < 0 for n in share.shape):
+        raise ProtocolError(f"{share} is no mapped memory")
+    size = math.prod(share.shape) * np.dtype(share.dtype).itemsize
+    descriptor = os.open(address[1], os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_size < size:
+            raise ProtocolError(f"{share} is larger than the memory behind it")
+        return _map(descriptor, size, share.shape, share.dtype)
+    finally:
+        os.close(descriptor)
+
+
+def _map(descriptor: int, size: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    memory = mmap.mmap(descriptor, max(size, 1))  # the array keeps the mapping alive
+    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)

@@ -1,0 +1,147 @@
+"""From a command line to a finished run: read the configuration, check everything, start the processes.
+
+What the user can mend is found here if it can be, before any process is started.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lib.command_line import parse, report_errors
+from lib.config import Config
+from lib.data.checks import check_batch_size, check_data
+from lib.data.layout import layout, read_manifest
+from lib.errors import ConfigError
+from lib.log import open_log
+from lib.roles.process import RunSheet, write_run_sheet
+from lib.supervisor import Outcome, Supervisor
+
+# A Unix socket's path may have some 107 bytes; ours add this many to the folder's.
+_SOCKET_NAME_BYTES = 24
+_SOCKET_PATH_BYTES = 107
+
+
+def train(description: str, spec: Path) -> int:
+    """The whole of train.py and train_2gpu.py, which differ only in their default ``spec``: the exit status."""
+
+    def main() -> int:
+        config, _ = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec)
+        check(config)
+        roles = [(role, rank) for rank in range(config.world_size) for role in ("loader", "trainer")]
+        with _weights_dir(config) as folder:
+            return _run(config, roles, folder)
+
+    return report_errors(main)
+
+
+def validate(description: str, spec: Path) -> int:
+    """The whole of validate.py: the figures of one checkpoint over all validation images, on one device."""
+
+    def main() -> int:
+        paths = {"checkpoint": "the checkpoint to validate"}
+        config, values = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec, paths=paths)
+        if config.world_size > 1:
+            raise ConfigError(f"validation runs on one device; devices names {config.world_size}")
+        config = dataclasses.replace(
+            config, run=dataclasses.replace(config.run, resume=str(values["checkpoint"]), n_epochs=1)
+        )
+        check(config)
+        return _run(config, [("loader", 0), ("validator", 0)], None)
+
+    return report_errors(main)
+
+
+def check(config: Config) -> None:
+    """Raises UserError when the data set is not whole or does not fit the configuration."""
+    at = layout(config.data.dir, config.data.misc_dir)
+    manifest = read_manifest(at)
+    check_data(at, manifest)
+    check_batch_size(config, manifest)
+
+
+def _beside(spec: Path) -> Path:
+    return spec.with_name("config.yaml")
+
+
+def _run(config: Config, roles: Sequence[tuple[str, int]], weights_dir: Path | None) -> int:
+    with _run_folder() as folder:
+        write_run_sheet(folder, RunSheet(config, os.getpid()))
+        outcome = Supervisor(folder, roles, config.run.patience_s).run()
+    if weights_dir:
+        _log(weights_dir, outcome)
+    if outcome.message:
+        kind = "" if outcome.status > 128 else "error: "
+        print(f"{outcome.traceback}{kind}{outcome.message}", file=sys.stderr)
+    return outcome.status
+
+
+def _log(weights_dir: Path, outcome: Outcome) -> None:
+    log = open_log(weights_dir, "supervisor")
+    log.info("ended with status %d%s", outcome.status, f": {outcome.message}" if outcome.message else "")
+    if outcome.traceback:
+        log.info("%s", outcome.traceback)
+
+
+@contextlib.contextmanager
+def _run_folder() -> Iterator[Path]:
+    """A folder of this run's own (mode 0700) for its sockets, removed at the end."""
+    longest = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
+    place = tempfile.gettempdir() if len(tempfile.gettempdir()) + 20 < longest else "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="trainer-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _weights_dir(config: Config) -> Iterator[Path]:
+    """The run's folder, ours alone while inside, with the resolved configuration in it."""
+    folder = config.run.weights_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
+        if config.run.resume == "never":
+            _move_aside(folder)
+        (folder / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8")
+        yield folder
+    finally:
+        os.close(lock)
+
+
+def _move_aside(folder: Path) -> None:
+    """Move an older run out of the way, into old_1, old_2, ...; nothing is deleted."""
+    ours = ("config.yaml", "metrics.jsonl", "val_record.npy", "checkpoints", "train.log")
+    found = [folder / name for name in ours if (folder / name).exists()]
+    if found:
+        number = 1
+        while (aside := folder / f"old_{number}").exists():
+            number += 1
+        aside.mkdir()
+        for path in found:
+            path.rename(aside / path.name)
+
+
+def _plain(config: Any) -> Any:
+    """Dataclasses as YAML can hold them."""
+    if dataclasses.is_dataclass(config):
+        return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, tuple):
+        return list(config)
+    return str(config) if isinstance(config, Path) else config

@@ -1,0 +1,111 @@
+"""The figures of a run: exact sums on the device, one JSON object a line on disk, and the ancestor's record."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Means over ``images`` images; errors are fractions."""
+
+    loss: float
+    top1_error: float
+    top5_error: float
+    images: int
+
+    @classmethod
+    def of(cls, sums: Sequence[float]) -> "Figures":
+        """From ``Meter.sums``, added up over all workers."""
+        loss, wrong1, wrong5, images = sums
+        n = max(images, 1.0)
+        return cls(loss / n, wrong1 / n, wrong5 / n, int(images))
+
+
+class Meter:
+    """Adds up loss and errors on the device, in float64: reading them, not adding, waits for the GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.zeros(4, dtype=torch.float64, device=device)
+        self._bad_at = torch.full((), math.inf, dtype=torch.float64, device=device)
+
+    def add(self, logits_BK: Tensor, labels_B: Tensor, loss_sum: Tensor, iteration: int) -> None:
+        """Count one batch, whose losses add up to ``loss_sum``."""
+        wrong1, wrong5 = wrong_top_k(logits_BK, labels_B, (1, 5))
+        loss = loss_sum.detach().double()
+        images = torch.full_like(loss, len(labels_B))
+        self._sums += torch.stack([loss, wrong1.double(), wrong5.double(), images])
+        # Remember the first iteration whose loss was no number, without asking the device for it now.
+        bad_now = torch.where(loss.isfinite(), math.inf, float(iteration))
+        self._bad_at = torch.minimum(self._bad_at, bad_now)
+
+    def take(self) -> tuple[list[float], float]:
+        """The sums since the last ``take`` (loss, wrong top-1, wrong top-5, images), and the first iteration
+        without a finite loss (infinity if there was none). Waits for the device.
+        """
+        *sums, bad_at = torch.cat([self._sums, self._bad_at[None]]).tolist()
+        self._sums.zero_()
+        return sums, bad_at
+
+
+def wrong_top_k(logits_BK: Tensor, labels_B: Tensor, ks: Sequence[int]) -> list[Tensor]:
+    """For each k, how many images do not have their label among the k highest logits.
+
+    Of equal logits the lower class comes first, as with argmax; a label whose logit is NaN is wrong.
+    """
+    labels_B1 = labels_B[:, None]
+    own_B1 = logits_BK.gather(1, labels_B1)
+    classes_K = torch.arange(logits_BK.shape[1], device=logits_BK.device)
+    ahead_BK = (logits_BK > own_B1) | ((logits_BK == own_B1) & (classes_K < labels_B1))
+    rank_B = torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
+    return [(rank_B >= k).sum() for k in ks]
+
+
+class MetricsLog:
+    """``metrics.jsonl``: one object a line, each written at once so that a reader sees whole lines."""
+
+    def __init__(self, path: Path, *, epoch: int, iteration: int) -> None:
+        """Open to go on after ``iteration`` iterations of ``epoch`` (from 0): what lies beyond is dropped."""
+        kept = [line for line in _lines(path) if _position(line) <= (epoch, iteration)]
+        part = path.with_suffix(".partial")
+        part.write_text("".join(kept), encoding="utf-8")
+        part.replace(path)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def write(self, kind: str, epoch: int, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+        """``kind`` is train or val, ``epoch`` counts from 1, ``iteration`` is how many of it are done."""
+        entry: dict[str, Any] = {"kind": kind, "epoch": epoch, "iteration": iteration}
+        os.write(self._descriptor, (json.dumps(entry | asdict(figures) | dict(more)) + "\n").encode())
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _lines(path: Path) -> list[str]:
+    """Whole lines only: a run that was killed may have left half of one."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _position(line: str) -> tuple[int, float]:
+    """Epoch (from 0) and iteration of an entry; validation comes after every iteration."""
+    entry = json.loads(line)
+    return entry["epoch"] - 1, math.inf if entry["kind"] == "val" else entry["iteration"]
+
+
+def write_val_record(path: Path, record: NDArray[np.float64]) -> None:
+    """theano_alexnet's val_record.npy: (epochs, 2), validation top-1 error (a fraction) and loss of each epoch."""
+    part = path.with_suffix(".partial")
+    with part.open("wb") as file:
+        np.save(file, record)
+    part.replace(path)

@@ -1,0 +1,1 @@
+"""The networks. Each file is one family; ``registry`` lists them all."""

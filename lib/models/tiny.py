@@ -1,0 +1,26 @@
+"""A network small enough for a laptop: one of each kind of layer that AlexNet has. For tests and first steps."""
+
+from torch import Tensor, nn
+
+from lib.models.layers import ResponseNorm
+
+
+class Tiny(nn.Module):
+    """Images (B, 3, crop, crop) to logits (B, n_classes). ``crop`` does not matter: the last map is averaged."""
+
+    def __init__(self, n_classes: int, crop: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 16, 5, stride=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            ResponseNorm(),
+            nn.Conv2d(16, 32, 3, padding=1, groups=2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+        )
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(128, n_classes))
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(images_BCHW / 64))
+        return logits

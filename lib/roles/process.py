@@ -1,0 +1,110 @@
+"""What every role's process has in common: how it is started, watched, and how it ends."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lib.config import Config
+from lib.errors import PeerLost, UserError
+from lib.ipc.channel import Channel, Hotline
+
+# A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
+# This many times run.patience_s is the last resort, should all wait for each other.
+_LAST_RESORT = 10
+
+_PR_SET_PDEATHSIG = 1
+
+
+class RunSheet(msgspec.Struct, frozen=True):
+    """What the supervisor leaves in the run's private folder for its processes to read."""
+
+    config: Config
+    supervisor: int
+    """its process number"""
+
+
+def write_run_sheet(folder: Path, sheet: RunSheet) -> None:
+    (folder / "run.json").write_bytes(msgspec.json.encode(sheet, enc_hook=str))
+
+
+def read_run_sheet(folder: Path) -> RunSheet:
+    text = (folder / "run.json").read_bytes()
+    return msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a role is told: which it is, the configuration, and its line to the supervisor."""
+
+    name: str
+    rank: int
+    folder: Path
+    sheet: RunSheet
+    hotline: Hotline
+
+    @property
+    def config(self) -> Config:
+        return self.sheet.config
+
+    def channel(self, name: str, *, bind: bool, peer: str) -> Channel:
+        """A line to another process; while we wait on it the supervisor hears that we are alive."""
+
+        def on_wait(doing: str) -> None:
+            self.hotline.alive(doing)
+            if self.orphaned:
+                raise PeerLost("the supervisor is gone")
+
+        return Channel(
+            self.folder / name,
+            bind=bind,
+            peer=peer,
+            patience_s=_LAST_RESORT * self.config.run.patience_s,
+            on_wait=on_wait,
+        )
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the supervisor is gone."""
+        return os.getppid() != self.sheet.supervisor
+
+
+def run_role(role: str, body: Callable[[Context], None]) -> int:
+    """The whole life of a role's process, started as ``python -m lib.roles.ROLE FOLDER RANK``: its exit status."""
+    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
+    _end_with_parent()
+    sheet = read_run_sheet(folder)
+    name = f"{role} {rank}"
+    hotline = Hotline(folder / "supervisor", name, sheet.config.run.patience_s)
+    context = Context(name, rank, folder, sheet, hotline)
+    try:
+        hotline.alive("starting")
+        body(context)
+    except UserError as error:
+        hotline.failed(str(error), "", consequence=False)
+        return 2
+    except BaseException as error:
+        said = str(error).strip() or type(error).__name__
+        hotline.failed(said, traceback.format_exc(), consequence=isinstance(error, PeerLost))
+        return 1
+    finally:
+        if context.orphaned:  # nobody else is left to tidy up
+            shutil.rmtree(folder, ignore_errors=True)
+    hotline.close()
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the supervisor dies, however it does (Linux only)."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc: Any = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,100 @@
+"""A training as a checkpoint, and back: how replica and progress become one, and when that is due."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from lib import checkpoint
+from lib.checkpoint import Checkpoint, CheckpointFolder, Identity
+from lib.config import RunConfig
+from lib.errors import DivergedError
+from lib.replica import Replica
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    epoch: int = 0
+    """epochs done"""
+    iteration: int = 0
+    """iterations done of the epoch in hand"""
+    val_record: list[tuple[float, float]] = field(default_factory=list)
+    """validation top-1 error (a fraction) and loss of each epoch done"""
+
+    @property
+    def val_errors(self) -> list[float]:
+        return [error for error, _ in self.val_record]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the network stands as it was validated, with the lowest error so far."""
+        return self.iteration == 0 and bool(self.val_record) and self.val_errors[-1] == min(self.val_errors)
+
+
+class Snapshots:
+    """Saves and restores the training of one replica."""
+
+    def __init__(self, run: RunConfig, identity: Identity, replica: Replica) -> None:
+        self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
+        self._run, self._identity, self._replica = run, identity, replica
+        self._saved_at = time.monotonic()
+
+    def start(self) -> Path | None:
+        """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""
+        if self._run.resume == "never":
+            return None
+        return self.folder.latest() if self._run.resume == "auto" else Path(self._run.resume)
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is ``run.snapshot_minutes`` old."""
+        minutes = self._run.snapshot_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+
+    def save(self, progress: Progress) -> Path:
+        """Write a checkpoint.
+
+        Raises DivergedError rather than save weights that are no numbers, CheckpointError when the disk fails.
+        """
+        replica = self._replica
+        if not torch.isfinite(replica.flat.row).all():
+            raise self.diverged(f"the weights are no numbers after iteration {progress.iteration}", progress)
+        path = self.folder.save(
+            Checkpoint(
+                identity=self._identity,
+                seed=self._run.seed,
+                epoch=progress.epoch,
+                iteration=progress.iteration,
+                val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
+                # Cloned: a tensor that is a view of the flat row would be saved with the whole row.
+                parameters={k: v.detach().clone().cpu() for k, v in replica.model.state_dict().items()},
+                velocities={k: v.detach().clone().cpu() for k, v in replica.flat.velocity_of.items()},
+            ),
+            is_best=progress.is_best,
+        )
+        self._saved_at = time.monotonic()
+        return path
+
+    def restore(self, path: Path) -> Progress:
+        """Bring the replica to where the checkpoint left it.
+
+        Raises CheckpointError when that cannot be read or belongs to another training.
+        """
+        saved = checkpoint.load(path)
+        checkpoint.refuse_other(path, saved.identity, self._identity)
+        with torch.no_grad():
+            self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
+            for name, velocity in self._replica.flat.velocity_of.items():
+                velocity.copy_(saved.velocities[name])
+        record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
+        return Progress(saved.epoch, saved.iteration, record)
+
+    def diverged(self, what: str, progress: Progress) -> DivergedError:
+        """The error to raise when the training has become no numbers."""
+        latest = self.folder.latest()
+        kept = f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
+        return DivergedError(
+            f"{what} of epoch {progress.epoch + 1}; {kept}; lower optimizer.learning_rate and start again"
+        )

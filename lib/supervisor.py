@@ -1,0 +1,213 @@
+"""Start one process a role, watch them, and end them together.
+
+Whoever dies, fails or falls silent first ends the run, and is named with what it was doing. The supervisor
+itself never waits for long on anything, so it is always there to do that.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+
+from lib.errors import ProtocolError
+from lib.ipc.messages import Alive, Failed, decode
+
+# How often processes are looked at, in seconds.
+_TICK_S = 0.1
+# A stopped process (SIGSTOP, Ctrl-Z on it alone) gets this long to be continued.
+_STOPPED_S = 3.0
+# After the first failure, time for others' last words: they may hold the cause of it.
+_LAST_WORDS_S = 0.5
+# After all trainers are done, time for the loaders to go home.
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its exit status, and what to tell the user (nothing if all went well)."""
+
+    status: int
+    message: str = ""
+    traceback: str = ""
+
+
+@dataclass
+class _Child:
+    """A role's process and what was last heard of it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    doing: str = "starting"
+    heard_at: float = field(default_factory=time.monotonic)
+    patience_s: float = 60.0
+    stopped_at: float | None = None
+    failed: Failed | None = None
+
+
+class Supervisor:
+    """Runs ``roles``, pairs of (module, rank), which talk through sockets in ``folder``."""
+
+    def __init__(self, folder: Path, roles: Sequence[tuple[str, int]], patience_s: float) -> None:
+        self._folder, self._roles, self._patience_s = folder, roles, patience_s
+        self._children: dict[str, _Child] = {}
+        self._asked_by: list[signal.Signals] = []
+
+    def run(self) -> Outcome:
+        """Until all are done, one fails, or the user stops them. Nothing is left running, however it ends."""
+        context = zmq.Context()
+        inbox = context.socket(zmq.PULL)
+        inbox.bind(f"ipc://{self._folder / 'supervisor'}")
+        try:
+            with _handled(self._asked_by):
+                self._start()
+                return self._watch(inbox)
+        finally:
+            for child in self._children.values():
+                child.process.kill()
+                child.process.wait()
+            context.destroy(linger=0)
+
+    def _start(self) -> None:
+        root = Path(__file__).parents[1]
+        path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+        # Ctrl-C goes to every process of the terminal, but only the supervisor answers it: children inherit
+        # that it is ignored.
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            for role, rank in self._roles:
+                command = [sys.executable, "-P", "-m", f"lib.roles.{role}", str(self._folder), str(rank)]
+                process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stdin=subprocess.DEVNULL)
+                name = f"{role} {rank}"
+                self._children[name] = _Child(name, process, patience_s=self._patience_s)
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    def _watch(self, inbox: zmq.Socket[bytes]) -> Outcome:
+        passed_on = 0
+        looked_at = time.monotonic()
+        while any(child.process.poll() is None for child in self._children.values()):
+            if inbox.poll(int(_TICK_S * 1000)):
+                self._listen(inbox)
+            if (now := time.monotonic()) - looked_at > 10 * _TICK_S:
+                # We were stopped ourselves (Ctrl-Z), and so were they: that is no silence of theirs.
+                self._forgive(now - looked_at)
+            looked_at = now
+            if outcome := self._failure(inbox):
+                return outcome
+            if len(self._asked_by) > passed_on:
+                passed_on = len(self._asked_by)
+                if passed_on > 1:
+                    return Outcome(128 + self._asked_by[0], "stopped at once; the last checkpoint stands")
+                self._ask_trainers_to_stop()
+        self._listen(inbox)
+        return self._failure(inbox) or Outcome(128 + self._asked_by[0] if self._asked_by else 0)
+
+    def _listen(self, inbox: zmq.Socket[bytes]) -> None:
+        while inbox.poll(0):
+            with contextlib.suppress(ProtocolError):  # a stranger's frame is no news of ours
+                message = decode(inbox.recv())
+                if not isinstance(message, Alive | Failed) or message.role not in self._children:
+                    continue
+                child = self._children[message.role]
+                child.heard_at = time.monotonic()
+                if isinstance(message, Failed):
+                    child.failed = message
+                else:
+                    child.doing, child.patience_s = message.doing, message.patience_s
+
+    def _failure(self, inbox: zmq.Socket[bytes]) -> Outcome | None:
+        """What ends the run now, if anything does."""
+        dead = [c for c in self._children.values() if c.process.poll() not in (None, 0) or c.failed]
+        if dead and self._asked_by and all(c.process.poll() == -signal.SIGTERM for c in dead):
+            return Outcome(128 + self._asked_by[0], "stopped before training began")
+        if dead:
+            deadline = time.monotonic() + _LAST_WORDS_S
+            while time.monotonic() < deadline:
+                inbox.poll(int(_TICK_S * 1000))
+                self._listen(inbox)
+            return self._blame()
+        return self._silence()
+
+    def _blame(self) -> Outcome:
+        """The process that failed first of its own accord, not because another one did."""
+        children = self._children.values()
+        killed = [c for c in children if (c.process.poll() or 0) < 0]
+        failed = [c for c in children if c.failed and not c.failed.consequence]
+        followed = [c for c in children if c.failed and c.failed.consequence]
+        silent = [c for c in children if c.process.poll() not in (None, 0)]
+        return _explain((failed or killed or followed or silent)[0])
+
+    def _silence(self) -> Outcome | None:
+        now = time.monotonic()
+        for child in self._children.values():
+            if child.process.poll() is not None:
+                continue
+            child.stopped_at = (child.stopped_at or now) if _is_stopped(child.process.pid) else None
+            if child.stopped_at and now - child.stopped_at > _STOPPED_S:
+                why = f"was stopped (SIGSTOP) for {_STOPPED_S:g} s"
+            elif now - child.heard_at > child.patience_s:
+                why = f"gave no sign of life for {child.patience_s:g} s (run.patience_s)"
+            else:
+                continue
+            return Outcome(1, f"{child.name} {why} while {child.doing}; the run was ended. {_RESUME}")
+        return None
+
+    def _forgive(self, gap_s: float) -> None:
+        for child in self._children.values():
+            child.heard_at += gap_s
+            child.stopped_at = None
+
+    def _ask_trainers_to_stop(self) -> None:
+        print("\nstopping after this iteration; once more to stop at once", file=sys.stderr, flush=True)
+        for name, child in self._children.items():
+            if name.startswith("trainer") and child.process.poll() is None:
+                child.process.terminate()
+
+
+_RESUME = "Start the same command again to go on from the last checkpoint."
+
+
+def _explain(child: _Child) -> Outcome:
+    """One message: who, why, and what to do."""
+    if child.failed:
+        if not child.failed.traceback:
+            return Outcome(2, child.failed.error)
+        return Outcome(
+            1,
+            f"{child.name} failed while {child.doing}: {child.failed.error}. {_RESUME}",
+            child.failed.traceback,
+        )
+    status = child.process.poll() or 0
+    if status >= 0:
+        return Outcome(1, f"{child.name} ended with status {status} while {child.doing}; see its output above.")
+    name = signal.Signals(-status).name
+    hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
+    return Outcome(1, f"{child.name} was killed by {name}{hint} while {child.doing}. {_RESUME}")
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether the kernel has the process down as stopped by a signal (Linux; elsewhere never)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+@contextlib.contextmanager
+def _handled(asked_by: list[signal.Signals]) -> Iterator[None]:
+    """While inside, signals that ask the run to end are noted in ``asked_by`` instead of ending us."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {s: signal.signal(s, lambda number, _: asked_by.append(signal.Signals(number))) for s in signals}
+    try:
+        yield
+    finally:
+        for s, handler in previous.items():
+            signal.signal(s, handler)

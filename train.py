@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Train on one device: one trainer process and its loader.
+
+examples:
+  python train.py
+  python train.py --optimizer.learning_rate 0.02 --run.weights_dir models_fast
+  python train.py --run.resume models/checkpoints/epoch010_iter00000.pt
+"""
+
+import sys
+from pathlib import Path
+
+from lib.launch import train
+
+if __name__ == "__main__":
+    sys.exit(train(__doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))

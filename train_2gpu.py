@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Train on two devices: two replicas that become their average after every iteration.
+
+examples:
+  python train_2gpu.py
+  python train_2gpu.py --devices '["cuda:2", "cuda:3"]'
+  python train_2gpu.py --devices '[cpu, cpu]' --batch_size 64 --run.n_epochs 10
+"""
+
+import sys
+from pathlib import Path
+
+from lib.launch import train
+
+if __name__ == "__main__":
+    sys.exit(train(__doc__, spec=Path(__file__).with_name("spec_2gpu.yaml")))
