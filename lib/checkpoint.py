@@ -73,7 +73,7 @@ class CheckpointFolder:
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             free = os.statvfs(self._folder)
             raise CheckpointError(
-                f"cannot save {path}: {str(error).splitlines()[0]} ({free.f_bavail * free.f_frsize / 1e9:.2f} GB "
+                f"cannot save {path}: {_brief(error)} ({free.f_bavail * free.f_frsize / 1e9:.2f} GB "
                 "free); make room and start again, it goes on from the checkpoint before"
             ) from error
         self._prune(path)
@@ -115,8 +115,7 @@ def load(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason}); use another one") from None
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({_brief(error)}); use another one") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT} of this program")
     try:
@@ -143,6 +142,11 @@ def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
 
 def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"format": FORMAT, **vars(checkpoint), "identity": vars(checkpoint.identity)}
+
+
+def _brief(error: Exception) -> str:
+    """The first line of what an error says, or what kind it is where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _write(path: Path, fill: Callable[[Any], Any]) -> None:

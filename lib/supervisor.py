@@ -72,6 +72,7 @@ class Supervisor:
             for child in self._children.values():
                 child.process.kill()
                 child.process.wait()
+                _remove_shared_memory(child.process.pid)
             context.destroy(linger=0)
 
     def _start(self) -> None:
@@ -190,6 +191,12 @@ def _explain(child: _Child) -> Outcome:
     name = signal.Signals(-status).name
     hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
     return Outcome(1, f"{child.name} was killed by {name}{hint} while {child.doing}. {_RESUME}")
+
+
+def _remove_shared_memory(pid: int) -> None:
+    """What a process that was killed left of torch's counters of CUDA IPC users, which torch names after it."""
+    for path in Path("/dev/shm").glob(f"torch_{pid}_*"):
+        path.unlink(missing_ok=True)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -92,8 +93,8 @@ class HickleBatches:
         """(file, first row in it, place in ``indices``, length) of each stretch that one call can read."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         broken = (np.diff(indices) != 1) | (np.diff(files) != 0)
-        starts = np.flatnonzero(np.concatenate([[True], broken])) if len(indices) else np.array([], np.int64)
-        for start, stop in zip(starts, [*starts[1:], len(indices)], strict=True):
+        bounds = [0, *(np.flatnonzero(broken) + 1), len(indices)] if len(indices) else []
+        for start, stop in pairwise(bounds):
             file = int(files[start])
             for at in range(int(start), int(stop), _MAX_BUFFERS):
                 row = int(indices[at] - self._starts[file])

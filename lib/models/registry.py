@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -46,6 +47,9 @@ MODELS = {
         source="theano_alexnet, the network of arXiv:1412.2302",
     ),
     "tiny": ModelSpec(build=Tiny, crop=227, min_crop=13, source="ours, for tests and first steps"),
+    "tiny_without_dropout": ModelSpec(
+        build=partial(Tiny, dropout=0.0), crop=227, min_crop=13, source="tiny, to compare runs number by number"
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from lib.models.layers import ResponseNorm
 class Tiny(nn.Module):
     """Images (B, 3, crop, crop) to logits (B, n_classes). ``crop`` does not matter: the last map is averaged."""
 
-    def __init__(self, n_classes: int, crop: int) -> None:
+    def __init__(self, n_classes: int, crop: int, dropout: float = 0.2) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, 16, 5, stride=2),
@@ -19,7 +19,7 @@ class Tiny(nn.Module):
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(2),
         )
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(128, n_classes))
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(128, n_classes))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images_BCHW / 64))

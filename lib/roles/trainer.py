@@ -3,7 +3,8 @@
 import signal
 import sys
 import time
-from itertools import islice, takewhile
+from collections.abc import Iterator
+from itertools import islice
 
 import torch
 
@@ -11,6 +12,7 @@ from lib.config import Config
 from lib.data.feed import Feed
 from lib.data.layout import Manifest, layout, read_manifest
 from lib.data.plan import Plan
+from lib.data.upload import Batch
 from lib.devices import describe
 from lib.exchange.base import Exchange, sums
 from lib.metrics import Figures, Meter
@@ -89,9 +91,7 @@ class Trainer:
 
     def validate(self) -> bool:
         """Loss and errors over every validation image, each worker its share. False if we are to leave instead."""
-        self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
-        batches = islice(self.feed, self.plan.val.iterations)
-        self.replica.evaluate(takewhile(lambda _: not self.exchange.asked, batches), self.meter)
+        self.replica.evaluate(self.val_batches(), self.meter)
         totals, _ = self.meter.take()
         figures = Figures.of(sums(self.exchange.gather(totals)))
         if self.exchange.leaving:
@@ -99,6 +99,14 @@ class Trainer:
         self.progress.val_record.append((figures.top1_error, figures.loss))
         self.recorder.validation(self.progress, figures)
         return True
+
+    def val_batches(self) -> Iterator[Batch]:
+        """This worker's validation batches, broken off when it is asked to leave."""
+        for batch in islice(self.feed, self.plan.val.iterations):
+            if self.exchange.asked:
+                return
+            self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
+            yield batch
 
     def report(self, rate: float) -> None:
         """Add up the last iterations' figures over all workers. Raises DivergedError if a loss was no number."""

@@ -1,6 +1,7 @@
 """The validator role: one checkpoint's figures over every validation image."""
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from lib import checkpoint
 from lib.console import describe
 from lib.data.layout import layout, read_manifest
 from lib.data.plan import Plan
+from lib.data.upload import Batch
 from lib.exchange.alone import Alone
 from lib.metrics import Figures, Meter
 from lib.replica import Replica
@@ -31,11 +33,18 @@ def run(context: Context) -> None:
     plan = Plan(config, manifest, rank=0, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), manifest, device)
     meter = Meter(device)
-    replica.evaluate(feed, meter)
+    replica.evaluate(_watched(feed, context), meter)
     totals, _ = meter.take()
     figures = Figures.of(totals)
     print(f"{path}: {describe(figures)}  over {figures.images:,} images", flush=True)
     feed.close()
+
+
+def _watched(batches: Iterable[Batch], context: Context) -> Iterator[Batch]:
+    """``batches``, each with a sign of life."""
+    for batch in batches:
+        context.hotline.alive("validating")
+        yield batch
 
 
 if __name__ == "__main__":

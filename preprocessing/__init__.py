@@ -1,0 +1,1 @@
+"""Offline, once: pictures in, batch files, mean image and labels out."""

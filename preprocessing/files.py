@@ -1,0 +1,69 @@
+"""Files that are there whole or not at all."""
+
+import fcntl
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.data.layout import Layout, Manifest
+from lib.errors import DataError
+
+
+def write_whole(path: Path, data: bytes) -> int:
+    """Write aside, to the disk, and rename. Returns the crc32 of the bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = partial(path)
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}") from None
+    aside.replace(path)
+    return zlib.crc32(data)
+
+
+def write_manifest(at: Layout, manifest: Manifest) -> None:
+    write_whole(at.manifest, msgspec.json.format(msgspec.json.encode(manifest)))
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    """The bytes of an .npy file."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def partial(path: Path) -> Path:
+    """Where a file is written before it takes its name."""
+    return path.with_name(f".{path.name}.partial")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Only one process at a time makes a data set. Raises DataError when another has the folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        claim = os.open(folder, os.O_RDONLY)  # the folder itself: a lock that no killed process leaves behind
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made: {error.strerror}") from None
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(claim)
+        raise DataError(f"another process is making the data set of {folder}; wait for it, or end it") from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(claim)

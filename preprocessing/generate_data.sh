@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Pictures in, data set out: batch files, mean image, lists and labels. Run from any folder.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+if [[ -z "${PYTHON:-}" ]]; then
+    PYTHON=python3
+    if [[ -x "$root/.venv/bin/python" ]]; then PYTHON="$root/.venv/bin/python"; fi
+fi
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+
+for argument in "$@"; do
+    if [[ "$argument" == "-h" || "$argument" == "--help" ]]; then
+        cat <<HELP
+usage: generate_data.sh [--KEY VALUE ...]
+
+Packs pictures into the data set that train.py reads. Name your pictures in
+$root/preprocessing/paths.yaml
+or here, with --train_img_dir and --val_img_dir: folders, or ILSVRC's tar files as they are.
+
+    generate_data.sh --train_img_dir ILSVRC2012_img_train.tar --val_img_dir ILSVRC2012_img_val.tar \\
+        --meta_clsloc_mat meta.mat --val_label_file ILSVRC2012_validation_ground_truth.txt
+
+Stopped at any time and started again, it goes on with what is missing. PYTHON=... chooses another Python.
+It calls make_hkl, make_train_val_txt and make_labels, which all take these options:
+
+HELP
+        exec "$PYTHON" -m preprocessing.make_hkl --help
+    fi
+done
+
+for script in make_hkl make_train_val_txt make_labels; do
+    "$PYTHON" -m "preprocessing.$script" "$@"
+done

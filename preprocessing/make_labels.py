@@ -1,0 +1,60 @@
+"""Put the labels of train.txt and val.txt into .npy files, in the order of the batch files."""
+
+import sys
+
+import msgspec
+import numpy as np
+
+from lib.data.layout import SPLITS, Layout, Split, read_classes, read_labels, read_manifest
+from lib.errors import DataError
+from preprocessing.command import run, say
+from preprocessing.files import npy, write_manifest, write_whole
+from preprocessing.make_train_val_txt import read_filenames
+from preprocessing.settings import Settings
+
+
+def make_labels(settings: Settings) -> None:
+    """Write the labels, int64 (N,) a split, and record their checksums in the manifest."""
+    at = settings.layout
+    manifest = read_manifest(at)
+    if len(read_classes(at)) != manifest.n_classes:
+        raise DataError(f"{at.classes} does not fit {at.manifest}; run preprocessing/make_train_val_txt.py")
+    crc32 = {}
+    for split in SPLITS:
+        labels = _labels(at, split)
+        crc32[split] = write_whole(at.labels(split), npy(np.array(labels, np.int64)))
+        read_labels(at, manifest, split)
+    labelled = msgspec.structs.replace(
+        manifest,
+        train=msgspec.structs.replace(manifest.train, labels_crc32=crc32["train"]),
+        val=msgspec.structs.replace(manifest.val, labels_crc32=crc32["val"]),
+    )
+    if labelled != manifest:
+        write_manifest(at, labelled)
+    counts = f"{labelled.train.count:,} training and {labelled.val.count:,} validation labels"
+    say(f"{counts} in {at.labels('train').parent}")
+
+
+def _labels(at: Layout, split: Split) -> list[int]:
+    """The labels in the list file, which must name the packed images in their order."""
+    path = at.list_file(split)
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run preprocessing/make_train_val_txt.py") from None
+    names = read_filenames(at, split)
+    if len(lines) != len(names):
+        raise DataError(f"{path} has {len(lines)} lines for {len(names)} packed images; {_REMEDY}")
+    labels = []
+    for number, (line, name) in enumerate(zip(lines, names, strict=True), 1):
+        listed, _, label = line.rpartition(" ")
+        if listed != name or not label.isdecimal():
+            raise DataError(f"{path}, line {number}: {line!r}, but image {number - 1} is {name}; {_REMEDY}")
+        labels.append(int(label))
+    return labels
+
+
+_REMEDY = "run preprocessing/make_train_val_txt.py again"
+
+if __name__ == "__main__":
+    sys.exit(run("make_labels", "Put the labels into .npy files, in the order of the batch files.", make_labels))

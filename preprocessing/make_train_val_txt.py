@@ -1,0 +1,81 @@
+"""Name the classes (classes.json), and list each split's pictures with their labels (train.txt, val.txt)."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from lib.data.layout import SPLITS, ClassName, Layout, Split, read_manifest
+from lib.errors import DataError
+from preprocessing.command import run, say
+from preprocessing.devkit import read_synsets
+from preprocessing.files import write_whole
+from preprocessing.settings import Settings
+from preprocessing.sources import read_recipe
+from preprocessing.val_labels import wnids_of_flat
+
+WORDS = ("words.txt", "synset_words.txt")
+
+
+def make_train_val_txt(settings: Settings) -> None:
+    """Write classes.json, train.txt and val.txt for the images that make_hkl has packed."""
+    at = settings.layout
+    read_manifest(at)
+    wnids = read_recipe(at).classes
+    names = readable_names(settings)
+    classes = [ClassName(index, wnid, names.get(wnid, wnid)) for index, wnid in enumerate(wnids)]
+    write_whole(at.classes, msgspec.json.format(msgspec.json.encode(classes)))
+    index_of = {wnid: index for index, wnid in enumerate(wnids)}
+    for split in SPLITS:
+        pictures = read_filenames(at, split)
+        folders = _folders(settings, wnids, pictures)
+        lines = [f"{name} {index_of[wnid]}\n" for name, wnid in zip(pictures, folders, strict=True)]
+        write_whole(at.list_file(split), "".join(lines).encode())
+    n_named = sum(c.name != c.wnid for c in classes)
+    say(f"{len(classes)} classes, {n_named} of them with a readable name, in {at.classes}")
+
+
+def readable_names(settings: Settings) -> dict[str, str]:
+    """Names for people, by wnid: from the devkit, or from a words.txt beside the class folders."""
+    if settings.meta_clsloc_mat is not None:
+        return {synset.wnid: synset.name for synset in read_synsets(settings.meta_clsloc_mat)}
+    folder = settings.img_dir("train")
+    for path in [where / words for where in (folder, folder.parent) for words in WORDS]:
+        if path.is_file():
+            return _read_words(path)
+    return {}
+
+
+def read_filenames(at: Layout, split: Split) -> list[str]:
+    """The names of the split's images, in the order of the batch files. Raises DataError without them."""
+    try:
+        names: list[str] = np.load(at.filenames(split), allow_pickle=False).tolist()
+    except FileNotFoundError:
+        raise DataError(f"{at.filenames(split)} is missing; run preprocessing/make_hkl.py") from None
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{at.filenames(split)} is damaged ({error}); run preprocessing/make_hkl.py") from None
+    return names
+
+
+def _folders(settings: Settings, wnids: Sequence[str], pictures: list[str]) -> list[str]:
+    if "/" in pictures[0]:
+        return [name.split("/")[0] for name in pictures]
+    wnid_of = wnids_of_flat(settings, wnids)
+    missing = next((name for name in pictures if name not in wnid_of), None)
+    if missing is not None:
+        raise DataError(f"{settings.img_dir('val')} no longer has {missing}, which has been packed")
+    return [wnid_of[name] for name in pictures]
+
+
+def _read_words(path: Path) -> dict[str, str]:
+    try:
+        lines = [line.split(None, 1) for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text: {error}") from None
+    return {line[0]: line[1].strip() for line in lines if len(line) == 2}
+
+
+if __name__ == "__main__":
+    sys.exit(run("make_train_val_txt", "Name the classes, and list the pictures with labels.", make_train_val_txt))

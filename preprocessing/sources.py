@@ -1,0 +1,151 @@
+"""Which pictures go into a data set, and in which order."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.data.layout import SPLITS, Layout, Split
+from lib.data.pictures import Entry, list_pictures
+from lib.errors import DataError
+from preprocessing.files import write_whole
+from preprocessing.settings import Settings
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that the bytes of a data set depend on, and its classes by index."""
+
+    img_size: int
+    file_batch_size: int
+    resize: Literal["squash", "crop"]
+    seed: int
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The pictures of one split, in the order in which they are packed."""
+
+    split: Split
+    root: Path
+    entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that a data set is made from; two that are equal but for ``root`` give the same bytes."""
+
+    recipe: Recipe
+    train: Source
+    val: Source
+
+    def split(self, name: Split) -> Source:
+        return self.train if name == "train" else self.val
+
+    def listing(self) -> str:
+        """One line a picture: split, size in bytes, name."""
+        return "".join(f"{s}\t{e.bytes}\t{e.name}\n" for s in SPLITS for e in self.split(s).entries)
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(msgspec.json.encode(self.recipe) + self.listing().encode()).hexdigest()[:16]
+
+
+def find_sources(settings: Settings) -> Sources:
+    """List the pictures, and shuffle those for training.
+
+    Raises DataError when there are none, the training pictures have no class folders, or validation pictures
+    lie in class folders that training does not have.
+    """
+    train = list_pictures(settings.img_dir("train"), settings.cache_dir)
+    if not train.classes:
+        raise DataError(f"{train.root} holds no class folders; training pictures lie in one folder a class")
+    val = list_pictures(settings.img_dir("val"), settings.cache_dir)
+    foreign = sorted(set(val.classes) - set(train.classes))
+    if foreign:
+        raise DataError(
+            f"{val.root} has {len(foreign)} class folders that {train.root} has not: {', '.join(foreign[:5])}"
+        )
+    order = shuffled(len(train.entries), settings.seed)[: settings.limit("train")]
+    return Sources(
+        Recipe(
+            img_size=settings.img_size,
+            file_batch_size=settings.file_batch_size,
+            resize=settings.resize,
+            seed=settings.seed,
+            classes=train.classes,
+        ),
+        Source("train", train.root, [train.entries[i] for i in order]),
+        Source("val", val.root, val.entries[: settings.limit("val")]),
+    )
+
+
+def shuffled(count: int, seed: int) -> NDArray[np.int64]:
+    """The numbers below ``count`` in an order that depends on ``seed`` alone, not on NumPy's version."""
+    return np.argsort(np.random.Philox(key=seed).random_raw(count), kind="stable").astype(np.int64)
+
+
+def record_sources(at: Layout, sources: Sources) -> None:
+    """Write down what the data set is being made from, or make sure that it is the same as before.
+
+    Raises DataError that says what has changed.
+    """
+    if not at.recipe.exists():
+        _check_unused(at)
+        write_whole(at.source_list, sources.listing().encode())
+        write_whole(at.recipe, msgspec.json.format(msgspec.json.encode(sources.recipe)))
+        return
+    changes = _recipe_changes(read_recipe(at), sources.recipe)
+    changes += _list_changes(at.source_list.read_text().splitlines(), sources.listing().splitlines())
+    if changes:
+        raise DataError(
+            f"{at.dir} holds a data set made from something else: {'; '.join(changes)}. "
+            f"Go back to that, name another folder with --tar_root_dir, or delete {at.dir}"
+        )
+
+
+def read_recipe(at: Layout) -> Recipe:
+    """What the data set in ``at`` is made from. Raises DataError when there is none."""
+    try:
+        return msgspec.json.decode(at.recipe.read_bytes(), type=Recipe)
+    except FileNotFoundError:
+        raise DataError(f"{at.recipe} is missing; run preprocessing/make_hkl.py first") from None
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{at.recipe} is damaged: {error}") from None
+
+
+def _check_unused(at: Layout) -> None:
+    for found in sorted(at.dir.glob("*_hkl_b*/*.hkl")):
+        raise DataError(
+            f"{found.parent} holds batch files, but {at.recipe} does not say of what; "
+            "name the misc_dir they belong to, or another --tar_root_dir"
+        )
+
+
+def _recipe_changes(old: Recipe, new: Recipe) -> list[str]:
+    changes = []
+    for key in ("img_size", "file_batch_size", "resize", "seed"):
+        if getattr(old, key) != getattr(new, key):
+            changes.append(f"{key} was {getattr(old, key)}, is now {getattr(new, key)}")
+    if old.classes != new.classes:
+        differing = sorted(set(old.classes) ^ set(new.classes))
+        changes.append(f"classes were {len(old.classes)}, are now {len(new.classes)} (see {differing[0]})")
+    return changes
+
+
+def _list_changes(old: list[str], new: list[str]) -> list[str]:
+    changes = []
+    for split in SPLITS:
+        before = [line.partition("\t")[2] for line in old if line.startswith(f"{split}\t")]
+        now = [line.partition("\t")[2] for line in new if line.startswith(f"{split}\t")]
+        if set(before) == set(now):
+            continue  # the same pictures; another seed, if any, has been named already
+        sizes, names = zip(*(line.split("\t", 1) for line in set(before) ^ set(now)), strict=True)
+        first = min(zip(names, sizes, strict=True))[0]
+        count = f"{len(before)}" if len(before) == len(now) else f"{len(before)}, now {len(now)}"
+        changes.append(f"the list of {split} pictures ({count}) differs, first by {first}")
+    return changes

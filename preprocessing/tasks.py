@@ -1,0 +1,160 @@
+"""What the worker processes do: decode pictures, write a batch file, add one up."""
+
+import os
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import hickle
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.data.decode import Resize, decode
+from lib.data.layout import BatchFile
+from lib.data.pictures import Entry, read_picture
+from lib.errors import DataError
+from preprocessing.files import partial
+from preprocessing.shared import SharedBuffer
+
+CHUNK = 16  # pictures decoded in one task: long enough to hide the telling, short enough to stay in order
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The memory on which the main process and its workers pass pictures."""
+
+    img_size: int
+    file_batch_size: int
+    n_chunks: int
+    n_files: int
+    chunk_memory: SharedBuffer
+    file_memory: SharedBuffer
+
+    def chunk(self, number: int) -> NDArray[np.uint8]:
+        """Place ``number`` for freshly decoded pictures, uint8 (CHUNK, H, W, 3)."""
+        shape = (self.n_chunks, CHUNK, self.img_size, self.img_size, 3)
+        images_BHWC: NDArray[np.uint8] = self.chunk_memory.images(*shape)[number]
+        return images_BHWC
+
+    def file(self, number: int) -> NDArray[np.uint8]:
+        """Place ``number`` for a file that is being filled or written, uint8 (B, H, W, 3)."""
+        shape = (self.n_files, self.file_batch_size, self.img_size, self.img_size, 3)
+        images_BHWC: NDArray[np.uint8] = self.file_memory.images(*shape)[number]
+        return images_BHWC
+
+    def close(self) -> None:
+        self.chunk_memory.close()
+        self.file_memory.close()
+
+
+def make_desk(img_size: int, file_batch_size: int, n_workers: int) -> Desk:
+    """Memory enough to keep ``n_workers`` busy."""
+    n_chunks, n_files = 4 * n_workers, 2 + n_workers // 4
+    image = img_size * img_size * 3
+    return Desk(
+        img_size=img_size,
+        file_batch_size=file_batch_size,
+        n_chunks=n_chunks,
+        n_files=n_files,
+        chunk_memory=SharedBuffer(n_chunks * CHUNK * image),
+        file_memory=SharedBuffer(n_files * file_batch_size * image),
+    )
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Decode up to CHUNK pictures into a chunk. Gives None for each, or the reason why it is broken."""
+
+    chunk: int
+    root: Path
+    entries: list[Entry]
+    resize: Resize
+
+    def run(self, desk: Desk) -> list[str | None]:
+        images_BHWC = desk.chunk(self.chunk)
+        reasons: list[str | None] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+            for row, entry in enumerate(self.entries):
+                data = read_picture(self.root, entry)
+                try:
+                    images_BHWC[row] = decode(data, desk.img_size, self.resize)
+                    reasons.append(None)
+                except DataError as error:
+                    reasons.append(str(error))
+        return reasons
+
+    def __str__(self) -> str:
+        return f"the decoding of {self.entries[0].name} to {self.entries[-1].name}"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished batch file, and the sum over its images, int64 (H, W, 3), where it was asked for."""
+
+    file: BatchFile
+    total: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class Write:
+    """Write the first ``count`` images of a file place: aside, to the disk, and renamed."""
+
+    place: int
+    path: Path
+    count: int
+    source_start: int
+    source_stop: int
+    add_up: bool
+
+    def run(self, desk: Desk) -> Written:
+        images_BHWC = desk.file(self.place)[: self.count]
+        aside = partial(self.path)
+        try:
+            hickle.dump(images_BHWC, str(aside), mode="w")
+            with aside.open("rb") as file:
+                os.fsync(file.fileno())
+                data = file.read()
+            aside.replace(self.path)
+        except (OSError, RuntimeError) as error:  # HDF5 has both for a full disk
+            aside.unlink(missing_ok=True)
+            raise DataError(
+                f"{self.path} cannot be written: {error}; once there is room, start again: it goes on"
+            ) from None
+        file_entry = BatchFile(
+            name=self.path.name,
+            count=self.count,
+            bytes=len(data),
+            crc32=zlib.crc32(data),
+            source_start=self.source_start,
+            source_stop=self.source_stop,
+        )
+        return Written(file_entry, _total(images_BHWC) if self.add_up else None)
+
+    def __str__(self) -> str:
+        return f"the writing of {self.path}"
+
+
+@dataclass(frozen=True)
+class AddUp:
+    """The sum over the images of a finished file, int64 (H, W, 3), or None when its bytes are not right."""
+
+    path: Path
+    crc32: int
+
+    def run(self, desk: Desk) -> NDArray[np.int64] | None:
+        if zlib.crc32(self.path.read_bytes()) != self.crc32:
+            return None
+        with h5py.File(self.path) as file:
+            images_BHWC: NDArray[np.uint8] = file["data"][...]
+        return _total(images_BHWC)
+
+    def __str__(self) -> str:
+        return f"the reading of {self.path}"
+
+
+def _total(images_BHWC: NDArray[np.uint8]) -> NDArray[np.int64]:
+    total_HWC: NDArray[np.int64] = images_BHWC.sum(0, dtype=np.int64)
+    return total_HWC

@@ -1,0 +1,28 @@
+"""The drawn pictures that a toy data set is made of when there are no real ones."""
+
+import subprocess
+import sys
+
+from lib.data.layout import SPLITS
+from lib.errors import DataError
+from preprocessing.settings import PROJECT, Settings
+
+
+def draw_toy_images(settings: Settings) -> None:
+    """Draw them, if asked for and not there. Raises DataError where another data set is in the way."""
+    folder = settings.drawn_dir
+    if folder is None:
+        return
+    if settings.layout.recipe.exists() and not folder.exists():
+        raise DataError(
+            f"{settings.tar_root_dir} holds a data set of other pictures, and the toy one must not "
+            "overwrite it; name another folder with --tar_root_dir"
+        )
+    counts = [f"--{split}-images={settings.limit(split)}" for split in SPLITS]
+    command = [sys.executable, "-m", "preprocessing.draw_toy_images", str(folder.absolute()), *counts]
+    try:
+        subprocess.run([*command, f"--seed={settings.seed}"], check=True, cwd=PROJECT)
+    except subprocess.CalledProcessError as error:
+        raise DataError(
+            f"drawing the toy pictures into {folder} failed (status {error.returncode}, see above)"
+        ) from None

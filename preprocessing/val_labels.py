@@ -1,0 +1,44 @@
+"""Which class a validation picture is of: by its folder, or by the devkit's ground truth."""
+
+from collections.abc import Sequence
+
+from lib.data.pictures import Entry, list_pictures
+from lib.errors import ConfigError, DataError
+from preprocessing.devkit import read_ground_truth, read_synsets
+from preprocessing.settings import Settings
+from preprocessing.sources import Sources
+
+
+def check_val_labels(settings: Settings, sources: Sources) -> None:
+    """Raises DataError now, not after a day's packing, when the labels of flat pictures will not be found."""
+    if "/" not in sources.val.entries[0].name:
+        wnids_of_flat(settings, sources.recipe.classes)
+
+
+def wnids_of_flat(settings: Settings, classes: Sequence[str]) -> dict[str, str]:
+    """The class folder of each flat validation picture, by its name.
+
+    Line i of the ground truth belongs to the picture whose name comes i-th. Raises ConfigError when
+    the devkit's files are not named, and DataError when they do not fit the pictures.
+    """
+    truth_path, mat_path = settings.val_label_file, settings.meta_clsloc_mat
+    if truth_path is None or mat_path is None:
+        key = "val_label_file" if truth_path is None else "meta_clsloc_mat"
+        raise ConfigError(
+            f"the validation pictures lie in no class folders, so set {key}, in paths.yaml or with --{key}"
+        )
+    entries: list[Entry] = list_pictures(settings.img_dir("val"), settings.cache_dir).entries
+    ids = read_ground_truth(truth_path)
+    if len(ids) != len(entries):
+        raise DataError(f"{truth_path} has {len(ids)} lines, but {settings.img_dir('val')} has {len(entries)} pictures")
+    wnid_of = {synset.id: synset.wnid for synset in read_synsets(mat_path)}
+    known = set(classes)
+    for line, id in enumerate(ids, 1):
+        if id not in wnid_of:
+            raise DataError(f"{truth_path}, line {line}: {mat_path} has no class of number {id}")
+        if wnid_of[id] not in known:
+            raise DataError(
+                f"{truth_path}, line {line}: class {id} is {wnid_of[id]}, which has no folder in "
+                f"{settings.img_dir('train')}"
+            )
+    return {entry.name: wnid_of[id] for entry, id in zip(entries, ids, strict=True)}

@@ -1,0 +1,210 @@
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.data import decode as module
+from lib.data.decode import decode
+from lib.errors import DataError
+
+SIZE = 32
+RED, GREEN, BLUE, WHITE = (230, 20, 30), (20, 200, 40), (30, 40, 220), (255, 255, 255)
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def quadrants(width=64, height=48):
+    """Red and green above, blue and white below."""
+    pixels = np.empty((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = RED
+    pixels[: height // 2, width // 2 :] = GREEN
+    pixels[height // 2 :, : width // 2] = BLUE
+    pixels[height // 2 :, width // 2 :] = WHITE
+    return Image.fromarray(pixels)
+
+
+def corners(image_HWC):
+    q = SIZE // 4
+    return [image_HWC[y, x].astype(int) for y in (q, 3 * q) for x in (q, 3 * q)]
+
+
+def assert_quadrants(image_HWC, expected=(RED, GREEN, BLUE, WHITE), within=6):
+    assert image_HWC.shape == (SIZE, SIZE, 3)
+    assert image_HWC.dtype == np.uint8
+    for found, wanted in zip(corners(image_HWC), expected, strict=True):
+        assert np.abs(found - wanted).max() <= within, (found, wanted)
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize(
+    ("kind", "options", "within"),
+    [
+        ("JPEG", {"quality": 95}, 6),
+        ("JPEG", {"quality": 95, "progressive": True}, 6),
+        ("JPEG", {"quality": 95, "keep_rgb": True}, 6),
+        ("PNG", {}, 0),
+        ("BMP", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("WEBP", {"quality": 95}, 12),
+    ],
+)
+def test_each_kind_of_file(kind, options, within, resize):
+    assert_quadrants(decode(encoded(quadrants(), kind, **options), SIZE, resize), within=within)
+
+
+def test_cmyk_jpeg_which_adobe_stores_inverted():
+    data = encoded(quadrants().convert("CMYK"), "JPEG", quality=97)
+    assert b"Adobe" in data
+    assert_quadrants(decode(data, SIZE, "squash"), within=10)
+
+
+def test_palette_with_and_without_transparency():
+    palette = quadrants().quantize(4)
+    assert_quadrants(decode(encoded(palette, "PNG"), SIZE, "squash"))
+    red = palette.getpixel((1, 1))
+    data = encoded(palette, "PNG", transparency=red)
+    assert_quadrants(decode(data, SIZE, "squash"), (WHITE, GREEN, BLUE, WHITE))
+    assert_quadrants(decode(encoded(palette, "GIF"), SIZE, "squash"))
+
+
+def test_what_is_transparent_becomes_white():
+    image = quadrants().convert("RGBA")
+    alpha = np.full((48, 64), 255, np.uint8)
+    alpha[:24, :32] = 0
+    alpha[24:, :32] = 128
+    image.putalpha(Image.fromarray(alpha))
+    half = tuple(round(255 + (c - 255) * 128 / 255) for c in BLUE)
+    for kind, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
+        found = decode(encoded(image, kind, **options), SIZE, "squash")
+        assert_quadrants(found, (WHITE, GREEN, half, WHITE), within=1)
+
+
+def test_grey_becomes_three_equal_channels():
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)[None].repeat(48, 0)
+    wide = Image.fromarray(ramp.astype(np.uint16) * 257)
+    pictures = {
+        "grey JPEG": encoded(Image.fromarray(ramp), "JPEG", quality=95),
+        "grey PNG": encoded(Image.fromarray(ramp), "PNG"),
+        "16-bit PNG": encoded(wide, "PNG"),
+        "grey with alpha": encoded(Image.fromarray(ramp).convert("LA"), "PNG"),
+    }
+    expected = np.asarray(Image.fromarray(ramp).resize((SIZE, SIZE), Image.Resampling.BILINEAR)).astype(int)
+    for name, data in pictures.items():
+        found = decode(data, SIZE, "squash").astype(int)
+        assert np.abs(found - expected[..., None]).max() <= 3, name
+
+
+def test_black_and_white():
+    bits = Image.fromarray(np.kron([[0, 1], [1, 0]], np.ones((8, 8))).astype(bool))
+    black = (0, 0, 0)
+    assert_quadrants(decode(encoded(bits, "PNG"), SIZE, "squash"), (black, WHITE, WHITE, black))
+
+
+TURNED = {  # EXIF orientation -> where red, green, blue and white are once it is heeded
+    1: (RED, GREEN, BLUE, WHITE),
+    2: (GREEN, RED, WHITE, BLUE),
+    3: (WHITE, BLUE, GREEN, RED),
+    4: (BLUE, WHITE, RED, GREEN),
+    5: (RED, BLUE, GREEN, WHITE),
+    6: (BLUE, RED, WHITE, GREEN),
+    7: (WHITE, GREEN, BLUE, RED),
+    8: (GREEN, WHITE, RED, BLUE),
+}
+
+
+@pytest.mark.parametrize(("orientation", "expected"), TURNED.items())
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_rotated(orientation, expected, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(quadrants(), kind, exif=exif, quality=95)
+    assert_quadrants(decode(data, SIZE, "squash"), expected, within=14)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+def test_broken_exif_does_not_break_the_picture(exif):
+    assert_quadrants(decode(encoded(quadrants(), "JPEG", exif=exif, quality=95), SIZE, "squash"))
+
+
+def test_squash_keeps_everything_and_crop_the_centre():
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = 255
+    data = encoded(Image.fromarray(pixels), "PNG")
+    assert (decode(data, 20, "crop") == 255).all()
+    squashed = decode(data, 30, "squash")
+    assert (squashed[:, 11:19] == 255).all()
+    assert (squashed[:, :9] == 0).all()
+    assert (squashed[:, 21:] == 0).all()
+
+
+def test_crop_equals_short_side_first_and_then_the_centre():
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (16, 24, 3), np.uint8)).resize((96, 64), Image.Resampling.BICUBIC)
+    whole = np.asarray(image.resize((48, 32), Image.Resampling.BILINEAR)).astype(int)
+    found = decode(encoded(image, "PNG"), 32, "crop").astype(int)
+    assert np.abs(found - whole[:, 8:40]).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5000, 1), (1, 3000), (7, 5)])
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+def test_odd_sizes(size, resize):
+    data = encoded(Image.new("RGB", size, RED), "PNG")
+    assert (decode(data, SIZE, resize) == RED).all()
+
+
+def test_a_large_jpeg_that_is_reduced_on_the_way_stays_close():
+    image = quadrants().resize((1024, 700), Image.Resampling.BICUBIC)
+    data = encoded(image, "JPEG", quality=95)
+    exact = np.asarray(Image.open(io.BytesIO(data)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)).astype(int)
+    difference = np.abs(decode(data, SIZE, "squash").astype(int) - exact)
+    assert difference.max() <= 16  # along the hard edges
+    assert difference.mean() < 1
+
+
+def test_truncated_empty_and_foreign_files():
+    whole = encoded(quadrants(), "JPEG", quality=95)
+    png = encoded(quadrants(), "PNG")
+    broken = {
+        b"": "it is empty",
+        b"\xff\xd8\xff": "it ",
+        whole[: len(whole) // 2]: "runcated",
+        png[:-30]: "it cannot be decoded",
+        b"GIF89a": "it ",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n": "it is none of JPEG, PNG, WEBP, BMP, GIF",
+        b"<html>not found</html>": "it is none of",
+    }
+    for data, said in broken.items():
+        with pytest.raises(DataError, match=said) as error:
+            decode(data, SIZE, "squash")
+        assert "\n" not in str(error.value)
+        assert "0x" not in str(error.value)  # no memory addresses: skipped.txt must be the same every time
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_any_damage_is_a_data_error_or_a_picture():
+    rng = np.random.default_rng(1)
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
+        whole = encoded(quadrants(), kind)
+        for _ in range(60):
+            data = bytearray(whole)
+            for place in rng.integers(0, len(data), 4):
+                data[place] = rng.integers(0, 256)
+            with contextlib.suppress(DataError):
+                assert decode(bytes(data), SIZE, "crop").shape == (SIZE, SIZE, 3)
+
+
+def test_a_picture_that_claims_to_be_huge(monkeypatch):
+    bomb = encoded(Image.new("1", (20_000, 20_000)), "PNG")
+    assert len(bomb) < 100_000
+    with pytest.raises(DataError, match="more than 89,478,485"):
+        decode(bomb, SIZE, "squash")
+    monkeypatch.setattr(module, "MAX_PIXELS", 100)
+    with pytest.raises(DataError, match="64 x 48 pixels, more than 100"):
+        decode(encoded(quadrants(), "PNG"), SIZE, "squash")

@@ -1,0 +1,107 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from lib.data import hickle_batches
+from lib.data.hickle_batches import HickleBatches, pixel_offset
+from lib.data.layout import Layout, layout, read_manifest
+from lib.errors import DataError
+
+
+@pytest.fixture
+def at(data_set: Path) -> Layout:
+    return layout(data_set)
+
+
+@pytest.fixture
+def source(at: Layout) -> Iterator[HickleBatches]:
+    source = HickleBatches(at, read_manifest(at), "train", readers=3)
+    yield source
+    source.close()
+
+
+def all_images(at: Layout) -> np.ndarray:
+    files = sorted(at.batch_dir("train", 16).iterdir())
+    return np.concatenate([h5py.File(path)["data"][:] for path in files])
+
+
+@pytest.mark.parametrize(
+    "indices", [[0], [47, 0, 16, 15], list(range(48)), list(range(10, 40)), [5, 5, 6, 7], []], ids=str
+)
+def test_rows_are_what_h5py_reads(at: Layout, source: HickleBatches, indices: list[int]) -> None:
+    out = np.zeros((len(indices), 32, 32, 3), np.uint8)
+    source.rows(np.array(indices, np.int64), out)
+    assert np.array_equal(out, all_images(at)[indices])
+
+
+def test_random_rows_again_and_again_with_few_open_files(
+    at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hickle_batches, "_OPEN_FILES", 1)
+    rng, images = np.random.default_rng(1), all_images(at)
+    out = np.zeros((9, 32, 32, 3), np.uint8)
+    for _ in range(20):
+        indices = rng.integers(0, 48, 9)
+        source.rows(indices, out)
+        assert np.array_equal(out, images[indices])
+
+
+def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = hickle_batches.os.preadv
+    monkeypatch.setattr(
+        hickle_batches.os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
+    )
+    out = np.zeros((4, 32, 32, 3), np.uint8)
+    source.rows(np.arange(14, 18), out)
+    assert np.array_equal(out, all_images(at)[14:18])
+
+
+def test_a_file_that_shrinks_while_we_train_is_named(at: Layout, source: HickleBatches) -> None:
+    path = at.batch_file("train", 16, 1)
+    out = np.zeros((1, 32, 32, 3), np.uint8)
+    source.rows(np.array([16]), out)  # it is open now
+    with path.open("rb+") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(DataError, match=f"{path} ends early"):
+        source.rows(np.array([31]), out)
+
+
+def foreign(path: Path, kind: str) -> None:
+    if kind == "text":
+        path.write_text("this is no HDF5 file" * 1000)
+        return
+    with h5py.File(path, "w") as file:
+        if kind == "float":
+            file["data"] = np.zeros((16, 32, 32, 3), np.float32)
+        elif kind == "shape":
+            file["data"] = np.zeros((16, 3, 32, 32), np.uint8)
+        elif kind == "name":
+            file["images"] = np.zeros((16, 32, 32, 3), np.uint8)
+        elif kind == "compressed":
+            file.create_dataset("data", data=np.zeros((16, 32, 32, 3), np.uint8), compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("text", "not a readable HDF5 file"),
+        ("float", "holds float32"),
+        ("shape", r"where the manifest says uint8 \(16, 32, 32, 3\)"),
+        ("name", "it has no dataset 'data'"),
+        ("compressed", "chunked or compressed"),
+    ],
+)
+def test_a_foreign_file_is_named(tmp_path: Path, kind: str, says: str) -> None:
+    path = tmp_path / "00000.hkl"
+    foreign(path, kind)
+    with pytest.raises(DataError, match=says) as error:
+        pixel_offset(path, (16, 32, 32, 3))
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"00007.hkl is missing"):
+        pixel_offset(tmp_path / "00007.hkl", (16, 32, 32, 3))

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from lib.data.order import Shuffle, WorkerOrder, epoch_order, n_iterations, share
+
+COUNTS = (16, 16, 16, 5)
+SHUFFLES: tuple[Shuffle, ...] = ("images", "files", "none")
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 53])
+def test_no_image_is_missing_or_seen_twice(shuffle: Shuffle, world_size: int, batch_size: int) -> None:
+    seen = []
+    for rank in range(world_size):
+        worker = WorkerOrder(
+            file_counts=COUNTS, seed=3, shuffle=shuffle, batch_size=batch_size, rank=rank, world_size=world_size
+        )
+        for iteration in range(worker.iterations):
+            indices = worker.indices(5, iteration)
+            assert len(indices) <= batch_size
+            seen.extend(indices.tolist())
+    assert sorted(seen) == list(range(53))
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_the_same_images_in_an_iteration_for_any_number_of_workers(shuffle: Shuffle) -> None:
+    """8 x 1, 4 x 2, 2 x 4, 1 x 8: a run may move between them at a checkpoint."""
+
+    def iterations(batch_size: int, world_size: int) -> list[list[int]]:
+        workers = [
+            WorkerOrder(
+                file_counts=COUNTS, seed=3, shuffle=shuffle, batch_size=batch_size, rank=r, world_size=world_size
+            )
+            for r in range(world_size)
+        ]
+        return [np.concatenate([w.indices(2, i) for w in workers]).tolist() for i in range(workers[0].iterations)]
+
+    assert iterations(8, 1) == iterations(4, 2) == iterations(2, 4) == iterations(1, 8)
+
+
+def test_the_last_iteration_is_shared_out_evenly() -> None:
+    sizes = [share(53, 3, batch_size=8, rank=r, world_size=2) for r in range(2)]
+    assert [part.stop - part.start for part in sizes] == [2, 3]
+    assert n_iterations(53, batch_size=8, world_size=2) == 4
+
+
+def test_each_epoch_and_seed_has_its_own_order() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return epoch_order(COUNTS, seed=seed, epoch=epoch, shuffle="images").tolist()
+
+    assert order(1, 0) == order(1, 0)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in range(5)}) == 10
+
+
+def test_files_are_moved_whole() -> None:
+    order = epoch_order(COUNTS, seed=1, epoch=1, shuffle="files")
+    starts = {0: 16, 16: 16, 32: 16, 48: 5}
+    first, pieces = 0, []
+    while first < len(order):
+        count = starts[int(order[first])]
+        assert np.array_equal(order[first : first + count], np.arange(order[first], order[first] + count))
+        pieces.append(int(order[first]))
+        first += count
+    assert sorted(pieces) == [0, 16, 32, 48]
+    assert pieces != [0, 16, 32, 48]
+
+
+def test_none_is_the_order_on_disk() -> None:
+    assert epoch_order(COUNTS, seed=1, epoch=9, shuffle="none").tolist() == list(range(53))

@@ -1,0 +1,165 @@
+import gzip
+import io
+import os
+import tarfile
+
+import pytest
+
+from lib.data import pictures as module
+from lib.data.pictures import list_pictures, read_picture
+from lib.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "pictures"
+    for name in ("b/2.JPEG", "b/1.jpg", "a/x.PnG", "a/y.webp", "a/z.bmp", "a/w.jpeg"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"bytes of {name}".encode())
+    (root / "words.txt").write_text("a first\n")
+    (root / "a" / "notes.txt").write_text("no picture")
+    (root / "a" / ".hidden.jpg").write_text("no picture")
+    (root / ".cache").mkdir()
+    return root
+
+
+NAMES = ["a/w.jpeg", "a/x.PnG", "a/y.webp", "a/z.bmp", "b/1.jpg", "b/2.JPEG"]
+
+
+def tarred(path, files):
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_class_folders(folder):
+    found = list_pictures(folder)
+    assert [entry.name for entry in found.entries] == NAMES
+    assert found.classes == ("a", "b")
+    for entry in found.entries:
+        assert read_picture(folder, entry) == f"bytes of {entry.name}".encode()
+        assert entry.bytes == len(f"bytes of {entry.name}")
+
+
+def test_symbolic_links_are_followed(folder, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    (folder / "a" / "w.jpeg").rename(tmp_path / "aside")
+    (folder / "a" / "w.jpeg").symlink_to(tmp_path / "aside")
+    (folder / "b").rename(tmp_path / "b_aside")
+    (folder / "b").symlink_to(tmp_path / "b_aside")
+    assert [entry.name for entry in list_pictures(link).entries] == NAMES
+
+
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_a_tar_lists_and_reads_the_same_as_the_folder(folder, tmp_path, prefix):
+    of_folder = list_pictures(folder)
+    files = {f"{prefix}{name}": (folder / name).read_bytes() for name in reversed(NAMES)}
+    path = tarred(tmp_path / "all.tar", {f"{prefix}words.txt": b"x", **files})
+    of_tar = list_pictures(path)
+    assert [e[:2] for e in of_tar.entries] == [e[:2] for e in of_folder.entries]
+    assert of_tar.classes == of_folder.classes
+    for entry in of_tar.entries:
+        assert read_picture(path, entry) == (folder / entry.name).read_bytes()
+
+
+def test_a_tar_of_tars_with_long_names(tmp_path):
+    inner = {}
+    for wnid in ("n02", "n01"):
+        files = {f"{wnid}_{'long' * 40}_{i}.JPEG": f"{wnid} {i}".encode() * i for i in range(1, 4)}
+        inner[f"{wnid}.tar"] = tarred(tmp_path / "inner.tar", files).read_bytes()
+    path = tarred(tmp_path / "train.tar", inner)
+    found = list_pictures(path)
+    assert found.classes == ("n01", "n02")
+    assert len(found.entries) == 6
+    for entry in found.entries:
+        i = int(entry.name[-6])
+        assert read_picture(path, entry) == f"{entry.name[:3]} {i}".encode() * i
+
+
+def test_flat_pictures_have_no_classes(folder, tmp_path):
+    assert list_pictures(folder / "b").classes == ()
+    path = tarred(tmp_path / "val.tar", {"v_2.JPEG": b"two", "v_1.JPEG": b"one"})
+    found = list_pictures(path)
+    assert found.classes == ()
+    assert [read_picture(path, entry) for entry in found.entries] == [b"one", b"two"]
+
+
+def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path, monkeypatch):
+    path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
+    first = list_pictures(path, tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile, "open", None)
+        assert list_pictures(path, tmp_path / "cache") == first
+    tarred(path, {"2.JPEG": b"two", "3.JPEG": b"three"})
+    os.utime(path, ns=(1, 1))
+    assert [entry.name for entry in list_pictures(path, tmp_path / "cache").entries] == ["2.JPEG", "3.JPEG"]
+    for kept in (tmp_path / "cache").iterdir():
+        kept.write_bytes(b"damaged")
+    assert len(list_pictures(path, tmp_path / "cache").entries) == 2
+
+
+def test_what_cannot_be_listed(folder, tmp_path):
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        list_pictures(tmp_path / "nowhere")
+    (folder / "c").mkdir()
+    with pytest.raises(DataError, match="1 class folders hold no picture, the first is c"):
+        list_pictures(folder)
+    (folder / "top.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"both class folders \(a\) and single pictures \(top.jpg\)"):
+        list_pictures(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no picture"):
+        list_pictures(tmp_path / "empty")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "two\nlines.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match="cannot be written in a list"):
+        list_pictures(tmp_path / "odd")
+
+
+def test_tars_that_cannot_be_read_in_place(tmp_path):
+    good = tarred(tmp_path / "good.tar", {"a/1.JPEG": b"x" * 2000, "b/2.JPEG": b"y" * 2000}).read_bytes()
+    bad = tmp_path / "bad.tar"
+    damaged = bytearray(good)
+    damaged[512 + 2048 : 512 + 2048 + 300] = b"?" * 300  # the second header
+    for data, said in [
+        (gzip.compress(good), "cannot be read as an uncompressed tar"),
+        (b"something else" * 100, "cannot be read as an uncompressed tar"),
+        (good[:3000], "cut off"),
+        (good[: 512 + 2048], "cut off"),
+        (bytes(damaged), "damaged or cut off"),
+    ]:
+        bad.write_bytes(data)
+        with pytest.raises(DataError, match=said):
+            list_pictures(bad)
+
+
+def test_tars_of_other_shapes(tmp_path):
+    with pytest.raises(DataError, match="lies too deep"):
+        list_pictures(tarred(tmp_path / "deep.tar", {"train/a/1.JPEG": b"x"}))
+    with tarfile.open(tmp_path / "twice.tar", "w") as tar:
+        for _ in range(2):
+            tar.addfile(tarfile.TarInfo("1.JPEG"))
+    with pytest.raises(DataError, match="same name twice"):
+        list_pictures(tmp_path / "twice.tar")
+    with tarfile.open(tmp_path / "link.tar", "w") as tar:
+        info = tarfile.TarInfo("1.JPEG")
+        info.type, info.linkname = tarfile.SYMTYPE, "2.JPEG"
+        tar.addfile(info)
+    with pytest.raises(DataError, match=r"1.JPEG is a link"):
+        list_pictures(tmp_path / "link.tar")
+
+
+def test_a_picture_that_has_changed_or_gone_is_not_read(folder):
+    entries = list_pictures(folder).entries
+    (folder / entries[0].name).write_bytes(b"other")
+    with pytest.raises(DataError, match="has changed since it was listed"):
+        read_picture(folder, entries[0])
+    (folder / entries[1].name).unlink()
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_picture(folder, entries[1])
+    assert module.SUFFIXES == (".jpg", ".jpeg", ".png", ".webp", ".bmp")

@@ -1,0 +1,169 @@
+"""What the user can mend: one line that names the file or key and the way out, before any training starts."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import msgspec
+import numpy as np
+import pytest
+
+from lib.data.layout import layout
+from tests.conftest import Script, write_data_set
+
+OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", 1)
+
+
+def remove(data: Path) -> None:
+    shutil.rmtree(data)
+
+
+def empty(data: Path) -> None:
+    shutil.rmtree(data)
+    data.mkdir()
+
+
+def lose_a_file(data: Path) -> None:
+    (data / "train_hkl_b16/00001.hkl").unlink()
+
+
+def truncate_a_file(data: Path) -> None:
+    path = data / "val_hkl_b16/00001.hkl"
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def put_a_foreign_file(data: Path) -> None:
+    path = data / "train_hkl_b16/00002.hkl"
+    size = path.stat().st_size
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((16, 32, 32, 3), np.int8)
+    path.write_bytes(path.read_bytes()[:size].ljust(size, b"\0"))
+
+
+def put_garbage(data: Path) -> None:
+    path = data / "train_hkl_b16/00000.hkl"
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def lose_labels(data: Path) -> None:
+    layout(data).labels("val").unlink()
+
+
+def shorten_labels(data: Path) -> None:
+    path = layout(data).labels("train")
+    np.save(path, np.load(path)[:-1])
+
+
+def put_a_label_out_of_range(data: Path) -> None:
+    path = layout(data).labels("train")
+    labels = np.load(path)
+    labels[5] = 4
+    np.save(path, labels)
+
+
+def pickle_the_labels(data: Path) -> None:
+    np.save(layout(data).labels("train"), np.array([{"a": 1}] * 48, dtype=object), allow_pickle=True)
+
+
+def damage_the_mean(data: Path) -> None:
+    layout(data).mean.write_bytes(b"\x93NUMPY")
+
+
+def lose_classes(data: Path) -> None:
+    layout(data).classes.unlink()
+
+
+def damage_the_manifest(data: Path) -> None:
+    layout(data).manifest.write_bytes(b'{"format": 1}')
+
+
+def a_newer_manifest(data: Path) -> None:
+    at = layout(data)
+    at.manifest.write_bytes(at.manifest.read_bytes().replace(b'"format":1', b'"format":2'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (remove, "data folder data does not exist; make one with preprocessing/generate_data.sh"),
+        (empty, "data/misc/manifest.json is missing, so data holds no complete data set; run preprocessing"),
+        (lose_a_file, "1 of 3 files are missing from data/train_hkl_b16, the first is 00001.hkl; run preprocessing"),
+        (truncate_a_file, "data/val_hkl_b16/00001.hkl has "),
+        (put_a_foreign_file, "data/train_hkl_b16/00002.hkl holds int8 (16, 32, 32, 3) where the manifest says uint8"),
+        (put_garbage, "data/train_hkl_b16/00000.hkl is not a readable HDF5 file"),
+        (lose_labels, "data/labels/val_labels.npy is missing; run preprocessing/make_labels.py"),
+        (shorten_labels, "train_labels.npy holds int64 (47,) where the manifest says int64 (48,)"),
+        (put_a_label_out_of_range, "has labels from 0 to 4, but there are 4 classes, 0 to 3"),
+        (pickle_the_labels, "train_labels.npy is damaged (Object arrays cannot be loaded"),
+        (damage_the_mean, "data/misc/img_mean.npy is damaged"),
+        (lose_classes, "data/misc/classes.json is missing; run preprocessing/make_train_val_txt.py"),
+        (damage_the_manifest, "data/misc/manifest.json is not a manifest of this program"),
+        (a_newer_manifest, "data/misc/manifest.json has format 2; this version reads format 1"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_damaged_data_set(
+    tmp_path: Path, data_set: Path, run_script: Script, damage: Callable[[Path], None], says: str
+) -> None:
+    damage(data_set)
+    done = run_script("train_2gpu.py", *OPTIONS)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "models").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--batch_size", 25], "batch_size 25 x 2 workers is 50 images an iteration, but data has 48 training images"),
+        (["--devices", "[cpu, cuda:7]"], "devices: cuda:7: there is no such device here; there are cpu"),
+        (["--model.name", "alexnot"], "model.name is alexnot; did you mean alexnet? known networks:"),
+        (["--model.name", "alexnet"], "images of 32 x 32 give a crop of 28, but this network needs at least 67"),
+        (["--run.resume", "gone.pt"], "there is no checkpoint gone.pt"),
+        (["--run.weights_dir", "/proc/nowhere"], "run.weights_dir /proc/nowhere cannot be written"),
+        (["--optimizer.learnin_rate", 1], "did you mean --optimizer.learning_rate?"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting(data_set: Path, run_script: Script, options: list[object], says: str) -> None:
+    done = run_script("train_2gpu.py", *OPTIONS, *options)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_checkpoint_of_another_training(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train_2gpu.py", *OPTIONS).returncode == 0
+    other_model = run_script("train_2gpu.py", *OPTIONS, "--model.name", "tiny_without_dropout")
+    assert "belongs to another network: tiny, here it is tiny_without_dropout" in other_model.stderr
+    write_data_set(tmp_path / "other", seed=5)
+    other_data = run_script("train_2gpu.py", *OPTIONS, "--data.dir", "other")
+    assert "belongs to another data set (fingerprint):" in other_data.stderr
+    write_data_set(tmp_path / "classes", n_classes=3)
+    other_classes = run_script("train_2gpu.py", *OPTIONS, "--data.dir", "classes")
+    assert "belongs to another number of classes: 4, here it is 3" in other_classes.stderr
+    assert {d.returncode for d in (other_model, other_data, other_classes)} == {2}
+
+
+def test_a_damaged_checkpoint_is_not_a_fresh_start(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train_2gpu.py", *OPTIONS).returncode == 0
+    path = tmp_path / "models/checkpoints/epoch001_iter00000.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    done = run_script("train_2gpu.py", *OPTIONS)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: models/checkpoints/epoch001_iter00000.pt is damaged or no checkpoint")
+
+
+def test_no_validation_images(data_set: Path, run_script: Script) -> None:
+    at = layout(data_set)
+    manifest = msgspec.json.decode(at.manifest.read_bytes())
+    manifest["val"]["files"] = []
+    at.manifest.write_bytes(msgspec.json.encode(manifest))
+    done = run_script("train_2gpu.py", *OPTIONS)
+    assert done.returncode == 2
+    assert done.stderr == "error: data/misc/manifest.json: there are no val images\n"

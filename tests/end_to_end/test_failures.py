@@ -1,0 +1,212 @@
+"""Whoever dies, hangs or fails: the run ends soon, names it, and leaves nothing behind."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Script
+
+LONG = (
+    *("--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu, cpu]", "--run.n_epochs", "100000"),
+    *("--logging.print_freq", "1", "--run.snapshot_freq", "1000"),
+)
+
+
+class Run:
+    """A run in the background, whose private folder lies in a place of its own."""
+
+    def __init__(self, cwd: Path, *options: str) -> None:
+        self.temporary = cwd / "t"
+        self.temporary.mkdir()
+        self._metrics = cwd / "models/metrics.jsonl"
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "train_2gpu.py"), *LONG, *options],
+            cwd=cwd,
+            env=os.environ | {"TMPDIR": str(self.temporary)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_it_trains(self) -> None:
+        deadline = time.monotonic() + 60
+        while not (self._metrics.exists() and self._metrics.read_text().count("\n") >= 5):
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def pids(self) -> dict[str, int]:
+        """The process of each role."""
+        found = {}
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in children:
+            with contextlib.suppress(OSError):  # it is not there yet, or gone
+                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                if module := [word for word in words if word.startswith("lib.roles.")]:
+                    found[f"{module[0].rpartition('.')[2]} {words[-2]}"] = int(pid)
+        return found
+
+    def end(self, within_s: float) -> tuple[int, str]:
+        """Exit status and stderr, once it has ended, which must be soon."""
+        began = time.monotonic()
+        _, stderr = self.process.communicate(timeout=within_s + 20)
+        assert time.monotonic() - began < within_s, stderr
+        return self.process.returncode, stderr
+
+
+@pytest.fixture
+def start(tmp_path: Path, data_set: Path) -> Iterator[type[Run]]:
+    runs: list[Run] = []
+
+    def make(*options: str) -> Run:
+        runs.append(Run(tmp_path, *options))
+        return runs[-1]
+
+    yield make  # type: ignore[misc]
+    for run in runs:
+        run.process.kill()
+        run.process.wait()
+
+
+def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:
+    alive = [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+    assert not alive
+    assert not list(run.temporary.iterdir())  # no socket, no folder
+    for pid in pids.values():
+        assert not list(Path("/dev/shm").glob(f"*{pid}*"))
+
+
+ROLES = ["trainer 0", "trainer 1", "loader 0", "loader 1"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_that_is_killed(start: type[Run], role: str) -> None:
+    run = start()
+    run.wait_until_it_trains()
+    pids = run.pids()
+    assert sorted(pids) == sorted(ROLES)
+    os.kill(pids[role], signal.SIGKILL)
+    status, stderr = run.end(within_s=10)
+    assert status == 1
+    assert re.fullmatch(
+        rf"error: {role} was killed by SIGKILL \(often .*\) while .*\. Start the same command again .*\n", stderr
+    ), stderr
+    assert_nothing_is_left(run, pids)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_that_hangs(start: type[Run], role: str) -> None:
+    run = start()
+    run.wait_until_it_trains()
+    pids = run.pids()
+    os.kill(pids[role], signal.SIGSTOP)
+    status, stderr = run.end(within_s=10)
+    assert status == 1
+    assert stderr.startswith(f"error: {role} was stopped (SIGSTOP) for 3 s while "), stderr
+    assert_nothing_is_left(run, pids)
+
+
+def test_a_role_that_dies_while_starting(start: type[Run]) -> None:
+    run = start()
+    deadline = time.monotonic() + 20
+    while len(pids := run.pids()) < 4:
+        assert time.monotonic() < deadline
+    os.kill(pids["trainer 1"], signal.SIGKILL)
+    status, stderr = run.end(within_s=10)
+    assert status == 1
+    assert stderr.startswith("error: trainer 1 was killed by SIGKILL"), stderr
+    assert_nothing_is_left(run, pids)
+
+
+def test_a_supervisor_that_is_killed_takes_all_with_it(start: type[Run]) -> None:
+    run = start()
+    run.wait_until_it_trains()
+    pids = run.pids()
+    run.process.kill()
+    run.process.wait()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert_nothing_is_left(run, pids)
+
+
+def test_stopped_while_starting(start: type[Run]) -> None:
+    run = start()
+    deadline = time.monotonic() + 20
+    while len(pids := run.pids()) < 4:
+        assert time.monotonic() < deadline
+    run.process.send_signal(signal.SIGTERM)
+    status, stderr = run.end(within_s=15)
+    assert status == 143, stderr
+    assert_nothing_is_left(run, pids)
+
+
+def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
+    run = start()
+    run.wait_until_it_trains()
+    pids = run.pids()
+    os.kill(pids["trainer 1"], signal.SIGSTOP)  # so that it cannot stop nicely
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    run.process.send_signal(signal.SIGINT)
+    status, stderr = run.end(within_s=3)
+    assert status == 130
+    assert "stopped at once; the last checkpoint stands" in stderr
+    assert_nothing_is_left(run, pids)
+
+
+def test_a_batch_file_that_vanishes_while_training(start: type[Run], data_set: Path) -> None:
+    run = start("--data.slots", "2")
+    run.wait_until_it_trains()
+    pids = run.pids()
+    for path in data_set.glob("train_hkl_b16/*.hkl"):
+        with path.open("rb+") as file:
+            file.truncate(3000)
+    status, stderr = run.end(within_s=10)
+    assert status == 2
+    assert re.fullmatch(r"error: .*\.hkl ends early; delete it and make it again\n", stderr), stderr
+    assert_nothing_is_left(run, pids)
+
+
+def test_a_loss_that_is_no_number(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    options = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--logging.print_freq", 2)
+    assert run_script("train_2gpu.py", *options, "--run.n_epochs", 1).returncode == 0
+    done = run_script("train_2gpu.py", *options, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: the loss is no number since iteration \d+ of epoch 2; the last good checkpoint is "
+        r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",
+        done.stderr,
+    ), done.stderr
+    kept = sorted(path.name for path in (tmp_path / "models/checkpoints").glob("*.pt"))
+    assert kept == ["epoch001_iter00000.pt"]
+
+
+def test_a_full_disk_while_saving(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    options = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]")
+    assert run_script("train_2gpu.py", *options, "--run.n_epochs", 1).returncode == 0
+    folder = tmp_path / "models/checkpoints"
+    checkpoint = folder / "epoch001_iter00000.pt"
+    before = checkpoint.read_bytes()
+    # Every write to /dev/full fails as on a disk without room; the checkpoint is written under this name first.
+    (folder / ".epoch002_iter00000.pt.partial").symlink_to("/dev/full")
+    done = run_script("train_2gpu.py", *options, "--run.n_epochs", 2)
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(
+        r"error: cannot save models/checkpoints/epoch002_iter00000.pt: .* free\); make room and start again, it goes "
+        r"on from the checkpoint before\n",
+        done.stderr,
+    ), done.stderr
+    assert checkpoint.read_bytes() == before
+    assert (folder / "latest").read_text() == checkpoint.name
+    assert sorted(path.name for path in folder.iterdir()) == ["best", checkpoint.name, "latest"]
+    assert run_script("train_2gpu.py", *options, "--run.n_epochs", 2).returncode == 0

@@ -1,0 +1,200 @@
+"""Real runs of the real scripts, on the CPU, with a small network."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT, Script, write_data_set
+
+SMALL = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices")
+ONE, TWO = (*SMALL, "[cpu]"), (*SMALL, "[cpu, cpu]")
+
+
+def final(weights_dir: Path, epoch: int = 4) -> dict[str, torch.Tensor]:
+    """All numbers of the last checkpoint."""
+    state = torch.load(weights_dir / f"checkpoints/epoch{epoch:03d}_iter00000.pt", weights_only=True)
+    return {f"{part}.{name}": value for part in ("parameters", "velocities") for name, value in state[part].items()}
+
+
+def assert_same_bits(a: Path, b: Path) -> None:
+    ours, theirs = final(a), final(b)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert value.numpy().tobytes() == theirs[name].numpy().tobytes(), name
+    assert (a / "val_record.npy").read_bytes() == (b / "val_record.npy").read_bytes()
+
+
+def test_what_a_run_leaves_in_its_folder(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    done = run_script("train_2gpu.py", *TWO)
+    assert done.returncode == 0, done.stderr
+    models = tmp_path / "models"
+    entries = [json.loads(line) for line in (models / "metrics.jsonl").read_text().splitlines()]
+    assert [(e["kind"], e["epoch"], e["iteration"]) for e in entries[:3]] == [
+        ("train", 1, 2),
+        ("train", 1, 3),
+        ("val", 1, 3),
+    ]
+    train, val = [[e for e in entries if e["kind"] == kind] for kind in ("train", "val")]
+    for e in train:
+        assert e["wait"] + e["compute"] + e["exchange"] == pytest.approx(1)
+        assert min(e["wait"], e["compute"], e["exchange"], e["images_per_s"]) >= 0
+    assert [sum(e["images"] for e in train if e["epoch"] == epoch) for epoch in range(1, 5)] == [48] * 4
+    assert [e["images"] for e in val] == [20] * 4
+    record = np.load(models / "val_record.npy", allow_pickle=False)
+    assert record.tolist() == [[e["top1_error"], e["loss"]] for e in val]
+    assert "n_epochs: 4" in (models / "config.yaml").read_text()
+    assert "ended with status 0" in (models / "train.log").read_text()
+    assert "cpu, cpu; batch 8 each, 16 in all; exchange peer" in done.stdout
+    assert {p.name for p in (models / "checkpoints").iterdir()} >= {"latest", "best", "epoch004_iter00000.pt"}
+
+
+def test_two_workers_of_8_train_as_one_of_16(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    """Averaging weights and momenta of replicas that started equal is averaging gradients (dropout aside)."""
+    without_dropout = ("--model.name", "tiny_without_dropout")
+    for script, batch_size, devices, folder in (
+        ("train.py", 16, "[cpu]", "one"),
+        ("train_2gpu.py", 8, "[cpu, cpu]", "two"),
+    ):
+        arguments = (*SMALL, devices, *without_dropout, "--batch_size", batch_size, "--run.weights_dir", folder)
+        done = run_script(script, *arguments)
+        assert done.returncode == 0, done.stderr
+    one, two = final(tmp_path / "one"), final(tmp_path / "two")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    records = [np.load(tmp_path / folder / "val_record.npy") for folder in ("one", "two")]
+    np.testing.assert_allclose(records[0], records[1], rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(data folder, weights_dir) of a run of two workers that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_data_set(folder / "data")
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO)]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder / "data", folder / "models"
+
+
+def interrupt(command: list[str], cwd: Path, metrics: Path, at_line: int, number: signal.Signals) -> tuple[int, str]:
+    """Start a run, signal it once ``metrics`` has ``at_line`` lines, and return its exit status and stderr."""
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.read_text().count("\n") >= at_line):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at_line", [1, 2, 4, 6])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    tmp_path: Path, whole_run: tuple[Path, Path], number: signal.Signals, at_line: int
+) -> None:
+    data, whole = whole_run
+    models = tmp_path / "models"
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO), "--data.dir", str(data)]
+    status, stderr = interrupt(command, tmp_path, models / "metrics.jsonl", at_line, number)
+    assert status == 128 + number, stderr
+    assert "stopping after this iteration" in stderr
+    resumed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
+    assert "resumed:" in resumed.stdout
+    assert_same_bits(models, whole)
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
+    data, whole = whole_run
+    models = tmp_path / "models"
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO), "--data.dir", str(data)]
+    status, _ = interrupt(command, tmp_path, models / "metrics.jsonl", 5, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=120).returncode:
+        assert time.monotonic() < deadline  # the orphans are still leaving
+        time.sleep(0.2)
+    assert_same_bits(models, whole)
+
+
+def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train.py", *ONE, "--run.keep", 9).returncode == 0
+    second = tmp_path / "models/checkpoints/epoch002_iter00000.pt"
+    done = run_script("train.py", *ONE, "--run.resume", second, "--run.weights_dir", "again")
+    assert done.returncode == 0, done.stderr
+    assert f"resumed:  {second}, 2 epochs and 0 iterations done" in done.stdout
+    assert_same_bits(tmp_path / "again", tmp_path / "models")
+
+
+def test_a_finished_run_says_so_and_never_starts_anew(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train.py", *ONE).returncode == 0
+    again = run_script("train.py", *ONE)
+    assert again.returncode == 0
+    assert "nothing is left to do: all 4 epochs are done" in again.stdout
+    anew = run_script("train.py", *ONE, "--run.resume", "never")
+    assert anew.returncode == 0
+    assert "resumed" not in anew.stdout
+    assert_same_bits(tmp_path / "models", tmp_path / "models/old_1")
+
+
+def test_validate_repeats_the_figures_of_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    trained = run_script("train.py", *ONE)
+    told = re.findall(r"epoch 4: validation (.*)", trained.stdout)[0]
+    checkpoint = "models/checkpoints/epoch004_iter00000.pt"
+    done = run_script(
+        "validate.py", "--checkpoint", checkpoint, "--model.name", "tiny", "--devices", "[cpu]", "--batch_size", 8
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{checkpoint}: {told}  over 20 images\n"
+
+
+@pytest.mark.parametrize("shuffle", ["files", "none"])
+def test_other_orders_and_rules(data_set: Path, run_script: Script, shuffle: str) -> None:
+    done = run_script(
+        "train_2gpu.py",
+        *TWO,
+        *("--data.shuffle", shuffle, "--views.per_image", "false", "--schedule.policy", "auto"),
+        *("--optimizer.nesterov", "true", "--data.slots", 2),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_learns(tmp_path: Path, run_script: Script) -> None:
+    write_data_set(tmp_path / "data", train=480, val=100)
+    # A mirror would make the left quarters the right ones, and these are the classes.
+    options = ("--run.n_epochs", 8, "--optimizer.learning_rate", 0.1, "--views.mirror", "false")
+    done = run_script("train_2gpu.py", *TWO, *options)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "models/val_record.npy")[-1, 0] < 0.1  # chance is 0.75
+
+
+def test_two_runs_at_once_but_not_in_one_folder(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO), "--run.n_epochs", "400"]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "models/metrics.jsonl").exists():
+            time.sleep(0.05)
+        clash = run_script("train_2gpu.py", *TWO)
+        assert clash.returncode == 2
+        assert clash.stderr == "error: another run is training in models; give this one its own --run.weights_dir\n"
+        beside = run_script("train_2gpu.py", *TWO, "--run.weights_dir", "beside")
+        assert beside.returncode == 0, beside.stderr
+        assert first.poll() is None
+    finally:
+        first.terminate()
+        first.wait(timeout=30)
+
+
+def test_help_is_there_without_waiting_for_torch(run_script: Script) -> None:
+    for script in ("train.py", "train_2gpu.py", "validate.py"):
+        done = run_script(script, "--help", timeout_s=20)
+        assert done.returncode == 0
+        assert "--optimizer.learning_rate" in done.stdout

@@ -1,0 +1,119 @@
+"""The real exchange between real channels, each replica in a thread of its own."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib.errors import PeerLost, ProtocolError, ReplicasDiffer
+from lib.exchange.base import sums
+from lib.exchange.peer import Peer
+from lib.ipc.channel import Channel
+
+CPU = torch.device("cpu")
+
+
+def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Peer:
+    channels = {}
+    for other in range(world_size):
+        if other != rank:
+            low, high = sorted((rank, other))
+            path = folder / f"{low}-{high}"
+            channels[other] = Channel(path, bind=rank == low, peer=f"trainer {other}", patience_s=patience_s)
+    return Peer(rank, channels, CPU)
+
+
+def together(world_size: int, body, folder: Path) -> list:  # type: ignore[no-untyped-def,type-arg]
+    """``body(peer, rank)`` on every rank at once; the results by rank."""
+
+    def one(rank: int) -> object:
+        peer = join(folder, rank, world_size)
+        result = body(peer, rank)
+        peer.close()
+        return result
+
+    with ThreadPoolExecutor(world_size) as pool:
+        return list(pool.map(one, range(world_size)))
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4, 8])
+@pytest.mark.parametrize("numel", [1, 1001])
+def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int, numel: int) -> None:
+    def body(peer: Peer, rank: int) -> tuple[np.ndarray, np.ndarray]:
+        row = peer.allocate(numel)
+        rng = torch.Generator().manual_seed(rank)
+        for _ in range(5):
+            row += torch.randn(numel, generator=rng)
+            before = row.numpy().copy()
+            peer.average()
+            peer.verify()
+        return before, row.numpy().copy()
+
+    results = together(world_size, body, tmp_path)
+    mean = np.mean([before for before, _ in results], axis=0, dtype=np.float64)
+    for _, after in results:
+        assert after.tobytes() == results[0][1].tobytes()
+        np.testing.assert_allclose(after, mean, rtol=1e-5, atol=1e-6)
+
+
+def test_figures_are_added_up_in_rank_order_everywhere(tmp_path: Path) -> None:
+    values = [(0.1, 1e16), (0.2, 1.0), (0.3, -1e16)]
+    gathered = together(3, lambda peer, rank: peer.gather(values[rank]), tmp_path)
+    assert gathered == [values] * 3
+    assert sums(gathered[0]) == [0.1 + 0.2 + 0.3, (1e16 + 1.0) - 1e16]
+
+
+def test_all_leave_after_the_same_step(tmp_path: Path) -> None:
+    """Whoever is asked, and whenever: nobody may wait for one that has left."""
+
+    def body(peer: Peer, rank: int) -> int:
+        peer.allocate(4)
+        for step in range(100):
+            if step == 7 and rank == 1:
+                peer.leave()
+            peer.average()
+            if peer.leaving:
+                return step
+        return -1
+
+    assert together(3, body, tmp_path) == [7, 7, 7]
+
+
+def test_a_replica_that_differs_is_found_and_named(tmp_path: Path) -> None:
+    def body(peer: Peer, rank: int) -> str:
+        row = peer.allocate(50)
+        peer.average()
+        if rank == 1:
+            row[3] += 1e-3
+        with pytest.raises(ReplicasDiffer) as error:
+            peer.verify()
+        return str(error.value)
+
+    for text in together(3, body, tmp_path):
+        assert "replica 1 differs from replica 0 in 1 of 50 numbers" in text
+
+
+def test_replicas_of_different_size_are_refused(tmp_path: Path) -> None:
+    def body(peer: Peer, rank: int) -> None:
+        with pytest.raises(ProtocolError, match="replicas differ in size"):
+            peer.allocate(10 + rank)
+
+    together(2, body, tmp_path)
+
+
+def test_a_replica_out_of_step_is_found(tmp_path: Path) -> None:
+    channels = [
+        Channel(tmp_path / "0-1", bind=rank == 0, peer=f"trainer {1 - rank}", patience_s=1) for rank in range(2)
+    ]
+    peers = [Peer(rank, {1 - rank: channels[rank]}, CPU) for rank in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda peer: peer.allocate(4), peers))
+        averaging = pool.submit(peers[0].average)
+        with pytest.raises(ProtocolError, match="expected Figures from trainer 0, got Meet"):
+            peers[1].gather([1.0])
+        with pytest.raises((ProtocolError, PeerLost)):
+            averaging.result()
+    for channel in channels:
+        channel.close()

@@ -1,0 +1,75 @@
+"""The parts that differ on a GPU, against their plain twins on the CPU."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import ViewsConfig
+from lib.data.upload import CudaUpload, InPlace
+from lib.data.views import apply_views, draw_views
+from lib.devices import choose_device
+from lib.ipc import shared
+from lib.models.alexnet import AlexNet
+from lib.models.layers import ResponseNorm
+
+GPU = torch.device("cuda:0")
+
+
+def test_auto_takes_the_gpus() -> None:
+    n_gpus = torch.cuda.device_count()
+    assert choose_device(["auto"], 0, n_gpus) == GPU
+
+
+def test_uploaded_batches_are_the_slots() -> None:
+    """More batches than slots and than device buffers, each read late, on a busy device."""
+    images, _ = shared.create("images", (3, 8, 32, 32, 3), "uint8")
+    labels, _ = shared.create("labels", (3, 8), "int64")
+    upload, plain = CudaUpload(GPU, images, labels), InPlace(images, labels)
+    rng = np.random.default_rng(0)
+    free, ready, expected = [0, 1, 2], [], []
+    seen: list[list[torch.Tensor]] = []
+    busy = torch.randn(2000, 2000, device=GPU)
+    for step in range(40):
+        free += upload.taken(wait=not free)
+        slot, count = free.pop(0), int(rng.integers(1, 9))
+        images[slot], labels[slot] = rng.integers(0, 256, images.shape[1:]), rng.integers(0, 10, 8)
+        views = draw_views(count, img_size=32, crop=28, views=ViewsConfig(), seed=1, epoch=step)
+        ready.append(upload.put(slot, views))
+        expected.append([tensor.clone() for tensor in plain.put(slot, views)])
+        batch = ready.pop(0)
+        upload.hand_over(batch)
+        busy = busy @ busy / 2000
+        seen.append([tensor.clone() for tensor in batch])
+    for got, wanted in zip(seen, expected, strict=True):
+        for a, b in zip(got, wanted, strict=True):
+            assert torch.equal(a.cpu(), b)
+    upload.close()
+
+
+def test_views_are_cut_alike() -> None:
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (9, 40, 40, 3), dtype=np.uint8))
+    mean = torch.from_numpy(rng.random((40, 40, 3), dtype=np.float32))
+    views = torch.from_numpy(draw_views(9, img_size=40, crop=33, views=ViewsConfig(), seed=1, epoch=0))
+    there = apply_views(images.to(GPU), mean.to(GPU), views.to(GPU), 33)
+    assert torch.equal(there.cpu(), apply_views(images, mean, views, 33))
+
+
+def test_response_norm_is_deterministic() -> None:
+    x = torch.randn(4, 96, 27, 27, device=GPU, requires_grad=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        gradients = [torch.autograd.grad(ResponseNorm()(x).square().sum(), x)[0] for _ in range(2)]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("crop", [227, 85])
+def test_alexnet_computes_the_same(crop: int) -> None:
+    torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False
+    model = AlexNet(10, crop).eval()
+    x = torch.randn(2, 3, crop, crop) * 60
+    expected = model(x)
+    torch.testing.assert_close(model.to(GPU)(x.to(GPU)).cpu(), expected, rtol=1e-3, atol=1e-4)

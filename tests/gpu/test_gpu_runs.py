@@ -1,0 +1,68 @@
+"""Whole runs on GPUs: two workers, one or two devices."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, Script
+from tests.end_to_end.test_training import assert_same_bits
+
+N_GPUS = torch.cuda.device_count()
+OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2)
+DETERMINISTIC = (*OPTIONS, "--compute.deterministic", "true")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_two_workers_on_gpus(data_set: Path, run_script: Script, precision: str) -> None:
+    done = run_script("train_2gpu.py", *OPTIONS, "--compute.precision", precision)
+    assert done.returncode == 0, done.stderr
+    assert "cuda:0" in done.stdout
+    assert ("cuda:1" in done.stdout) == (N_GPUS > 1)
+    assert "Producer process" not in done.stderr  # torch's complaint when an owner goes before a user
+    assert not list(Path("/dev/shm").glob("torch_*"))
+
+
+def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    for name, devices in (("gpu", "[auto, auto]"), ("cpu", "[cpu, cpu]")):
+        options = ("--model.name", "tiny_without_dropout", "--compute.precision", "fp32", "--devices", devices)
+        done = run_script("train_2gpu.py", *DETERMINISTIC, *options, "--run.weights_dir", name)
+        assert done.returncode == 0, done.stderr
+    states = [
+        torch.load(tmp_path / name / "checkpoints/epoch004_iter00000.pt", weights_only=True)["parameters"]
+        for name in ("gpu", "cpu")
+    ]
+    for key, value in states[0].items():
+        torch.testing.assert_close(value, states[1][key], rtol=1e-3, atol=1e-4, msg=key)
+
+
+def test_resumed_equals_uninterrupted_when_deterministic(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train_2gpu.py", *DETERMINISTIC, "--run.weights_dir", "whole").returncode == 0
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, DETERMINISTIC)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    metrics = tmp_path / "models/metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 4):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert run_script("train_2gpu.py", *DETERMINISTIC).returncode == 0
+    assert_same_bits(tmp_path / "models", tmp_path / "whole")
+
+
+def test_nothing_is_left_in_shared_memory_when_a_trainer_is_killed(tmp_path: Path, data_set: Path) -> None:
+    options = (*OPTIONS, "--run.n_epochs", 100000, "--run.snapshot_freq", 1000)
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, options)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "models/metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    subprocess.run(["pkill", "-KILL", "-f", "lib.roles.trainer .* 1$"], check=True)
+    _, stderr = process.communicate(timeout=20)
+    assert "trainer 1 was killed by SIGKILL" in stderr
+    assert not list(Path("/dev/shm").glob("torch_*"))

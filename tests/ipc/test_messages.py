@@ -1,0 +1,47 @@
+import pickle
+
+import msgspec
+import pytest
+
+from lib.errors import ProtocolError
+from lib.ipc.messages import Alive, Failed, Figures, Fill, Filled, Meet, Message, Share, Stop, decode, encode
+
+ONE_OF_EACH: tuple[Message, ...] = (
+    Share("images", "file:/proc/1/fd/3", (4, 2), "uint8"),
+    Fill(0, "train", 1, 2),
+    Filled(0, 2, 128),
+    Meet(7, "updated", False),
+    Figures(7, (1.5, float("inf")), True),
+    Alive("loader 0", "reading", 60.0),
+    Failed("trainer 1", "boom", "Traceback ...", False),
+    Stop(),
+)
+
+
+@pytest.mark.parametrize("message", ONE_OF_EACH, ids=lambda m: type(m).__name__)
+def test_round_trip(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+def test_there_is_one_of_each() -> None:
+    assert {type(message) for message in ONE_OF_EACH} == set(Message.__args__)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\xff" * 40,
+        pickle.dumps(Stop),
+        msgspec.msgpack.encode({"type": "Exec", "command": "rm"}),
+        msgspec.msgpack.encode({"type": "Fill", "slot": "0", "split": "train", "epoch": 1, "batch": 2}),
+        msgspec.msgpack.encode({"type": "Fill", "slot": 0, "split": "test", "epoch": 1, "batch": 2}),
+        msgspec.msgpack.encode({"type": "Stop", "extra": 1}),
+        msgspec.msgpack.encode({"type": "Filled", "slot": 1}),
+        encode(Fill(0, "train", 1, 2))[:-1],
+    ],
+    ids=lambda frame: frame[:12].hex() or "empty",
+)
+def test_anything_else_is_refused(frame: bytes) -> None:
+    with pytest.raises(ProtocolError, match="is no message of ours"):
+        decode(frame)

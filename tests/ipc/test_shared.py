@@ -1,0 +1,48 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from lib.errors import ProtocolError
+from lib.ipc import shared
+from lib.ipc.messages import Share
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_both_sides_see_each_others_writes() -> None:
+    mine, share = shared.create("slots", (2, 3), "int64")
+    theirs = shared.attach(share)
+    assert not theirs.any()
+    mine[1, 2] = 7
+    theirs[0, 0] = 5
+    assert theirs[1, 2] == 7
+    assert mine[0, 0] == 5
+
+
+def test_another_process_sees_it_though_it_has_no_name_that_could_be_left_behind() -> None:
+    mine, share = shared.create("slots", (1000, 1000), "float32")
+    code = (
+        "import sys, msgspec; from lib.ipc import shared; from lib.ipc.messages import Share;"
+        "shared.attach(msgspec.json.decode(sys.argv[1], type=Share))[999, 999] = 4.5"
+    )
+    subprocess.run([sys.executable, "-c", code, msgspec.json.encode(share).decode()], cwd=ROOT, check=True)
+    assert mine[999, 999] == 4.5
+    path = Path(share.address.removeprefix("file:"))
+    assert str(path.readlink()).startswith("/memfd:slots")
+
+
+@pytest.mark.parametrize("address", ["file:/etc/passwd", "cuda:00", "file:/proc/1/fd/../../../etc/passwd", ""])
+def test_other_addresses_are_refused(address: str) -> None:
+    with pytest.raises(ProtocolError, match="is no mapped memory"):
+        shared.attach(Share("x", address, (1,), "uint8"))
+
+
+def test_a_share_larger_than_its_memory_is_refused() -> None:
+    mine, share = shared.create("x", (10,), "uint8")
+    assert np.array_equal(mine, np.zeros(10))
+    with pytest.raises(ProtocolError, match="is larger than the memory behind it"):
+        shared.attach(Share("x", share.address, (11,), "uint8"))

@@ -1,0 +1,166 @@
+import shutil
+
+import msgspec
+import numpy as np
+import pytest
+import scipy.io
+from tiny_tree import WNIDS, contents, make_all, make_tree, settings_for, tar_of
+
+from lib.data.layout import layout, read_classes, read_manifest
+from lib.errors import DataError
+from preprocessing.devkit import Synset, read_ground_truth, read_synsets
+from preprocessing.make_hkl import make_hkl
+from preprocessing.make_labels import make_labels
+from preprocessing.make_train_val_txt import make_train_val_txt
+
+# The devkit's numbers run in another order than the folders' names.
+SYNSETS = [Synset(1, "n10", "kit fox, Vulpes macrotis"), Synset(2, "n02", "setter"), Synset(3, "n01", "tench")]
+
+
+def mat(path, id_field, name_field, synsets=SYNSETS):
+    fields = [(id_field, object), ("WNID", object), (name_field, object), ("gloss", object)]
+    rows = np.zeros((len(synsets), 1), fields)
+    for row, s in zip(rows, synsets, strict=True):
+        row[0] = (np.uint16(s.id), s.wnid, s.name, "a gloss")
+    scipy.io.savemat(path, {"synsets": rows})
+    return path
+
+
+SHAPES = [("ILSVRC2012_ID", "words"), ("ILSVRC2014_CLSLOC_ID", "name"), ("ILSVRC2015_CLSLOC_ID", "name")]
+
+
+@pytest.mark.parametrize(("id_field", "name_field"), SHAPES)
+@pytest.mark.parametrize("count", [3, 1])
+def test_both_shapes_of_the_list_of_classes(tmp_path, id_field, name_field, count):
+    assert read_synsets(mat(tmp_path / "m.mat", id_field, name_field, SYNSETS[:count])) == SYNSETS[:count]
+
+
+def test_what_is_not_the_list_of_classes(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        read_synsets(tmp_path / "m.mat")
+    (tmp_path / "m.mat").write_bytes(b"something else entirely")
+    with pytest.raises(DataError, match="is not the devkit's list"):
+        read_synsets(tmp_path / "m.mat")
+    scipy.io.savemat(tmp_path / "m.mat", {"other": 1})
+    with pytest.raises(DataError, match="is not the devkit's list"):
+        read_synsets(tmp_path / "m.mat")
+    with pytest.raises(DataError, match=r"has the fields \['NUMBER'"):
+        read_synsets(mat(tmp_path / "m.mat", "NUMBER", "words"))
+
+
+def test_the_ground_truth_is_one_number_a_line(tmp_path):
+    path = tmp_path / "truth.txt"
+    path.write_text("3\r\n1\n 2 \n\n")
+    assert read_ground_truth(path) == [3, 1, 2]
+    path.write_text("3\nx\n2\n")
+    with pytest.raises(DataError, match="line 2: 'x' is no class number"):
+        read_ground_truth(path)
+    with pytest.raises(DataError, match="does not exist"):
+        read_ground_truth(tmp_path / "no.txt")
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """A tree whose validation pictures lie flat, with their devkit; ground truth by the order of the names."""
+    tree = make_tree(tmp_path / "tree", train=4, val=3)
+    flat = tree / "flat"
+    flat.mkdir()
+    wnids = ["n02", "n01", "n10", "n10", "n01", "n02", "n02", "n01", "n10"]
+    count = dict.fromkeys(WNIDS, 0)
+    for i, wnid in enumerate(wnids, 1):
+        shutil.copy(tree / "val" / wnid / f"{wnid}_{count[wnid]}.JPEG", flat / f"ILSVRC2012_val_{i:08d}.JPEG")
+        count[wnid] += 1
+    (tmp_path / "truth.txt").write_text("".join(f"{ {'n10': 1, 'n02': 2, 'n01': 3}[w] }\n" for w in wnids))
+    settings = settings_for(
+        tree,
+        tmp_path / "out",
+        val_img_dir=flat,
+        meta_clsloc_mat=mat(tmp_path / "meta.mat", *SHAPES[0]),
+        val_label_file=tmp_path / "truth.txt",
+    )
+    return settings, [WNIDS.index(wnid) for wnid in wnids]
+
+
+def changed(settings, **changes):
+    from dataclasses import replace
+
+    return replace(settings, **changes)
+
+
+def test_flat_validation_pictures_get_the_labels_of_the_ground_truth(flat, tmp_path):
+    settings, labels = flat
+    at = layout(make_all(settings))
+    assert np.load(at.labels("val")).tolist() == labels
+    assert at.list_file("val").read_text().splitlines()[0] == f"ILSVRC2012_val_00000001.JPEG {labels[0]}"
+    assert [c.name for c in read_classes(at)] == ["tench", "setter", "kit fox, Vulpes macrotis"]
+
+    tar = tar_of(settings.img_dir("val"), tmp_path / "ILSVRC2012_img_val.tar")
+    from_tar = make_all(changed(settings, val_img_dir=tar, tar_root_dir=tmp_path / "from_tar"))
+    assert contents(from_tar) == contents(tmp_path / "out")
+
+
+def test_flat_labels_stay_right_under_a_limit_and_without_a_broken_picture(flat):
+    settings, labels = flat
+    (settings.img_dir("val") / "ILSVRC2012_val_00000002.JPEG").write_bytes(b"broken")
+    at = layout(make_all(changed(settings, val_images=5, max_skipped=0.2)))
+    assert np.load(at.labels("val")).tolist() == [labels[0], *labels[2:5]]
+
+
+def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(flat, tmp_path):
+    settings, _ = flat
+    truth = tmp_path / "truth.txt"
+    good = truth.read_text()
+    for text, said in [
+        (good + "1\n", "has 10 lines, but .* has 9 pictures"),
+        (good.replace("2", "4", 1), "line 1: .* has no class of number 4"),
+    ]:
+        truth.write_text(text)
+        with pytest.raises(DataError, match=said):
+            make_hkl(settings)
+    truth.write_text(good)
+    shutil.rmtree(settings.img_dir("train") / "n10")
+    with pytest.raises(DataError, match=r"line 3: class 1 is n10, which has no folder"):
+        make_hkl(settings)
+    assert not list((tmp_path / "out").rglob("*.hkl"))
+
+
+@pytest.mark.parametrize("where", ["train/words.txt", "synset_words.txt"])
+def test_names_come_from_words_txt_or_else_are_the_folders(tmp_path, where):
+    tree = make_tree(tmp_path / "tree", train=2, val=1)
+    at = layout(make_all(settings_for(tree, tmp_path / "out")))
+    assert [c.name for c in read_classes(at)] == list(WNIDS)
+    (tree / where).write_text("n02 English setter\nn01\ttench, Tinca tinca\n\nn99 other\n")
+    make_train_val_txt(settings_for(tree, tmp_path / "out"))
+    assert [c.name for c in read_classes(at)] == ["tench, Tinca tinca", "English setter", "n10"]
+
+
+def test_each_script_says_which_one_comes_before_it(tree, tmp_path):
+    settings = settings_for(tree, tmp_path / "out")
+    with pytest.raises(DataError, match=r"does not exist|generate_data\.sh"):
+        make_train_val_txt(settings)
+    make_hkl(settings)
+    with pytest.raises(DataError, match="make_train_val_txt"):
+        make_labels(settings)
+
+
+def test_lists_that_do_not_fit_the_images_are_refused(tree, tmp_path):
+    settings = settings_for(tree, tmp_path / "out")
+    at = layout(make_all(settings))
+    lines = at.list_file("train").read_text().splitlines(keepends=True)
+    for wrong, said in [
+        (lines[:-1], "has 44 lines for 45 packed images"),
+        ([lines[1], lines[0], *lines[2:]], "line 1: "),
+        ([lines[0].replace("\n", "0\n").replace(" ", " 7"), *lines[1:]], "labels from"),
+    ]:
+        at.list_file("train").write_text("".join(wrong))
+        with pytest.raises(DataError, match=said):
+            make_labels(settings)
+
+
+def test_labels_may_be_made_again(whole, tree):
+    before = contents(whole)
+    make_train_val_txt(settings_for(tree, whole))
+    make_labels(settings_for(tree, whole))
+    assert contents(whole) == before
+    assert msgspec.json.decode(before["misc/manifest.json"])["train"]["labels_crc32"] is not None
+    assert read_manifest(layout(whole)).val.labels_crc32 is not None

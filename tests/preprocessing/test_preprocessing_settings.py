@@ -1,0 +1,91 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from lib.errors import ConfigError
+from preprocessing.settings import PROJECT, Settings, parse_settings
+
+
+def parse(*arguments):
+    return parse_settings("x", "y", arguments)
+
+
+def test_the_file_that_is_shipped_holds_the_defaults():
+    settings = parse()
+    assert settings == Settings(tar_root_dir=PROJECT / "data")
+    assert settings.layout.misc == PROJECT / "data" / "misc"
+    assert (settings.limit("train"), settings.limit("val")) == (None, None)
+
+
+def test_options_override_the_file_with_dashes_and_underscores(tmp_path):
+    paths = tmp_path / "paths.yaml"
+    paths.write_text("img_size: 64\nresize: crop\nmax_skipped: 5e-3\ntrain_img_dir: pictures\nmisc_dir: m\n")
+    settings = parse("--paths", str(paths), "--img-size", "32", "--val_img_dir=here", "--strict", "--seed=3")
+    assert (settings.img_size, settings.resize, settings.max_skipped) == (32, "crop", 0.005)
+    assert settings.train_img_dir == PROJECT / "pictures"  # in the file: from the project
+    assert settings.val_img_dir == Path.cwd() / "here"  # on the command line: from here
+    assert settings.layout.misc == PROJECT / "data" / "m"
+    assert (settings.strict, settings.toy, settings.seed) == (True, False, 3)
+    assert parse("--strict", "false").strict is False
+    assert parse("--tar_root_dir", "~/x").tar_root_dir == Path.home() / "x"
+
+
+def test_the_toy_has_limits_of_its_own():
+    drawn = parse("--toy", "--tar-root-dir", "/t")
+    assert drawn.img_dir("val") == Path("/t/toy_images/val")
+    assert (drawn.limit("train"), drawn.limit("val")) == (2560, 640)
+    real = parse("--toy", "--train_img_dir", "/a", "--val_img_dir", "/b")
+    assert real.drawn_dir is None
+    assert (real.limit("train"), real.limit("val")) == (2560, 2560)
+    assert parse("--toy", "--train-images", "7").limit("train") == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--img_sice", "3"], "unknown option --img_sice; did you mean img_size?"),
+        (["--train-img-dri", "3"], "did you mean train_img_dir?"),
+        (["--img_size", "big"], "img_size"),
+        (["--img_size"], "option --img_size needs a value"),
+        (["--img_size", "--strict"], "option --img_size needs a value"),
+        (["--img_size", "0"], "img_size is 0; it must be at least 1"),
+        (["--workers=-1"], "workers is -1"),
+        (["--max_skipped", "3"], "max_skipped is 3.0; it is a share"),
+        (["--resize", "stretch"], "stretch"),
+        (["pictures"], "'pictures' is no option"),
+        (["--paths", "/nowhere/paths.yaml"], "/nowhere/paths.yaml does not exist"),
+    ],
+)
+def test_bad_options_are_named_in_one_line(arguments, said):
+    with pytest.raises(ConfigError) as error:
+        parse(*arguments)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("img_sice: 3", "unknown key img_sice in .*did you mean img_size"),
+        ("img_size: big", "img_size"),
+        ("- a list", "must hold lines of 'key: value'"),
+        ("a: [", "is not YAML"),
+        ("x: !!python/object/apply:os.getcwd []", "is not YAML"),
+    ],
+)
+def test_a_bad_file_is_named_in_one_line(tmp_path, text, said):
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        parse("--paths", str(tmp_path / "p.yaml"))
+    assert "\n" not in str(error.value)
+
+
+def test_every_key_is_explained(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse("--help")
+    assert end.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in fields(Settings):
+        assert f"--{field.name}" in text
+    assert "Side of the square pictures" in text

@@ -1,0 +1,131 @@
+"""Tiny trees of pictures, and what was made of them."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import hickle
+import numpy as np
+from PIL import Image
+
+from preprocessing.make_hkl import make_hkl
+from preprocessing.make_labels import make_labels
+from preprocessing.make_train_val_txt import make_train_val_txt
+from preprocessing.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+WNIDS = ("n01", "n02", "n10")
+SIZE = 32
+
+
+def jpeg(seed: int, quality: int = 90) -> bytes:
+    """A small picture that no other seed gives."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(20, 70, 2)
+    coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(coarse).resize((int(width), int(height)), Image.Resampling.BICUBIC).save(
+        file, "JPEG", quality=quality
+    )
+    return file.getvalue()
+
+
+def make_tree(root: Path, train: int = 15, val: int = 5) -> Path:
+    """``train`` and ``val`` pictures in each of three class folders."""
+    for split, count in (("train", train), ("val", val)):
+        for c, wnid in enumerate(WNIDS):
+            folder = root / split / wnid
+            folder.mkdir(parents=True)
+            for i in range(count):
+                seed = 100_000 * (split == "val") + 1000 * c + i
+                (folder / f"{wnid}_{i}.JPEG").write_bytes(jpeg(seed))
+    return root
+
+
+def settings_for(tree: Path, out: Path, **changes) -> Settings:
+    values = {
+        "train_img_dir": tree / "train",
+        "val_img_dir": tree / "val",
+        "tar_root_dir": out,
+        "img_size": SIZE,
+        "file_batch_size": 8,
+        "workers": 2,
+    }
+    return Settings(**{**values, **changes})
+
+
+def make_all(settings: Settings) -> Path:
+    make_hkl(settings)
+    make_train_val_txt(settings)
+    make_labels(settings)
+    return settings.tar_root_dir
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Every file of a data set; the cache is no part of it."""
+    paths = sorted(path for path in out.rglob("*") if path.is_file())
+    files = {str(path.relative_to(out)): path.read_bytes() for path in paths}
+    return {name: data for name, data in files.items() if not name.startswith("misc/cache/")}
+
+
+def images(out: Path, split: str, file_batch_size: int = 8) -> list[np.ndarray]:
+    return [hickle.load(path) for path in sorted((out / f"{split}_hkl_b{file_batch_size}").glob("*.hkl"))]
+
+
+def tar_of(folder: Path, path: Path) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for item in sorted(folder.iterdir()):
+            tar.add(item, item.name)
+    return path
+
+
+def tar_of_tars(folder: Path, path: Path) -> Path:
+    """As ILSVRC2012_img_train.tar: one tar for each class."""
+    with tarfile.open(path, "w") as outer:
+        for wnid in sorted(folder.iterdir(), reverse=True):
+            inner = tar_of(wnid, path.with_name(f"{wnid.name}.tar"))
+            outer.add(inner, inner.name)
+            inner.unlink()
+    return path
+
+
+def start(script: str, settings: Settings, *arguments: str) -> subprocess.Popen:
+    """A script of preprocessing in a process group of its own."""
+    keys = ("train_img_dir", "val_img_dir", "tar_root_dir", "img_size", "file_batch_size", "workers")
+    options = [f"--{key}={getattr(settings, key)}" for key in keys]
+    return subprocess.Popen(
+        [sys.executable, "-m", f"preprocessing.{script}", *options, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.002)
+
+
+def group_is_gone(group: int) -> bool:
+    """Whether no process of the group is left but dead ones."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                return False
+    return True
+
+
+def kill(process: subprocess.Popen, number: int = signal.SIGKILL) -> None:
+    os.kill(process.pid, number)
+    process.communicate(timeout=30)

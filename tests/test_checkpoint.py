@@ -1,0 +1,103 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, load, refuse_other
+from lib.errors import CheckpointError
+
+IDENTITY = Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="abc")
+
+
+def checkpoint(epoch: int = 1, iteration: int = 0) -> Checkpoint:
+    return Checkpoint(
+        identity=IDENTITY,
+        seed=1,
+        epoch=epoch,
+        iteration=iteration,
+        val_record=torch.tensor([[0.5, 1.0]] * epoch, dtype=torch.float64),
+        parameters={"w": torch.full((3,), float(epoch))},
+        velocities={"w": torch.zeros(3)},
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_round_trip_and_plain_tensors(tmp_path: Path) -> None:
+    path = CheckpointFolder(tmp_path, keep=2).save(checkpoint(3, 17), is_best=False)
+    assert path.name == "epoch003_iter00017.pt"
+    again = load(path)
+    assert again.identity == IDENTITY
+    assert (again.epoch, again.iteration, again.seed) == (3, 17, 1)
+    assert torch.equal(again.parameters["w"], torch.full((3,), 3.0))
+    plain = torch.load(path, weights_only=True)
+    assert plain["identity"]["model"] == "tiny"
+
+
+def test_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=2)
+    for epoch in range(1, 7):
+        folder.save(checkpoint(epoch), is_best=epoch == 2)
+    kept = [f"epoch00{e}_iter00000.pt" for e in (2, 5, 6)]
+    assert names(tmp_path) == ["best", *kept, "latest"]
+    assert folder.latest() == tmp_path / kept[-1]
+    assert folder.best() == tmp_path / kept[0]
+
+
+def test_nothing_yet(tmp_path: Path) -> None:
+    assert CheckpointFolder(tmp_path / "new", keep=1).latest() is None
+
+
+def test_a_failing_disk_leaves_the_previous_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1), is_best=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        folder.save(checkpoint(2), is_best=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1, 100, -1])
+def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
+    path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(), is_best=False)
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    with pytest.raises(CheckpointError, match=str(path)):
+        load(path)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="no checkpoint of format 1"):
+        load(tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        load(tmp_path / "nothing.pt")
+
+
+def test_a_latest_that_points_nowhere_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(), is_best=False).unlink()
+    with pytest.raises(CheckpointError, match="which is missing"):
+        folder.latest()
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (replace(IDENTITY, model="alexnet"), "another network: tiny, here it is alexnet"),
+        (replace(IDENTITY, n_classes=10), "another number of classes: 4, here it is 10"),
+        (replace(IDENTITY, img_size=64), "another image size: 32, here it is 64"),
+        (replace(IDENTITY, data_fingerprint="def"), "another data set (.*): abc, here it is def"),
+    ],
+)
+def test_another_training_is_refused(other: Identity, says: str) -> None:
+    refuse_other(Path("c.pt"), IDENTITY, IDENTITY)
+    with pytest.raises(CheckpointError, match=says):
+        refuse_other(Path("c.pt"), IDENTITY, other)

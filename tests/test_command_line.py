@@ -1,0 +1,105 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from lib.command_line import keys, parse
+from lib.config import Config
+from lib.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def parsed(*argv: str, config: Path = ROOT / "config.yaml", spec: Path = ROOT / "spec_2gpu.yaml") -> Config:
+    return parse(argv, description="", config=config, spec=spec)[0]
+
+
+def yaml_file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_config_then_spec_then_overrides(tmp_path: Path) -> None:
+    mine = yaml_file(tmp_path, "optimizer: {learning_rate: 5e-4}\nrun: {n_epochs: 7}\n")
+    config = parsed("--config", mine, "--run.n_epochs", "9", "--schedule.steps", "[3, 5]")
+    assert config.optimizer.learning_rate == 5e-4  # YAML 1.1 alone would read this as text
+    assert (config.run.n_epochs, config.schedule.steps) == (9, (3, 5))
+    assert (config.devices, config.batch_size, config.exchange.method) == (("auto", "auto"), 128, "peer")
+
+
+def test_the_files_at_the_top_hold_the_defaults() -> None:
+    assert parsed(spec=ROOT / "spec_1gpu.yaml") == Config()
+
+
+def test_names_that_scripts_rely_on() -> None:
+    assert {
+        "data.dir",
+        "run.weights_dir",
+        "run.n_epochs",
+        "run.seed",
+        "run.resume",
+        "model.name",
+        "optimizer.learning_rate",
+        "schedule.policy",
+        "schedule.steps",
+        "devices",
+        "batch_size",
+        "exchange.method",
+    } <= set(keys())
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--optimizer.learnin_rate", "1"], "did you mean --optimizer.learning_rate?"),
+        (["--learning_rate", "1"], "did you mean --optimizer.learning_rate?"),
+        (["--optimizer.learning_r", "1"], "unknown option --optimizer.learning_r"),  # no silent abbreviation
+        (["--optimizer.learning_rate", "big"], "optimizer.learning_rate"),
+        (["--run.n_epochs", "1.5"], "run.n_epochs"),
+        (["--schedule.policy", "cosin"], "'step', 'auto'"),
+        (["--batch_size", "0"], "batch_size is 0; it must be at least 1"),
+        (["--optimizer.momentum", "1"], "must lie in [0, 1)"),
+        (["--schedule.steps", "[40, 20]"], "in rising order"),
+        (["--exchange.method", "none"], "would train apart"),
+        (["--devices", "[]"], "devices is empty"),
+        (["--config", "nowhere.yaml"], "cannot read nowhere.yaml"),
+        (["--config"], "expected one argument"),
+    ],
+)
+def test_a_wrong_argument_is_named(argv: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        parsed(*argv)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("optimizer: {learnin_rate: 1}", "unknown key optimizer.learnin_rate; did you mean optimizer.learning_rate?"),
+        ("learning_rate: 1", "did you mean optimizer.learning_rate?"),
+        ("run: {n_epochs: many}", "run.n_epochs"),
+        ("[1, 2]", "must hold a mapping"),
+        ("run: {", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        parsed("--config", yaml_file(tmp_path, text))
+
+
+def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed("--help")
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for key in keys():
+        assert f"--{key} " in text
+    assert "share of the last velocity that is kept; 0 for plain gradient descent (type: float, default: 0.9)" in text
+
+
+def test_print_config_can_be_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--run.n_epochs", "9", "--devices", "[cpu, cpu]", "--print_config")
+    printed = yaml_file(tmp_path, capsys.readouterr().out)
+    again = parsed("--config", printed, "--spec", printed)
+    assert (again.run.n_epochs, again.devices) == (9, ("cpu", "cpu"))
