@@ -194,9 +194,10 @@ def _explain(child: _Child) -> Outcome:
 
 
 def _remove_shared_memory(pid: int) -> None:
-    """What a process that was killed left of torch's counters of CUDA IPC users, which torch names after it."""
-    for path in Path("/dev/shm").glob(f"torch_{pid}_*"):
-        path.unlink(missing_ok=True)
+    """What CUDA IPC leaves of a process that has ended, named after it by torch and by NVIDIA's driver."""
+    for name in (f"torch_{pid}_*", f"cuda.shm.*.{pid:x}.*"):
+        for path in Path("/dev/shm").glob(name):
+            path.unlink(missing_ok=True)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
@@ -29,8 +29,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from lib.errors import DataError, UserError
 
-Floats = NDArray[np.float32]
-Points = NDArray[np.float64]  # (n, 2): x to the right and y down; an object fills -1 .. 1
+Floats = NDArray[np.floating[Any]]  # float32 wherever there is one a pixel
+Points = NDArray[np.floating[Any]]  # (n, 2): x to the right and y down; an object fills -1 .. 1
 Outline = list[tuple[Points, bool]]  # polygons, one over the other, each painted (True) or cut out (False)
 
 VERSION = 1  # of the pictures: raise it with any change that alters one, so that old and new never mix
@@ -41,14 +41,14 @@ BEGUN, FINISHED = "drawing.json", "drawn.json"
 # --- Outlines: the one thing that differs between classes ---
 
 
-def _circle(radius: float) -> Points:
-    return _wheel(np.full(64, radius))
-
-
-def _wheel(radii: Sequence[float] | Points) -> Points:
+def _wheel(radii: Sequence[float] | Points, centre: tuple[float, float] = (0, 0)) -> Points:
     """Points at these distances from the centre, clockwise from the top, equal angles apart."""
     angles = np.linspace(0, 2 * math.pi, len(radii), endpoint=False)
-    return np.stack([np.sin(angles), -np.cos(angles)], axis=1) * np.asarray(radii)[:, None]
+    return np.asarray(np.stack([np.sin(angles), -np.cos(angles)], axis=1) * np.asarray(radii)[:, None] + centre)
+
+
+def _circle(radius: float, centre: tuple[float, float] = (0, 0)) -> Points:
+    return _wheel([radius] * 64, centre)
 
 
 def _box(left: float, top: float, width: float, height: float) -> Points:
@@ -82,10 +82,10 @@ OUTLINES: dict[str, Callable[[], Outline]] = {
     "cross": lambda: [(_box(-1, -0.3, 2, 0.6), True), (_box(-0.3, -1, 0.6, 2), True)],
     "flower": _flower,
     "heart": _heart,
-    "moon": lambda: [(_circle(1.0), True), (_circle(0.8) + [0.5, -0.1], False)],
+    "moon": lambda: [(_circle(1.0), True), (_circle(0.8, (0.5, -0.1)), False)],
     "ring": lambda: [(_circle(1.0), True), (_circle(0.58), False)],
     "star": lambda: [(_wheel([1.05, 0.44] * 5), True)],
-    "triangle": lambda: [(_wheel([1.15] * 3) + [0, 0.2], True)],
+    "triangle": lambda: [(_wheel([1.15] * 3, (0, 0.2)), True)],
 }
 
 
@@ -103,8 +103,8 @@ def _grid(height: int, width: int) -> tuple[Floats, Floats]:
 
 
 def _stretch(values_HW: Floats) -> Floats:
-    low, high = values_HW.min(), values_HW.max()
-    return (values_HW - low) / max(high - low, np.float32(1e-6))
+    low, high = float(values_HW.min()), float(values_HW.max())
+    return (values_HW - low) / max(high - low, 1e-6)
 
 
 def _slope(rng: Generator, height: int, width: int) -> Floats:
@@ -145,15 +145,19 @@ def _bokeh(rng: Generator, height: int, width: int) -> Floats:
     return np.asarray(blurred, dtype=np.float32) / 255
 
 
+def _steep(wave_HW: Floats) -> Floats:
+    """0 below zero and 1 above, with a slope between, for edges without jags."""
+    return np.asarray(np.clip(0.5 + 4 * wave_HW, 0, 1))
+
+
 def _stripes(rng: Generator, height: int, width: int) -> Floats:
-    wave = np.sin(np.float32(rng.uniform(25, 70)) * _slope(rng, height, width))
-    return np.clip(0.5 + 4 * wave, 0, 1)  # steep, yet without jagged edges
+    return _steep(np.sin(np.float32(rng.uniform(25, 70)) * _slope(rng, height, width)))
 
 
 def _dots(rng: Generator, height: int, width: int) -> Floats:
     pace = np.float32(rng.uniform(30, 70))
     wave = np.sin(pace * _slope(rng, height, width)) * np.sin(pace * _slope(rng, height, width))
-    return np.clip(0.5 + 4 * (wave - 0.4), 0, 1)
+    return _steep(wave - 0.4)
 
 
 SCENERY = (_slope, _clouds, _waves, _hills, _bokeh)
@@ -170,12 +174,12 @@ class Tones(NamedTuple):
     saturations: tuple[float, float]
 
 
-# Vivid objects before muted scenery, two in three brighter than it and the others darker. Were it as often the one as
+# Vivid objects before muted scenery, three in four brighter than it and one darker. Were it as often the one as
 # the other, AlexNet's first weights, nearly zero, would take half as long again to catch on to anything.
 SCENE = Tones(values=(0.30, 0.60), saturations=(0.10, 0.50))
 BRIGHT = Tones(values=(0.75, 1.00), saturations=(0.40, 0.95))
 DARK = Tones(values=(0.20, 0.50), saturations=(0.60, 1.00))
-DARK_OBJECTS = 1 / 3
+DARK_OBJECTS = 1 / 4
 
 
 def _ramp(rng: Generator, hue: float, tones: Tones) -> Floats:
@@ -228,7 +232,7 @@ def _mask(outline: Outline, to_pixels: Callable[[Points], Points], height: int, 
 
 def _pose(rng: Generator, height: int, width: int) -> Callable[[Points], Points]:
     """A map from the object's coordinates to pixels: size, stretch, slant, tilt and place."""
-    radius = rng.uniform(0.39, 0.47) * min(height, width)
+    radius = rng.uniform(0.38, 0.47) * min(height, width)
     stretch, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.2, 0.2)
     cos, sin = math.cos(tilt), math.sin(tilt)
     shape = np.array([[cos, sin], [-sin, cos]]) @ np.array([[stretch, 0], [slant, 1 / stretch]]) * radius
@@ -243,7 +247,7 @@ def _clutter(rng: Generator, canvas: Image.Image) -> None:
         colour = tuple(int(c) for c in rng.integers(0, 256, 3))
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
         if rng.random() < 0.5:
-            scrap = _wheel(rng.uniform(0.01, 0.06, int(rng.integers(3, 7))) * side) + [x, y]
+            scrap = _wheel(rng.uniform(0.01, 0.06, int(rng.integers(3, 7))) * side, (x, y))
             pen.polygon([(px, py) for px, py in scrap], fill=colour)
         else:
             dx, dy = rng.uniform(-0.3, 0.3, 2) * side
@@ -278,7 +282,7 @@ def _with_object(rng: Generator, scene_HWC: Floats, mask: Image.Image, hue: floa
     dx, dy = round(-depth * 1.5 * math.cos(light)), round(-depth * 1.5 * math.sin(light))
     away_HW, towards_HW = _shifted(soft_HW, dy, dx), _shifted(soft_HW, -dy, -dx)
     shadowed_HWC = scene_HWC * (1 - 0.45 * away_HW[..., None])
-    lit_HWC = object_HWC + 0.25 * (away_HW - towards_HW)[..., None]
+    lit_HWC = object_HWC + 0.25 * (towards_HW - away_HW)[..., None]
     return shadowed_HWC * (1 - mask_HW1) + lit_HWC * mask_HW1
 
 
@@ -291,9 +295,9 @@ def _photograph(rng: Generator, picture_HWC: Floats) -> Image.Image:
 
 
 def picture(seed: int, split: str, class_index: int, index: int) -> Image.Image:
-    """One picture, RGB or grey, its sides 120 to 400 pixels."""
+    """One picture, RGB or grey, its sides 120 to 360 pixels."""
     rng = Generator(Philox(SeedSequence([seed, SPLITS.index(split), class_index, index])))
-    short = round(rng.uniform(120, 300))
+    short = round(rng.uniform(120, 270))
     long = round(short * rng.uniform(1, 1.33))
     height, width = (short, long) if rng.random() < 0.6 else (long, short)
     hue = rng.uniform(0, 1)
@@ -312,7 +316,7 @@ class Job(NamedTuple):
     path: Path
     split: str
     class_index: int
-    index: int
+    number: int
 
 
 def _jobs(split: str, images: int, classes: int) -> list[Job]:
@@ -335,8 +339,8 @@ def _write_json(path: Path, content: dict[str, int]) -> None:
 def _draw_share(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
     """What one process does; Ctrl-C reaches it as well as its parent, which is the one to tell of it."""
     with contextlib.suppress(KeyboardInterrupt):
-        for path, split, class_index, index in jobs:
-            image = picture(seed, split, class_index, index)
+        for path, split, class_index, number in jobs:
+            image = picture(seed, split, class_index, number)
             _write(folder / path, functools.partial(image.save, format="JPEG", quality=90))
 
 
@@ -354,6 +358,11 @@ def _draw_all(folder: Path, seed: int, jobs: Sequence[Job], processes: int) -> N
     if failed := [process.exitcode for process in team if process.exitcode]:
         raise DataError(f"{folder}: {len(failed)} of {processes} drawing processes ended with {failed}; see above")
     return None
+
+
+def _parameters(counts: dict[str, int], seed: int, classes: int) -> dict[str, int]:
+    """All that the pictures depend on."""
+    return {"version": VERSION, "seed": seed, "classes": classes, **counts}
 
 
 def _claim(folder: Path, parameters: dict[str, int]) -> None:
@@ -387,7 +396,7 @@ def draw(
         raise DataError(f"{classes} classes: 2 to {len(OUTLINES)} can be drawn")
     if seed < 0 or min(counts.values()) < classes:
         raise DataError(f"seed {seed}, images {counts}: 0 or more, and at least one image of each of {classes} classes")
-    _claim(folder, {"version": VERSION, "seed": seed, "classes": classes, **counts})
+    _claim(folder, _parameters(counts, seed, classes))
 
     jobs = [job for split in SPLITS for job in _jobs(split, counts[split], classes)]
     missing = [job for job in jobs if not (folder / job.path).exists()]
@@ -418,9 +427,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     images = settings["train_images"] + settings["val_images"]
-    print(
-        f"{settings['folder']}: {images} pictures of {settings['classes']} classes in {time.perf_counter() - start:.1f} s"
-    )
+    seconds = time.perf_counter() - start
+    print(f"{settings['folder']}: {images} pictures of {settings['classes']} classes, {seconds:.1f} s")
     return 0
 
 

@@ -19,11 +19,13 @@ class ResponseNorm(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         channels = x_BCHW.shape[1]
-        squares = functional.pad(x_BCHW * x_BCHW, (0, 0, 0, 0, self.n // 2, (self.n - 1) // 2))
+        squares = x_BCHW.float().square()  # a sum of squares wants more than bfloat16's 8 bits
+        squares = functional.pad(squares, (0, 0, 0, 0, self.n // 2, (self.n - 1) // 2))
         total = squares[:, :channels]
         for i in range(1, self.n):
             total = total + squares[:, i : i + channels]
-        return x_BCHW * (self.k + self.alpha * total).pow(-self.beta)
+        scale = (self.k + self.alpha * total).pow(-self.beta)
+        return x_BCHW * scale.to(x_BCHW.dtype)
 
 
 @torch.no_grad()

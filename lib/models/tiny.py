@@ -6,10 +6,12 @@ from lib.models.layers import ResponseNorm
 
 
 class Tiny(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes). ``crop`` does not matter: the last map is averaged."""
+    """Images (B, 3, crop, crop) to logits (B, n_classes)."""
 
     def __init__(self, n_classes: int, crop: int, dropout: float = 0.2) -> None:
         super().__init__()
+        side = ((crop - 5) // 2 + 1) // 2
+        window = side // 2
         self.features = nn.Sequential(
             nn.Conv2d(3, 16, 5, stride=2),
             nn.ReLU(),
@@ -17,9 +19,11 @@ class Tiny(nn.Module):
             ResponseNorm(),
             nn.Conv2d(16, 32, 3, padding=1, groups=2),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2),
+            nn.AvgPool2d(window),
         )
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(128, n_classes))
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Dropout(dropout), nn.Linear(32 * (side // window) ** 2, n_classes)
+        )
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images_BCHW / 64))

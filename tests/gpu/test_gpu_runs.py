@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT, Script
+from tests.conftest import ROOT, Script, write_data_set
 from tests.end_to_end.test_training import assert_same_bits
 
 N_GPUS = torch.cuda.device_count()
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2)
 DETERMINISTIC = (*OPTIONS, "--compute.deterministic", "true")
+
+
+def shared_memory() -> list[Path]:
+    """What torch or the driver left in /dev/shm."""
+    return [*Path("/dev/shm").glob("torch_*"), *Path("/dev/shm").glob("cuda.shm.*")]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
@@ -24,7 +29,7 @@ def test_two_workers_on_gpus(data_set: Path, run_script: Script, precision: str)
     assert "cuda:0" in done.stdout
     assert ("cuda:1" in done.stdout) == (N_GPUS > 1)
     assert "Producer process" not in done.stderr  # torch's complaint when an owner goes before a user
-    assert not list(Path("/dev/shm").glob("torch_*"))
+    assert shared_memory() == []
 
 
 def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
@@ -40,9 +45,13 @@ def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, data_set: Path, run_script
         torch.testing.assert_close(value, states[1][key], rtol=1e-3, atol=1e-4, msg=key)
 
 
-def test_resumed_equals_uninterrupted_when_deterministic(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    assert run_script("train_2gpu.py", *DETERMINISTIC, "--run.weights_dir", "whole").returncode == 0
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, DETERMINISTIC)]
+@pytest.mark.parametrize("model", ["tiny", "alexnet"])
+def test_resumed_equals_uninterrupted_when_deterministic(tmp_path: Path, run_script: Script, model: str) -> None:
+    write_data_set(tmp_path / "data", img_size=96)
+    options = (*DETERMINISTIC, "--model.name", model)
+    whole = run_script("train_2gpu.py", *options, "--run.weights_dir", "whole")
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, options)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     metrics = tmp_path / "models/metrics.jsonl"
     while not (metrics.exists() and metrics.read_text().count("\n") >= 4):
@@ -50,7 +59,7 @@ def test_resumed_equals_uninterrupted_when_deterministic(tmp_path: Path, data_se
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert run_script("train_2gpu.py", *DETERMINISTIC).returncode == 0
+    assert run_script("train_2gpu.py", *options).returncode == 0
     assert_same_bits(tmp_path / "models", tmp_path / "whole")
 
 
@@ -65,4 +74,4 @@ def test_nothing_is_left_in_shared_memory_when_a_trainer_is_killed(tmp_path: Pat
     subprocess.run(["pkill", "-KILL", "-f", "lib.roles.trainer .* 1$"], check=True)
     _, stderr = process.communicate(timeout=20)
     assert "trainer 1 was killed by SIGKILL" in stderr
-    assert not list(Path("/dev/shm").glob("torch_*"))
+    assert shared_memory() == []
