@@ -25,8 +25,8 @@ _TICK_S = 0.1
 _STOPPED_S = 3.0
 # After the first failure, time for others' last words: they may hold the cause of it.
 _LAST_WORDS_S = 0.5
-# After all trainers are done, time for the loaders to go home.
-_GRACE_S = 10.0
+# Roles end together: once one is done, the others get this long.
+_GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class _Child:
     heard_at: float = field(default_factory=time.monotonic)
     patience_s: float = 60.0
     stopped_at: float | None = None
+    done_at: float | None = None
     failed: Failed | None = None
 
 
@@ -146,15 +147,22 @@ class Supervisor:
         return _explain((failed or killed or followed or silent)[0])
 
     def _silence(self) -> Outcome | None:
+        """Whoever is stopped, says nothing any more, or stays when the others have left."""
         now = time.monotonic()
         for child in self._children.values():
             if child.process.poll() is not None:
+                child.done_at = child.done_at or now
+        first_done = min((child.done_at for child in self._children.values() if child.done_at), default=now)
+        for child in self._children.values():
+            if child.done_at:
                 continue
             child.stopped_at = (child.stopped_at or now) if _is_stopped(child.process.pid) else None
             if child.stopped_at and now - child.stopped_at > _STOPPED_S:
                 why = f"was stopped (SIGSTOP) for {_STOPPED_S:g} s"
             elif now - child.heard_at > child.patience_s:
                 why = f"gave no sign of life for {child.patience_s:g} s (run.patience_s)"
+            elif now - first_done > _GRACE_S:
+                why = f"was still there {_GRACE_S:g} s after others had ended,"
             else:
                 continue
             return Outcome(1, f"{child.name} {why} while {child.doing}; the run was ended. {_RESUME}")

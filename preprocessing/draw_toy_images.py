@@ -174,12 +174,12 @@ class Tones(NamedTuple):
     saturations: tuple[float, float]
 
 
-# Vivid objects before muted scenery, three in four brighter than it and one darker. Were it as often the one as
+# Vivid objects before muted scenery, seven in ten brighter than it and three darker. Were it as often the one as
 # the other, AlexNet's first weights, nearly zero, would take half as long again to catch on to anything.
 SCENE = Tones(values=(0.30, 0.60), saturations=(0.10, 0.50))
 BRIGHT = Tones(values=(0.75, 1.00), saturations=(0.40, 0.95))
 DARK = Tones(values=(0.20, 0.50), saturations=(0.60, 1.00))
-DARK_OBJECTS = 1 / 4
+DARK_OBJECTS = 0.3
 
 
 def _ramp(rng: Generator, hue: float, tones: Tones) -> Floats:

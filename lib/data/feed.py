@@ -59,9 +59,11 @@ class Feed:
         return batch
 
     def close(self) -> None:
-        """Send the loader home."""
+        """Send the loader home, and stay until it has gone: it may still have batches to hand over."""
         self._upload.close()
         self._channel.send(Stop())
+        while not isinstance(self._channel.receive(Filled, Stop), Stop):
+            pass
         self._channel.close()
 
     def _lend(self, slots: list[int]) -> None:

@@ -64,7 +64,8 @@ class Channel:
         return bool(self._socket.poll(0, zmq.POLLIN))
 
     def close(self) -> None:
-        self._context.destroy(linger=200)
+        """Let go of the line; what was sent gets some seconds to leave."""
+        self._context.destroy(linger=5000)
 
     def _wait(self, event: int, doing: str) -> bool:
         if self._socket.poll(0, event):

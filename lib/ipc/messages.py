@@ -79,7 +79,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer -> loader: done."""
+    """Trainer -> loader: we are done. Loader -> trainer, in answer: so I am, and I send nothing more."""
 
 
 Message: TypeAlias = Share | Fill | Filled | Meet | Figures | Alive | Failed | Stop

@@ -48,6 +48,7 @@ def serve(
     while True:
         match channel.receive(Fill, Stop):
             case Stop():
+                channel.send(Stop())
                 return
             case Fill(slot, split, epoch, batch):
                 context.hotline.alive(f"reading {split} batch {batch} of epoch {epoch + 1}")

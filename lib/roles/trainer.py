@@ -163,8 +163,8 @@ def run(context: Context) -> None:
         recorder=recorder,
         progress=progress,
     ).train()
+    exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
-    exchange.close()
 
 
 def introduction(config: Config, manifest: Manifest, replica: Replica, dtype: torch.dtype) -> str:
