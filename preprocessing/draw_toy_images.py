@@ -232,8 +232,8 @@ def _mask(outline: Outline, to_pixels: Callable[[Points], Points], height: int, 
 
 def _pose(rng: Generator, height: int, width: int) -> Callable[[Points], Points]:
     """A map from the object's coordinates to pixels: size, stretch, slant, tilt and place."""
-    radius = rng.uniform(0.38, 0.47) * min(height, width)
-    stretch, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.2, 0.2)
+    radius = rng.uniform(0.41, 0.48) * min(height, width)
+    stretch, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15)
     cos, sin = math.cos(tilt), math.sin(tilt)
     shape = np.array([[cos, sin], [-sin, cos]]) @ np.array([[stretch, 0], [slant, 1 / stretch]]) * radius
     place = [rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)]
