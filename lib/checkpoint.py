@@ -39,6 +39,8 @@ class Checkpoint:
     seed: int
     epoch: int
     """epochs done"""
+    total_batch_size: int
+    """images that all workers together take in an iteration: what ``iteration`` counts"""
     iteration: int
     """iterations done of the epoch in hand; all of them: its validation is still to come"""
     val_record: Tensor

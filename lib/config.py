@@ -182,8 +182,9 @@ class LoggingConfig:
 class ExchangeConfig:
     """exchange: how replicas become their average."""
 
-    method: Literal["none", "peer"] = "none"
-    """none: one worker alone; peer: replicas read each other's memory and average every iteration"""
+    method: Literal["none", "peer", "collective"] = "none"
+    """none: one worker alone; peer: the replicas of one machine read each other's memory; collective:
+    torch.distributed (NCCL or gloo), for any number of machines, started by torchrun"""
 
 
 @dataclass(frozen=True, kw_only=True)

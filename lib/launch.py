@@ -22,6 +22,7 @@ from lib.data.checks import check_batch_size, check_data
 from lib.data.layout import layout, read_manifest
 from lib.errors import ConfigError
 from lib.log import open_log
+from lib.placement import place
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
 
@@ -35,8 +36,11 @@ def train(description: str, spec: Path) -> int:
 
     def main() -> int:
         config, _ = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec)
+        config, ranks = place(config, os.environ)
         check(config)
-        roles = [(role, rank) for rank in range(config.world_size) for role in ("loader", "trainer")]
+        roles = [(role, rank) for rank in ranks for role in ("loader", "trainer")]
+        if 0 not in ranks:  # worker 0, elsewhere, keeps the run's folder
+            return _run(config, roles, None)
         with _weights_dir(config) as folder:
             return _run(config, roles, folder)
 

@@ -9,7 +9,8 @@ import torch
 from lib import checkpoint
 from lib.checkpoint import Checkpoint, CheckpointFolder, Identity
 from lib.config import RunConfig
-from lib.errors import DivergedError
+from lib.errors import CheckpointError, DivergedError
+from lib.exchange.base import Exchange
 from lib.replica import Replica
 
 
@@ -37,9 +38,10 @@ class Progress:
 class Snapshots:
     """Saves and restores the training of one replica."""
 
-    def __init__(self, run: RunConfig, identity: Identity, replica: Replica) -> None:
+    def __init__(self, run: RunConfig, identity: Identity, replica: Replica, total_batch_size: int) -> None:
         self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
         self._run, self._identity, self._replica = run, identity, replica
+        self._total_batch_size = total_batch_size
         self._saved_at = time.monotonic()
 
     def start(self) -> Path | None:
@@ -65,6 +67,7 @@ class Snapshots:
             Checkpoint(
                 identity=self._identity,
                 seed=self._run.seed,
+                total_batch_size=self._total_batch_size,
                 epoch=progress.epoch,
                 iteration=progress.iteration,
                 val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
@@ -88,6 +91,12 @@ class Snapshots:
             self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
             for name, velocity in self._replica.flat.velocity_of.items():
                 velocity.copy_(saved.velocities[name])
+        if saved.iteration and saved.total_batch_size != self._total_batch_size:
+            raise CheckpointError(
+                f"{path} lies within an epoch of iterations of {saved.total_batch_size} images; here they have "
+                f"{self._total_batch_size} (batch_size x workers), so some images would come twice and others never: "
+                "keep that product, or go on from a checkpoint at an epoch's end"
+            )
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record)
 
@@ -98,3 +107,12 @@ class Snapshots:
         return DivergedError(
             f"{what} of epoch {progress.epoch + 1}; {kept}; lower optimizer.learning_rate and start again"
         )
+
+
+def spread(progress: Progress, exchange: Exchange) -> Progress:
+    """Worker 0's progress and replica, on every worker: only worker 0 needs to see the checkpoint's disk."""
+    epoch, iteration, n_records = exchange.gather([progress.epoch, progress.iteration, len(progress.val_record)])[0]
+    flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * int(n_records)
+    first = exchange.gather(flat)[0]
+    exchange.copy_first()
+    return Progress(int(epoch), int(iteration), list(zip(first[::2], first[1::2], strict=True)))

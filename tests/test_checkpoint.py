@@ -14,6 +14,7 @@ def checkpoint(epoch: int = 1, iteration: int = 0) -> Checkpoint:
     return Checkpoint(
         identity=IDENTITY,
         seed=1,
+        total_batch_size=16,
         epoch=epoch,
         iteration=iteration,
         val_record=torch.tensor([[0.5, 1.0]] * epoch, dtype=torch.float64),

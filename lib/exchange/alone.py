@@ -17,6 +17,9 @@ class Alone:
     def allocate(self, numel: int) -> Tensor:
         return torch.zeros(numel, device=self._device)
 
+    def copy_first(self) -> None:
+        pass
+
     def average(self) -> None:
         self.leaving = self.asked
 

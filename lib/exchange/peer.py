@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lib.errors import ProtocolError, ReplicasDiffer
+from lib.errors import ProtocolError
+from lib.exchange.base import refuse_differing
 from lib.ipc import cuda_memory, shared
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Figures, Meet, Share
@@ -34,6 +35,12 @@ class Peer:
         theirs = {rank: self._attach(channel.receive(Share), numel) for rank, channel in self._channels.items()}
         self._replicas = [replica for _, replica in sorted({self._rank: mine, **theirs}.items())]
         return mine
+
+    def copy_first(self) -> None:
+        self._meet("written")
+        if self._rank:
+            self._replicas[self._rank].copy_(self._replicas[0])
+        self._meet("copied")
 
     def average(self) -> None:
         self._step += 1
@@ -67,12 +74,7 @@ class Peer:
         self._meet("verify")
         mine, first = self._replicas[self._rank], self._replicas[0]
         differing = int((mine.view(torch.int32) != first.view(torch.int32)).sum())
-        for rank, (count,) in enumerate(self.gather([differing])):
-            if count:
-                raise ReplicasDiffer(
-                    f"replica {rank} differs from replica 0 in {count:.0f} of {mine.numel()} numbers after an "
-                    "exchange; this is a fault of the program or of the hardware: go on from the last checkpoint"
-                )
+        refuse_differing(self.gather([differing]), mine.numel())
 
     def leave(self) -> None:
         self.asked = True

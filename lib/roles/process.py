@@ -68,9 +68,14 @@ class Context:
             self.folder / name,
             bind=bind,
             peer=peer,
-            patience_s=_LAST_RESORT * self.config.run.patience_s,
+            patience_s=self.last_resort_s,
             on_wait=on_wait,
         )
+
+    @property
+    def last_resort_s(self) -> float:
+        """How long any wait for another process may last, should the supervisor not have ended it."""
+        return _LAST_RESORT * self.config.run.patience_s
 
     @property
     def orphaned(self) -> bool:

@@ -12,6 +12,7 @@ from lib.data.plan import Ask
 from lib.devices import choose_device, prepare
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
+from lib.exchange.collective import Collective
 from lib.exchange.peer import Peer
 from lib.roles.process import Context
 
@@ -31,13 +32,16 @@ def all_devices(config: Config) -> list[torch.device]:
 
 def join(context: Context, device: torch.device) -> Exchange:
     """The exchange with all other workers."""
-    rank, others = context.rank, [r for r in range(context.config.world_size) if r != context.rank]
-    if not others:
+    rank, config = context.rank, context.config
+    if config.world_size == 1:
         return Alone(device)
+    if config.exchange.method == "collective":
+        return Collective(rank, config.world_size, device, context.last_resort_s)
     channels = {}
-    for other in others:
-        low, high = sorted((rank, other))
-        channels[other] = context.channel(f"trainers{low}-{high}", bind=rank == low, peer=f"trainer {other}")
+    for other in range(config.world_size):
+        if other != rank:
+            low, high = sorted((rank, other))
+            channels[other] = context.channel(f"trainers{low}-{high}", bind=rank == low, peer=f"trainer {other}")
     return Peer(rank, channels, device)
 
 

@@ -21,7 +21,7 @@ from lib.replica import Replica
 from lib.roles.process import Context, run_role
 from lib.roles.setup import all_devices, identity, join, open_feed, set_up
 from lib.schedule import learning_rate
-from lib.snapshots import Progress, Snapshots
+from lib.snapshots import Progress, Snapshots, spread
 
 
 class Trainer:
@@ -136,9 +136,9 @@ def run(context: Context) -> None:
     manifest = read_manifest(at)
     exchange = join(context, device)
     replica = Replica(config, at, manifest, device, dtype, exchange)
-    snapshots = Snapshots(config.run, identity(config, manifest), replica)
-    start = snapshots.start()
-    progress = snapshots.restore(start) if start else Progress()
+    snapshots = Snapshots(config.run, identity(config, manifest), replica, config.batch_size * config.world_size)
+    start = snapshots.start() if context.rank == 0 else None
+    progress = spread(snapshots.restore(start) if start else Progress(), exchange)
     plan = Plan(config, manifest, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), manifest, device)
     recorder = (

@@ -1,0 +1,82 @@
+"""Average replicas through ``torch.distributed``: NCCL among GPUs, gloo among CPUs, on any number of machines.
+
+The processes find each other as PyTorch's launcher arranged it (RANK, WORLD_SIZE, MASTER_ADDR, ... in the
+environment).
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from lib.errors import PeerLost
+from lib.exchange.base import refuse_differing
+
+
+class Collective:
+    """``Exchange`` among all processes of ``torch.distributed``'s default group, which it makes."""
+
+    def __init__(self, rank: int, world_size: int, device: torch.device, patience_s: float) -> None:
+        self.leaving = self.asked = False
+        self._rank, self._world_size, self._device = rank, world_size, device
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            rank=rank,
+            world_size=world_size,
+            timeout=timedelta(seconds=patience_s),
+            device_id=device if device.type == "cuda" else None,
+        )
+
+    def allocate(self, numel: int) -> Tensor:
+        # One number more than asked for: how many replicas were asked to leave travels with the row.
+        self._sent = torch.zeros(numel + 1, device=self._device)
+        self._row = self._sent[:numel]
+        return self._row
+
+    def average(self) -> None:
+        self._sent[-1] = float(self.asked)
+        with _lost_peers_named():
+            dist.all_reduce(self._sent)
+        # The library gives all processes the same bits of the sum, so they have the same of the mean.
+        self._row /= self._world_size
+        self.leaving = bool(self._sent[-1] > 0)
+
+    def copy_first(self) -> None:
+        with _lost_peers_named():
+            dist.broadcast(self._row, src=0)
+
+    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+        mine = torch.tensor([*values, self.asked], dtype=torch.float64, device=self._device)
+        everyone = [torch.empty_like(mine) for _ in range(self._world_size)]
+        with _lost_peers_named():
+            dist.all_gather(everyone, mine)
+        rows = [row.tolist() for row in everyone]
+        self.leaving = any(row[-1] for row in rows)
+        return [tuple(row[:-1]) for row in rows]
+
+    def verify(self) -> None:
+        first = self._row.clone()
+        with _lost_peers_named():
+            dist.broadcast(first, src=0)
+        differing = int((self._row.view(torch.int32) != first.view(torch.int32)).sum())
+        refuse_differing(self.gather([differing]), self._row.numel())
+
+    def leave(self) -> None:
+        self.asked = True
+
+    def close(self) -> None:
+        with _lost_peers_named():
+            dist.barrier()
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _lost_peers_named() -> Iterator[None]:
+    """torch says no more than that a connection broke: the cause is another process's, which will be reported."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLost(f"another worker was lost during an exchange: {error}") from error
