@@ -1,5 +1,6 @@
 """The real exchange between real channels, each replica in a thread of its own."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,19 +44,52 @@ def together(world_size: int, body, folder: Path) -> list:  # type: ignore[no-un
 def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int, numel: int) -> None:
     def body(peer: Peer, rank: int) -> tuple[np.ndarray, np.ndarray]:
         row = peer.allocate(numel)
-        rng = torch.Generator().manual_seed(rank)
-        for _ in range(5):
-            row += torch.randn(numel, generator=rng)
+        noise = torch.randn(numel, generator=torch.Generator().manual_seed(rank))
+        for _ in range(8):
+            # Nothing between one exchange and the next update, so that a reader that is still busy would notice.
+            row += noise
             before = row.numpy().copy()
             peer.average()
-            peer.verify()
-        return before, row.numpy().copy()
+        after = row.numpy().copy()
+        peer.verify()
+        return before, after
 
     results = together(world_size, body, tmp_path)
     mean = np.mean([before for before, _ in results], axis=0, dtype=np.float64)
     for _, after in results:
         assert after.tobytes() == results[0][1].tobytes()
         np.testing.assert_allclose(after, mean, rtol=1e-5, atol=1e-6)
+
+
+class Dawdler(Peer):
+    """Takes its time after a given meeting; everybody else goes on at once."""
+
+    slow_point = ""
+
+    def _meet(self, point: str) -> None:
+        super()._meet(point)
+        if point == self.slow_point:
+            time.sleep(0.03)
+
+
+@pytest.mark.parametrize("point", ["updated", "averaged", "collected"])
+@pytest.mark.parametrize("slow_rank", [0, 1])
+def test_nobody_reads_what_another_already_overwrites(tmp_path: Path, point: str, slow_rank: int) -> None:
+    def body(peer: Peer, rank: int) -> list[np.ndarray]:
+        peer.__class__ = Dawdler
+        if rank == slow_rank:
+            peer.slow_point = point
+        row = peer.allocate(64)
+        seen = []
+        for _ in range(4):
+            row += rank + 1.0
+            peer.average()
+            seen.append(row.numpy().copy())
+        return seen
+
+    for seen in together(2, body, tmp_path):
+        for step, row in enumerate(seen, start=1):
+            assert (row == 1.5 * step).all(), row
 
 
 def test_figures_are_added_up_in_rank_order_everywhere(tmp_path: Path) -> None:
