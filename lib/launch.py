@@ -12,9 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from lib.command_line import parse, report_errors
 from lib.config import Config
@@ -22,6 +19,7 @@ from lib.data.checks import check_batch_size, check_data
 from lib.data.layout import layout, read_manifest
 from lib.errors import ConfigError
 from lib.log import open_log
+from lib.resolved import resolved
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
 
@@ -66,6 +64,8 @@ def check(config: Config) -> None:
     manifest = read_manifest(at)
     check_data(at, manifest)
     check_batch_size(config, manifest)
+    if config.model.weights and not config.model.weights.is_file():
+        raise ConfigError(f"model.weights: there is no file {config.model.weights}")
 
 
 def _beside(spec: Path) -> Path:
@@ -119,7 +119,7 @@ def _weights_dir(config: Config) -> Iterator[Path]:
             raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
         if config.run.resume == "never":
             _move_aside(folder)
-        (folder / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8")
+        (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
         yield folder
     finally:
         os.close(lock)
@@ -136,12 +136,3 @@ def _move_aside(folder: Path) -> None:
         aside.mkdir()
         for path in found:
             path.rename(aside / path.name)
-
-
-def _plain(config: Any) -> Any:
-    """Dataclasses as YAML can hold them."""
-    if dataclasses.is_dataclass(config):
-        return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-    if isinstance(config, tuple):
-        return list(config)
-    return str(config) if isinstance(config, Path) else config

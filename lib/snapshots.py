@@ -87,7 +87,8 @@ class Snapshots:
         with torch.no_grad():
             self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
             for name, velocity in self._replica.flat.velocity_of.items():
-                velocity.copy_(saved.velocities[name])
+                if name in saved.velocities:  # what was frozen then had none, and begins at rest
+                    velocity.copy_(saved.velocities[name])
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record)
 
