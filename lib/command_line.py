@@ -21,7 +21,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is 
     set_parsing_settings,
 )
 
-from lib.config import Config
+from lib.config import Config, ModelConfig
 from lib.errors import ConfigError, UserError
 from lib.models.registry import model_spec
 from lib.models.table import table
@@ -44,9 +44,7 @@ def parse(
     for file in files:
         _refuse_unknown_keys(file)
     arguments = [*(f"--config={file}" for file in files), *rest]
-    silent = [word for word in arguments if word not in ("--help", "-h") and not word.startswith("--print_config")]
-    # What is asked for lies over the recipe of the network that is asked for.
-    recipe = model_spec(_read(parser, silent).model.name).recipe
+    recipe = model_spec(_model_name(parser, arguments)).recipe
     parser.set_defaults({key: plain(value) for key, value in recipe.settings().items()})
     values = parser.instantiate(_read(parser, arguments))
     return Config(**{f.name: values[f.name] for f in fields(Config)}), values
@@ -72,6 +70,16 @@ def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
             yield from keys(kind, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _model_name(parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """The network that is asked for: its recipe lies under everything else that is."""
+    silent = [word for word in arguments if word not in ("--help", "-h") and not word.startswith("--print_config")]
+    try:
+        name: str = _read(parser, silent).model.name
+    except ConfigError:  # reading again, with nothing left out, will say this, or print the help
+        return ModelConfig.name
+    return name
 
 
 def _read(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

@@ -62,8 +62,8 @@ class ModelConfig:
     """initial weights of convolutions: the network's own; or normal ones, of variance 2 (kaiming) or 1
     (xavier) over kernel area times outputs"""
 
-    weights: Path | None = None
-    """fine-tuning: start from the parameters in this checkpoint; another number of classes gets a new
+    weights: str | None = None
+    """fine-tuning: start from the weights in this checkpoint; another number of classes gets a new
     last layer"""
 
     freeze: tuple[str, ...] = ()

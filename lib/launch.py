@@ -64,8 +64,6 @@ def check(config: Config) -> None:
     manifest = read_manifest(at)
     check_data(at, manifest)
     check_batch_size(config, manifest)
-    if config.model.weights and not config.model.weights.is_file():
-        raise ConfigError(f"model.weights: there is no file {config.model.weights}")
 
 
 def _beside(spec: Path) -> Path:

@@ -12,7 +12,7 @@ from lib.data.upload import Batch
 from lib.data.views import apply_views
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
-from lib.freezing import freeze
+from lib.fine_tuning import freeze
 from lib.metrics import Meter
 from lib.models.losses import Outputs, cross_entropy, main_logits
 from lib.models.registry import model_spec

@@ -1,4 +1,4 @@
-"""Weights to start from: parameters out of a file into a network that may have another number of classes."""
+"""Weights for a network from a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,60 +9,45 @@ from torch import Tensor, nn
 from lib import checkpoint
 from lib.errors import CheckpointError
 
+# Counters that batch norms have, and that no computation uses.
+_NOT_WEIGHTS = "num_batches_tracked"
 
-def load_weights(model: nn.Module, path: Path) -> str:
-    """Copy the parameters and buffers at ``path`` into ``model``; returns what was done, as one line.
 
-    Layers that have one output a class keep their new values where the file has another number of classes.
-    Raises CheckpointError when the file cannot be read, or a tensor is missing, too many, or of another shape.
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Copy the weights at ``path`` into ``model``, in place: views of other memory stay that.
+
+    Raises CheckpointError unless each weight of the network is there, in its shape, and nothing else is.
     """
-    state = checkpoint.load(path).parameters
-    return fit(model, state, path)
+    weights, wanted = read_weights(path), weights_of(model)
+    refuse_misfits(path, weights, wanted)
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(weights[name])
 
 
-@torch.no_grad()
-def fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> str:
-    """``load_weights`` of a ``state`` that was read from ``path``: parameter and buffer names to tensors."""
-    ours = model.state_dict()
-    _refuse_other_names(ours, state, path)
-    new = _of_other_classes(ours, state)
-    for name, tensor in ours.items():
-        if name not in new:
-            if tensor.shape != state[name].shape:
-                raise CheckpointError(
-                    f"{path}: {name} is {_shape(state[name])}, in this network it is {_shape(tensor)}; "
-                    "name a file of this network and crop in model.weights"
-                )
-            tensor.copy_(state[name])  # in place: views of the flat row stay views
-    if not new:
-        return f"{path}, all parameters"
-    last = list(ours)[-1]
-    return (
-        f"{path}, all parameters but {', '.join(new)}, which are new: "
-        f"{len(ours[last])} classes here, {len(state[last])} there"
-    )
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The weights at ``path`` by our names. Raises CheckpointError when it is no checkpoint of ours."""
+    return {k: v for k, v in checkpoint.load(Path(path)).parameters.items() if not k.endswith(_NOT_WEIGHTS)}
 
 
-def _refuse_other_names(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], path: Path) -> None:
-    for what, names in (("lacks", ours.keys() - theirs.keys()), ("has unknown", theirs.keys() - ours.keys())):
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers of ``model`` that are to be loaded, by name; they share its memory."""
+    return {name: value for name, value in model.state_dict().items() if not name.endswith(_NOT_WEIGHTS)}
+
+
+def refuse_misfits(path: str | Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError with the first weight that does not fit, is missing, or has no place."""
+    for name, value in wanted.items():
+        if name in weights and weights[name].shape != value.shape:
+            raise CheckpointError(
+                f"{path}: {name} is {tuple(weights[name].shape)} there and {tuple(value.shape)} in this network; "
+                "choose the model.name and image size that the weights were made with"
+            )
+    for what, names in (
+        ("is missing there", [name for name in wanted if name not in weights]),
+        ("has no place in this network", [name for name in weights if name not in wanted]),
+    ):
         if names:
             raise CheckpointError(
-                f"{path} {what} {sorted(names)[0]} and {len(names) - 1} others: it belongs to another network; "
-                "set model.name to that one, or model.weights to another file"
+                f"{path} is of another network: {names[0]} {what} ({len(names)} such); choose its own model.name"
             )
-
-
-def _of_other_classes(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors, in the network's last layers, with one row a class, where the classes differ in number."""
-    last = list(ours)[-1]
-    here, there = len(ours[last]), len(theirs[last])
-    heads = [name for name in ours if _is_head(ours[name].shape, theirs[name].shape, here, there)]
-    return heads if here != there else []
-
-
-def _is_head(ours: torch.Size, theirs: torch.Size, here: int, there: int) -> bool:
-    return ours[:1] == (here,) and theirs[:1] == (there,) and ours[1:] == theirs[1:]
-
-
-def _shape(tensor: Tensor) -> str:
-    return str(tuple(tensor.shape))

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS: list[set[str]] = [
     {"errors", "chance"},
-    {"config", "data.layout", "models.layers", "models.losses", "models.initial", "freezing"},
+    {"config", "data.layout", "models.layers", "models.losses", "models.initial"},
     {
         "recipes",
         "models.residual",
@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"data.hickle_batches", "data.plan", "data.upload"},
     {"data.checks", "checkpoint", "ipc.channel", "ipc.shared", "ipc.cuda_memory", "models.registry", "console"},
     {"models.table", "resolved", "weights"},
-    {"command_line", "devices", "data.feed", "exchange.base", "exchange.flat"},
+    {"command_line", "fine_tuning", "devices", "data.feed", "exchange.base", "exchange.flat"},
     {"exchange.alone", "exchange.peer", "optimizer"},
     {"replica", "supervisor"},
     {"snapshots", "roles.process"},

@@ -8,7 +8,7 @@ from torch import nn
 from lib.config import OptimizerConfig
 from lib.errors import ConfigError
 from lib.exchange.flat import Flat
-from lib.freezing import freeze
+from lib.fine_tuning import freeze
 from lib.optimizer import MomentumSGD
 
 

@@ -15,6 +15,7 @@ from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.devices import describe
 from lib.exchange.base import Exchange, sums
+from lib.fine_tuning import start_from
 from lib.metrics import Figures, Meter
 from lib.models.registry import model_spec
 from lib.recipes import plain
@@ -24,7 +25,6 @@ from lib.roles.process import Context, run_role
 from lib.roles.setup import all_devices, identity, join, open_feed, set_up
 from lib.schedule import learning_rate, weight_decay
 from lib.snapshots import Progress, Snapshots
-from lib.weights import load_weights
 
 
 class Trainer:
@@ -163,7 +163,7 @@ def run(context: Context) -> None:
     )
     recorder.say(introduction(config, manifest, replica, dtype))
     if config.model.weights and not start:
-        recorder.say(f"weights:  {load_weights(replica.model, config.model.weights)}")
+        recorder.say(f"weights:  {start_from(replica.model, config.model.weights)}")
     if start:
         recorder.say(f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done")
     if progress.epoch >= config.run.n_epochs:

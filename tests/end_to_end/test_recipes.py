@@ -54,7 +54,7 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, data
     )
     assert tuned.returncode == 0, tuned.stderr
     last = "classifier.2.weight, classifier.2.bias"
-    assert f"weights:  {CHECKPOINT}, all parameters but {last}, which are new: 3 classes here, 4 there" in tuned.stdout
+    assert f"weights:  {CHECKPOINT}, all but {last}, which are new: 3 classes here, 4 there" in tuned.stdout
     before, after = final(tmp_path / "models"), final(tmp_path / "tuned")
     features = [name for name in before if name.startswith("parameters.features")]
     assert features
@@ -84,7 +84,7 @@ def test_networks_with_auxiliary_heads_and_norms_train_on_two_workers(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--model.weights", "gone.pt"], "model.weights: there is no file gone.pt"),
+        (["--model.weights", "gone.pt"], "there is no checkpoint gone.pt"),
         (["--model.freeze", "[body]"], "model.freeze: body is no part of this network; its parts are features, class"),
         (["--optimizer.accumulate", 9], "optimizer.accumulate 9 makes 72 images an update, but data has 48 training"),
     ],
