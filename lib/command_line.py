@@ -21,8 +21,11 @@ from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is 
     set_parsing_settings,
 )
 
-from lib.config import Config
+from lib.config import Config, ModelConfig
 from lib.errors import ConfigError, UserError
+from lib.models.registry import model_spec
+from lib.models.table import table
+from lib.recipes import plain
 
 
 def parse(
@@ -30,20 +33,20 @@ def parse(
 ) -> tuple[Config, Namespace]:
     """The configuration that ``argv`` asks for, and the values of ``paths``.
 
-    ``config`` and ``spec`` are the files read when ``argv`` names none; the spec is read second, then come the
-    overrides. ``paths`` adds a script's own required options: name -> help. Ends the process for --help
-    and --print_config. Raises ConfigError, naming the key.
+    ``config`` and ``spec`` are the files read when ``argv`` names none. First comes the recipe of the network, then
+    the configuration, the spec, and the overrides; each replaces values of those before. ``paths`` adds a script's
+    own required options: name -> help. Ends the process for --help, --print_config and --list_models. Raises
+    ConfigError, naming the key.
     """
     files, rest = _take_files(argv, config, spec)
     parser = _parser(description, config, spec, paths or {})
     _refuse_unknown_options(rest, parser)
     for file in files:
         _refuse_unknown_keys(file)
-    try:
-        parsed = parser.parse_args([*(f"--config={file}" for file in files), *rest])
-    except argparse.ArgumentError as error:
-        raise ConfigError(" ".join(str(error).split())) from None
-    values = parser.instantiate(parsed)
+    arguments = [*(f"--config={file}" for file in files), *rest]
+    recipe = model_spec(_model_name(parser, arguments)).recipe
+    parser.set_defaults({key: plain(value) for key, value in recipe.settings().items()})
+    values = parser.instantiate(_read(parser, arguments))
     return Config(**{f.name: values[f.name] for f in fields(Config)}), values
 
 
@@ -59,14 +62,31 @@ def report_errors(main: Callable[[], int]) -> int:
 def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every key of the configuration, dotted.
 
-    >>> [key for key in keys() if key.startswith("schedule.")]
-    ['schedule.policy', 'schedule.steps', 'schedule.divisor', 'schedule.threshold']
+    >>> [key for key in keys() if key.startswith("compute.")]
+    ['compute.precision', 'compute.deterministic', 'compute.threads']
     """
     for name, kind in get_type_hints(section).items():
         if is_dataclass(kind):
             yield from keys(kind, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _model_name(parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """The network that is asked for: its recipe lies under everything else that is."""
+    silent = [word for word in arguments if word not in ("--help", "-h") and not word.startswith("--print_config")]
+    try:
+        name: str = _read(parser, silent).model.name
+    except ConfigError:  # reading again, with nothing left out, will say this, or print the help
+        return ModelConfig.name
+    return name
+
+
+def _read(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    try:
+        return parser.parse_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(" ".join(str(error).split())) from None
 
 
 def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Path], list[str]]:
@@ -94,8 +114,17 @@ def _parser(description: str, config: Path, spec: Path, paths: Mapping[str, str]
     parser.add_argument("--spec", default=argparse.SUPPRESS, help=f"on what to train; YAML (default: {spec.name})")
     for name, text in paths.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    parser.add_argument(
+        "--list_models", action=_ListModels, nargs=0, default=argparse.SUPPRESS, help="print the networks, and end"
+    )
     parser.add_class_arguments(Config, None)
     return parser
+
+
+class _ListModels(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(table())
+        parser.exit()
 
 
 class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):

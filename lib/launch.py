@@ -12,9 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from lib.command_line import parse, report_errors
 from lib.config import Config
@@ -23,6 +20,7 @@ from lib.data.layout import layout, read_manifest
 from lib.errors import ConfigError
 from lib.log import open_log
 from lib.placement import place
+from lib.resolved import resolved
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
 
@@ -123,7 +121,7 @@ def _weights_dir(config: Config) -> Iterator[Path]:
             raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
         if config.run.resume == "never":
             _move_aside(folder)
-        (folder / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8")
+        (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
         yield folder
     finally:
         os.close(lock)
@@ -140,12 +138,3 @@ def _move_aside(folder: Path) -> None:
         aside.mkdir()
         for path in found:
             path.rename(aside / path.name)
-
-
-def _plain(config: Any) -> Any:
-    """Dataclasses as YAML can hold them."""
-    if dataclasses.is_dataclass(config):
-        return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-    if isinstance(config, tuple):
-        return list(config)
-    return str(config) if isinstance(config, Path) else config

@@ -1,10 +1,9 @@
-"""A replica: one network on one device, with its update rule, and the two things done with a batch."""
+"""A replica: one network on one device, with its update rule, and what is done with a batch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from lib import chance
 from lib.config import Config
@@ -13,7 +12,9 @@ from lib.data.upload import Batch
 from lib.data.views import apply_views
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
+from lib.fine_tuning import freeze
 from lib.metrics import Meter
+from lib.models.losses import Outputs, cross_entropy, main_logits
 from lib.models.registry import model_spec
 from lib.optimizer import MomentumSGD
 
@@ -33,41 +34,50 @@ class Replica:
         spec = model_spec(config.model.name)
         self.crop = spec.crop_of(manifest.img_size)
         torch.manual_seed(config.run.seed)  # all replicas begin equal
-        self.model = spec.build(manifest.n_classes, self.crop).to(device)
+        self.model: nn.Module = spec.build(manifest.n_classes, self.crop, config.model.init).to(device)
+        self._frozen_norms = freeze(self.model, config.model.freeze)
         self.flat = Flat(self.model, exchange.allocate)
         self.device = device
         self._optimizer = MomentumSGD(self.flat, config.optimizer)
+        self._loss: Callable[[Outputs, Tensor, float], Tensor] = spec.loss_function()
+        self._label_smoothing = config.optimizer.label_smoothing
         self._seed = config.run.seed
         self._mean_HWC = torch.from_numpy(read_mean(at, manifest).transpose(1, 2, 0).copy()).to(device)
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
-    def train_step(self, batch: Batch, meter: Meter, *, rate: float, share: float, key: tuple[int, int, int]) -> None:
-        """One update from one batch.
+    def add_gradients(self, batch: Batch, meter: Meter, *, share: float, key: tuple[int, int, int]) -> None:
+        """Add one batch's gradients to those that the next ``update`` uses.
 
-        ``share`` weighs this worker's summed loss so that the average over workers is the mean over all their
-        images: workers / images of all workers. ``key`` is (epoch, iteration, rank): dropout follows from it.
+        ``share`` weighs this worker's summed loss so that the average over workers is the mean over all the images
+        of the update: workers / images of all workers. ``key`` is (epoch, iteration, rank): dropout follows from it.
         """
         self.model.train()
+        for norm in self._frozen_norms:
+            norm.eval()
         torch.manual_seed(chance.torch_seed(chance.Stream.DROPOUT, self._seed, *key))
-        self.flat.gradients.zero_()
         if len(batch.labels_B):
-            logits_BK, loss = self._forward(batch)
+            outputs = self._forward(batch)
+            loss = self._loss(outputs, batch.labels_B, self._label_smoothing)
             (loss * share).backward()
-            meter.add(logits_BK.detach(), batch.labels_B, loss, iteration=key[1])
-        self._optimizer.step(rate)
+            meter.add(main_logits(outputs).detach(), batch.labels_B, loss, iteration=key[1])
+
+    def update(self, *, rate: float, weight_decay: float) -> None:
+        """One update from the gradients added since the last."""
+        self._optimizer.step(rate, weight_decay)
+        self.flat.gradients.zero_()
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], meter: Meter) -> None:
-        """Count loss and errors over ``batches``, dropout off."""
+        """Count loss and errors over ``batches``, dropout off: plain cross-entropy of the main logits."""
         self.model.eval()
         for batch in batches:
             if len(batch.labels_B):
-                logits_BK, loss = self._forward(batch)
-                meter.add(logits_BK, batch.labels_B, loss, iteration=0)
+                outputs = self._forward(batch)
+                meter.add(main_logits(outputs), batch.labels_B, cross_entropy(outputs, batch.labels_B), iteration=0)
 
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (B, K) and the sum of the losses, both float32."""
+    def _forward(self, batch: Batch) -> Outputs:
+        """What the network makes of a batch."""
         images_BCHW = apply_views(batch.images_BHWC, self._mean_HWC, batch.views_B3, self.crop)
         with self._autocast:
-            logits_BK = self.model(images_BCHW).float()
-        return logits_BK, functional.cross_entropy(logits_BK, batch.labels_B, reduction="sum")
+            outputs: Outputs = self.model(images_BCHW)
+        return outputs

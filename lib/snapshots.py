@@ -90,7 +90,8 @@ class Snapshots:
         with torch.no_grad():
             self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
             for name, velocity in self._replica.flat.velocity_of.items():
-                velocity.copy_(saved.velocities[name])
+                if name in saved.velocities:  # what was frozen then had none, and begins at rest
+                    velocity.copy_(saved.velocities[name])
         if saved.iteration and saved.total_batch_size != self._total_batch_size:
             raise CheckpointError(
                 f"{path} lies within an epoch of iterations of {saved.total_batch_size} images; here they have "

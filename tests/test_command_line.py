@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,9 @@ import pytest
 from lib.command_line import keys, parse
 from lib.config import Config
 from lib.errors import ConfigError
+from lib.models.registry import MODELS
+from lib.recipes import CAFFE_RESNET, NIN
+from lib.resolved import resolved
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +62,12 @@ def test_names_that_scripts_rely_on() -> None:
         (["--optimizer.learning_rate", "big"], "optimizer.learning_rate"),
         (["--run.n_epochs", "1.5"], "run.n_epochs"),
         (["--schedule.policy", "cosin"], "'step', 'auto'"),
+        (["--schedule.policy", "regimes"], "schedule.regimes is empty"),
+        (["--schedule.regimes", "[{first_epoch: 2, rate: 1, decay: 1}]"], "begin with epochs [2]; begin with 1"),
+        (["--schedule.regimes", "[{first_epoch: 1, rate: 1}]"], "schedule.regimes"),
+        (["--optimizer.label_smoothing", "1"], "must lie in [0, 1)"),
+        (["--optimizer.accumulate", "0"], "optimizer.accumulate is 0; it must be at least 1"),
+        (["--model.name", "resnet51"], "did you mean resnet50? known networks: alexnet, alexnet_towers,"),
         (["--batch_size", "0"], "batch_size is 0; it must be at least 1"),
         (["--optimizer.momentum", "1"], "must lie in [0, 1)"),
         (["--schedule.steps", "[40, 20]"], "in rising order"),
@@ -99,7 +109,47 @@ def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFix
 
 def test_print_config_can_be_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parsed("--run.n_epochs", "9", "--devices", "[cpu, cpu]", "--print_config")
+        parsed("--model.name", "nin_bn", "--run.n_epochs", "9", "--devices", "[cpu, cpu]", "--print_config")
     printed = yaml_file(tmp_path, capsys.readouterr().out)
     again = parsed("--config", printed, "--spec", printed)
     assert (again.run.n_epochs, again.devices) == (9, ("cpu", "cpu"))
+    assert again.schedule == NIN.schedule
+
+
+def test_a_recipe_lies_under_what_is_asked_for(tmp_path: Path) -> None:
+    config = parsed("--model.name", "resnet50")
+    assert (config.optimizer, config.schedule) == (CAFFE_RESNET.optimizer, CAFFE_RESNET.schedule)
+    assert config.run.n_epochs == 80
+    mine = yaml_file(tmp_path, "model: {name: nin_bn}\noptimizer: {weight_decay: 0}\nschedule: {warmup_epochs: 2}\n")
+    config = parsed("--config", mine, "--optimizer.learning_rate", "0.3")
+    assert config.optimizer == replace(NIN.optimizer, weight_decay=0.0, learning_rate=0.3)
+    assert config.schedule == replace(NIN.schedule, warmup_epochs=2.0)
+
+
+def test_the_resolved_configuration_says_what_is_the_recipes_and_can_be_read_back(tmp_path: Path) -> None:
+    config = parsed("--model.name", "squeezenet", "--optimizer.learning_rate", "0.02", "--devices", "[cpu, cpu]")
+    text = resolved(config)
+    assert "  learning_rate: 0.02  # the recipe has 0.01\n" in text
+    assert "  momentum: 0.9  # the recipe's\n" in text
+    assert "  name: squeezenet\n" in text
+    again = yaml_file(tmp_path, text)
+    assert parsed("--config", again, "--spec", again) == config
+
+
+def test_help_shows_the_recipe_of_the_network_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--model.name", "resnet50", "--help")
+    assert (
+        "train until this many epochs are done, those before a resume counted in (type: int, default: 80)"
+        in " ".join(capsys.readouterr().out.split())
+    )
+
+
+def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed("--list_models")
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "source"]
+    assert [line.split()[0] for line in lines[1:]] == list(MODELS)
+    assert "googlenet_bn           19,147,888   224        47  soumith's imagenet-multiGPU.torch" in lines

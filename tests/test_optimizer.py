@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from lib.config import OptimizerConfig
+from lib.errors import ConfigError
 from lib.exchange.flat import Flat
+from lib.fine_tuning import freeze
 from lib.optimizer import MomentumSGD
 
 
@@ -39,7 +41,7 @@ def test_against_numpy_over_many_steps(nesterov: bool, momentum: float) -> None:
             r = rate * (2 if is_bias else 1)
             v[name] = momentum * v[name] - r * g
             w[name] += momentum * v[name] - r * g if nesterov else v[name]
-        optimizer.step(rate)
+        optimizer.step(rate, config.weight_decay)
     for name, p in model.named_parameters():
         np.testing.assert_allclose(p.detach().numpy(), w[name], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(flat.velocity_of[name].numpy(), v[name], rtol=1e-5, atol=1e-6)
@@ -49,7 +51,7 @@ def test_at_one_rate_it_is_torchs_sgd() -> None:
     """Ours keeps the rate inside the velocity; while the rate stays the same that makes no difference."""
     ours, theirs = network(), network()
     flat = Flat(ours, torch.zeros)
-    optimizer = MomentumSGD(flat, OptimizerConfig(weight_decay=0.0, bias_rate_factor=1.0, nesterov=True))
+    optimizer = MomentumSGD(flat, OptimizerConfig(bias_rate_factor=1.0, nesterov=True))
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     for step in range(20):
         x = torch.randn(4, 7, generator=torch.Generator().manual_seed(step))
@@ -57,7 +59,7 @@ def test_at_one_rate_it_is_torchs_sgd() -> None:
         sgd.zero_grad()
         ours(x).square().sum().backward()
         theirs(x).square().sum().backward()
-        optimizer.step(0.05)
+        optimizer.step(0.05, 0.0)
         sgd.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
@@ -74,8 +76,45 @@ def test_averaging_weights_and_velocities_is_averaging_gradients() -> None:
         for flat, gradient in zip(flats, [*gradients, sum(gradients) / 2], strict=True):
             flat.gradients.copy_(gradient)
         for optimizer in optimizers:
-            optimizer.step(0.01)
+            optimizer.step(0.01, config.weight_decay)
         mean = (flats[0].row + flats[1].row) / 2
         flats[0].row.copy_(mean)
         flats[1].row.copy_(mean)
     torch.testing.assert_close(flats[0].row, flats[2].row, rtol=1e-4, atol=1e-6)
+
+
+def test_decay_of_everything_is_torchs_sgd() -> None:
+    ours, theirs = network(), network()
+    flat = Flat(ours, torch.zeros)
+    optimizer = MomentumSGD(flat, OptimizerConfig(decayed="all", bias_rate_factor=1.0))
+    sgd = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
+    for step in range(20):
+        x = torch.randn(4, 7, generator=torch.Generator().manual_seed(step))
+        flat.gradients.zero_()
+        sgd.zero_grad()
+        ours(x).square().sum().backward()
+        theirs(x).square().sum().backward()
+        optimizer.step(0.05, 0.1)
+        sgd.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_parameters_keep_their_bits() -> None:
+    model = nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5), nn.Linear(5, 3), nn.BatchNorm1d(3))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    norms = freeze(model, ["0", "1", "2.bias"])
+    flat = Flat(model, torch.zeros)
+    for norm in norms:
+        norm.eval()
+    model(torch.randn(4, 7)).square().sum().backward()
+    MomentumSGD(flat, OptimizerConfig(decayed="all")).step(0.1, 0.1)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed - {"3.running_mean", "3.running_var", "3.num_batches_tracked"} == {"2.weight", "3.weight", "3.bias"}
+
+
+def test_what_cannot_be_frozen() -> None:
+    with pytest.raises(ConfigError, match="model.freeze: fc is no part of this network; its parts are 0, 1, 2"):
+        freeze(network(), ["0", "fc"])
+    with pytest.raises(ConfigError, match="model.freeze names every parameter"):
+        freeze(network(), ["0", "2."])

@@ -1,12 +1,15 @@
+from typing import Literal
+
 import pytest
 
-from lib.config import ScheduleConfig
-from lib.schedule import learning_rate
+from lib.config import Regime, ScheduleConfig
+from lib.recipes import SOUMITH
+from lib.schedule import learning_rate, weight_decay
 
 
 def rates(schedule: ScheduleConfig, errors: list[float]) -> list[float]:
     """The rate of each epoch, when the record has grown to hold the epochs before it."""
-    return [learning_rate(1.0, schedule, epoch=e, val_errors=errors[:e]) for e in range(len(errors) + 1)]
+    return [learning_rate(1.0, schedule, epoch=e, n_epochs=100, val_errors=errors[:e]) for e in range(len(errors) + 1)]
 
 
 def test_step_divides_at_the_end_of_the_given_epochs() -> None:
@@ -16,7 +19,7 @@ def test_step_divides_at_the_end_of_the_given_epochs() -> None:
 
 def test_step_does_not_depend_on_where_the_run_was_resumed() -> None:
     schedule = ScheduleConfig(policy="step", steps=(20, 40))
-    assert learning_rate(0.01, schedule, epoch=50, val_errors=[]) == pytest.approx(1e-4)
+    assert learning_rate(0.01, schedule, epoch=50, n_epochs=60, val_errors=[]) == pytest.approx(1e-4)
 
 
 def test_auto_waits_for_a_plateau() -> None:
@@ -40,5 +43,34 @@ def test_auto_is_a_function_of_the_record_alone() -> None:
     errors = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3]
     schedule = ScheduleConfig(policy="auto")
     for epoch in range(len(errors)):
-        whole = learning_rate(1.0, schedule, epoch=epoch, val_errors=errors)
-        assert whole == learning_rate(1.0, schedule, epoch=epoch, val_errors=errors[:epoch])
+        whole = learning_rate(1.0, schedule, epoch=epoch, n_epochs=60, val_errors=errors)
+        assert whole == learning_rate(1.0, schedule, epoch=epoch, n_epochs=60, val_errors=errors[:epoch])
+
+
+def test_regimes_are_soumiths_table() -> None:
+    """Epochs 1-18 at 1e-2, 19-29 at 5e-3, both with decay; 30-43 at 1e-3, 44-52 at 5e-4, then 1e-4, without."""
+    table = {1: (1e-2, 5e-4), 18: (1e-2, 5e-4), 19: (5e-3, 5e-4), 29: (5e-3, 5e-4)}
+    table |= {30: (1e-3, 0), 43: (1e-3, 0), 44: (5e-4, 0), 52: (5e-4, 0), 53: (1e-4, 0), 99: (1e-4, 0)}
+    for epoch, expected in table.items():
+        for part in (0.0, 0.99):
+            at = epoch - 1 + part
+            rate = learning_rate(0.01, SOUMITH.schedule, epoch=at, n_epochs=55, val_errors=[])
+            assert (rate, weight_decay(5e-4, SOUMITH.schedule, epoch=at)) == pytest.approx(expected)
+
+
+def test_only_regimes_change_the_decay() -> None:
+    schedule = ScheduleConfig(policy="cosine", regimes=(Regime(first_epoch=1, rate=1, decay=0),))
+    assert weight_decay(5e-4, schedule, epoch=3) == 5e-4
+
+
+@pytest.mark.parametrize(("policy", "quarter"), [("cosine", 0.8535534), ("linear", 0.75)])
+def test_curves_end_at_nought(policy: Literal["cosine", "linear"], quarter: float) -> None:
+    schedule = ScheduleConfig(policy=policy)
+    got = [learning_rate(2.0, schedule, epoch=e, n_epochs=8, val_errors=[]) for e in (0, 2, 4, 8)]
+    assert got == pytest.approx([2, 2 * quarter, 1, 0])
+
+
+def test_warm_up_rises_linearly_whatever_the_policy() -> None:
+    schedule = ScheduleConfig(policy="step", steps=(3,), warmup_epochs=2)
+    got = [learning_rate(1.0, schedule, epoch=e, n_epochs=9, val_errors=[]) for e in (0.5, 1, 2, 2.5, 3)]
+    assert got == pytest.approx([0.25, 0.5, 1, 1, 0.1])

@@ -23,8 +23,14 @@ def check_data(at: Layout, manifest: Manifest) -> None:
 
 
 def check_batch_size(config: Config, manifest: Manifest) -> None:
-    """Raises ConfigError when one iteration would take more images than the data set has."""
+    """Raises ConfigError when one iteration, or one update, would take more images than the data set has."""
     total = config.batch_size * config.world_size
+    accumulate = config.optimizer.accumulate
+    if total <= manifest.train.count < total * accumulate:
+        raise ConfigError(
+            f"optimizer.accumulate {accumulate} makes {total * accumulate} images an update, but {config.data.dir} "
+            f"has {manifest.train.count} training images; lower it"
+        )
     if total > manifest.train.count:
         raise ConfigError(
             f"batch_size {config.batch_size} x {config.world_size} workers is {total} images an iteration, "

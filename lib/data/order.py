@@ -54,6 +54,13 @@ class WorkerOrder:
         total = self.batch_size * self.world_size
         return min(total, sum(self.file_counts) - iteration * total)
 
+    def of_one_update(self, iteration: int, accumulate: int) -> range:
+        """The iterations whose batches make one update, from ``iteration`` on.
+
+        Every ``accumulate`` from the epoch's start; the last update of an epoch may have fewer.
+        """
+        return range(iteration, min((iteration // accumulate + 1) * accumulate, self.iterations))
+
 
 def worker_order(config: Config, manifest: Manifest, split: Split, rank: int) -> WorkerOrder:
     """The order in which worker ``rank`` sees ``split``; validation is never shuffled."""

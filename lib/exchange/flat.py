@@ -2,8 +2,10 @@
 
     [ weights | biases and norms | velocities of both, alike | float buffers ]
 
+Frozen parameters (``requires_grad`` off) stay where they are: nothing changes them, so they are alike without it.
+
 Many small copies become one large one, one handle lends them all, and the update is a few operations on long
-vectors. Weights come first because they alone are decayed.
+vectors. Weights come first because decay and rate of the others may differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,13 +18,14 @@ _ALIGN = 32
 
 
 class Flat:
-    """Owns the row of a model's parameters, velocities and float buffers, and one of its gradients.
+    """Owns the row of a model's trained parameters, their velocities and float buffers, and one of its gradients.
 
     The model's parameters, their ``grad`` and its float buffers become views of these rows.
     """
 
     def __init__(self, model: nn.Module, allocate: Callable[[int], Tensor]) -> None:
-        parameters = dict(sorted(model.named_parameters(), key=lambda item: item[1].ndim == 1))
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
         buffers = {name: b for name, b in model.named_buffers() if b.is_floating_point()}
         n_parameters = _length(parameters.values())
         self.row = allocate(2 * n_parameters + _length(buffers.values()))

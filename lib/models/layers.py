@@ -1,5 +1,7 @@
 """Layers and initial values that two or more networks share."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,3 +36,63 @@ def init_gaussian(layer: nn.Conv2d | nn.Linear, std: float, bias: float) -> None
     layer.weight.normal_(0.0, std)
     if layer.bias is not None:
         layer.bias.fill_(bias)
+
+
+def init_msra(layer: nn.Conv2d | nn.Linear) -> None:
+    """Caffe's msra filler: weights from N(0, sqrt(2 / fan-in)), every bias 0 (arXiv:1502.01852)."""
+    init_gaussian(layer, math.sqrt(2 / _fan_in(layer)), 0.0)
+
+
+@torch.no_grad()
+def init_caffe_xavier(layer: nn.Conv2d | nn.Linear) -> None:
+    """Caffe's xavier filler: weights from U(-s, s) with s = sqrt(3 / fan-in), every bias 0."""
+    bound = math.sqrt(3 / _fan_in(layer))
+    layer.weight.uniform_(-bound, bound)
+    if layer.bias is not None:
+        layer.bias.zero_()
+
+
+def threshold() -> nn.Threshold:
+    """Torch7's Threshold(0, 1e-6), which soumith has after linear layers: what is not above 0 becomes 1e-6."""
+    return nn.Threshold(0.0, 1e-6)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """torch's, but a batch of one image, which has no variance, is normalised by the running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) if len(input) > 1 else _by_running_statistics(self, input)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's, but one image whose map is a single pixel is normalised by the running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        many = input.numel() > input.shape[1]
+        return super().forward(input) if many else _by_running_statistics(self, input)
+
+
+def torch7_norm(channels: int, *, linear: bool = False) -> BatchNorm1d | BatchNorm2d:
+    """Batch norm as in Torch7: eps 1e-3, and gamma drawn from U(0, 1)."""
+    norm = (BatchNorm1d if linear else BatchNorm2d)(channels, eps=1e-3)
+    nn.init.uniform_(norm.weight)
+    return norm
+
+
+def map_shape(features: nn.Module, crop: int) -> tuple[int, int]:
+    """Channels and side of what ``features`` make of a (B, 3, crop, crop) batch; nothing is computed.
+
+    Raises RuntimeError when some layer would have no output.
+    """
+    state = {name: t.detach().to("meta") for name, t in (*features.named_parameters(), *features.named_buffers())}
+    images = torch.empty(2, 3, crop, crop, device="meta")
+    shape = torch.func.functional_call(features, state, (images,)).shape
+    return int(shape[1]), int(shape[2])
+
+
+def _fan_in(layer: nn.Conv2d | nn.Linear) -> int:
+    return layer.weight[0].numel()
+
+
+def _by_running_statistics(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    return functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)

@@ -1,54 +1,286 @@
 """The networks that can be trained: a dict you can read. What belongs to one network stands in its ``ModelSpec``."""
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 
-from torch import nn
-
+from lib import recipes
 from lib.errors import ConfigError
-from lib.models.alexnet import AlexNet
-from lib.models.tiny import Tiny
+from lib.models.spec import ModelSpec
 
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """One network: how to build it, and what it was made for."""
-
-    build: Callable[[int, int], nn.Module]
-    """(n_classes, crop) -> network, its weights drawn from torch's default generator"""
-
-    crop: int
-    """side of the window cut from a 256 x 256 image; smaller images get one in proportion"""
-
-    min_crop: int
-    """smallest window on which every layer still has an output"""
-
-    source: str
-    """where layers and initial values come from"""
-
-    def crop_of(self, img_size: int) -> int:
-        """The window for images of ``img_size`` pixels a side. Raises ConfigError when that is too small."""
-        crop = round(img_size * self.crop / 256)
-        if crop < self.min_crop:
-            raise ConfigError(
-                f"images of {img_size} x {img_size} give a crop of {crop}, but this network needs at least "
-                f"{self.min_crop}; pack the data at img_size {-(-self.min_crop * 256 // self.crop)} or more"
-            )
-        return crop
-
+_SOUMITH = "soumith's imagenet-multiGPU.torch"
+_SOUMITH_NORM = "soumith's tables, with batch norm in the convolutions too"
+_TORCHNET = "farrajota's multi-gpu-torchnet"
+_RESNET = "arXiv:1512.03385 and torchvision; what resnet-imagenet-caffe meant"
+_CAFFE = "resnet-imagenet-caffe's prototxt, for its published weights"
 
 MODELS = {
     "alexnet": ModelSpec(
-        build=AlexNet,
+        network="alexnet.AlexNet",
+        parameters=60_965_224,
         crop=227,
         min_crop=67,
         source="theano_alexnet, the network of arXiv:1412.2302",
+        recipe=recipes.THEANO,
     ),
-    "tiny": ModelSpec(build=Tiny, crop=227, min_crop=13, source="ours, for tests and first steps"),
+    "alexnet_towers": ModelSpec(
+        network="alexnet_variants.AlexNetTowers",
+        parameters=60_522_856,
+        crop=224,
+        min_crop=63,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "alexnet_owt": ModelSpec(
+        network="alexnet_variants.AlexNetOwt",
+        parameters=61_100_840,
+        crop=224,
+        min_crop=63,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "alexnet_owt_bn": ModelSpec(
+        network="alexnet_variants.AlexNetOwt",
+        options={"norm": True},
+        parameters=61_119_528,
+        crop=224,
+        min_crop=63,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "overfeat": ModelSpec(
+        network="overfeat.OverFeat",
+        parameters=111_317_864,
+        crop=224,
+        min_crop=71,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_a": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "A"},
+        parameters=132_863_336,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_b": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "B"},
+        parameters=133_047_848,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_d": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "D"},
+        parameters=138_357_544,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_e": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "E"},
+        parameters=143_667_240,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_a_bn": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "A", "norm": True},
+        parameters=132_885_224,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH_NORM,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_b_bn": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "B", "norm": True},
+        parameters=133_070_120,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH_NORM,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_d_bn": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "D", "norm": True},
+        parameters=138_382_376,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH_NORM,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_e_bn": ModelSpec(
+        network="vgg.VGG",
+        options={"table": "E", "norm": True},
+        parameters=143_694_632,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH_NORM,
+        recipe=recipes.SOUMITH,
+    ),
+    "googlenet": ModelSpec(
+        network="googlenet.GoogLeNet",
+        parameters=19_124_528,
+        crop=224,
+        min_crop=47,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+        loss="losses.with_auxiliary",
+    ),
+    "googlenet_bn": ModelSpec(
+        network="googlenet.GoogLeNet",
+        options={"norm": True},
+        parameters=19_147_888,
+        crop=224,
+        min_crop=47,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+        loss="losses.with_auxiliary",
+    ),
+    "nin_bn": ModelSpec(
+        network="nin.NiN",
+        parameters=8_655_336,
+        crop=224,
+        min_crop=32,
+        source=_SOUMITH,
+        recipe=recipes.NIN,
+    ),
+    "squeezenet": ModelSpec(
+        network="squeezenet.with_bypass",
+        parameters=1_248_424,
+        crop=224,
+        min_crop=35,
+        source=_SOUMITH,
+        recipe=recipes.SOUMITH,
+    ),
+    "squeezenet_v1_0": ModelSpec(
+        network="squeezenet.v1_0",
+        parameters=1_248_424,
+        crop=224,
+        min_crop=21,
+        source="arXiv:1602.07360 as published for Caffe",
+        recipe=recipes.SQUEEZENET,
+    ),
+    "squeezenet_v1_1": ModelSpec(
+        network="squeezenet.v1_1",
+        parameters=1_235_496,
+        crop=224,
+        min_crop=17,
+        source="arXiv:1602.07360 as published for Caffe",
+        recipe=recipes.SQUEEZENET,
+    ),
+    "resnet18": ModelSpec(
+        network="resnet.basic",
+        options={"counts": (2, 2, 2, 2)},
+        parameters=11_689_512,
+        crop=224,
+        min_crop=32,
+        source=_RESNET,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "resnet34": ModelSpec(
+        network="resnet.basic",
+        options={"counts": (3, 4, 6, 3)},
+        parameters=21_797_672,
+        crop=224,
+        min_crop=32,
+        source=_RESNET,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "resnet50": ModelSpec(
+        network="resnet.bottleneck",
+        options={"counts": (3, 4, 6, 3)},
+        parameters=25_557_032,
+        crop=224,
+        min_crop=32,
+        source=_RESNET,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "resnet101": ModelSpec(
+        network="resnet.bottleneck",
+        options={"counts": (3, 4, 23, 3)},
+        parameters=44_549_160,
+        crop=224,
+        min_crop=32,
+        source=_RESNET,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "resnet152": ModelSpec(
+        network="resnet.bottleneck",
+        options={"counts": (3, 8, 36, 3)},
+        parameters=60_192_808,
+        crop=224,
+        min_crop=32,
+        source=_RESNET,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "caffe_resnet18": ModelSpec(
+        network="caffe_resnet.CaffeResNet",
+        options={"counts": (3, 2)},
+        parameters=248_693_864,
+        crop=224,
+        min_crop=32,
+        source=_CAFFE,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "caffe_resnet32": ModelSpec(
+        network="caffe_resnet.CaffeResNet",
+        options={"counts": (3, 4, 2), "tail": 256},
+        parameters=20_722_280,
+        crop=224,
+        min_crop=32,
+        source=_CAFFE,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "caffe_resnet50": ModelSpec(
+        network="caffe_resnet.CaffeResNet",
+        options={"counts": (3, 4, 6, 3)},
+        parameters=25_557_096,
+        crop=224,
+        min_crop=32,
+        source=_CAFFE,
+        recipe=recipes.CAFFE_RESNET,
+    ),
+    "alexnet_bn": ModelSpec(
+        network="alexnet_variants.AlexNetBN",
+        parameters=2_729_512,
+        crop=224,
+        min_crop=63,
+        source=_TORCHNET,
+        recipe=recipes.SOUMITH,
+    ),
+    "vgg_bn_v2": ModelSpec(
+        network="vgg.SmallVGG",
+        parameters=9_734_504,
+        crop=224,
+        min_crop=32,
+        source=_TORCHNET,
+        recipe=recipes.SOUMITH,
+    ),
+    "tiny": ModelSpec(
+        network="tiny.Tiny",
+        parameters=132_552,
+        crop=227,
+        min_crop=13,
+        source="ours, for tests and first steps",
+        recipe=recipes.THEANO,
+    ),
     "tiny_without_dropout": ModelSpec(
-        build=partial(Tiny, dropout=0.0), crop=227, min_crop=13, source="tiny, to compare runs number by number"
+        network="tiny.Tiny",
+        options={"dropout": 0.0},
+        parameters=132_552,
+        crop=227,
+        min_crop=13,
+        source="tiny, to compare runs number by number",
+        recipe=recipes.THEANO,
     ),
 }
 

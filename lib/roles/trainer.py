@@ -15,12 +15,15 @@ from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.devices import describe
 from lib.exchange.base import Exchange, sums
+from lib.fine_tuning import start_from
 from lib.metrics import Figures, Meter
+from lib.models.registry import model_spec
+from lib.recipes import plain
 from lib.recorder import Clock, Recorder, Silence
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
 from lib.roles.setup import all_devices, identity, join, open_feed, set_up
-from lib.schedule import learning_rate
+from lib.schedule import learning_rate, weight_decay
 from lib.snapshots import Progress, Snapshots, spread
 
 
@@ -59,35 +62,47 @@ class Trainer:
 
     def train_epoch(self) -> None:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
-        at, iterations = self.progress, self.plan.train.iterations
-        rate = learning_rate(
-            self.config.optimizer.learning_rate,
-            self.config.schedule,
-            epoch=at.epoch,
-            val_errors=at.val_errors,
-        )
+        at, iterations, print_freq = self.progress, self.plan.train.iterations, self.config.logging.print_freq
         self.recorder.epoch(at, iterations)
         self.clock.lap(self.feed.waited_s)
         while at.iteration < iterations and not self.exchange.leaving:
-            self.hotline.alive(f"training iteration {at.iteration + 1} of epoch {at.epoch + 1}")
-            self.replica.train_step(
-                next(self.feed),
-                self.meter,
-                rate=rate,
-                share=self.config.world_size / self.plan.train.all_workers_count(at.iteration),
-                key=(at.epoch, at.iteration, self.rank),
-            )
+            rate, decay = self.rate_and_decay()
+            of_update = self.plan.train.of_one_update(at.iteration, self.config.optimizer.accumulate)
+            images = sum(map(self.plan.train.all_workers_count, of_update))
+            for iteration in of_update:
+                self.hotline.alive(f"training iteration {iteration + 1} of epoch {at.epoch + 1}")
+                self.replica.add_gradients(
+                    next(self.feed),
+                    self.meter,
+                    share=self.config.world_size / images,
+                    key=(at.epoch, iteration, self.rank),
+                )
+                self.recorder.iteration()
+            self.replica.update(rate=rate, weight_decay=decay)
             began = time.perf_counter()
             self.exchange.average()
             self.clock.exchanged_s += time.perf_counter() - began
-            at.iteration += 1
-            self.recorder.iteration()
+            at.iteration = of_update.stop
             at_end = at.iteration == iterations or self.exchange.leaving
-            if at_end or at.iteration % self.config.logging.print_freq == 0:
+            if at_end or at.iteration // print_freq > of_update.start // print_freq:
                 self.report(rate)
             if self.rank == 0 and self.snapshots.due():
                 self.save()
         self.recorder.end_of_training()
+
+    def rate_and_decay(self) -> tuple[float, float]:
+        """Learning rate and weight decay of the update to come."""
+        config, at = self.config, self.progress
+        # The middle of the iteration, so that neither end of a curve is a rate of 0.
+        epoch = at.epoch + (at.iteration + 0.5) / self.plan.train.iterations
+        rate = learning_rate(
+            config.optimizer.learning_rate,
+            config.schedule,
+            epoch=epoch,
+            n_epochs=config.run.n_epochs,
+            val_errors=at.val_errors,
+        )
+        return rate, weight_decay(config.optimizer.weight_decay, config.schedule, epoch=epoch)
 
     def validate(self) -> bool:
         """Loss and errors over every validation image, each worker its share. False if we are to leave instead."""
@@ -147,6 +162,8 @@ def run(context: Context) -> None:
         else Silence()
     )
     recorder.say(introduction(config, manifest, replica, dtype))
+    if config.model.weights and not start:
+        recorder.say(f"weights:  {start_from(replica.model, config.model.weights)}")
     if start:
         recorder.say(f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done")
     if progress.epoch >= config.run.n_epochs:
@@ -178,9 +195,18 @@ def introduction(config: Config, manifest: Manifest, replica: Replica, dtype: to
             f"computing in {str(dtype).removeprefix('torch.')}",
             f"devices:  {', '.join(map(describe, all_devices(config)))}; batch {config.batch_size} each, "
             f"{config.batch_size * config.world_size} in all; exchange {config.exchange.method}",
+            f"recipe:   {_recipe(config)}",
             f"run:      {config.run.weights_dir}, {config.run.n_epochs} epochs",
         )
     )
+
+
+def _recipe(config: Config) -> str:
+    recipe = model_spec(config.model.name).recipe
+    changed = [
+        f"{key} {plain(here)} (there {plain(there)})" for key, (here, there) in recipe.overridden(config).items()
+    ]
+    return f"{recipe.source}, for {recipe.images} images an update" + "".join(f"; here {change}" for change in changed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,17 @@
+"""The networks as a table for people."""
+
+from lib.models.registry import MODELS
+
+_HEADINGS = ("name", "parameters", "crop", "min crop", "source")
+
+
+def table() -> str:
+    """One line a network: name, parameters with 1,000 classes, crop, smallest crop, source."""
+    rows = [_HEADINGS]
+    for name, spec in MODELS.items():
+        rows.append((name, f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop), spec.source))
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        f"{name:{wide[0]}}  {parameters:>{wide[1]}}  {crop:>{wide[2]}}  {min_crop:>{wide[3]}}  {source}"
+        for name, parameters, crop, min_crop, source in rows
+    )

@@ -1,0 +1,218 @@
+"""Every network of the registry: its size, its shapes, and that one step of training lowers the loss."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lib.errors import ConfigError
+from lib.models import caffe_resnet, googlenet, squeezenet
+from lib.models.initial import draw
+from lib.models.layers import BatchNorm1d, BatchNorm2d
+from lib.models.losses import cross_entropy, main_logits, with_auxiliary
+from lib.models.registry import MODELS, model_spec
+from lib.models.squeezenet import Fire
+
+# What the systems they come from have, with 1,000 classes.
+PARAMETERS = {
+    "alexnet": 60_965_224,
+    "alexnet_towers": 60_522_856,
+    "alexnet_owt": 61_100_840,
+    "alexnet_owt_bn": 61_119_528,
+    "overfeat": 111_317_864,
+    "vgg_a": 132_863_336,
+    "googlenet": 19_124_528,
+    "googlenet_bn": 19_147_888,
+    "nin_bn": 8_655_336,
+    "squeezenet": 1_248_424,
+    "squeezenet_v1_0": 1_248_424,
+    "squeezenet_v1_1": 1_235_496,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "caffe_resnet18": 248_693_864,
+    "caffe_resnet32": 20_722_280,
+    "caffe_resnet50": 25_557_096,
+    "alexnet_bn": 2_729_512,
+    "vgg_bn_v2": 9_734_504,
+}
+
+# What these would add takes long, and the others of their family have shown it.
+SLOW = {"vgg_b", "vgg_d", "vgg_e", "vgg_b_bn", "vgg_d_bn", "vgg_e_bn", "resnet34", "resnet101", "resnet152"}
+
+
+def on_meta(name: str, n_classes: int, crop: int) -> nn.Module:
+    """The network without numbers: quick to build and to run."""
+    spec = MODELS[name]
+    with torch.device("meta"):
+        model: nn.Module = spec.build(n_classes, crop)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_and_shape(name: str) -> None:
+    spec = MODELS[name]
+    model = on_meta(name, 1000, spec.crop)
+    count = sum(p.numel() for p in model.parameters())
+    assert count == spec.parameters
+    assert count == PARAMETERS.get(name, count)
+    assert model.eval()(torch.empty(2, 3, spec.crop, spec.crop, device="meta")).shape == (2, 1000)
+
+
+def test_every_ancestors_network_is_there() -> None:
+    assert PARAMETERS.keys() <= MODELS.keys()
+
+
+@pytest.mark.parametrize("name", ["alexnet_towers", "alexnet_owt", "alexnet_bn", "overfeat", "vgg_a", "googlenet"])
+def test_no_smaller_crop_would_do(name: str) -> None:
+    with pytest.raises(RuntimeError):
+        on_meta(name, 10, MODELS[name].min_crop - 1)(torch.empty(2, 3, *[MODELS[name].min_crop - 1] * 2, device="meta"))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - SLOW))
+def test_steps_of_training_lower_the_loss(name: str) -> None:
+    """Dropout off, so that nothing but the update changes the loss; norms learn by the batch."""
+    torch.manual_seed(0)
+    spec, n = MODELS[name], 3
+    model = spec.build(n, max(spec.min_crop, 33), "kaiming").train()
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    images, labels = 50 * torch.randn(4, 3, *[max(spec.min_crop, 33)] * 2), torch.tensor([0, 1, 2, 0])
+    loss_of = spec.loss_function()
+    loss = loss_of(model(images), labels)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    norm = sum(float(g.square().sum()) for g in gradients)
+    with torch.no_grad():
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter -= 0.02 * float(loss) / norm * gradient  # down the slope by a part of its height
+        assert float(loss_of(model(images), labels)) < float(loss)
+    assert model.eval()(images).shape == (4, n)
+
+
+def test_an_auxiliary_head_is_trained_with_weight_03_and_left_out_of_evaluation() -> None:
+    spec = MODELS["googlenet_bn"]
+    assert spec.loss == MODELS["googlenet"].loss == "losses.with_auxiliary"
+    model = spec.build(5, 47)
+    images, labels = torch.randn(2, 3, 47, 47), torch.tensor([1, 2])
+    main, auxiliary = model(images)
+    expected = nn.functional.cross_entropy(main, labels, reduction="sum")
+    expected = expected + 0.3 * nn.functional.cross_entropy(auxiliary, labels, reduction="sum")
+    loss = spec.loss_function()((main, auxiliary), labels, 0.0)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert all(float(p.grad.abs().sum()) > 0 for p in model.auxiliary[-1].parameters())
+    assert main_logits((main, auxiliary)) is main
+    assert isinstance(model.eval()(images), Tensor)
+
+
+def test_label_smoothing_is_torchs_in_both_losses() -> None:
+    logits, labels = torch.randn(3, 5), torch.tensor([0, 4, 2])
+    smoothed = nn.functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=0.1)
+    torch.testing.assert_close(cross_entropy(logits, labels, 0.1), smoothed)
+    torch.testing.assert_close(with_auxiliary((logits, logits), labels, 0.1), 1.3 * smoothed)
+
+
+def test_a_googlenets_sizes() -> None:
+    with torch.device("meta"):
+        model = googlenet.GoogLeNet(1000, 224)
+        stem = model.stem(torch.empty(1, 3, 224, 224))
+        assert stem.shape == (1, 576, 14, 14)
+        assert model.trunk(stem).shape == (1, 1024, 7, 7)
+    assert sum(p.numel() for p in model.auxiliary.parameters()) == 2_416_488
+
+
+def test_a_fire_with_bypass_adds_its_input() -> None:
+    plain, bypass = Fire(8, 2, 4), Fire(8, 2, 4, bypass=True)
+    bypass.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 8, 5, 5)
+    torch.testing.assert_close(bypass(x), x + plain(x))
+    fires = [m.bypass for m in squeezenet.with_bypass(10, 64).modules() if isinstance(m, Fire)]
+    assert fires == [False, True, False, True, False, True, False, True]
+    assert not any(m.bypass for m in squeezenet.v1_1(10, 64).modules() if isinstance(m, Fire))
+
+
+def test_thresholds_and_norms_are_torch7s() -> None:
+    model = MODELS["vgg_a"].build(10, 32)
+    thresholds = [m for m in model.modules() if isinstance(m, nn.Threshold)]
+    assert [(m.threshold, m.value) for m in thresholds] == [(0.0, 1e-6)] * 2
+    norms = [m for m in MODELS["alexnet_owt_bn"].build(10, 63).modules() if isinstance(m, BatchNorm1d | BatchNorm2d)]
+    assert [m.eps for m in norms] == [1e-3] * 7
+    assert 0.4 < float(norms[-1].weight.detach().mean()) < 0.6  # gamma from U(0, 1)
+    assert (norms[-1].bias == 0).all()
+
+
+def test_two_towers_never_meet_before_the_classifier() -> None:
+    model = MODELS["alexnet_towers"].build(10, 63).eval()
+    images = torch.randn(1, 3, 63, 63, requires_grad=True)
+    first = model.features[0](images)
+    maps = model.features[1:](first)
+    gradient = torch.autograd.grad(maps[:, :128].sum(), first)[0]
+    assert (gradient[:, 48:] == 0).all()
+    assert (gradient[:, :48] != 0).any()
+
+
+def test_where_the_stride_of_a_bottleneck_is() -> None:
+    with torch.device("meta"):
+        ours, caffe = MODELS["resnet50"].build(10, 64), caffe_resnet.CaffeResNet(10, 64, counts=(3, 4, 6, 3))
+    block, theirs = ours.layer2[0], caffe.layers[1][0]
+    assert (block.conv1.stride, block.conv2.stride) == ((1, 1), (2, 2))
+    assert (theirs.conv1.stride, theirs.conv2.stride) == ((2, 2), (1, 1))
+    assert theirs.bn1.eps == block.bn1.eps == 1e-5
+    assert caffe.conv1.bias is not None
+    assert ours.conv1.bias is None
+
+
+def test_caffes_resnets_round_up_and_are_cut_off() -> None:
+    """55.5 becomes 56 without padding; the last maps of 18 are 22 x 22 x 512, those of 32 8 x 8 x 256."""
+    with torch.device("meta"):
+        small, cut = MODELS["caffe_resnet18"].build(10, 224), MODELS["caffe_resnet32"].build(10, 224)
+        assert small.maxpool(torch.empty(1, 64, 112, 112)).shape[2] == 56
+    assert small.maxpool.padding == 0
+    assert (small.fc.in_features, cut.fc.in_features) == (22 * 22 * 512, 8 * 8 * 256)
+
+
+@pytest.mark.parametrize(("init", "gain"), [("kaiming", 2), ("xavier", 1)])
+def test_other_initial_values_touch_convolutions_only(init: str, gain: int) -> None:
+    torch.manual_seed(0)
+    plain = MODELS["alexnet_owt_bn"].build(10, 63)
+    torch.manual_seed(0)
+    other = MODELS["alexnet_owt_bn"].build(10, 63, init)
+    convolutions = [f"features.{i}.weight" for i in (0, 4, 8, 11, 14)]
+    for (name, a), b in zip(plain.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b) == (name not in convolutions), name
+    weight = other.features[4].weight
+    assert float(weight.detach().std()) == pytest.approx((gain / (25 * 192)) ** 0.5, rel=0.02)
+
+
+def test_default_initial_values_draw_nothing() -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    before = layer.weight.clone()
+    draw(layer, "default")
+    assert torch.equal(layer.weight, before)
+
+
+@pytest.mark.parametrize(("norm", "shape"), [(BatchNorm1d(6), (1, 6)), (BatchNorm2d(6), (1, 6, 1, 1))])
+def test_one_image_is_normalised_by_running_statistics(norm: nn.Module, shape: tuple[int, ...]) -> None:
+    many = torch.randn(50, *shape[1:]) * 3
+    norm(many)
+    one = torch.randn(shape)
+    assert torch.equal(norm.train()(one), norm.eval()(one))
+    assert norm.num_batches_tracked == 1
+
+
+def test_resnets_have_the_names_that_torchvision_gives() -> None:
+    names = on_meta("resnet50", 10, 64).state_dict()
+    assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.1.bias", "layer4.2.bn3.weight", "fc.bias"} <= set(
+        names
+    )
+    assert {"features.10.weight", "classifier.6.bias"} <= set(on_meta("alexnet_owt", 10, 64).state_dict())
+    assert {"features.28.weight", "classifier.6.bias"} <= set(on_meta("vgg_d", 10, 64).state_dict())
+    assert {"features.12.expand3x3.bias", "classifier.1.bias"} <= set(on_meta("squeezenet_v1_1", 10, 64).state_dict())
+
+
+def test_a_network_of_which_there_is_nothing_like() -> None:
+    with pytest.raises(ConfigError, match="model.name is transformer; known networks: alexnet, alexnet_towers,"):
+        model_spec("transformer")
