@@ -12,14 +12,50 @@ from lib.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
+class SyntheticConfig:
+    """data.synthetic: the size of a data set of random images."""
+
+    train: int = 1280
+    """training images"""
+
+    val: int = 256
+    """validation images"""
+
+    classes: int = 1000
+    """classes, to which images belong at random"""
+
+    def __post_init__(self) -> None:
+        for key in ("train", "val", "classes"):
+            _at_least(f"data.synthetic.{key}", getattr(self, key), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """data: where the images are and how they are read."""
 
+    source: str = "hickle"
+    """what the images lie in: hickle (packed by preprocessing/generate_data.sh), jpeg_folder, lmdb,
+    cifar10, cifar100, mnist, or synthetic (made up); lib/data/sources.py lists them"""
+
     dir: Path = Path("data")
-    """folder of the data set, made by preprocessing/generate_data.sh"""
+    """folder of the data set"""
 
     misc_dir: Path = Path("misc")
-    """where its mean image, class names and manifest lie; relative to dir"""
+    """where its mean image, class names and manifest lie, or what is kept of a data set that is read
+    as it is; relative to dir"""
+
+    img_size: int = 256
+    """side of the square images, in pixels (hickle: that of the packed images, whatever this says)"""
+
+    resize: Literal["squash", "crop"] = "squash"
+    """how a picture becomes square: ignoring its aspect, or by its central square (hickle: as packed)"""
+
+    sampling: Literal["shuffled", "class_uniform"] = "shuffled"
+    """shuffled: every image once an epoch; class_uniform: a class at random, then one of its images,
+    again and again"""
+
+    epoch_size: int = 0
+    """class_uniform: iterations in an epoch; 0: as many as take the number of training images"""
 
     shuffle: Literal["images", "files", "none"] = "images"
     """what is put in a new order each epoch: every image; the batch files, each read in its own
@@ -31,9 +67,21 @@ class DataConfig:
     readers: int = 4
     """threads with which a loader reads"""
 
+    decoders: int = 2
+    """jpeg_folder, lmdb: processes with which a loader decodes; 0: none but itself, to look for faults"""
+
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
     def __post_init__(self) -> None:
+        _at_least("data.img_size", self.img_size, 1)
+        _at_least("data.epoch_size", self.epoch_size, 0)
         _at_least("data.slots", self.slots, 2)
         _at_least("data.readers", self.readers, 1)
+        _at_least("data.decoders", self.decoders, 0)
+        if self.epoch_size and self.sampling == "shuffled":
+            raise ConfigError(
+                "data.epoch_size is for data.sampling class_uniform; shuffled takes every image once an epoch"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from lib import chance
 from lib.config import Config
-from lib.data.layout import Layout, Manifest, read_mean
+from lib.data.data_set import DataSet, read_mean_image
 from lib.data.upload import Batch
 from lib.data.views import apply_views
 from lib.exchange.base import Exchange
@@ -19,26 +19,25 @@ from lib.optimizer import MomentumSGD
 
 
 class Replica:
-    """The network of ``config.model`` for the data set of ``manifest``, its shared numbers held by ``exchange``."""
+    """The network of ``config.model`` for the data set ``data``, its shared numbers held by ``exchange``."""
 
     def __init__(
         self,
         config: Config,
-        at: Layout,
-        manifest: Manifest,
+        data: DataSet,
         device: torch.device,
         dtype: torch.dtype,
         exchange: Exchange,
     ) -> None:
         spec = model_spec(config.model.name)
-        self.crop = spec.crop_of(manifest.img_size)
+        self.crop = spec.crop_of(data.img_size)
         torch.manual_seed(config.run.seed)  # all replicas begin equal
-        self.model = spec.build(manifest.n_classes, self.crop).to(device)
+        self.model = spec.build(data.n_classes, self.crop).to(device)
         self.flat = Flat(self.model, exchange.allocate)
         self.device = device
         self._optimizer = MomentumSGD(self.flat, config.optimizer)
         self._seed = config.run.seed
-        self._mean_HWC = torch.from_numpy(read_mean(at, manifest).transpose(1, 2, 0).copy()).to(device)
+        self._mean_HWC = torch.from_numpy(read_mean_image(data).transpose(1, 2, 0).copy()).to(device)
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
     def train_step(self, batch: Batch, meter: Meter, *, rate: float, share: float, key: tuple[int, int, int]) -> None:

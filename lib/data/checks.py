@@ -1,6 +1,7 @@
 """Is the data set whole? Asked once, before any process is started, so that the answer is one clear line."""
 
 from lib.config import Config
+from lib.data.data_set import DataSet
 from lib.data.hickle_batches import pixel_offset
 from lib.data.layout import SPLITS, Layout, Manifest, Split, read_classes, read_labels, read_mean
 from lib.errors import ConfigError, DataError
@@ -22,13 +23,13 @@ def check_data(at: Layout, manifest: Manifest) -> None:
         raise DataError(f"{at.classes} has {n_classes} classes, the manifest {manifest.n_classes}")
 
 
-def check_batch_size(config: Config, manifest: Manifest) -> None:
+def check_batch_size(config: Config, data: DataSet) -> None:
     """Raises ConfigError when one iteration would take more images than the data set has."""
     total = config.batch_size * config.world_size
-    if total > manifest.train.count:
+    if total > data.count("train"):
         raise ConfigError(
             f"batch_size {config.batch_size} x {config.world_size} workers is {total} images an iteration, "
-            f"but {config.data.dir} has {manifest.train.count} training images; lower batch_size"
+            f"but {data.where} has {data.count('train')} training images; lower batch_size"
         )
 
 
