@@ -86,16 +86,40 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsConfig:
-    """views: what is cut from an image for training."""
+    """views: how an image is seen."""
 
-    random_crop: bool = True
-    """train on a window cut at random (false: on the centre)"""
+    crop: Literal["random", "center", "resized"] = "random"
+    """train on a window cut at random, on the centre, or on a window of random area (8 to 100 %) and
+    ratio (3/4 to 4/3) that is stretched"""
 
     mirror: bool = True
     """train on images mirrored left to right half of the time"""
 
     per_image: bool = True
     """draw for each image (false: once for a whole batch)"""
+
+    color_jitter: float = 0.0
+    """change brightness, contrast and saturation, in a random order, by factors of up to 1 -/+ this;
+    0.4 is usual; 0: never"""
+
+    pca_lighting: float = 0.0
+    """move colours along ImageNet's principal components, normally distributed with this deviation;
+    0.1 is usual; 0: never"""
+
+    mean: Literal["image", "channel", "none"] = "image"
+    """what every image loses, in validation too: the data set's mean image, that image's mean of each
+    channel, or nothing"""
+
+    std: tuple[float, float, float] | None = None
+    """what red, green and blue are divided by after that, in validation too, on a scale of 0 to 255
+    (ImageNet's: [58.4, 57.12, 57.38]); null: nothing"""
+
+    def __post_init__(self) -> None:
+        for key in ("color_jitter", "pca_lighting"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ConfigError(f"views.{key} is {getattr(self, key):g}; it must lie between 0 and 1")
+        for deviation in self.std or ():
+            _positive("views.std", deviation)
 
 
 @dataclass(frozen=True, kw_only=True)

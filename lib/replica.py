@@ -10,7 +10,7 @@ from lib import chance
 from lib.config import Config
 from lib.data.data_set import DataSet, read_mean_image
 from lib.data.upload import Batch
-from lib.data.views import apply_views
+from lib.data.transform import Transform
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.metrics import Meter
@@ -37,7 +37,7 @@ class Replica:
         self.device = device
         self._optimizer = MomentumSGD(self.flat, config.optimizer)
         self._seed = config.run.seed
-        self._mean_HWC = torch.from_numpy(read_mean_image(data).transpose(1, 2, 0).copy()).to(device)
+        self._transform = Transform(config.views, read_mean_image(data), self.crop, device)
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
     def train_step(self, batch: Batch, meter: Meter, *, rate: float, share: float, key: tuple[int, int, int]) -> None:
@@ -66,7 +66,7 @@ class Replica:
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and the sum of the losses, both float32."""
-        images_BCHW = apply_views(batch.images_BHWC, self._mean_HWC, batch.views_B3, self.crop)
+        images_BCHW = self._transform(batch.images_BHWC, batch.views_BV)
         with self._autocast:
             logits_BK = self.model(images_BCHW).float()
         return logits_BK, functional.cross_entropy(logits_BK, batch.labels_B, reduction="sum")

@@ -27,7 +27,7 @@ class DecodedPictures:
     def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Decode images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError when a whole class is broken."""
         shown = [self.stand_ins.get(index, index) for index in indices.tolist()]
-        for place, reason in self._decoders.fill(self._named(shown), out).items():
+        for place, reason in sorted(self._decoders.fill(self._named(shown), out).items()):
             self._replace(shown[place], reason, out[place : place + 1])
 
     def close(self) -> None:

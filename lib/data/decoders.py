@@ -28,6 +28,9 @@ class Decode(Protocol):
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
         """The picture (H, W, 3) that ``name`` stands for. Raises DataError with the reason."""
 
+    def close(self) -> None:
+        """Give back what was opened."""
+
 
 class Decoders(Protocol):
     """Decodes many pictures."""
@@ -60,7 +63,7 @@ class Here:
         return failed
 
     def close(self) -> None:
-        pass
+        self._decode.close()
 
 
 class _Worker:

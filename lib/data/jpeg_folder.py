@@ -36,6 +36,8 @@ class DecodeFile:
             raise DataError(f"it cannot be read: {error.strerror}") from None
         return decode(data, self.img_size, self.resize)
 
+    def close(self) -> None: ...
+
 
 def _describe(data: DataConfig) -> DataSet:
     if not data.dir.is_dir():

@@ -43,9 +43,18 @@ class DecodeRecord:
             raise DataError("there is no such record any more")
         return datum_image(bytes(record), self.img_size, self.resize)
 
+    def close(self) -> None:
+        if "_database" in vars(self):  # the same process may open a database only once at a time
+            self._transaction.abort()
+            self._database.close()
+
+    @cached_property
+    def _database(self) -> lmdb.Environment:
+        return _open_database(self.folder)
+
     @cached_property
     def _transaction(self) -> lmdb.Transaction:
-        return _open_database(self.folder).begin()
+        return self._database.begin()
 
 
 def _describe(data: DataConfig) -> DataSet:

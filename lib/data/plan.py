@@ -6,23 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lib.config import Config
 from lib.data.data_set import DataSet
 from lib.data.layout import Split
 from lib.data.order import worker_order
-from lib.data.views import center_views, draw_views
+from lib.data.views import Views, center_views, draw_views
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One batch of one worker: which it is, and the views (n, 3) of its n images."""
+    """One batch of one worker: which it is, and the views (n, V) of its n images."""
 
     split: Split
     epoch: int
     batch: int
-    views: NDArray[np.int16]
+    views: Views
 
     @property
     def count(self) -> int:
