@@ -9,8 +9,8 @@ from torch.nn import functional
 from lib import chance
 from lib.config import Config
 from lib.data.data_set import DataSet, read_mean_image
-from lib.data.upload import Batch
 from lib.data.transform import Transform
+from lib.data.upload import Batch
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.metrics import Meter

@@ -22,7 +22,7 @@ EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836
 
 
 def draw_jitter(count: int, strength: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Factors of brightness, contrast and saturation, 1 - strength to 1 + strength, and the number of an order: (N, 4)."""
+    """Factors of brightness, contrast and saturation, 1 -/+ ``strength``, and the number of their order: (N, 4)."""
     factors = rng.uniform(1 - strength, 1 + strength, (count, 3))
     return np.concatenate([factors, rng.integers(0, len(ORDERS), (count, 1))], axis=1)
 
