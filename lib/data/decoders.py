@@ -67,16 +67,26 @@ class Here:
 
 
 class _Worker:
+    """The loader's end of one decoder."""
+
     def __init__(self, pipe: Connection, pictures: NDArray[np.uint8]) -> None:
         self.pipe, self.given = pipe, deque[int]()
         self._pictures, self._taken = pictures, 0
+
+    def give(self, place: int, name: bytes) -> None:
+        """Ask for the picture that goes to ``place``."""
+        try:
+            self.pipe.send_bytes(name)
+        except OSError:
+            raise _lost() from None
+        self.given.append(place)
 
     def take(self, out: NDArray[np.uint8]) -> tuple[int, str]:
         """One picture into its place in ``out``: the place, and why not if it failed."""
         try:
             reason = self.pipe.recv_bytes().decode()
         except (EOFError, OSError):
-            raise RuntimeError("a decoder process was ended; is memory short? Try fewer data.decoders") from None
+            raise _lost() from None
         place = self.given.popleft()
         if not reason:
             out[place] = self._pictures[self._taken % _PLACES]
@@ -123,14 +133,17 @@ class Pool:
         """One more to each that has a place free."""
         for worker in self._workers:
             if todo and len(worker.given) < _PLACES:
-                place, name = todo.popleft()
-                worker.pipe.send_bytes(name)
-                worker.given.append(place)
+                worker.give(*todo.popleft())
+
+
+def _lost() -> RuntimeError:
+    return RuntimeError("a decoder process was ended; is memory short? Try fewer data.decoders")
 
 
 def _work(pipe: Connection, decode: Decode, share: Share, number: int) -> None:
     """What a decoder does: one picture after the other, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor
+    for number_of_signal in (signal.SIGINT, signal.SIGTERM):  # they are for supervisor and trainer
+        signal.signal(number_of_signal, signal.SIG_IGN)
     pictures = shared.attach(share)[number]
     done = 0
     try:

@@ -11,7 +11,7 @@ files only. Any number of workers reads either set.
 """
 
 import contextlib
-import hashlib
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.data_set import DataSet, check_labels, numbered_classes
+from lib.data.data_set import DataSet, check_labels, numbered_classes, read_mean_image
+from lib.data.index import fingerprint
 from lib.data.layout import Layout, Split
 from lib.errors import ConfigError, DataError
 
@@ -35,7 +36,7 @@ def is_there(at: Layout) -> bool:
 
 
 def describe(at: Layout, shuffle: str) -> DataSet:
-    """Raises DataError when a file or label is missing, ConfigError when images are to be shuffled one by one."""
+    """Raises DataError when a file, label or the mean is missing, ConfigError when single images are to be shuffled."""
     if shuffle == "images":
         raise ConfigError(
             f"{at.dir} holds theano_alexnet's files, whose images cannot be read one by one; "
@@ -52,18 +53,17 @@ def describe(at: Layout, shuffle: str) -> DataSet:
     labels = {split: read_labels(at, split, per_file) for split, per_file in counts.items()}
     n_classes = int(labels["train"].max()) + 1
     check_labels(labels["val"], n_classes, f"{at.dir / 'labels'}: val")
-    digest = hashlib.sha256(repr(counts).encode())
-    for split in counts:
-        digest.update(labels[split].tobytes())
-    return DataSet(
+    described = DataSet(
         where=str(at.dir),
         img_size=sizes.pop(),
         train_counts=counts["train"],
         val_counts=counts["val"],
         classes=numbered_classes(n_classes),
-        fingerprint=digest.hexdigest()[:16],
+        fingerprint=fingerprint("theano_alexnet", counts, [zlib.crc32(labels[split].data) for split in counts]),
         mean_image=at.mean,
     )
+    read_mean_image(described)
+    return described
 
 
 def files(at: Layout, split: Split | str) -> list[Path]:

@@ -30,9 +30,11 @@ def run(context: Context) -> None:
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
     orders = {split: worker_order(config, data, split, context.rank) for split in SPLITS}
     samplings = {split: sampling(config, data, split, sources[split].labels) for split in SPLITS}
-    serve(context, channel, sources, orders, samplings)
-    for source in sources.values():
-        source.close()
+    try:
+        serve(context, channel, sources, orders, samplings)
+    finally:
+        for source in sources.values():
+            source.close()
     channel.close()
 
 
