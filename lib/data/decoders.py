@@ -4,6 +4,7 @@ Each has a pipe and two places in that memory: while the loader takes one pictur
 They end when their pipe does, so with the loader, however that ends. With none, the loader decodes itself.
 """
 
+import atexit
 import multiprocessing
 import signal
 from collections import deque
@@ -109,6 +110,7 @@ class Pool:
             theirs.close()
             self._workers.append(_Worker(ours, pictures[number]))
             self._processes.append(process)
+        atexit.register(self.close)  # or else multiprocessing's own end, after an error, would wait for them
 
     def fill(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
         failed: dict[int, str] = {}
@@ -124,6 +126,7 @@ class Pool:
         return failed
 
     def close(self) -> None:
+        atexit.unregister(self.close)
         for worker in self._workers:
             worker.pipe.close()
         for process in self._processes:

@@ -66,6 +66,24 @@ def test_a_decoder_that_is_killed_is_an_error_not_a_wait() -> None:
     decoders.close()
 
 
+FAILING = """
+import numpy as np
+from tests.data.test_decoders import Number
+from lib.data.decoders import open_decoders
+if __name__ == "__main__":
+    decoders = open_decoders(2, Number(), 2)
+    decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
+    raise SystemExit(7)
+"""
+
+
+def test_an_error_in_the_loader_is_not_held_up_by_decoders(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    command = [sys.executable, str(tmp_path / "failing.py")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=environment, check=False, timeout=30).returncode == 7
+
+
 OWNER = """
 import time
 import numpy as np

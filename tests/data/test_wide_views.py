@@ -39,7 +39,8 @@ def test_by_default_rows_are_plain_and_applied_plainly() -> None:
 
 def test_wide_rows_belong_to_seed_epoch_and_image() -> None:
     assert draw(ALL).tobytes() == draw(ALL).tobytes()
-    assert len({draw(ALL, seed=s, epoch=e).tobytes() for s in (1, 2) for e in (0, 1)}) == 4
+    for part in (WINDOW, JITTER, LIGHTING):
+        assert len({draw(ALL, seed=s, epoch=e)[:, part].tobytes() for s in (1, 2) for e in (0, 1)}) == 4
     assert len(np.unique(draw(ALL, 100), axis=0)) == 100
 
 
