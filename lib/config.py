@@ -99,8 +99,7 @@ class ViewsConfig:
     """draw for each image (false: once for a whole batch)"""
 
     color_jitter: float = 0.0
-    """change brightness, contrast and saturation, in a random order, by factors of up to 1 -/+ this;
-    0.4 is usual; 0: never"""
+    """change brightness, contrast and saturation by factors of up to 1 -/+ this; 0.4 is usual; 0: never"""
 
     pca_lighting: float = 0.0
     """move colours along ImageNet's principal components, normally distributed with this deviation;

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -47,7 +48,7 @@ def _describe(data: DataConfig) -> DataSet:
     listing = {split: [(entry.name, entry.bytes) for entry in found[split].entries] for split in SPLITS}
     content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
     for split in SPLITS:
-        kept(_index_path(data, content, split), lambda split=split: index_bytes(_index(found[split])))  # type: ignore[misc]
+        kept(_index_path(data, content, split), partial(_index, found[split]))
     described = DataSet(
         where=str(data.dir),
         img_size=data.img_size,
@@ -70,10 +71,11 @@ def _index_path(data: DataConfig, content: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{content}.npz"
 
 
-def _index(pictures: Pictures) -> Index:
+def _index(pictures: Pictures) -> bytes:
     number = {name: index for index, name in enumerate(pictures.classes)}
     names = np.array([os.fsencode(entry.name) for entry in pictures.entries])
-    return Index(names, np.array([number[entry.name.split("/")[0]] for entry in pictures.entries], np.int64))
+    labels = np.array([number[entry.name.split("/")[0]] for entry in pictures.entries], np.int64)
+    return index_bytes(Index(names, labels))
 
 
 def _check_classes(found: dict[Split, Pictures]) -> None:

@@ -8,7 +8,7 @@ The first time, every record is read once: that it is an image, and what its lab
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import lmdb
@@ -63,7 +63,7 @@ def _describe(data: DataConfig) -> DataSet:
     indices = {}
     for split, folder in folders.items():
         path = _index_path(data, marks[split], split)
-        indices[split] = read_index(kept(path, lambda folder=folder: index_bytes(_scan(folder))))  # type: ignore[misc]
+        indices[split] = read_index(kept(path, partial(_scan, folder)))
     n_classes = int(indices["train"].labels.max()) + 1
     for split in SPLITS:
         check_labels(indices[split].labels, n_classes, str(folders[split]))
@@ -113,8 +113,8 @@ def _ends(database: lmdb.Environment) -> list[bytes]:
         return [b"".join(cursor.item()) for there in (cursor.first(), cursor.last()) if there]
 
 
-def _scan(folder: Path) -> Index:
-    """Keys and labels of every record. Raises DataError, naming the first that is no image."""
+def _scan(folder: Path) -> bytes:
+    """The index of every record. Raises DataError, naming the first that is no image."""
     database = _open_database(folder)
     names, labels = [], []
     print(f"reading {folder} through, once ...", flush=True)
@@ -133,7 +133,7 @@ def _scan(folder: Path) -> Index:
         database.close()
     if not names:
         raise DataError(f"{folder} holds no record; make it with Caffe's convert_imageset")
-    return Index(np.array(names), np.array(labels, np.int64))
+    return index_bytes(Index(np.array(names), np.array(labels, np.int64)))
 
 
 def _open_database(folder: Path) -> lmdb.Environment:
