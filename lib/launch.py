@@ -15,8 +15,9 @@ from pathlib import Path
 
 from lib.command_line import parse, report_errors
 from lib.config import Config
-from lib.data.checks import check_batch_size, check_data
-from lib.data.layout import layout, read_manifest
+from lib.data.checks import check_batch_size
+from lib.data.data_set import DataSet
+from lib.data.sources import source_kind
 from lib.errors import ConfigError
 from lib.log import open_log
 from lib.placement import place
@@ -35,12 +36,12 @@ def train(description: str, spec: Path) -> int:
     def main() -> int:
         config, _ = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec)
         config, ranks = place(config, os.environ)
-        check(config)
+        data = check(config)
         roles = [(role, rank) for rank in ranks for role in ("loader", "trainer")]
         if 0 not in ranks:  # worker 0, elsewhere, keeps the run's folder
-            return _run(config, roles, None)
+            return _run(config, data, roles, None)
         with _weights_dir(config) as folder:
-            return _run(config, roles, folder)
+            return _run(config, data, roles, folder)
 
     return report_errors(main)
 
@@ -56,27 +57,26 @@ def validate(description: str, spec: Path) -> int:
         config = dataclasses.replace(
             config, run=dataclasses.replace(config.run, resume=str(values["checkpoint"]), n_epochs=1)
         )
-        check(config)
-        return _run(config, [("loader", 0), ("validator", 0)], None)
+        data = check(config)
+        return _run(config, data, [("loader", 0), ("validator", 0)], None)
 
     return report_errors(main)
 
 
-def check(config: Config) -> None:
-    """Raises UserError when the data set is not whole or does not fit the configuration."""
-    at = layout(config.data.dir, config.data.misc_dir)
-    manifest = read_manifest(at)
-    check_data(at, manifest)
-    check_batch_size(config, manifest)
+def check(config: Config) -> DataSet:
+    """The data set. Raises UserError when it is not whole or does not fit the configuration."""
+    data = source_kind(config.data.source).describe(config.data)
+    check_batch_size(config, data)
+    return data
 
 
 def _beside(spec: Path) -> Path:
     return spec.with_name("config.yaml")
 
 
-def _run(config: Config, roles: Sequence[tuple[str, int]], weights_dir: Path | None) -> int:
+def _run(config: Config, data: DataSet, roles: Sequence[tuple[str, int]], weights_dir: Path | None) -> int:
     with _run_folder() as folder:
-        write_run_sheet(folder, RunSheet(config, os.getpid()))
+        write_run_sheet(folder, RunSheet(config, data, os.getpid()))
         outcome = Supervisor(folder, roles, config.run.patience_s).run()
     if weights_dir:
         _log(weights_dir, outcome)

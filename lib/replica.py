@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from lib import chance
 from lib.config import Config
-from lib.data.layout import Layout, Manifest, read_mean
+from lib.data.data_set import DataSet, read_mean_image
+from lib.data.transform import Transform
 from lib.data.upload import Batch
-from lib.data.views import apply_views
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.fine_tuning import freeze
@@ -20,21 +20,20 @@ from lib.optimizer import MomentumSGD
 
 
 class Replica:
-    """The network of ``config.model`` for the data set of ``manifest``, its shared numbers held by ``exchange``."""
+    """The network of ``config.model`` for the data set ``data``, its shared numbers held by ``exchange``."""
 
     def __init__(
         self,
         config: Config,
-        at: Layout,
-        manifest: Manifest,
+        data: DataSet,
         device: torch.device,
         dtype: torch.dtype,
         exchange: Exchange,
     ) -> None:
         spec = model_spec(config.model.name)
-        self.crop = spec.crop_of(manifest.img_size)
+        self.crop = spec.crop_of(data.img_size)
         torch.manual_seed(config.run.seed)  # all replicas begin equal
-        self.model: nn.Module = spec.build(manifest.n_classes, self.crop, config.model.init).to(device)
+        self.model: nn.Module = spec.build(data.n_classes, self.crop, config.model.init).to(device)
         self._frozen_norms = freeze(self.model, config.model.freeze)
         self.flat = Flat(self.model, exchange.allocate)
         self.device = device
@@ -42,7 +41,7 @@ class Replica:
         self._loss: Callable[[Outputs, Tensor, float], Tensor] = spec.loss_function()
         self._label_smoothing = config.optimizer.label_smoothing
         self._seed = config.run.seed
-        self._mean_HWC = torch.from_numpy(read_mean(at, manifest).transpose(1, 2, 0).copy()).to(device)
+        self._transform = Transform(config.views, read_mean_image(data), self.crop, device)
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
     def add_gradients(self, batch: Batch, meter: Meter, *, share: float, key: tuple[int, int, int]) -> None:
@@ -77,7 +76,7 @@ class Replica:
 
     def _forward(self, batch: Batch) -> Outputs:
         """What the network makes of a batch."""
-        images_BCHW = apply_views(batch.images_BHWC, self._mean_HWC, batch.views_B3, self.crop)
+        images_BCHW = self._transform(batch.images_BHWC, batch.views_BV)
         with self._autocast:
             outputs: Outputs = self.model(images_BCHW)
         return outputs

@@ -19,6 +19,7 @@ def saved(folder: Path, model: nn.Module) -> Path:
         Checkpoint(
             identity=Identity(model="any", n_classes=4, img_size=32, data_fingerprint=""),
             seed=1,
+            total_batch_size=16,
             epoch=1,
             iteration=0,
             val_record=torch.zeros(1, 2, dtype=torch.float64),

@@ -1,6 +1,7 @@
 """Is the data set whole? Asked once, before any process is started, so that the answer is one clear line."""
 
 from lib.config import Config
+from lib.data.data_set import DataSet
 from lib.data.hickle_batches import pixel_offset
 from lib.data.layout import SPLITS, Layout, Manifest, Split, read_classes, read_labels, read_mean
 from lib.errors import ConfigError, DataError
@@ -22,19 +23,19 @@ def check_data(at: Layout, manifest: Manifest) -> None:
         raise DataError(f"{at.classes} has {n_classes} classes, the manifest {manifest.n_classes}")
 
 
-def check_batch_size(config: Config, manifest: Manifest) -> None:
+def check_batch_size(config: Config, data: DataSet) -> None:
     """Raises ConfigError when one iteration, or one update, would take more images than the data set has."""
-    total = config.batch_size * config.world_size
+    total, count = config.batch_size * config.world_size, data.count("train")
     accumulate = config.optimizer.accumulate
-    if total <= manifest.train.count < total * accumulate:
+    if total <= count < total * accumulate:
         raise ConfigError(
-            f"optimizer.accumulate {accumulate} makes {total * accumulate} images an update, but {config.data.dir} "
-            f"has {manifest.train.count} training images; lower it"
+            f"optimizer.accumulate {accumulate} makes {total * accumulate} images an update, but {data.where} "
+            f"has {count} training images; lower it"
         )
-    if total > manifest.train.count:
+    if total > count:
         raise ConfigError(
             f"batch_size {config.batch_size} x {config.world_size} workers is {total} images an iteration, "
-            f"but {config.data.dir} has {manifest.train.count} training images; lower batch_size"
+            f"but {data.where} has {count} training images; lower batch_size"
         )
 
 

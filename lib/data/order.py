@@ -9,14 +9,15 @@ left out, none comes twice.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib import chance
 from lib.config import Config
-from lib.data.layout import Manifest, Split
+from lib.data.data_set import DataSet
+from lib.data.layout import Split
 
 Shuffle = Literal["images", "files", "none"]
 
@@ -62,16 +63,70 @@ class WorkerOrder:
         return range(iteration, min((iteration // accumulate + 1) * accumulate, self.iterations))
 
 
-def worker_order(config: Config, manifest: Manifest, split: Split, rank: int) -> WorkerOrder:
-    """The order in which worker ``rank`` sees ``split``; validation is never shuffled."""
+class Sampling(Protocol):
+    """Which image stands behind each number of an epoch's order."""
+
+    def images(self, epoch: int, draws: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The image numbers (n,) of ``draws`` (n,)."""
+
+
+class EachOnce:
+    """``Sampling`` in which number i is image i."""
+
+    def images(self, epoch: int, draws: NDArray[np.int64]) -> NDArray[np.int64]:
+        return draws
+
+
+class ClassUniform:
+    """``Sampling`` with replacement, all classes equally likely; an epoch has ``count`` draws."""
+
+    def __init__(self, labels: NDArray[np.int64], count: int, seed: int) -> None:
+        self._labels, self._count, self._seed = labels, count, seed
+        self._epoch, self._images = -1, np.empty(0, np.int64)
+
+    def images(self, epoch: int, draws: NDArray[np.int64]) -> NDArray[np.int64]:
+        if epoch != self._epoch:
+            self._images = class_uniform(self._labels, self._count, seed=self._seed, epoch=epoch)
+            self._epoch = epoch
+        return self._images[draws]
+
+
+def worker_order(config: Config, data: DataSet, split: Split, rank: int) -> WorkerOrder:
+    """The order in which worker ``rank`` goes through ``split``; validation is never shuffled."""
+    drawn = split == "train" and config.data.sampling == "class_uniform"
     return WorkerOrder(
-        file_counts=tuple(file.count for file in manifest.split(split).files),
+        file_counts=(n_draws(config, data),) if drawn else data.file_counts(split),
         seed=config.run.seed,
-        shuffle=config.data.shuffle if split == "train" else "none",
+        shuffle=config.data.shuffle if split == "train" and not drawn else "none",
         batch_size=config.batch_size,
         rank=rank,
         world_size=config.world_size,
     )
+
+
+def sampling(config: Config, data: DataSet, split: Split, labels: NDArray[np.int64]) -> Sampling:
+    """What the numbers of ``worker_order`` mean; ``labels`` (N,) are those of the split's images."""
+    if split == "train" and config.data.sampling == "class_uniform":
+        return ClassUniform(labels, n_draws(config, data), config.run.seed)
+    return EachOnce()
+
+
+def n_draws(config: Config, data: DataSet) -> int:
+    """Images that all workers together draw in an epoch of class-uniform sampling."""
+    return config.data.epoch_size * config.batch_size * config.world_size or data.count("train")
+
+
+def class_uniform(labels: NDArray[np.int64], count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """``count`` image numbers, each of a class drawn at random and in it an image drawn at random.
+
+    Classes without an image are never drawn. Source: soumith/imagenet-multiGPU.torch, dataset.lua.
+    """
+    rng = chance.generator(chance.Stream.ORDER, seed, epoch)
+    by_class = np.argsort(labels, kind="stable")
+    _, starts, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
+    classes = rng.integers(0, len(sizes), count)
+    places: NDArray[np.int64] = starts[classes] + rng.integers(0, sizes[classes])
+    return by_class[places]
 
 
 def epoch_order(file_counts: Sequence[int], *, seed: int, epoch: int, shuffle: Shuffle) -> NDArray[np.int64]:

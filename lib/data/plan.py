@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lib.config import Config
-from lib.data.layout import Manifest, Split
+from lib.data.data_set import DataSet
+from lib.data.layout import Split
 from lib.data.order import worker_order
-from lib.data.views import center_views, draw_views
+from lib.data.views import Views, center_views, draw_views
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One batch of one worker: which it is, and the views (n, 3) of its n images."""
+    """One batch of one worker: which it is, and the views (n, V) of its n images."""
 
     split: Split
     epoch: int
     batch: int
-    views: NDArray[np.int16]
+    views: Views
 
     @property
     def count(self) -> int:
@@ -32,10 +32,10 @@ class Ask:
 class Plan:
     """The batches of worker ``rank``."""
 
-    def __init__(self, config: Config, manifest: Manifest, *, rank: int, crop: int) -> None:
-        self.train = worker_order(config, manifest, "train", rank)
-        self.val = worker_order(config, manifest, "val", rank)
-        self._config, self._img_size, self._crop = config, manifest.img_size, crop
+    def __init__(self, config: Config, data: DataSet, *, rank: int, crop: int) -> None:
+        self.train = worker_order(config, data, "train", rank)
+        self.val = worker_order(config, data, "val", rank)
+        self._config, self._img_size, self._crop = config, data.img_size, crop
 
     def training(self, epoch: int, first: int = 0) -> Iterator[Ask]:
         """The epoch's training batches from iteration ``first`` on."""

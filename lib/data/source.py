@@ -1,16 +1,19 @@
 """A source gives images and labels by number. It knows files, not chance, order or devices."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.config import DataConfig
+from lib.data.data_set import DataSet
+from lib.data.layout import Split
+
 
 class Source(Protocol):
     """One split of a data set."""
-
-    file_counts: tuple[int, ...]
-    """images in each file, in order: what ``order.epoch_order`` shuffles"""
 
     labels: NDArray[np.int64]
     """(N,), the class of each image"""
@@ -19,4 +22,20 @@ class Source(Protocol):
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError."""
 
     def close(self) -> Any:
-        """Give back files and threads."""
+        """Give back files, threads and processes."""
+
+
+Say = Callable[[str], None]
+"""where a source reports what need not end the run, such as a picture that it had to skip"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """One way in: how to describe a data set of this kind, and how to read it."""
+
+    describe: Callable[[DataConfig], DataSet]
+    """startup: raises UserError unless the data set is whole, with the first thing that is not; may take a while
+    the first time, for what it then keeps in the data set's misc folder"""
+
+    open: Callable[[DataConfig, DataSet, Split, Say], Source]
+    """a split of what was described"""

@@ -10,16 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lib.data.views import COLUMNS, Views
+
 # Batches on the device at once: one that is computed on, one that arrives.
 _DEVICE_BUFFERS = 2
 
 
 class Batch(NamedTuple):
-    """A batch on the device: uint8 images, int64 labels (B,) and int16 views (B, 3)."""
+    """A batch on the device: uint8 images, int64 labels (B,) and the views (B, V) of ``lib.data.views``."""
 
     images_BHWC: Tensor
     labels_B: Tensor
-    views_B3: Tensor
+    views_BV: Tensor
 
 
 class Upload(Protocol):
@@ -28,7 +30,7 @@ class Upload(Protocol):
     ahead: int
     """batches that may be uploaded before the consumer asks for them"""
 
-    def put(self, slot: int, views: NDArray[np.int16]) -> Batch:
+    def put(self, slot: int, views: Views) -> Batch:
         """Start to bring the first ``len(views)`` images of ``slot`` to the device."""
 
     def hand_over(self, batch: Batch) -> None:
@@ -56,7 +58,7 @@ class InPlace:
         self._used: list[int] = []
         self._current: list[int] = []
 
-    def put(self, slot: int, views: NDArray[np.int16]) -> Batch:
+    def put(self, slot: int, views: Views) -> Batch:
         self._current = [slot]
         n = len(views)
         return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(views))
@@ -79,7 +81,8 @@ class CudaUpload:
 
     def __init__(self, device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         self._slots = torch.from_numpy(images), torch.from_numpy(labels)
-        self._views = torch.empty(*labels.shape, 3, dtype=torch.int16, pin_memory=True)
+        view_bytes = COLUMNS * torch.float32.itemsize * labels.shape[1]
+        self._views = torch.empty(len(labels), view_bytes, dtype=torch.uint8, pin_memory=True)
         for slots in self._slots:
             _check(torch.cuda.cudart().cudaHostRegister(slots.data_ptr(), slots.nbytes, 0))
         self._stream = torch.cuda.Stream(device)
@@ -88,23 +91,24 @@ class CudaUpload:
             Batch(
                 torch.empty(shapes[0], dtype=torch.uint8, device=device),
                 torch.empty(shapes[1], dtype=torch.int64, device=device),
-                torch.empty(*shapes[1], 3, dtype=torch.int16, device=device),
+                torch.empty(view_bytes, dtype=torch.uint8, device=device),
             )
             for _ in range(_DEVICE_BUFFERS)
         )
         self._copied: deque[tuple[int, torch.cuda.Event]] = deque()
         self._arrivals: deque[torch.cuda.Event] = deque()
 
-    def put(self, slot: int, views: NDArray[np.int16]) -> Batch:
+    def put(self, slot: int, views: Views) -> Batch:
         n = len(views)
-        self._views[slot, :n] = torch.from_numpy(views)
+        waiting = like(self._views[slot], views)
+        waiting.copy_(torch.from_numpy(views))
         # The oldest buffer: its last reader was enqueued before hand_over, which this stream waited for.
         buffer = self._buffers[0]
         self._buffers.rotate(-1)
-        batch = Batch(*(tensor[:n] for tensor in buffer))
+        batch = Batch(buffer.images_BHWC[:n], buffer.labels_B[:n], like(buffer.views_BV, views))
         with torch.cuda.stream(self._stream):
-            for target, source in zip(batch, (*self._slots, self._views), strict=True):
-                target.copy_(source[slot, :n], non_blocking=True)
+            for target, source in zip(batch, (*(slots[slot, :n] for slots in self._slots), waiting), strict=True):
+                target.copy_(source, non_blocking=True)
             event = torch.cuda.Event()
             event.record()
         self._copied.append((slot, event))
@@ -130,6 +134,12 @@ class CudaUpload:
         torch.cuda.synchronize()
         for slots in self._slots:
             _check(torch.cuda.cudart().cudaHostUnregister(slots.data_ptr()))
+
+
+def like(space: Tensor, views: Views) -> Tensor:
+    """The first bytes of ``space``, uint8, as a tensor of the shape and type of ``views``."""
+    dtype = torch.from_numpy(views).dtype
+    return space[: views.nbytes].view(dtype).view(views.shape)
 
 
 def _check(status: Any) -> None:

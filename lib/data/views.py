@@ -1,7 +1,10 @@
-"""Views: where to cut an image, and whether to mirror it. Drawing the choice and applying it are two functions.
+"""Views: how an image is seen. Drawing the choice and applying it are two functions.
 
 Drawing is pure, keyed by (seed, epoch, image), and the only part that knows chance; applying gives the same
 answer for the same views on any device, in training and in validation.
+
+A row of views says where to cut an image and whether to mirror it: (top, left, mirror), int16. Where the
+configuration asks for more, rows are wide: float32, with ``COLUMNS`` columns.
 """
 
 import numpy as np
@@ -11,10 +14,24 @@ from torch import Tensor
 
 from lib import chance
 from lib.config import ViewsConfig
+from lib.data.colors import draw_jitter, draw_lighting
+from lib.data.windows import draw_windows
+
+Views = NDArray[np.int16] | NDArray[np.float32]
+
+PLAIN = 3
+"""columns of a plain row: top, left, mirror"""
+WINDOW = slice(3, 7)
+"""top, left, height and width of the part that is stretched to the network's input"""
+JITTER = slice(7, 11)
+"""factors of brightness, contrast and saturation, and the number of their order"""
+LIGHTING = slice(11, 14)
+"""what is added to red, green and blue"""
+COLUMNS = 14
 
 
-def draw_views(count: int, *, img_size: int, crop: int, views: ViewsConfig, seed: int, epoch: int) -> NDArray[np.int16]:
-    """A view for each of ``count`` images in this epoch: rows of (top, left, mirror), (N, 3).
+def draw_views(count: int, *, img_size: int, crop: int, views: ViewsConfig, seed: int, epoch: int) -> Views:
+    """A view for each of ``count`` images in this epoch: (N, 3), or (N, COLUMNS) where ``views`` asks for more.
 
     All offsets 0 to ``img_size - crop`` are equally likely. Row i belongs to image i whatever the order is, so
     any worker may look up any image.
@@ -23,11 +40,16 @@ def draw_views(count: int, *, img_size: int, crop: int, views: ViewsConfig, seed
     drawn = center_views(count, img_size=img_size, crop=crop)
     offsets = rng.integers(0, img_size - crop + 1, size=(count, 2), dtype=np.int16)
     mirror = rng.integers(0, 2, size=count, dtype=np.int16)
-    if views.random_crop:
+    if views.crop == "random":
         drawn[:, :2] = offsets
     if views.mirror:
         drawn[:, 2] = mirror
-    return drawn
+    return drawn if is_plain(views) else _widened(drawn, img_size=img_size, views=views, seed=seed, epoch=epoch)
+
+
+def is_plain(views: ViewsConfig) -> bool:
+    """Whether cutting and mirroring is all that is asked for."""
+    return views.crop != "resized" and not views.color_jitter and not views.pca_lighting
 
 
 def center_views(count: int, *, img_size: int, crop: int) -> NDArray[np.int16]:
@@ -35,16 +57,45 @@ def center_views(count: int, *, img_size: int, crop: int) -> NDArray[np.int16]:
     return np.tile(np.array([(img_size - crop) // 2, (img_size - crop) // 2, 0], np.int16), (count, 1))
 
 
-def apply_views(images_BHWC: Tensor, mean_HWC: Tensor, views_B3: Tensor, crop: int) -> Tensor:
+def apply_views(images_BHWC: Tensor, mean_HWC: Tensor, views_BV: Tensor, crop: int) -> Tensor:
     """Subtract the mean image, cut and mirror: uint8 (B, H, W, 3) -> float32 (B, 3, crop, crop).
 
     The mean is subtracted before the cut, so each pixel loses the mean of its own place in the whole image.
     """
-    steps = torch.arange(crop, device=images_BHWC.device)
-    top_B1, left_B1, mirror_B1 = views_B3.long().T[:, :, None]
-    rows_BH1 = (top_B1 + steps)[:, :, None]
-    columns_B1W = (left_B1 + torch.where(mirror_B1 == 1, crop - 1 - steps, steps))[:, None, :]
-    image_B11 = torch.arange(len(images_BHWC), device=images_BHWC.device)[:, None, None]
-    cut_BHWC = images_BHWC[image_B11, rows_BH1, columns_B1W].float()
+    rows_BH1, columns_B1W = positions(views_BV, crop)
+    cut_BHWC = cut(images_BHWC, rows_BH1, columns_B1W)
     cut_BHWC -= mean_HWC[rows_BH1, columns_B1W]
     return cut_BHWC.permute(0, 3, 1, 2).contiguous()
+
+
+def positions(views_BV: Tensor, crop: int) -> tuple[Tensor, Tensor]:
+    """The rows (B, crop, 1) and columns (B, 1, crop) of the pixels that each view shows."""
+    steps = torch.arange(crop, device=views_BV.device)
+    top_B1, left_B1, mirror_B1 = views_BV[:, :PLAIN].long().T[:, :, None]
+    rows_BH1 = (top_B1 + steps)[:, :, None]
+    columns_B1W = (left_B1 + torch.where(mirror_B1 == 1, crop - 1 - steps, steps))[:, None, :]
+    return rows_BH1, columns_B1W
+
+
+def cut(images_BHWC: Tensor, rows_BH1: Tensor, columns_B1W: Tensor) -> Tensor:
+    """The pixels at ``positions``, float32 (B, crop, crop, 3)."""
+    image_B11 = torch.arange(len(images_BHWC), device=images_BHWC.device)[:, None, None]
+    return images_BHWC[image_B11, rows_BH1, columns_B1W].float()
+
+
+def _widened(plain: NDArray[np.int16], *, img_size: int, views: ViewsConfig, seed: int, epoch: int) -> Views:
+    """Each kind has random numbers of its own, so that one does not change with another's being on."""
+
+    def rng(kind: int) -> np.random.Generator:
+        return chance.generator(chance.Stream.VIEWS, seed, epoch, kind)
+
+    count = len(plain)
+    wide = np.zeros((count, COLUMNS), np.float32)
+    wide[:, :PLAIN] = plain
+    if views.crop == "resized":
+        wide[:, WINDOW] = draw_windows(count, img_size, rng(1))
+    if views.color_jitter:
+        wide[:, JITTER] = draw_jitter(count, views.color_jitter, rng(2))
+    if views.pca_lighting:
+        wide[:, LIGHTING] = draw_lighting(count, views.pca_lighting, rng(3))
+    return wide

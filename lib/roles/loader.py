@@ -10,10 +10,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lib.data.hickle_batches import HickleBatches
-from lib.data.layout import SPLITS, Split, layout, read_manifest
-from lib.data.order import WorkerOrder, worker_order
+from lib.data.layout import SPLITS, Split
+from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
 from lib.data.source import Source
+from lib.data.sources import source_kind
 from lib.ipc import shared
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Fill, Filled, Share, Stop
@@ -24,15 +24,17 @@ def run(context: Context) -> None:
     # Ctrl-C and SIGTERM are for the trainer, which finishes its iteration and then sends Stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _allow_many_files()
-    config = context.config
-    at = layout(config.data.dir, config.data.misc_dir)
-    manifest = read_manifest(at)
-    sources: dict[Split, Source] = {split: HickleBatches(at, manifest, split, config.data.readers) for split in SPLITS}
+    config, data = context.config, context.sheet.data
+    kind = source_kind(config.data.source)
+    sources = {split: kind.open(config.data, data, split, context.warn) for split in SPLITS}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
-    orders = {split: worker_order(config, manifest, split, context.rank) for split in SPLITS}
-    serve(context, channel, sources, orders)
-    for source in sources.values():
-        source.close()
+    orders = {split: worker_order(config, data, split, context.rank) for split in SPLITS}
+    samplings = {split: sampling(config, data, split, sources[split].labels) for split in SPLITS}
+    try:
+        serve(context, channel, sources, orders, samplings)
+    finally:
+        for source in sources.values():
+            source.close()
     channel.close()
 
 
@@ -41,6 +43,7 @@ def serve(
     channel: Channel,
     sources: dict[Split, Source],
     orders: dict[Split, WorkerOrder],
+    samplings: dict[Split, Sampling],
 ) -> None:
     """Fill slots until told to stop."""
     images: NDArray[Any] = shared.attach(channel.receive(Share))
@@ -52,7 +55,7 @@ def serve(
                 return
             case Fill(slot, split, epoch, batch):
                 context.hotline.alive(f"reading {split} batch {batch} of epoch {epoch + 1}")
-                rows = orders[split].indices(epoch, batch)
+                rows = samplings[split].images(epoch, orders[split].indices(epoch, batch))
                 sources[split].rows(rows, images[slot, : len(rows)])
                 labels[slot, : len(rows)] = sources[split].labels[rows]
                 channel.send(Filled(slot, batch, len(rows)))

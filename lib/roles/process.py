@@ -15,8 +15,10 @@ from typing import Any
 import msgspec
 
 from lib.config import Config
+from lib.data.data_set import DataSet
 from lib.errors import PeerLost, UserError
 from lib.ipc.channel import Channel, Hotline
+from lib.log import open_log
 
 # A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
 # This many times run.patience_s is the last resort, should all wait for each other.
@@ -29,6 +31,7 @@ class RunSheet(msgspec.Struct, frozen=True):
     """What the supervisor leaves in the run's private folder for its processes to read."""
 
     config: Config
+    data: DataSet
     supervisor: int
     """its process number"""
 
@@ -71,6 +74,12 @@ class Context:
             patience_s=self.last_resort_s,
             on_wait=on_wait,
         )
+
+    def warn(self, text: str) -> None:
+        """Tell the user, and the run's log if it has one, of something that need not end the run."""
+        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+        if self.config.run.weights_dir.is_dir():
+            open_log(self.config.run.weights_dir, self.name).warning("%s", text)
 
     @property
     def last_resort_s(self) -> float:

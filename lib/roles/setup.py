@@ -6,8 +6,8 @@ import torch
 
 from lib.checkpoint import Identity
 from lib.config import Config
+from lib.data.data_set import DataSet
 from lib.data.feed import Feed
-from lib.data.layout import Manifest
 from lib.data.plan import Ask
 from lib.devices import choose_device, prepare
 from lib.exchange.alone import Alone
@@ -45,23 +45,23 @@ def join(context: Context, device: torch.device) -> Exchange:
     return Peer(rank, channels, device)
 
 
-def open_feed(context: Context, asks: Iterator[Ask], manifest: Manifest, device: torch.device) -> Feed:
+def open_feed(context: Context, asks: Iterator[Ask], data: DataSet, device: torch.device) -> Feed:
     """The feed from this worker's loader."""
     return Feed(
         context.channel(f"loader{context.rank}", bind=False, peer=f"loader {context.rank}"),
         asks,
         batch_size=context.config.batch_size,
-        img_size=manifest.img_size,
+        img_size=data.img_size,
         slots=context.config.data.slots,
         device=device,
     )
 
 
-def identity(config: Config, manifest: Manifest) -> Identity:
+def identity(config: Config, data: DataSet) -> Identity:
     """What a checkpoint of this run belongs to."""
     return Identity(
         model=config.model.name,
-        n_classes=manifest.n_classes,
-        img_size=manifest.img_size,
-        data_fingerprint=manifest.fingerprint,
+        n_classes=data.n_classes,
+        img_size=data.img_size,
+        data_fingerprint=data.fingerprint,
     )

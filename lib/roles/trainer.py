@@ -9,8 +9,8 @@ from itertools import islice
 import torch
 
 from lib.config import Config
+from lib.data.data_set import DataSet
 from lib.data.feed import Feed
-from lib.data.layout import Manifest, layout, read_manifest
 from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.devices import describe
@@ -145,27 +145,29 @@ class Trainer:
 
 def run(context: Context) -> None:
     """Build every part, train, and take the parts down again."""
-    config = context.config
+    config, data = context.config, context.sheet.data
     device, dtype = set_up(config, context.rank)
-    at = layout(config.data.dir, config.data.misc_dir)
-    manifest = read_manifest(at)
     exchange = join(context, device)
-    replica = Replica(config, at, manifest, device, dtype, exchange)
-    snapshots = Snapshots(config.run, identity(config, manifest), replica, config.batch_size * config.world_size)
+    replica = Replica(config, data, device, dtype, exchange)
+    snapshots = Snapshots(config.run, identity(config, data), replica, config.batch_size * config.world_size)
     start = snapshots.start() if context.rank == 0 else None
-    progress = spread(snapshots.restore(start) if start else Progress(), exchange)
-    plan = Plan(config, manifest, rank=context.rank, crop=replica.crop)
-    feed = open_feed(context, plan.run(progress.epoch, progress.iteration), manifest, device)
+    progress, origin = Progress(), ""
+    if start:
+        progress = snapshots.restore(start)
+        origin = f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
+    elif context.rank == 0 and config.model.weights:
+        origin = f"weights:  {start_from(replica.model, config.model.weights)}"
+    progress = spread(progress, exchange)
+    plan = Plan(config, data, rank=context.rank, crop=replica.crop)
+    feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     recorder = (
         Recorder(config.run.weights_dir, context.name, progress, config.run.n_epochs)
         if context.rank == 0
         else Silence()
     )
-    recorder.say(introduction(config, manifest, replica, dtype))
-    if config.model.weights and not start:
-        recorder.say(f"weights:  {start_from(replica.model, config.model.weights)}")
-    if start:
-        recorder.say(f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done")
+    recorder.say(introduction(config, data, replica, dtype))
+    if origin:
+        recorder.say(origin)
     if progress.epoch >= config.run.n_epochs:
         recorder.say(f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more")
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -184,13 +186,13 @@ def run(context: Context) -> None:
     feed.close()
 
 
-def introduction(config: Config, manifest: Manifest, replica: Replica, dtype: torch.dtype) -> str:
+def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:
     """What is about to be trained, on what: a few lines for people."""
     parameters = sum(parameter.numel() for parameter in replica.model.parameters())
     return "\n".join(
         (
-            f"data:     {config.data.dir}: {manifest.train.count:,} training and {manifest.val.count:,} validation "
-            f"images of {manifest.n_classes} classes, {manifest.img_size} x {manifest.img_size}",
+            f"data:     {data.where}: {data.count('train'):,} training and {data.count('val'):,} validation "
+            f"images of {data.n_classes} classes, {data.img_size} x {data.img_size}",
             f"network:  {config.model.name}, {parameters:,} parameters, crop {replica.crop}, "
             f"computing in {str(dtype).removeprefix('torch.')}",
             f"devices:  {', '.join(map(describe, all_devices(config)))}; batch {config.batch_size} each, "

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lib import checkpoint
 from lib.console import describe
-from lib.data.layout import layout, read_manifest
 from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.exchange.alone import Alone
@@ -19,19 +18,17 @@ from lib.roles.setup import identity, open_feed, set_up
 
 def run(context: Context) -> None:
     """Print one line of figures for the checkpoint that ``run.resume`` names."""
-    config = context.config
+    config, data = context.config, context.sheet.data
     device, dtype = set_up(config, context.rank)
-    at = layout(config.data.dir, config.data.misc_dir)
-    manifest = read_manifest(at)
-    replica = Replica(config, at, manifest, device, dtype, Alone(device))
+    replica = Replica(config, data, device, dtype, Alone(device))
     path = Path(config.run.resume)
     saved = checkpoint.load(path)
     # Any data set will do, as long as the network fits it.
-    here = identity(config, manifest)
+    here = identity(config, data)
     checkpoint.refuse_other(path, replace(saved.identity, data_fingerprint=here.data_fingerprint), here)
     replica.model.load_state_dict(saved.parameters)
-    plan = Plan(config, manifest, rank=0, crop=replica.crop)
-    feed = open_feed(context, plan.validation(0), manifest, device)
+    plan = Plan(config, data, rank=0, crop=replica.crop)
+    feed = open_feed(context, plan.validation(0), data, device)
     meter = Meter(device)
     replica.evaluate(_watched(feed, context), meter)
     totals, _ = meter.take()

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from lib.data.order import Shuffle, WorkerOrder, epoch_order, n_iterations, share
+from lib.config import Config, DataConfig, ExchangeConfig
+from lib.data.data_set import DataSet, numbered_classes
+from lib.data.order import (
+    Shuffle,
+    WorkerOrder,
+    class_uniform,
+    epoch_order,
+    n_iterations,
+    sampling,
+    share,
+    worker_order,
+)
 
 COUNTS = (16, 16, 16, 5)
 SHUFFLES: tuple[Shuffle, ...] = ("images", "files", "none")
@@ -68,3 +79,50 @@ def test_files_are_moved_whole() -> None:
 
 def test_none_is_the_order_on_disk() -> None:
     assert epoch_order(COUNTS, seed=1, epoch=9, shuffle="none").tolist() == list(range(53))
+
+
+LABELS = np.array([0] * 40 + [1] * 8 + [3] * 5)
+
+
+def test_class_uniform_draws_every_class_and_every_image_of_it_alike() -> None:
+    drawn = class_uniform(LABELS, 90_000, seed=1, epoch=0)
+    classes = np.bincount(LABELS[drawn])
+    assert classes[2] == 0  # it has no image
+    assert np.abs(classes[[0, 1, 3]] / 30_000 - 1).max() < 0.03
+    images = np.bincount(drawn, minlength=53)
+    assert np.abs(images[48:] / 6_000 - 1).max() < 0.06
+    assert np.abs(images[:40] / 750 - 1).max() < 0.2
+
+
+def test_class_uniform_depends_on_seed_and_epoch_alone() -> None:
+    def draw(seed: int, epoch: int) -> bytes:
+        return class_uniform(LABELS, 100, seed=seed, epoch=epoch).tobytes()
+
+    assert draw(1, 1) == draw(1, 1)
+    assert len({draw(1, 1), draw(2, 1), draw(1, 2)}) == 3
+
+
+@pytest.mark.parametrize("epoch_size", [0, 7])
+def test_class_uniform_gives_any_number_of_workers_the_same_images(epoch_size: int) -> None:
+    data = DataSet(
+        where="", img_size=8, train_counts=(53,), val_counts=(9,), classes=numbered_classes(4), fingerprint=""
+    )
+
+    def iterations(batch_size: int, world_size: int) -> list[list[int]]:
+        config = Config(
+            devices=("cpu",) * world_size,
+            batch_size=batch_size,
+            exchange=ExchangeConfig(method="peer"),
+            data=DataConfig(sampling="class_uniform", epoch_size=epoch_size),
+        )
+        orders = [worker_order(config, data, "train", rank) for rank in range(world_size)]
+        meaning = [sampling(config, data, "train", LABELS) for _ in range(world_size)]
+        assert all(len(order.indices(2, 0)) == batch_size for order in orders)
+        return [
+            np.concatenate([m.images(2, o.indices(2, i)) for o, m in zip(orders, meaning, strict=True)]).tolist()
+            for i in range(orders[0].iterations)
+        ]
+
+    assert iterations(8, 1) == iterations(4, 2) == iterations(2, 4) == iterations(1, 8)
+    assert len(iterations(8, 1)) == 7
+    assert sum(map(len, iterations(8, 1))) == (56 if epoch_size else 53)

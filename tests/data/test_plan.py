@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.config import Config, ExchangeConfig, RunConfig, ViewsConfig
-from lib.data.layout import layout, read_manifest
+from lib.config import Config, DataConfig, ExchangeConfig, RunConfig, ViewsConfig
+from lib.data.hickle_data import HICKLE
 from lib.data.plan import Ask, Plan
 
 CONFIG = Config(
@@ -14,7 +14,7 @@ CONFIG = Config(
 
 
 def plan(folder: Path, rank: int = 0, config: Config = CONFIG) -> Plan:
-    return Plan(config, read_manifest(layout(folder)), rank=rank, crop=28)
+    return Plan(config, HICKLE.describe(DataConfig(dir=folder)), rank=rank, crop=28)
 
 
 def place(ask: Ask) -> tuple[str, int, int, int]:

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -40,13 +42,13 @@ def test_a_view_belongs_to_seed_epoch_and_image() -> None:
     assert len({draw(1, 1), draw(2, 1), draw(1, 2)}) == 3
 
 
-@pytest.mark.parametrize(("random_crop", "mirror"), [(False, True), (True, False), (False, False)])
-def test_switches(random_crop: bool, mirror: bool) -> None:
-    config = ViewsConfig(random_crop=random_crop, mirror=mirror)
+@pytest.mark.parametrize(("crop", "mirror"), [("center", True), ("random", False), ("center", False)])
+def test_switches(crop: Literal["random", "center"], mirror: bool) -> None:
+    config = ViewsConfig(crop=crop, mirror=mirror)
     views = draw_views(100, img_size=256, crop=227, views=config, seed=1, epoch=1)
-    assert (len(np.unique(views[:, 0])) > 1) == random_crop
+    assert (len(np.unique(views[:, 0])) > 1) == (crop == "random")
     assert views[:, 2].any() == mirror
-    if not random_crop:
+    if crop == "center":
         assert (views[:, :2] == 14).all()
 
 

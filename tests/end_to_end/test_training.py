@@ -24,8 +24,8 @@ def final(weights_dir: Path, epoch: int = 4) -> dict[str, torch.Tensor]:
     return {f"{part}.{name}": value for part in ("parameters", "velocities") for name, value in state[part].items()}
 
 
-def assert_same_bits(a: Path, b: Path) -> None:
-    ours, theirs = final(a), final(b)
+def assert_same_bits(a: Path, b: Path, epoch: int = 4) -> None:
+    ours, theirs = final(a, epoch), final(b, epoch)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         assert value.numpy().tobytes() == theirs[name].numpy().tobytes(), name

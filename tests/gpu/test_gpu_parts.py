@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lib.config import ViewsConfig
+from lib.data.transform import Transform
 from lib.data.upload import CudaUpload, InPlace
 from lib.data.views import apply_views, draw_views
 from lib.devices import choose_device
@@ -33,7 +34,9 @@ def test_uploaded_batches_are_the_slots() -> None:
         free += upload.taken(wait=not free)
         slot, count = free.pop(0), int(rng.integers(1, 9))
         images[slot], labels[slot] = rng.integers(0, 256, images.shape[1:]), rng.integers(0, 10, 8)
-        views = draw_views(count, img_size=32, crop=28, views=ViewsConfig(), seed=1, epoch=step)
+        # Plain and wide rows by turns, as training and validation may have them.
+        kind = ViewsConfig(crop="resized" if step % 2 else "random")
+        views = draw_views(count, img_size=32, crop=28, views=kind, seed=1, epoch=step)
         ready.append(upload.put(slot, views))
         expected.append([tensor.clone() for tensor in plain.put(slot, views)])
         batch = ready.pop(0)
@@ -53,6 +56,17 @@ def test_views_are_cut_alike() -> None:
     views = torch.from_numpy(draw_views(9, img_size=40, crop=33, views=ViewsConfig(), seed=1, epoch=0))
     there = apply_views(images.to(GPU), mean.to(GPU), views.to(GPU), 33)
     assert torch.equal(there.cpu(), apply_views(images, mean, views, 33))
+
+
+def test_wide_views_are_seen_alike() -> None:
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (9, 40, 40, 3), dtype=np.uint8))
+    mean = rng.random((3, 40, 40), dtype=np.float32) * 255
+    config = ViewsConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1, std=(58.4, 57.12, 57.38))
+    views = torch.from_numpy(draw_views(9, img_size=40, crop=33, views=config, seed=1, epoch=0))
+    there = Transform(config, mean, 33, GPU)(images.to(GPU), views.to(GPU))
+    here = Transform(config, mean, 33, torch.device("cpu"))(images, views)
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
 
 
 def test_response_norm_is_deterministic() -> None:

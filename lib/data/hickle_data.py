@@ -1,0 +1,40 @@
+"""``data.source: hickle``: batch files that preprocessing/ has packed, or those of theano_alexnet."""
+
+from lib.config import DataConfig
+from lib.data import hickle_ancestor
+from lib.data.checks import check_data
+from lib.data.data_set import DataSet
+from lib.data.hickle_batches import HickleBatches
+from lib.data.layout import Layout, Split, layout, read_classes, read_manifest
+from lib.data.source import Say, Source, SourceKind
+
+
+def _describe(data: DataConfig) -> DataSet:
+    at = layout(data.dir, data.misc_dir)
+    if _is_ancestors(at):
+        return hickle_ancestor.describe(at, data.shuffle)
+    manifest = read_manifest(at)
+    check_data(at, manifest)
+    return DataSet(
+        where=str(data.dir),
+        img_size=manifest.img_size,
+        train_counts=tuple(file.count for file in manifest.train.files),
+        val_counts=tuple(file.count for file in manifest.val.files),
+        classes=tuple(read_classes(at)),
+        fingerprint=manifest.fingerprint,
+        mean_image=at.mean,
+    )
+
+
+def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+    at = layout(data.dir, data.misc_dir)
+    if _is_ancestors(at):
+        return hickle_ancestor.AncestorBatches(at, described, split)
+    return HickleBatches(at, read_manifest(at), split, data.readers)
+
+
+def _is_ancestors(at: Layout) -> bool:
+    return not at.manifest.exists() and hickle_ancestor.is_there(at)
+
+
+HICKLE = SourceKind(describe=_describe, open=_open)

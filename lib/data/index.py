@@ -1,0 +1,46 @@
+"""The list of a split's pictures, as compact arrays in one file that every process of a run reads alike."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.errors import DataError
+
+
+class Index(NamedTuple):
+    """The pictures of one split, in order."""
+
+    names: NDArray[np.bytes_]
+    """(N,), under which the source finds each"""
+
+    labels: NDArray[np.int64]
+    """(N,)"""
+
+
+def index_bytes(index: Index) -> bytes:
+    """The bytes of an index file."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, names=index.names, labels=index.labels)
+    return file.getvalue()
+
+
+def read_index(path: Path) -> Index:
+    """Raises DataError when the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Index(arrays["names"], arrays["labels"])
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
+
+
+def fingerprint(*parts: object) -> str:
+    """Names what ``parts``, of types whose ``repr`` says all, hold.
+
+    >>> fingerprint("a", 1) == fingerprint("a", 1) != fingerprint("a", 2)
+    True
+    """
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,150 @@
+"""``data.source: lmdb``: Caffe's databases of ``Datum`` records, one folder a split.
+
+    DIR/ilsvrc12_train_lmdb/data.mdb       or any other folder whose name has "train" in it
+    DIR/ilsvrc12_val_lmdb/data.mdb         or "val"
+
+The first time, every record is read once: that it is an image, and what its label is.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import lmdb
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.config import DataConfig
+from lib.data.data_set import DataSet, check_labels, numbered_classes
+from lib.data.datum import datum_image, read_datum
+from lib.data.decode import Resize
+from lib.data.decoded import DecodedPictures
+from lib.data.decoders import open_decoders
+from lib.data.index import Index, fingerprint, index_bytes, read_index
+from lib.data.kept import kept, kept_mean
+from lib.data.layout import SPLITS, Split, layout
+from lib.data.source import Say, Source, SourceKind
+from lib.errors import DataError
+
+
+@dataclass(frozen=True)
+class DecodeRecord:
+    """Decodes the records of the database in ``folder``, named by their keys."""
+
+    folder: Path
+    img_size: int
+    resize: Resize
+
+    def __call__(self, name: bytes) -> NDArray[np.uint8]:
+        record = self._transaction.get(name)
+        if record is None:
+            raise DataError("there is no such record any more")
+        return datum_image(bytes(record), self.img_size, self.resize)
+
+    def close(self) -> None:
+        if "_database" in vars(self):  # the same process may open a database only once at a time
+            self._transaction.abort()
+            self._database.close()
+
+    @cached_property
+    def _database(self) -> lmdb.Environment:
+        return _open_database(self.folder)
+
+    @cached_property
+    def _transaction(self) -> lmdb.Transaction:
+        return self._database.begin()
+
+
+def _describe(data: DataConfig) -> DataSet:
+    folders = {split: _folder(data.dir, split) for split in SPLITS}
+    marks = {split: _mark(folder) for split, folder in folders.items()}
+    indices = {}
+    for split, folder in folders.items():
+        path = _index_path(data, marks[split], split)
+        indices[split] = read_index(kept(path, partial(_scan, folder)))
+    n_classes = int(indices["train"].labels.max()) + 1
+    for split in SPLITS:
+        check_labels(indices[split].labels, n_classes, str(folders[split]))
+    content = fingerprint("lmdb", marks, data.img_size, data.resize)
+    described = DataSet(
+        where=str(data.dir),
+        img_size=data.img_size,
+        train_counts=(len(indices["train"].labels),),
+        val_counts=(len(indices["val"].labels),),
+        classes=numbered_classes(n_classes),
+        fingerprint=content,
+    )
+    mean = kept_mean(data, content, data.img_size, lambda: _open(data, described, "train", print))
+    return msgspec.structs.replace(described, mean_image=mean)
+
+
+def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+    folder = _folder(data.dir, split)
+    index = read_index(_index_path(data, _mark(folder), split))
+    decoders = open_decoders(data.decoders, DecodeRecord(folder, data.img_size, data.resize), data.img_size)
+    return DecodedPictures(index, decoders, str(folder), say)
+
+
+def _folder(dir: Path, split: Split) -> Path:
+    found = sorted(path.parent for path in dir.glob(f"*{split}*/data.mdb"))
+    if len(found) != 1:
+        raise DataError(
+            f"{dir} holds {len(found)} folders *{split}* with a data.mdb, where one should be; "
+            f"name a folder that holds e.g. ilsvrc12_{split}_lmdb/ with --data.dir"
+        )
+    return found[0]
+
+
+def _mark(folder: Path) -> str:
+    """Names the database as it is now, without reading it all."""
+    stat = (folder / "data.mdb").stat()
+    database = _open_database(folder)
+    try:
+        return fingerprint(stat.st_size, database.stat()["entries"], database.info()["last_txnid"], _ends(database))
+    finally:
+        database.close()
+
+
+def _ends(database: lmdb.Environment) -> list[bytes]:
+    """The first and the last record."""
+    with database.begin() as transaction, transaction.cursor() as cursor:
+        return [b"".join(cursor.item()) for there in (cursor.first(), cursor.last()) if there]
+
+
+def _scan(folder: Path) -> bytes:
+    """The index of every record. Raises DataError, naming the first that is no image."""
+    database = _open_database(folder)
+    names, labels = [], []
+    print(f"reading {folder} through, once ...", flush=True)
+    try:
+        with database.begin() as transaction, transaction.cursor() as cursor:
+            for key, record in cursor:
+                try:
+                    labels.append(read_datum(bytes(record)).label)
+                except DataError as error:
+                    raise DataError(
+                        f"{folder}: record {os.fsdecode(key)}: {error}; make the database again with Caffe's "
+                        "convert_imageset"
+                    ) from None
+                names.append(bytes(key))
+    finally:
+        database.close()
+    if not names:
+        raise DataError(f"{folder} holds no record; make it with Caffe's convert_imageset")
+    return index_bytes(Index(np.array(names), np.array(labels, np.int64)))
+
+
+def _open_database(folder: Path) -> lmdb.Environment:
+    try:
+        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+    except lmdb.Error as error:
+        raise DataError(f"{folder} is no LMDB, or damaged ({error})") from None
+
+
+def _index_path(data: DataConfig, mark: str, split: Split) -> Path:
+    return layout(data.dir, data.misc_dir).misc / f"{split}_{mark}.npz"
+
+
+LMDB = SourceKind(describe=_describe, open=_open)

@@ -1,0 +1,55 @@
+"""Small data sets in the formats of others, each with the brightness of one quarter telling the class."""
+
+from pathlib import Path
+
+import lmdb
+import numpy as np
+from PIL import Image
+
+from lib.data.datum import Datum
+
+SPLITS = ("train", "val")
+
+
+def images_of(count: int, n_classes: int = 4, size: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W, 3), smooth enough for JPEG, and labels that go round."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % n_classes
+    images = np.full((count, size, size, 3), 40, np.uint8) + rng.integers(0, 40, (count, 1, 1, 3), dtype=np.uint8)
+    half = size // 2
+    for image, label in zip(images, labels, strict=True):
+        image[half * (label // 2 % 2) :, half * (label % 2) :][:half, :half] += 100
+    return images, labels
+
+
+def write_jpeg_folder(folder: Path, *, train: int = 24, val: int = 8, n_classes: int = 4) -> Path:
+    for split, count in zip(SPLITS, (train, val), strict=True):
+        for number, (image, label) in enumerate(zip(*images_of(count, n_classes), strict=True)):
+            path = folder / split / f"n{label:02d}" / f"{number:03d}.JPEG"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path, "JPEG", quality=95)
+    return folder
+
+
+def datum_of(image: np.ndarray, label: int, encoded: bytes | None = None) -> bytes:
+    if encoded is not None:
+        return Datum(data=encoded, label=label, encoded=True).SerializeToString()
+    height, width, _ = image.shape
+    planes = image[:, :, ::-1].transpose(2, 0, 1)
+    return Datum(channels=3, height=height, width=width, data=planes.tobytes(), label=label).SerializeToString()
+
+
+def write_records(folder: Path, records: list[bytes]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with lmdb.open(str(folder), map_size=1 << 24) as database, database.begin(write=True) as transaction:
+        for number, record in enumerate(records):
+            transaction.put(b"%08d_n%02d/x.JPEG" % (number, number), record)
+    return folder
+
+
+def write_lmdb(folder: Path, *, train: int = 24, val: int = 8, n_classes: int = 4) -> Path:
+    for split, count in zip(SPLITS, (train, val), strict=True):
+        images, labels = images_of(count, n_classes)
+        records = [datum_of(image, int(label)) for image, label in zip(images, labels, strict=True)]
+        write_records(folder / f"ilsvrc12_{split}_lmdb", records)
+    return folder

@@ -1,0 +1,120 @@
+"""The processes that decode: in order, under load, and what becomes of them when somebody dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lib.data.decoders import open_decoders
+from lib.errors import DataError
+from tests.conftest import ROOT
+
+
+@dataclass(frozen=True)
+class Number:
+    """Decodes "7" to a picture of sevens, the sooner the larger; knows nothing beyond 200."""
+
+    def __call__(self, name: bytes) -> NDArray[np.uint8]:
+        if int(name) > 200:
+            raise DataError(f"{int(name)} is too much")
+        time.sleep((200 - int(name)) / 200_000)
+        return np.full((2, 2, 3), int(name), np.uint8)
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_pictures_come_to_their_places(count: int) -> None:
+    decoders = open_decoders(count, Number(), 2)
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 2, 60):
+        numbers = rng.integers(0, 230, size)
+        out = np.zeros((size, 2, 2, 3), np.uint8)
+        failed = decoders.fill([b"%d" % n for n in numbers], out)
+        broken = {place: f"{n} is too much" for place, n in enumerate(numbers) if n > 200}
+        assert failed == broken
+        for place, n in enumerate(numbers):
+            assert (out[place] == (0 if place in broken else n)).all()
+    decoders.close()
+
+
+def children(pid: int) -> list[int]:
+    """Decoders among the processes that ``pid`` started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
+def test_a_decoder_that_is_killed_is_an_error_not_a_wait() -> None:
+    decoders = open_decoders(2, Number(), 2)
+    out = np.zeros((4, 2, 2, 3), np.uint8)
+    decoders.fill([b"1"] * 4, out)
+    for child in children(os.getpid()):
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="a decoder process was ended; is memory short\\? Try fewer data.decoders"):
+        decoders.fill([b"1"] * 4, out)
+    decoders.close()
+
+
+FAILING = """
+import numpy as np
+from tests.data.test_decoders import Number
+from lib.data.decoders import open_decoders
+if __name__ == "__main__":
+    decoders = open_decoders(2, Number(), 2)
+    decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
+    raise SystemExit(7)
+"""
+
+
+def test_an_error_in_the_loader_is_not_held_up_by_decoders(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    command = [sys.executable, str(tmp_path / "failing.py")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=environment, check=False, timeout=30).returncode == 7
+
+
+OWNER = """
+import time
+import numpy as np
+from tests.data.test_decoders import Number
+from lib.data.decoders import open_decoders
+if __name__ == "__main__":
+    decoders = open_decoders(2, Number(), 2)
+    decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_decoders_go_when_their_loader_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "owner.py").write_text(OWNER)
+    command = [sys.executable, str(tmp_path / "owner.py")]
+    owner = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout
+    assert owner.stdout.readline() == "ready\n"
+    decoders = children(owner.pid)
+    assert len(decoders) == 2
+    owner.kill()
+    owner.communicate()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{child}").exists() and not is_zombie(child) for child in decoders):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

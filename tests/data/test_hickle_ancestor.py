@@ -1,0 +1,74 @@
+"""theano_alexnet's own files: one set or split in two, with the labels it wrote for each."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from lib.config import DataConfig
+from lib.data.data_set import read_mean_image
+from lib.data.sources import SOURCES
+from lib.errors import ConfigError, DataError
+from tests.data.data_files import images_of
+
+HICKLE = SOURCES["hickle"]
+
+
+def write_ancestor(folder: Path, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """48 training and 16 validation images in files of 16, each split into ``parts``; returns the training set."""
+    for split, count in (("val", 16), ("train", 48)):
+        images, labels = images_of(count)
+        size = 16 // parts
+        batches = folder / f"{split}_hkl_b16_b_{size}"
+        batches.mkdir(parents=True)
+        (folder / "labels").mkdir(exist_ok=True)
+        suffixes = [""] if parts == 1 else [f"_{part}" for part in range(parts)]
+        for number in range(count // size):
+            name = f"{number // parts:04d}{suffixes[number % parts]}.hkl"
+            with h5py.File(batches / name, "w") as file:
+                file["data_0"] = images[number * size : number * size + size].transpose(3, 1, 2, 0)
+        for part, suffix in enumerate(suffixes):
+            kept = labels.reshape(-1, parts, size)[:, part].reshape(-1)
+            np.save(folder / "labels" / f"{split}_labels{suffix}.npy", kept.astype(np.int32))
+    (folder / "misc").mkdir()
+    np.save(folder / "misc/img_mean.npy", images.mean(0).transpose(2, 0, 1).astype(np.float64))
+    return images, labels
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_images_and_labels_in_the_order_of_the_files(tmp_path: Path, parts: int) -> None:
+    images, labels = write_ancestor(tmp_path, parts)
+    data = DataConfig(dir=tmp_path, shuffle="files")
+    of = HICKLE.describe(data)
+    assert of.train_counts == (16 // parts,) * 3 * parts
+    assert (of.img_size, of.n_classes, of.count("val")) == (32, 4, 16)
+    assert np.allclose(read_mean_image(of), images.mean(0).transpose(2, 0, 1))
+    source = HICKLE.open(data, of, "train", print)
+    assert source.labels.tolist() == labels.tolist()
+    indices = np.array([47, 3, 3, 16, 31, 0, 8])
+    out = np.zeros((len(indices), 32, 32, 3), np.uint8)
+    source.rows(indices, out)
+    assert np.array_equal(out, images[indices])
+
+
+def test_single_images_cannot_be_shuffled(tmp_path: Path) -> None:
+    write_ancestor(tmp_path, 1)
+    with pytest.raises(ConfigError, match="set data.shuffle to files, or pack the pictures anew"):
+        HICKLE.describe(DataConfig(dir=tmp_path))
+
+
+def test_too_few_labels_are_named(tmp_path: Path) -> None:
+    write_ancestor(tmp_path, 2)
+    path = tmp_path / "labels/train_labels_1.npy"
+    np.save(path, np.load(path)[:-1])
+    with pytest.raises(DataError, match=r"train_labels_1.npy has too few labels: 7 are left for the 8 images of"):
+        HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
+
+
+def test_a_foreign_file_is_named(tmp_path: Path) -> None:
+    write_ancestor(tmp_path, 1)
+    with h5py.File(tmp_path / "train_hkl_b16_b_16/0001.hkl", "w") as file:
+        file["data"] = np.zeros((16, 32, 32, 3), np.uint8)
+    with pytest.raises(DataError, match=r"0001.hkl is no batch file of theano_alexnet"):
+        HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))

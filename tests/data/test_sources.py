@@ -1,0 +1,281 @@
+"""Every way in: what it says of a data set, what it reads, and what it answers to a damaged one."""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.config import DataConfig, SyntheticConfig
+from lib.data.data_set import DataSet, read_mean_image
+from lib.data.source import Source
+from lib.data.sources import SOURCES, source_kind
+from lib.errors import ConfigError, DataError
+from tests.data.data_files import SPLITS, datum_of, images_of, write_jpeg_folder, write_lmdb, write_records
+
+
+def write_cifar10(folder: Path) -> None:
+    folder.mkdir()
+    images, labels = images_of(20, 10)
+    records = np.concatenate([labels[:, None].astype(np.uint8), images.transpose(0, 3, 1, 2).reshape(20, -1)], axis=1)
+    for number in range(5):
+        (folder / f"data_batch_{number + 1}.bin").write_bytes(records[4 * number : 4 * number + 4].tobytes())
+    (folder / "test_batch.bin").write_bytes(records[:8].tobytes())
+    (folder / "batches.meta.txt").write_text("".join(f"kind{i}\n" for i in range(10)) + "\n")
+
+
+def write_cifar100(folder: Path) -> None:
+    folder.mkdir()
+    images, labels = images_of(20, 100)
+    head = np.stack([labels // 5, labels], axis=1).astype(np.uint8)
+    records = np.concatenate([head, images.transpose(0, 3, 1, 2).reshape(20, -1)], axis=1)
+    (folder / "train.bin").write_bytes(records.tobytes())
+    (folder / "test.bin").write_bytes(records[:8].tobytes())
+    (folder / "fine_label_names.txt").write_text("".join(f"kind{i}\n" for i in range(100)))
+
+
+def write_mnist(folder: Path) -> None:
+    folder.mkdir()
+    images, labels = images_of(20, 10, size=28)
+    for prefix, count in (("train", 20), ("t10k", 8)):
+        header = np.array([0x803, count, 28, 28], ">u4").tobytes()
+        grey = gzip.compress(header + images[:count, :, :, 0].tobytes())
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(grey)
+        data = np.array([0x801, count], ">u4").tobytes() + labels[:count].astype(np.uint8).tobytes()
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(data)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "jpeg_folder": write_jpeg_folder,
+    "lmdb": write_lmdb,
+    "cifar10": write_cifar10,
+    "cifar100": write_cifar100,
+    "mnist": write_mnist,
+}
+
+
+def config(source: str, folder: Path, **more: object) -> DataConfig:
+    return DataConfig(**({"source": source, "dir": folder, "img_size": 32, "decoders": 0} | more))  # type: ignore[arg-type]
+
+
+def described(data: DataConfig) -> DataSet:
+    return source_kind(data.source).describe(data)
+
+
+def opened(data: DataConfig, split: str = "train", said: list[str] | None = None) -> Source:
+    say = (lambda text: None) if said is None else said.append
+    return SOURCES[data.source].open(data, described(data), split, say)  # type: ignore[arg-type]
+
+
+def all_rows(source: Source, size: int = 32) -> np.ndarray:
+    out = np.zeros((len(source.labels), size, size, 3), np.uint8)
+    source.rows(np.arange(len(out)), out)
+    source.close()
+    return out
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_images_and_labels_are_those_written(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / "data")
+    size = 28 if name == "mnist" else 32
+    data = config(name, tmp_path / "data", img_size=size)
+    of = described(data)
+    for split in SPLITS:
+        source = opened(data, split)
+        got = all_rows(source, size)
+        images, labels = images_of(of.count(split), 4 if name in ("jpeg_folder", "lmdb") else of.n_classes, size)  # type: ignore[arg-type]
+        if name == "jpeg_folder":  # sorted by class
+            order = np.argsort(labels, kind="stable")
+            images, labels = images[order], labels[order]
+        if name == "mnist":
+            images = np.repeat(images[..., :1], 3, axis=3)
+        assert source.labels.tolist() == labels.tolist()
+        if name == "jpeg_folder":
+            assert np.abs(got.astype(int) - images).mean() < 4
+        else:
+            assert np.array_equal(got, images)
+        if split == "train":
+            expected = got.mean(0).transpose(2, 0, 1)
+            assert np.allclose(read_mean_image(of), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_images_come_in_the_size_asked_for(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / "data")
+    small, large = (config(name, tmp_path / "data", img_size=size) for size in (28 if name == "mnist" else 32, 64))
+    twice = all_rows(opened(large), 64)
+    shrunk = twice[:, ::2, ::2]
+    if name != "mnist":
+        assert np.abs(shrunk.astype(int) - all_rows(opened(small))).mean() < 6
+    assert described(small).fingerprint != described(large).fingerprint
+    assert described(large).img_size == 64
+    assert read_mean_image(described(large)).shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("name", ["jpeg_folder", "lmdb"])
+def test_decoder_processes_give_what_the_loader_itself_would(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / "data")
+    alone = all_rows(opened(config(name, tmp_path / "data")))
+    assert np.array_equal(all_rows(opened(config(name, tmp_path / "data", decoders=2))), alone)
+
+
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_a_broken_picture_is_named_once_and_another_of_its_class_stands_in(tmp_path: Path, decoders: int) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    data = config("jpeg_folder", folder, decoders=decoders)
+    whole = all_rows(opened(data))
+    for name in ("train/n01/001.JPEG", "train/n01/021.JPEG"):
+        path = folder / name
+        path.write_bytes(b"\xff\xd8 no picture".ljust(path.stat().st_size, b"."))
+    said: list[str] = []
+    source = opened(data, said=said)
+    for _ in range(2):
+        out = np.zeros_like(whole)
+        source.rows(np.arange(24), out)
+        # class n01 is 001, 005, ... 021 in places 6 to 11; the last one's successor is the first that is whole
+        expected = whole.copy()
+        expected[6] = expected[11] = whole[7]
+        assert np.array_equal(out, expected)
+    source.close()
+    assert len(said) == 2
+    assert "data/train/n01/001.JPEG is skipped: it is none of JPEG" in said[0]
+    assert said[1].endswith("n01/005.JPEG stands in (2 so far)")
+
+
+def test_a_class_without_a_whole_picture_is_an_error(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    data = config("jpeg_folder", folder)
+    source = opened(data)
+    for path in (folder / "train/n02").iterdir():
+        path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(DataError, match=r"no picture of class 2 can be decoded, e.g. n02/002.JPEG"):
+        source.rows(np.arange(24), np.zeros((24, 32, 32, 3), np.uint8))
+
+
+def test_the_mean_is_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = config("jpeg_folder", write_jpeg_folder(tmp_path / "data"))
+    first = described(data)
+    assert "computing the mean image" in capsys.readouterr().out
+    assert described(data) == first
+    assert capsys.readouterr().out == ""
+    (data.dir / "train/n00/000.JPEG").write_bytes((data.dir / "val/n01/001.JPEG").read_bytes() + b" ")
+    assert described(data).fingerprint != first.fingerprint
+    assert "computing the mean image" in capsys.readouterr().out
+
+
+def test_encoded_records_and_grey_planes(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "jpeg")
+    names = sorted((folder / "train").rglob("*.JPEG"))
+    write_records(
+        tmp_path / "data/train", [datum_of(np.empty(0), i % 4, name.read_bytes()) for i, name in enumerate(names)]
+    )
+    write_lmdb(tmp_path / "other")
+    shutil.move(tmp_path / "other/ilsvrc12_val_lmdb", tmp_path / "data/val")
+    got = all_rows(opened(config("lmdb", tmp_path / "data")))
+    assert np.array_equal(got, all_rows(opened(config("jpeg_folder", folder))))
+
+
+def test_synthetic_needs_no_files() -> None:
+    data = DataConfig(
+        source="synthetic", dir=Path("/nowhere"), img_size=16, synthetic=SyntheticConfig(train=300, val=7, classes=5)
+    )
+    of = described(data)
+    assert (of.count("train"), of.count("val"), of.n_classes) == (300, 7, 5)
+    source = opened(data)
+    rows = all_rows(source, 16)
+    assert len({row.tobytes() for row in rows}) == 256
+    assert set(source.labels.tolist()) == set(range(5))
+    assert np.array_equal(all_rows(opened(data), 16), rows)
+    assert (read_mean_image(of) == 127.5).all()
+
+
+def test_an_unknown_source_is_answered_with_the_known() -> None:
+    with pytest.raises(
+        ConfigError, match="data.source is jpg_folder; did you mean jpeg_folder\\? known sources: hickle"
+    ):
+        source_kind("jpg_folder")
+
+
+def unclass_val(data: Path) -> None:
+    for path in (data / "val").glob("*/*"):
+        path.rename(data / "val" / path.name)
+    for path in (data / "val").iterdir():
+        if path.is_dir():
+            path.rmdir()
+
+
+def empty_a_class(data: Path) -> None:
+    (data / "train/n09").mkdir()
+
+
+def lose_a_val_class(data: Path) -> None:
+    shutil.rmtree(data / "val/n03")
+
+
+def add_a_val_class(data: Path) -> None:
+    shutil.copytree(data / "val/n03", data / "val/n07")
+
+
+def a_record_that_is_no_datum(data: Path) -> None:
+    shutil.rmtree(data / "ilsvrc12_train_lmdb")
+    write_records(data / "ilsvrc12_train_lmdb", [datum_of(*[x[0] for x in images_of(1)]), b"\xff\xff\xff"])
+
+
+def a_record_without_an_image(data: Path) -> None:
+    shutil.rmtree(data / "ilsvrc12_val_lmdb")
+    write_records(data / "ilsvrc12_val_lmdb", [datum_of(np.zeros((4, 4, 3), np.uint8), 0)[:-30]])
+
+
+def lose_a_database(data: Path) -> None:
+    shutil.rmtree(data / "ilsvrc12_val_lmdb")
+
+
+def damage_a_database(data: Path) -> None:
+    (data / "ilsvrc12_val_lmdb/data.mdb").write_bytes(b"no database" * 1000)
+
+
+def lose_a_batch(data: Path) -> None:
+    (data / "data_batch_3.bin").unlink()
+
+
+def cut_a_batch(data: Path) -> None:
+    path = data / "data_batch_3.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def cut_the_images(data: Path) -> None:
+    path = data / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def swap_images_and_labels(data: Path) -> None:
+    (data / "t10k-labels-idx1-ubyte").rename(data / "t10k-images-idx3-ubyte")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "says"),
+    [
+        ("jpeg_folder", unclass_val, "data/val holds pictures but no class folders; sort them"),
+        ("jpeg_folder", empty_a_class, "1 class folders hold no picture, the first is n09"),
+        ("jpeg_folder", lose_a_val_class, "data/train has 1 class folders that .*data/val has not: n03"),
+        ("jpeg_folder", add_a_val_class, "data/val has 1 class folders that .*data/train has not: n07"),
+        ("jpeg_folder", shutil.rmtree, "data folder .*data does not exist; name one that holds train/ and val/"),
+        ("lmdb", a_record_that_is_no_datum, "record 00000001_n01/x.JPEG: it is no Datum; make the database again"),
+        ("lmdb", a_record_without_an_image, "record 00000000_n00/x.JPEG: it is no Datum"),
+        ("lmdb", lose_a_database, "holds 0 folders \\*val\\* with a data.mdb, where one should be"),
+        ("lmdb", damage_a_database, "ilsvrc12_val_lmdb is no LMDB, or damaged"),
+        ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
+        ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: no binary file of CIFAR-10"),
+        ("mnist", cut_the_images, "train-images-idx3-ubyte.gz cannot be unpacked"),
+        ("mnist", swap_images_and_labels, "t10k-images-idx3-ubyte is no IDX file of bytes with 3 axes"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_damaged_data_set_is_named(tmp_path: Path, name: str, damage: Callable[[Path], None], says: str) -> None:
+    WRITERS[name](tmp_path / "data")
+    damage(tmp_path / "data")
+    with pytest.raises(DataError, match=says) as error:
+        described(config(name, tmp_path / "data"))
+    assert "\n" not in str(error.value)

@@ -1,0 +1,196 @@
+"""Views beyond cut and mirror: stretched windows, colours, mean and deviation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import ViewsConfig
+from lib.data.colors import EIGENVALUES, EIGENVECTORS, GREY, ORDERS, draw_jitter, draw_lighting, jitter
+from lib.data.transform import Transform
+from lib.data.upload import like
+from lib.data.views import COLUMNS, JITTER, LIGHTING, PLAIN, WINDOW, Views, apply_views, center_views, draw_views
+from lib.data.windows import draw_windows, stretched
+
+SIZE, CROP = 20, 14
+ALL = ViewsConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
+CPU = torch.device("cpu")
+RNG = np.random.default_rng(0)
+IMAGES = torch.from_numpy(RNG.integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8))
+MEAN_CHW = RNG.random((3, SIZE, SIZE), dtype=np.float32) * 255
+
+
+def draw(views: ViewsConfig, count: int = 8, seed: int = 1, epoch: int = 0) -> Views:
+    return draw_views(count, img_size=SIZE, crop=CROP, views=views, seed=seed, epoch=epoch)
+
+
+def seen(views: ViewsConfig, rows: Views) -> np.ndarray:
+    return Transform(views, MEAN_CHW, CROP, CPU)(IMAGES, torch.from_numpy(rows)).numpy()
+
+
+def test_by_default_rows_are_plain_and_applied_plainly() -> None:
+    rows = draw(ViewsConfig())
+    assert (rows.dtype, rows.shape) == (np.int16, (8, PLAIN))
+    mean_HWC = torch.from_numpy(MEAN_CHW.transpose(1, 2, 0).copy())
+    expected = apply_views(IMAGES, mean_HWC, torch.from_numpy(rows), CROP)
+    assert np.array_equal(seen(ViewsConfig(), rows), expected.numpy())
+
+
+def test_wide_rows_belong_to_seed_epoch_and_image() -> None:
+    assert draw(ALL).tobytes() == draw(ALL).tobytes()
+    for part in (WINDOW, JITTER, LIGHTING):
+        assert len({draw(ALL, seed=s, epoch=e)[:, part].tobytes() for s in (1, 2) for e in (0, 1)}) == 4
+    assert len(np.unique(draw(ALL, 100), axis=0)) == 100
+
+
+def test_one_kind_does_not_change_with_another() -> None:
+    everything = draw(ALL)
+    for part, kind in (
+        (WINDOW, ViewsConfig(crop="resized")),
+        (JITTER, ViewsConfig(color_jitter=0.4)),
+        (LIGHTING, ViewsConfig(pca_lighting=0.1)),
+    ):
+        alone = draw(kind)
+        assert alone.shape == (8, COLUMNS)
+        assert np.array_equal(alone[:, part], everything[:, part])
+        assert everything[:, part].any()
+    assert np.array_equal(draw(ViewsConfig(color_jitter=0.4))[:, :PLAIN], draw(ViewsConfig()))
+
+
+def test_windows_have_the_areas_and_ratios_promised() -> None:
+    top, left, height, width = draw_windows(20_000, 256, np.random.default_rng(0)).T
+    assert min(top.min(), left.min()) == 0
+    assert (top + height).max() == (left + width).max() == 256
+    area, ratio = height * width / 256**2, width / height
+    assert 0.07 < area.min() < 0.09
+    assert area.max() > 0.97
+    assert 0.73 < ratio.min() < 0.77
+    assert 1.31 < ratio.max() < 1.36
+    assert abs(np.log(ratio).mean()) < 0.01
+    narrow = width < 200
+    assert abs((left / np.maximum(256 - width, 1))[narrow].mean() - 0.5) < 0.01
+
+
+def bilinear(image: np.ndarray, top: int, left: int, height: int, width: int, crop: int) -> np.ndarray:
+    """The window stretched, pixel by pixel."""
+    window = image[top : top + height, left : left + width].astype(np.float64)
+    out = np.zeros((crop, crop, 3))
+    for i in range(crop):
+        for j in range(crop):
+            y = np.clip((i + 0.5) * height / crop - 0.5, 0, height - 1)
+            x = np.clip((j + 0.5) * width / crop - 0.5, 0, width - 1)
+            low, high = (int(y), int(x)), (min(int(y) + 1, height - 1), min(int(x) + 1, width - 1))
+            dy, dx = y - low[0], x - low[1]
+            upper = (1 - dx) * window[low[0], low[1]] + dx * window[low[0], high[1]]
+            lower = (1 - dx) * window[high[0], low[1]] + dx * window[high[0], high[1]]
+            out[i, j] = (1 - dy) * upper + dy * lower
+    return out
+
+
+def test_stretching_against_plain_numpy() -> None:
+    windows = np.array([[0, 0, 20, 20], [3, 5, 14, 14], [2, 11, 18, 9], [19, 0, 1, 3], *draw_windows(4, SIZE, RNG)])
+    mirror = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.float32)
+    images_BCHW = IMAGES.permute(0, 3, 1, 2).float()
+    got = stretched(images_BCHW, torch.from_numpy(windows.astype(np.float32)), torch.from_numpy(mirror), CROP)
+    for image, window, flip, view in zip(IMAGES.numpy(), windows, mirror, got.numpy(), strict=True):
+        expected = bilinear(image, *window, CROP)
+        expected = expected[:, ::-1] if flip else expected
+        np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
+
+
+def test_a_resized_view_loses_the_mean_of_its_own_window() -> None:
+    views = ViewsConfig(crop="resized")
+    rows = draw(views)
+    got = seen(views, rows)
+    mean_HWC = MEAN_CHW.transpose(1, 2, 0)
+    for image, row, view in zip(IMAGES.numpy(), rows, got, strict=True):
+        expected = bilinear(image - mean_HWC, *row[WINDOW].astype(int), CROP)
+        expected = expected[:, ::-1] if row[2] else expected
+        np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
+
+
+def grey_of(image_CHW: np.ndarray) -> np.ndarray:
+    return np.tensordot(GREY, image_CHW, 1)[None]
+
+
+STEPS = (
+    lambda image, factor: factor * image,
+    lambda image, factor: factor * image + (1 - factor) * grey_of(image).mean(),
+    lambda image, factor: factor * image + (1 - factor) * grey_of(image),
+)
+"""brightness, contrast, saturation of one image"""
+
+
+def test_jitter_against_one_image_at_a_time() -> None:
+    images = RNG.random((6, 3, 5, 5)) * 255
+    drawn = draw_jitter(6, 0.4, RNG)
+    drawn[:, 3] = range(6)  # every order once
+    got = jitter(torch.from_numpy(images), torch.from_numpy(drawn)).numpy()
+    assert len(set(ORDERS)) == 6
+    for image, (*factors, order), view in zip(images, drawn, got, strict=True):
+        for kind in ORDERS[int(order)]:
+            image = STEPS[kind](image, factors[kind])
+        np.testing.assert_allclose(view, image, rtol=1e-5, atol=1e-4)
+
+
+def test_jitter_keeps_to_its_strength_and_uses_every_order() -> None:
+    drawn = draw_jitter(5000, 0.3, np.random.default_rng(0))
+    assert (np.abs(drawn[:, :3] - 1) <= 0.3).all()
+    assert np.allclose(drawn[:, :3].std(0), 0.6 / np.sqrt(12), rtol=0.05)
+    assert (np.bincount(drawn[:, 3].astype(int)) > 700).all()
+
+
+def test_lighting_follows_the_principal_components() -> None:
+    added = draw_lighting(200_000, 0.1, np.random.default_rng(0))
+    vectors, values = np.array(EIGENVECTORS), np.array(EIGENVALUES)
+    expected = (vectors * (25.5 * values) ** 2) @ vectors.T
+    assert np.allclose(np.cov(added.T), expected, rtol=0.02, atol=0.05)
+
+
+def plainly_cut(whole_CHW: np.ndarray, row: np.ndarray) -> np.ndarray:
+    top, left, mirror = row[:PLAIN].astype(int)
+    window = whole_CHW[:, top : top + CROP, left : left + CROP].astype(np.float64)
+    return window[:, :, ::-1] if mirror else window
+
+
+def test_colours_come_after_the_cut_and_before_the_mean() -> None:
+    views = ViewsConfig(color_jitter=0.4, pca_lighting=0.1, std=(2.0, 4.0, 8.0))
+    rows = draw(views)
+    got = seen(views, rows)
+    for image, row, view in zip(IMAGES.numpy(), rows, got, strict=True):
+        expected = plainly_cut(image.transpose(2, 0, 1), row)
+        for kind in ORDERS[int(row[JITTER][3])]:
+            expected = STEPS[kind](expected, row[JITTER][kind])
+        expected = expected + row[LIGHTING][:, None, None] - plainly_cut(MEAN_CHW, row)
+        np.testing.assert_allclose(view, expected / np.array([2, 4, 8])[:, None, None], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_means_and_deviation(wide: bool) -> None:
+    base = ViewsConfig(crop="center", mirror=False, pca_lighting=1e-9 if wide else 0.0)
+    rows = draw(base)
+    assert rows.shape[1] == (COLUMNS if wide else PLAIN)
+    window = IMAGES.numpy().transpose(0, 3, 1, 2)[:, :, 3:17, 3:17].astype(np.float64)
+    channel = MEAN_CHW.mean((1, 2))[:, None, None]
+    assert np.allclose(seen(replace(base, mean="none"), rows), window, atol=1e-4)
+    assert np.allclose(seen(replace(base, mean="channel"), rows), window - channel, atol=1e-4)
+    assert np.allclose(seen(base, rows), window - MEAN_CHW[:, 3:17, 3:17], atol=1e-4)
+    std = np.array([2, 4, 8])[:, None, None]
+    assert np.allclose(
+        seen(replace(base, mean="channel", std=(2.0, 4.0, 8.0)), rows), (window - channel) / std, atol=1e-4
+    )
+
+
+def test_validation_sees_no_colours() -> None:
+    centre = center_views(8, img_size=SIZE, crop=CROP)
+    assert np.array_equal(seen(ALL, centre), seen(ViewsConfig(), centre))
+
+
+@pytest.mark.parametrize("views", [ViewsConfig(), ALL], ids=["plain", "wide"])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_rows_of_either_width_fit_the_same_space(views: ViewsConfig, count: int) -> None:
+    rows = draw(views, count)
+    space = torch.zeros(8 * COLUMNS * 4, dtype=torch.uint8)
+    like(space, rows).copy_(torch.from_numpy(rows))
+    assert np.array_equal(like(space, rows).numpy(), rows)

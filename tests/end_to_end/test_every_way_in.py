@@ -1,0 +1,74 @@
+"""Real runs that read what others have packed, or nothing at all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Script
+from tests.data.data_files import write_jpeg_folder, write_lmdb
+from tests.end_to_end.test_training import assert_same_bits
+
+NETWORK = "tiny"
+SMALL = ("--model.name", NETWORK, "--batch_size", 8, "--run.n_epochs", 2, "--devices", "[cpu, cpu]")
+SIZE = ("--data.img_size", 32)
+WRITERS = {"jpeg_folder": write_jpeg_folder, "lmdb": write_lmdb}
+
+
+@pytest.mark.parametrize("source", sorted(WRITERS))
+def test_two_workers_train_from_what_is_there(tmp_path: Path, run_script: Script, source: str) -> None:
+    WRITERS[source](tmp_path / "data", train=40, val=12)
+    for decoders in (0, 2):
+        options = (*SMALL, *SIZE, "--data.source", source, "--data.decoders", decoders)
+        done = run_script("train_2gpu.py", *options, "--run.weights_dir", f"models{decoders}")
+        assert done.returncode == 0, done.stderr
+    assert "40 training and 12 validation images of 4 classes, 32 x 32" in done.stdout
+    entries = [json.loads(line) for line in (tmp_path / "models2/metrics.jsonl").read_text().splitlines()]
+    assert [e["images"] for e in entries if e["kind"] == "val"] == [12, 12]
+    assert_same_bits(tmp_path / "models0", tmp_path / "models2", epoch=2)
+
+
+def test_a_broken_picture_does_not_end_the_run(tmp_path: Path, run_script: Script) -> None:
+    folder = write_jpeg_folder(tmp_path / "data", train=40, val=12)
+    options = (*SMALL, *SIZE, "--data.source", "jpeg_folder", "--data.decoders", 1)
+    for name in ("train/n01/001.JPEG", "val/n02/002.JPEG"):
+        (folder / name).write_bytes(b"no picture")
+    done = run_script("train_2gpu.py", *options)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if "is skipped" in line]
+    assert any("data/train/n01/001.JPEG is skipped: it is none of JPEG" in line for line in told)
+    assert any("data/val/n02/002.JPEG is skipped" in line for line in told)
+    assert "001.JPEG is skipped" in (tmp_path / "models/train.log").read_text()
+    assert len(np.load(tmp_path / "models/val_record.npy")) == 2
+
+
+def test_without_any_files(tmp_path: Path, run_script: Script) -> None:
+    sizes = ("--data.synthetic.train", 40, "--data.synthetic.val", 9, "--data.synthetic.classes", 3)
+    uniform = ("--data.sampling", "class_uniform", "--data.epoch_size", 4, "--logging.print_freq", 4)
+    views = ("--views.crop", "resized", "--views.color_jitter", 0.4, "--views.pca_lighting", 0.1)
+    norm = ("--views.mean", "channel", "--views.std", "[58.4, 57.12, 57.38]")
+    options = (*SMALL, *SIZE, "--data.source", "synthetic", *sizes, *uniform, *views, *norm)
+    done = run_script("train_2gpu.py", *options)
+    assert done.returncode == 0, done.stderr
+    entries = [json.loads(line) for line in (tmp_path / "models/metrics.jsonl").read_text().splitlines()]
+    assert [e["images"] for e in entries] == [64, 9, 64, 9]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--data.source", "cifar"], "data.source is cifar; did you mean cifar10? known sources: hickle, jpeg_folder"),
+        (["--data.source", "lmdb"], "data holds 0 folders *train* with a data.mdb, where one should be"),
+        (["--data.source", "jpeg_folder", "--data.img_size", 8], "images of 8 x 8 give a crop of 7, but this network"),
+        (["--data.epoch_size", 3], "data.epoch_size is for data.sampling class_uniform"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, run_script: Script, options: list[object], says: str) -> None:
+    write_jpeg_folder(tmp_path / "data", train=40, val=12)
+    done = run_script("train_2gpu.py", *SMALL, *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
