@@ -82,7 +82,7 @@ class MetricsLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def write(self, kind: str, epoch: int, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
-        """``kind`` is train or val, ``epoch`` counts from 1, ``iteration`` is how many of it are done."""
+        """``kind`` is train, val or val_subset, ``epoch`` counts from 1, ``iteration`` is how many of it are done."""
         entry: dict[str, Any] = {"kind": kind, "epoch": epoch, "iteration": iteration}
         os.write(self._descriptor, (json.dumps(entry | asdict(figures) | dict(more)) + "\n").encode())
 
@@ -98,9 +98,14 @@ def _lines(path: Path) -> list[str]:
 
 
 def _position(line: str) -> tuple[int, float]:
-    """Epoch (from 0) and iteration of an entry; validation comes after every iteration."""
+    """Epoch (from 0) and iteration of an entry.
+
+    Validation comes after every iteration, that of a subset after the iterations that it names: a checkpoint
+    made there is made before it.
+    """
     entry = json.loads(line)
-    return entry["epoch"] - 1, math.inf if entry["kind"] == "val" else entry["iteration"]
+    after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
+    return entry["epoch"] - 1, entry["iteration"] + after[entry["kind"]]
 
 
 def write_val_record(path: Path, record: NDArray[np.float64]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lib import checkpoint
-from lib.checkpoint import Checkpoint, CheckpointFolder, Identity
+from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
 from lib.config import RunConfig
 from lib.errors import DivergedError
 from lib.replica import Replica
@@ -37,9 +37,9 @@ class Progress:
 class Snapshots:
     """Saves and restores the training of one replica."""
 
-    def __init__(self, run: RunConfig, identity: Identity, replica: Replica) -> None:
+    def __init__(self, run: RunConfig, identity: Identity, preparation: Preparation, replica: Replica) -> None:
         self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
-        self._run, self._identity, self._replica = run, identity, replica
+        self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
         self._saved_at = time.monotonic()
 
     def start(self) -> Path | None:
@@ -64,6 +64,7 @@ class Snapshots:
         path = self.folder.save(
             Checkpoint(
                 identity=self._identity,
+                preparation=self._preparation,
                 seed=self._run.seed,
                 epoch=progress.epoch,
                 iteration=progress.iteration,

@@ -11,9 +11,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lib.data.hickle_batches import HickleBatches
-from lib.data.layout import SPLITS, Split, layout, read_manifest
+from lib.data.layout import SPLITS, Pass, layout, read_manifest
 from lib.data.order import WorkerOrder, worker_order
 from lib.data.source import Source
+from lib.data.subset import SubsetOrder, subset_order
 from lib.ipc import shared
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Fill, Filled, Share, Stop
@@ -27,11 +28,16 @@ def run(context: Context) -> None:
     config = context.config
     at = layout(config.data.dir, config.data.misc_dir)
     manifest = read_manifest(at)
-    sources: dict[Split, Source] = {split: HickleBatches(at, manifest, split, config.data.readers) for split in SPLITS}
+    train, val = (HickleBatches(at, manifest, split, config.data.readers) for split in SPLITS)
+    sources: dict[Pass, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
-    orders = {split: worker_order(config, manifest, split, context.rank) for split in SPLITS}
+    orders: dict[Pass, WorkerOrder | SubsetOrder] = {
+        "train": worker_order(config, manifest, "train", context.rank),
+        "val": worker_order(config, manifest, "val", context.rank),
+        "val_subset": subset_order(config, manifest, context.rank),
+    }
     serve(context, channel, sources, orders)
-    for source in sources.values():
+    for source in (train, val):
         source.close()
     channel.close()
 
@@ -39,8 +45,8 @@ def run(context: Context) -> None:
 def serve(
     context: Context,
     channel: Channel,
-    sources: dict[Split, Source],
-    orders: dict[Split, WorkerOrder],
+    sources: dict[Pass, Source],
+    orders: dict[Pass, WorkerOrder | SubsetOrder],
 ) -> None:
     """Fill slots until told to stop."""
     images: NDArray[Any] = shared.attach(channel.receive(Share))

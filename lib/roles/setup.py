@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import torch
 
-from lib.checkpoint import Identity
+from lib.checkpoint import Identity, Preparation
 from lib.config import Config
 from lib.data.feed import Feed
-from lib.data.layout import Manifest
+from lib.data.layout import Layout, Manifest, read_classes, read_mean
 from lib.data.plan import Ask
 from lib.devices import choose_device, prepare
 from lib.exchange.alone import Alone
@@ -60,4 +60,13 @@ def identity(config: Config, manifest: Manifest) -> Identity:
         n_classes=manifest.n_classes,
         img_size=manifest.img_size,
         data_fingerprint=manifest.fingerprint,
+    )
+
+
+def preparation(at: Layout, manifest: Manifest) -> Preparation:
+    """What a checkpoint of this run keeps of its data set."""
+    return Preparation(
+        resize=manifest.resize,
+        mean=torch.from_numpy(read_mean(at, manifest)),
+        classes=tuple((c.wnid, c.name) for c in read_classes(at)),
     )

@@ -19,7 +19,7 @@ from lib.metrics import Figures, Meter
 from lib.recorder import Clock, Recorder, Silence
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
-from lib.roles.setup import all_devices, identity, join, open_feed, set_up
+from lib.roles.setup import all_devices, identity, join, open_feed, preparation, set_up
 from lib.schedule import learning_rate
 from lib.snapshots import Progress, Snapshots
 
@@ -69,6 +69,8 @@ class Trainer:
         self.recorder.epoch(at, iterations)
         self.clock.lap(self.feed.waited_s)
         while at.iteration < iterations and not self.exchange.leaving:
+            if self.plan.subset_due(at.iteration):
+                self.validate_subset()
             self.hotline.alive(f"training iteration {at.iteration + 1} of epoch {at.epoch + 1}")
             self.replica.train_step(
                 next(self.feed),
@@ -100,12 +102,31 @@ class Trainer:
         self.recorder.validation(self.progress, figures)
         return True
 
+    def validate_subset(self) -> None:
+        """Loss and errors over the subset of validation images; the training's figures and times go on after it.
+
+        It comes before the iteration, not after the one before it: so a checkpoint made there is always one
+        from which it is still to come.
+        """
+        began, waited_s = time.perf_counter(), self.feed.waited_s
+        meter = Meter(self.replica.device)
+        self.replica.evaluate(self.val_subset_batches(), meter)
+        totals, _ = meter.take()
+        self.recorder.validation_subset(self.progress, Figures.of(sums(self.exchange.gather(totals))))
+        self.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
+
     def val_batches(self) -> Iterator[Batch]:
         """This worker's validation batches, broken off when it is asked to leave."""
         for batch in islice(self.feed, self.plan.val.iterations):
             if self.exchange.asked:
                 return
             self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
+            yield batch
+
+    def val_subset_batches(self) -> Iterator[Batch]:
+        """This worker's batches of the subset: few, so they are never broken off."""
+        for batch in islice(self.feed, self.plan.val_subset.iterations):
+            self.hotline.alive(f"validating a subset at iteration {self.progress.iteration}")
             yield batch
 
     def report(self, rate: float) -> None:
@@ -136,7 +157,7 @@ def run(context: Context) -> None:
     manifest = read_manifest(at)
     exchange = join(context, device)
     replica = Replica(config, at, manifest, device, dtype, exchange)
-    snapshots = Snapshots(config.run, identity(config, manifest), replica)
+    snapshots = Snapshots(config.run, identity(config, manifest), preparation(at, manifest), replica)
     start = snapshots.start()
     progress = snapshots.restore(start) if start else Progress()
     plan = Plan(config, manifest, rank=context.rank, crop=replica.crop)
