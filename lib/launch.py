@@ -21,6 +21,7 @@ from lib.config import Config
 from lib.data.checks import check_batch_size, check_data
 from lib.data.layout import layout, read_manifest
 from lib.errors import ConfigError
+from lib.evaluation.options import Evaluation
 from lib.log import open_log
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
@@ -44,18 +45,15 @@ def train(description: str, spec: Path) -> int:
 
 
 def validate(description: str, spec: Path) -> int:
-    """The whole of validate.py: the figures of one checkpoint over all validation images, on one device."""
+    """The whole of validate.py: the figures of one checkpoint over all validation images."""
 
     def main() -> int:
-        paths = {"checkpoint": "the checkpoint to validate"}
-        config, values = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec, paths=paths)
-        if config.world_size > 1:
-            raise ConfigError(f"validation runs on one device; devices names {config.world_size}")
-        config = dataclasses.replace(
-            config, run=dataclasses.replace(config.run, resume=str(values["checkpoint"]), n_epochs=1)
+        config, evaluation = parse(
+            sys.argv[1:], description=description, config=_beside(spec), spec=spec, options=Evaluation
         )
         check(config)
-        return _run(config, [("loader", 0), ("validator", 0)], None)
+        roles = [(role, rank) for rank in range(config.world_size) for role in ("loader", "validator")]
+        return _run(config, roles, None, evaluation)
 
     return report_errors(main)
 
@@ -72,9 +70,14 @@ def _beside(spec: Path) -> Path:
     return spec.with_name("config.yaml")
 
 
-def _run(config: Config, roles: Sequence[tuple[str, int]], weights_dir: Path | None) -> int:
+def _run(
+    config: Config,
+    roles: Sequence[tuple[str, int]],
+    weights_dir: Path | None,
+    evaluation: Evaluation | None = None,
+) -> int:
     with _run_folder() as folder:
-        write_run_sheet(folder, RunSheet(config, os.getpid()))
+        write_run_sheet(folder, RunSheet(config, os.getpid(), evaluation))
         outcome = Supervisor(folder, roles, config.run.patience_s).run()
     if weights_dir:
         _log(weights_dir, outcome)

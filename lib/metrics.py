@@ -58,16 +58,21 @@ class Meter:
 
 
 def wrong_top_k(logits_BK: Tensor, labels_B: Tensor, ks: Sequence[int]) -> list[Tensor]:
-    """For each k, how many images do not have their label among the k highest logits.
+    """For each k, how many images do not have their label among the k highest logits (see ``places``)."""
+    places_B = places(logits_BK, labels_B)
+    return [(places_B >= k).sum() for k in ks]
 
-    Of equal logits the lower class comes first, as with argmax; a label whose logit is NaN is wrong.
+
+def places(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
+    """The place (B,) of each label's logit among all: 0 is the highest.
+
+    Of equal logits the lower class comes first, as with argmax; a label whose logit is NaN comes after all.
     """
     labels_B1 = labels_B[:, None]
     own_B1 = logits_BK.gather(1, labels_B1)
     classes_K = torch.arange(logits_BK.shape[1], device=logits_BK.device)
     ahead_BK = (logits_BK > own_B1) | ((logits_BK == own_B1) & (classes_K < labels_B1))
-    rank_B = torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
-    return [(rank_B >= k).sum() for k in ks]
+    return torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
 
 
 class MetricsLog:

@@ -11,6 +11,7 @@ from lib.config import Config
 from lib.data.layout import Layout, Manifest, read_mean
 from lib.data.upload import Batch
 from lib.data.views import apply_views
+from lib.evaluation.crops import log_probabilities
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.metrics import Meter
@@ -64,6 +65,14 @@ class Replica:
             if len(batch.labels_B):
                 logits_BK, loss = self._forward(batch)
                 meter.add(logits_BK, batch.labels_B, loss, iteration=0)
+
+    @torch.no_grad()
+    def log_probabilities(self, batch: Batch, views_V3: Tensor) -> Tensor:
+        """Of each image's mean probabilities over these views instead of its own, float64 (B, K); dropout off."""
+        self.model.eval()
+        return log_probabilities(
+            lambda views_B3: self._forward(batch._replace(views_B3=views_B3))[0], views_V3, len(batch.labels_B)
+        )
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits (B, K) and the sum of the losses, both float32."""

@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS: list[set[str]] = [
-    {"errors", "chance"},
-    {"config", "data.layout", "models.layers"},
+    {"errors", "chance", "evaluation.options", "evaluation.crops"},
+    {"config", "data.layout", "models.layers", "evaluation.confusion_picture"},
     {"schedule", "data.order", "data.views", "data.source", "ipc.messages", "log", "metrics"},
     {"models.alexnet", "models.tiny", "data.hickle_batches", "data.subset", "data.upload"},
     {
@@ -20,10 +20,11 @@ FLOORS: list[set[str]] = [
         "ipc.cuda_memory",
         "models.registry",
         "console",
+        "evaluation.predictions",
     },
-    {"command_line", "devices", "data.feed", "exchange.base", "exchange.flat"},
+    {"command_line", "devices", "data.feed", "exchange.base", "exchange.flat", "evaluation.figures"},
     {"exchange.alone", "exchange.peer", "optimizer"},
-    {"replica", "supervisor"},
+    {"replica", "supervisor", "evaluation.files"},
     {"snapshots", "roles.process"},
     {"recorder", "roles.setup"},
     {"roles.loader", "roles.trainer", "roles.validator"},

@@ -16,6 +16,7 @@ import msgspec
 
 from lib.config import Config
 from lib.errors import PeerLost, UserError
+from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
 
 # A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
@@ -31,6 +32,8 @@ class RunSheet(msgspec.Struct, frozen=True):
     config: Config
     supervisor: int
     """its process number"""
+    evaluation: Evaluation | None = None
+    """what a validator is to do"""
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:
