@@ -17,7 +17,7 @@ BIN := .venv/bin
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lib preprocessing train.py train_2gpu.py validate.py
+	$(BIN)/mypy lib preprocessing *.py
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -q -n 2

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+LOW_FORMATS = {f"formats.{name}" for name in ("caffe_names", "safe_tensors", "theano", "onnx_file")}
 FLOORS: list[set[str]] = [
-    {"errors", "chance", "evaluation.options", "evaluation.crops"},
-    {"config", "data.layout", "models.layers", "evaluation.confusion_picture"},
+    {"errors", "chance", "evaluation.options", "evaluation.crops", "formats.caffe_messages", "evaluation.shown"},
+    {"config", "data.layout", "models.layers", "evaluation.confusion_picture", *LOW_FORMATS},
     {"schedule", "data.order", "data.views", "data.source", "ipc.messages", "log", "metrics"},
     {"models.alexnet", "models.tiny", "data.hickle_batches", "data.subset", "data.upload"},
     {
@@ -22,13 +23,23 @@ FLOORS: list[set[str]] = [
         "console",
         "evaluation.predictions",
     },
-    {"command_line", "devices", "data.feed", "exchange.base", "exchange.flat", "evaluation.figures"},
-    {"exchange.alone", "exchange.peer", "optimizer"},
-    {"replica", "supervisor", "evaluation.files"},
+    {
+        "command_line",
+        "devices",
+        "formats.torch_file",
+        "formats.caffe",
+        "data.feed",
+        "exchange.base",
+        "exchange.flat",
+        "evaluation.figures",
+    },
+    {"exchange.alone", "exchange.peer", "optimizer", "weights"},
+    {"replica", "supervisor", "evaluation.files", "network"},
     {"snapshots", "roles.process"},
     {"recorder", "roles.setup"},
     {"roles.loader", "roles.trainer", "roles.validator"},
-    {"launch"},
+    {"launch", "classify"},
+    {"export"},
 ]
 FLOOR = {f"lib.{module}": number for number, floor in enumerate(FLOORS) for module in floor}
 PREPROCESSING = {"lib.data.decode", "lib.data.pictures", "lib.data.tar_index"}
