@@ -138,6 +138,15 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} lacks a part or has one too many: {error}") from None
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether ``path`` is a checkpoint of this program, of whatever format. Only looks at its outline."""
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # anything but one of ours may raise nearly anything
+        return False
+    return isinstance(state, dict) and "format" in state
+
+
 def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
     """Raises CheckpointError that says how the checkpoint at ``path`` differs from what is to be trained."""
     for what, theirs, ours in (

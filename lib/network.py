@@ -15,6 +15,7 @@ from lib.data.layout import layout, read_classes, read_manifest, read_mean
 from lib.data.views import apply_views, crop_views
 from lib.errors import WeightsError
 from lib.evaluation.crops import log_probabilities
+from lib.formats import torch_file
 from lib.models.registry import model_spec
 from lib.weights import load_weights
 
@@ -108,7 +109,13 @@ def find_checkpoint(path: Path) -> Path:
 def open_network(path: str, model_name: str, data_dir: Path | None) -> Network:
     """What ``--checkpoint``, ``--model`` and ``--data`` name: without data it must be a checkpoint of ours."""
     if data_dir is None:
-        return of_checkpoint(checkpoint.load(find_checkpoint(Path(path))))
+        found = find_checkpoint(Path(path))
+        if not torch_file.recognises(found):
+            raise WeightsError(
+                f"{found} is no checkpoint of this program; weights of others need --model and --data, which say "
+                "what network they are of, and which mean image and class names go with them"
+            )
+        return of_checkpoint(checkpoint.load(found))
     return of_weights(path, model_name, data_dir)
 
 

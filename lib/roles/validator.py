@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lib import checkpoint
-from lib.checkpoint import Checkpoint, CheckpointFolder
+from lib.checkpoint import CheckpointFolder
 from lib.config import Config
 from lib.console import describe
 from lib.data.feed import Feed
@@ -24,6 +24,7 @@ from lib.evaluation.predictions import Predictions, check_complete, joined, noth
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
 from lib.roles.setup import identity, join, open_feed, set_up
+from lib.weights import load_weights
 
 
 def run(context: Context) -> None:
@@ -35,7 +36,7 @@ def run(context: Context) -> None:
     exchange = join(context, device)
     replica = Replica(config, at, manifest, device, dtype, exchange)
     path = wanted.checkpoint or best_checkpoint(config)
-    replica.model.load_state_dict(fitting(path, config, manifest).parameters)
+    load(replica, path, config, manifest)
     plan = Plan(config, manifest, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), manifest, device)
     views = torch.from_numpy(crop_views(wanted.crops, img_size=manifest.img_size, crop=replica.crop)).to(device)
@@ -63,12 +64,15 @@ def best_checkpoint(config: Config) -> Path:
     return path
 
 
-def fitting(path: Path, config: Config, manifest: Manifest) -> Checkpoint:
-    """The checkpoint at ``path``. Any data set will do, as long as the network fits it, else CheckpointError."""
-    saved = checkpoint.load(path)
-    here = identity(config, manifest)
-    checkpoint.refuse_other(path, replace(saved.identity, data_fingerprint=here.data_fingerprint), here)
-    return saved
+def load(replica: Replica, path: Path, config: Config, manifest: Manifest) -> None:
+    """Put the weights at ``path`` into the replica. Raises CheckpointError or WeightsError when they do not fit.
+
+    Any data set will do for a checkpoint, as long as the network fits it.
+    """
+    if checkpoint.is_checkpoint(path):
+        found, here = checkpoint.load(path).identity, identity(config, manifest)
+        checkpoint.refuse_other(path, replace(found, data_fingerprint=here.data_fingerprint), here)
+    load_weights(replica.model, path)
 
 
 def predicted(

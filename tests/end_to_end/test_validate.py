@@ -71,6 +71,17 @@ def test_two_workers_find_what_one_finds(tmp_path: Path, data_set: Path, run_scr
     assert (tmp_path / "one/confusion.csv").read_text() == (tmp_path / "two/confusion.csv").read_text()
 
 
+def test_exported_weights_have_the_same_figures(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train.py", *RUN, "--run.n_epochs", 1).returncode == 0
+    assert run_script("export.py", "tiny.safetensors").returncode == 0
+    for path, out in (("models/checkpoints/epoch001_iter00000.pt", "one"), ("tiny.safetensors", "two")):
+        done = run_script("validate.py", *RUN, "--checkpoint", path, "--out", out)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one/classes.csv").read_text() == (tmp_path / "two/classes.csv").read_text()
+    other = run_script("validate.py", *RUN, "--checkpoint", "tiny.safetensors", "--model.name", "alexnet")
+    assert other.returncode == 2
+
+
 def test_without_a_checkpoint(data_set: Path, run_script: Script) -> None:
     done = run_script("validate.py", *RUN)
     assert done.returncode == 2

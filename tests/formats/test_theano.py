@@ -1,4 +1,4 @@
-"""The ancestor's folder against its arithmetic, transcribed with scipy: true convolution, channels first, images last."""
+"""The ancestor's folder against its arithmetic, transcribed with scipy: channels first, images last."""
 
 from pathlib import Path
 
