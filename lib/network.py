@@ -16,8 +16,8 @@ from lib.data.views import apply_views, crop_views
 from lib.errors import WeightsError
 from lib.evaluation.crops import log_probabilities
 from lib.formats import torch_file
+from lib.formats.exact import load_exactly
 from lib.models.registry import model_spec
-from lib.weights import load_weights
 
 PUBLISHED = "https://hdl.handle.net/10864/10911"
 
@@ -80,7 +80,7 @@ def of_weights(path: str | Path, model_name: str, data_dir: Path) -> Network:
     spec = model_spec(model_name)
     crop = spec.crop_of(manifest.img_size)
     model = spec.build(manifest.n_classes, crop)
-    load_weights(model, path)
+    load_exactly(model, path)
     preparation = Preparation(
         resize=manifest.resize,
         mean=torch.from_numpy(read_mean(at, manifest)),

@@ -10,7 +10,7 @@ class Evaluation:
     """Which weights to evaluate, how, and where to write what comes out."""
 
     checkpoint: Path | None = None
-    """the checkpoint to evaluate, or weights of model.name in another format that lib/weights.py reads
+    """the checkpoint to evaluate, or weights of model.name in another format that lib/formats/known.py reads
     (default: the best checkpoint in run.weights_dir)"""
 
     crops: Literal[1, 2, 10] = 1

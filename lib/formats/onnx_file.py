@@ -4,6 +4,8 @@ Needs the optional packages of ``pip install .[export]``.
 """
 
 import importlib
+import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,7 @@ def write(model: nn.Module, crop: int, about: Mapping[str, str], path: Path) -> 
     runtime = _need("onnxruntime")
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(-128, 128, (3, 3, crop, crop), generator=generator).float()
-    program: Any = torch.onnx.export(
-        model,
-        (images[:2],),
-        dynamo=True,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
+    program = _exported(model, images[:2])
     program.model.metadata_props.update(about)
     part = path.with_name(f".{path.name}.partial")
     try:
@@ -43,6 +37,22 @@ def write(model: nn.Module, crop: int, about: Mapping[str, str], path: Path) -> 
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _exported(model: nn.Module, images: Tensor) -> Any:
+    # The exporter warns of what a user cannot mend: packages that these networks do not need, torch's own old ways.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.onnx.export(
+            model,
+            (images,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
 
 
 @torch.no_grad()

@@ -21,10 +21,10 @@ from lib.evaluation.figures import by_class, confusion_matrix, overall
 from lib.evaluation.files import write_evaluation
 from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
+from lib.formats.exact import load_exactly
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
 from lib.roles.setup import identity, join, open_feed, set_up
-from lib.weights import load_weights
 
 
 def run(context: Context) -> None:
@@ -72,7 +72,7 @@ def load(replica: Replica, path: Path, config: Config, manifest: Manifest) -> No
     if checkpoint.is_checkpoint(path):
         found, here = checkpoint.load(path).identity, identity(config, manifest)
         checkpoint.refuse_other(path, replace(found, data_fingerprint=here.data_fingerprint), here)
-    load_weights(replica.model, path)
+    load_exactly(replica.model, path)
 
 
 def predicted(

@@ -1,11 +1,14 @@
 """Evaluating a subset within an epoch changes nothing but what is known."""
 
 import json
+import signal
+import sys
 from pathlib import Path
 
 import torch
 
-from tests.conftest import Script
+from tests.conftest import ROOT, Script
+from tests.end_to_end.test_training import interrupt
 
 RUN = ("--model.name", "tiny", "--batch_size", 4, "--run.n_epochs", 2, "--devices", "[cpu, cpu]")
 
@@ -37,3 +40,25 @@ def test_a_subset_of_all_images_has_the_figures_of_the_validation(
     subset, val = (next(e for e in entries if e["kind"] == kind) for kind in ("val_subset", "val"))
     assert (subset["top1_error"], subset["images"]) == (val["top1_error"], val["images"])
     assert abs(subset["loss"] - val["loss"]) < 1e-6
+
+
+def test_a_run_broken_off_and_resumed_leaves_the_same(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    options = (*RUN, "--logging.val_freq", 2, "--logging.val_images", 7, "--logging.print_freq", 1)
+    assert run_script("train_2gpu.py", *options, "--run.weights_dir", "whole").returncode == 0
+    metrics = tmp_path / "models/metrics.jsonl"
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, options)]
+    status, stderr = interrupt(command, tmp_path, metrics, 3, signal.SIGTERM)  # about where the first one is due
+    assert status == 128 + signal.SIGTERM, stderr
+    assert run_script("train_2gpu.py", *options).returncode == 0
+    name = "checkpoints/epoch002_iter00000.pt"
+    a, b = (torch.load(tmp_path / folder / name, weights_only=True) for folder in ("models", "whole"))
+    assert all(torch.equal(value, b["parameters"][key]) for key, value in a["parameters"].items())
+    figures = [
+        [
+            (e["epoch"], e["iteration"], e["loss"], e["top1_error"])
+            for e in map(json.loads, (tmp_path / folder / "metrics.jsonl").read_text().splitlines())
+            if e["kind"] == "val_subset"
+        ]
+        for folder in ("models", "whole")
+    ]
+    assert figures[0] == figures[1]

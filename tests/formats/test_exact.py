@@ -7,8 +7,8 @@ from torch import nn
 from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
 from lib.errors import WeightsError
 from lib.formats import safe_tensors
+from lib.formats.exact import load_exactly
 from lib.models.tiny import Tiny
-from lib.weights import load_weights
 
 
 def equal(a: nn.Module, b: nn.Module) -> bool:
@@ -37,14 +37,14 @@ def test_from_a_checkpoint(tmp_path: Path) -> None:
         ),
         is_best=False,
     )
-    load_weights(fresh, path)
+    load_exactly(fresh, path)
     assert equal(fresh, trained)
 
 
 def test_copies_into_the_memory_that_is_there(tmp_path: Path) -> None:
     trained, fresh = Tiny(4, 28), Tiny(4, 28)
     before = [parameter.data_ptr() for parameter in fresh.parameters()]
-    load_weights(fresh, file_of(trained, tmp_path / "w.safetensors"))
+    load_exactly(fresh, file_of(trained, tmp_path / "w.safetensors"))
     assert equal(fresh, trained)
     assert [parameter.data_ptr() for parameter in fresh.parameters()] == before
 
@@ -52,7 +52,7 @@ def test_copies_into_the_memory_that_is_there(tmp_path: Path) -> None:
 def test_counters_of_batch_norms_are_no_weights(tmp_path: Path) -> None:
     trained, fresh = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
     trained.running_mean.fill_(2)
-    load_weights(fresh, file_of(trained, tmp_path / "w.safetensors", num_batches_tracked=None))
+    load_exactly(fresh, file_of(trained, tmp_path / "w.safetensors", num_batches_tracked=None))
     assert (fresh.running_mean == 2).all()
 
 
@@ -72,19 +72,19 @@ def test_a_weight_that_does_not_fit_changes_nothing(tmp_path: Path, changes, say
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
     path = file_of(Tiny(4, 28), tmp_path / "w.safetensors", **changes)
     with pytest.raises(WeightsError, match=says):
-        load_weights(fresh, path)
+        load_exactly(fresh, path)
     assert all(torch.equal(value, before[name]) for name, value in fresh.state_dict().items())
 
 
 def test_a_format_can_be_named_and_must_be_known(tmp_path: Path) -> None:
     trained, fresh = Tiny(4, 28), Tiny(4, 28)
     path = file_of(trained, tmp_path / "weights")
-    load_weights(fresh, f"safetensors:{path}")
+    load_exactly(fresh, f"safetensors:{path}")
     assert equal(fresh, trained)
     with pytest.raises(WeightsError, match="there are no weights at .*nowhere"):
-        load_weights(fresh, tmp_path / "nowhere")
+        load_exactly(fresh, tmp_path / "nowhere")
     (tmp_path / "text").write_text("hello there, no weights")
     with pytest.raises(
         WeightsError, match="in no format that is known: torch, safetensors, theano, cudaconvnet, caffe"
     ):
-        load_weights(fresh, tmp_path / "text")
+        load_exactly(fresh, tmp_path / "text")
