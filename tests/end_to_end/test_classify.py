@@ -45,12 +45,13 @@ def classify(folder: Path, *arguments: str, stdin: str | None = None) -> subproc
 
 def expected(folder: Path, picture: str, crops: list[tuple[int, int, bool]]) -> list[float]:
     """Probabilities of each class, without any of the code under test."""
-    pixels = np.asarray(Image.open(folder / picture)).astype(np.float32).transpose(2, 0, 1)
-    image = torch.from_numpy(pixels - np.load(layout(folder / "data").mean))[None]
+    with Image.open(folder / picture) as image:
+        pixels = np.asarray(image).astype(np.float32).transpose(2, 0, 1)
+    image_1CHW = torch.from_numpy(pixels - np.load(layout(folder / "data").mean))[None]
     model = model_spec("tiny").build(7, 28).eval()
     checkpoint = folder / "models/checkpoints/epoch001_iter00000.pt"
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["parameters"])
-    windows = [(image[:, :, t : t + 28, left : left + 28], mirrored) for t, left, mirrored in crops]
+    windows = [(image_1CHW[:, :, t : t + 28, left : left + 28], mirrored) for t, left, mirrored in crops]
     total = sum(model(window.flip(3) if mirrored else window).detach().softmax(1) for window, mirrored in windows)
     return (total / len(crops))[0].tolist()
 
