@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Loss, top-1 and top-5 error of a checkpoint over every validation image, on one device.
+"""Loss, errors, mean average precision and confusion matrix of a checkpoint over every validation image.
 
 examples:
-  python validate.py --checkpoint models/checkpoints/epoch060_iter00000.pt
-  python validate.py --checkpoint models/checkpoints/epoch060_iter00000.pt --devices '["cuda:1"]'
+  python validate.py
+  python validate.py --checkpoint models/checkpoints/epoch060_iter00000.pt --crops 10 --out figures
+  python validate.py --spec spec_2gpu.yaml
 """
 
 import sys

@@ -11,14 +11,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from lib.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,23 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How a picture becomes the network's input, and what its classes are called: enough to classify with."""
+
+    resize: Literal["squash", "crop"]
+    """how pictures were made square"""
+    mean: Tensor
+    """float32 (3, H, W), 0 to 255, RGB: what is subtracted"""
+    classes: tuple[tuple[str, str], ...]
+    """(folder name, name for people) of each class, by index"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A training between two iterations. Everything random follows from seed and position, so that is all."""
 
     identity: Identity
+    preparation: Preparation
     seed: int
     epoch: int
     """epochs done"""
@@ -121,10 +134,19 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT} of this program")
     try:
-        values = {key: state[key] for key in state if key != "format"}
-        return Checkpoint(**(values | {"identity": Identity(**state["identity"])}))
+        parts = {"identity": Identity(**state["identity"]), "preparation": Preparation(**state["preparation"])}
+        return Checkpoint(**({key: state[key] for key in state if key != "format"} | parts))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} lacks a part or has one too many: {error}") from None
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether ``path`` is a checkpoint of this program, of whatever format. Only looks at its outline."""
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # anything but one of ours may raise nearly anything
+        return False
+    return isinstance(state, dict) and "format" in state
 
 
 def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
@@ -143,7 +165,8 @@ def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
 
 
 def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {"format": FORMAT, **vars(checkpoint), "identity": vars(checkpoint.identity)}
+    parts = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
+    return {"format": FORMAT, **vars(checkpoint), **parts}
 
 
 def _brief(error: Exception) -> str:

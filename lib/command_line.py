@@ -29,17 +29,17 @@ from lib.recipes import plain
 
 
 def parse(
-    argv: Sequence[str], *, description: str, config: Path, spec: Path, paths: Mapping[str, str] | None = None
-) -> tuple[Config, Namespace]:
-    """The configuration that ``argv`` asks for, and the values of ``paths``.
+    argv: Sequence[str], *, description: str, config: Path, spec: Path, options: type[Any] | None = None
+) -> tuple[Config, Any]:
+    """The configuration that ``argv`` asks for, and the script's own ``options``.
 
     ``config`` and ``spec`` are the files read when ``argv`` names none. First comes the recipe of the network, then
-    the configuration, the spec, and the overrides; each replaces values of those before. ``paths`` adds a script's
-    own required options: name -> help. Ends the process for --help, --print_config and --list_models. Raises
-    ConfigError, naming the key.
+    the configuration, the spec, and the overrides; each replaces values of those before. ``options`` is a dataclass
+    of what only this script has; without one, None is returned. Ends the process for --help, --print_config and
+    --list_models. Raises ConfigError, naming the key.
     """
     files, rest = _take_files(argv, config, spec)
-    parser = _parser(description, config, spec, paths or {})
+    parser = _parser(description, config, spec, options)
     _refuse_unknown_options(rest, parser)
     for file in files:
         _refuse_unknown_keys(file)
@@ -47,7 +47,11 @@ def parse(
     recipe = model_spec(_model_name(parser, arguments)).recipe
     parser.set_defaults({key: plain(value) for key, value in recipe.settings().items()})
     values = parser.instantiate(_read(parser, arguments))
-    return Config(**{f.name: values[f.name] for f in fields(Config)}), values
+    return _take(values, Config), options and _take(values, options)
+
+
+def _take(values: Namespace, kind: type[Any]) -> Any:
+    return kind(**{f.name: values[f.name] for f in fields(kind)})
 
 
 def report_errors(main: Callable[[], int]) -> int:
@@ -101,7 +105,7 @@ def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Pat
     return [taken.config, taken.spec], rest
 
 
-def _parser(description: str, config: Path, spec: Path, paths: Mapping[str, str]) -> ArgumentParser:
+def _parser(description: str, config: Path, spec: Path, options: type[Any] | None) -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
         description=description,
@@ -112,11 +116,11 @@ def _parser(description: str, config: Path, spec: Path, paths: Mapping[str, str]
     )
     parser.add_argument("--config", action=ActionConfigFile, help=f"what to train; YAML (default: {config.name})")
     parser.add_argument("--spec", default=argparse.SUPPRESS, help=f"on what to train; YAML (default: {spec.name})")
-    for name, text in paths.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
     parser.add_argument(
         "--list_models", action=_ListModels, nargs=0, default=argparse.SUPPRESS, help="print the networks, and end"
     )
+    if options:
+        parser.add_class_arguments(options, None)
     parser.add_class_arguments(Config, None)
     return parser
 

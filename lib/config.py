@@ -297,8 +297,16 @@ class LoggingConfig:
     print_freq: int = 20
     """iterations between two lines of training figures"""
 
+    val_freq: int = 0
+    """iterations between two evaluations within an epoch of a subset of the validation images; 0: none"""
+
+    val_images: int = 1000
+    """size of that subset: always the same images, spread evenly over the validation set"""
+
     def __post_init__(self) -> None:
         _at_least("logging.print_freq", self.print_freq, 1)
+        _at_least("logging.val_freq", self.val_freq, 0)
+        _at_least("logging.val_images", self.val_images, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,10 @@ class CheckpointError(UserError):
     """A checkpoint cannot be read, or belongs to another training."""
 
 
+class WeightsError(UserError):
+    """A file of weights cannot be read, or its weights are of another network."""
+
+
 class DivergedError(UserError):
     """The loss is no longer a number."""
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import ConfigError
-from lib.weights import read_weights, refuse_misfits, weights_of
+from lib.formats.known import read_weights
+from lib.weights import refuse_misfits, weights_of
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 

@@ -4,7 +4,6 @@ What the user can mend is found here if it can be, before any process is started
 """
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import shutil
@@ -19,6 +18,7 @@ from lib.data.checks import check_batch_size
 from lib.data.data_set import DataSet
 from lib.data.sources import source_kind
 from lib.errors import ConfigError
+from lib.evaluation.options import Evaluation
 from lib.log import open_log
 from lib.placement import place
 from lib.resolved import resolved
@@ -47,18 +47,15 @@ def train(description: str, spec: Path) -> int:
 
 
 def validate(description: str, spec: Path) -> int:
-    """The whole of validate.py: the figures of one checkpoint over all validation images, on one device."""
+    """The whole of validate.py: the figures of one checkpoint over all validation images."""
 
     def main() -> int:
-        paths = {"checkpoint": "the checkpoint to validate"}
-        config, values = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec, paths=paths)
-        if config.world_size > 1:
-            raise ConfigError(f"validation runs on one device; devices names {config.world_size}")
-        config = dataclasses.replace(
-            config, run=dataclasses.replace(config.run, resume=str(values["checkpoint"]), n_epochs=1)
+        config, evaluation = parse(
+            sys.argv[1:], description=description, config=_beside(spec), spec=spec, options=Evaluation
         )
         data = check(config)
-        return _run(config, data, [("loader", 0), ("validator", 0)], None)
+        roles = [(role, rank) for rank in range(config.world_size) for role in ("loader", "validator")]
+        return _run(config, data, roles, None, evaluation)
 
     return report_errors(main)
 
@@ -74,9 +71,15 @@ def _beside(spec: Path) -> Path:
     return spec.with_name("config.yaml")
 
 
-def _run(config: Config, data: DataSet, roles: Sequence[tuple[str, int]], weights_dir: Path | None) -> int:
+def _run(
+    config: Config,
+    data: DataSet,
+    roles: Sequence[tuple[str, int]],
+    weights_dir: Path | None,
+    evaluation: Evaluation | None = None,
+) -> int:
     with _run_folder() as folder:
-        write_run_sheet(folder, RunSheet(config, data, os.getpid()))
+        write_run_sheet(folder, RunSheet(config, data, os.getpid(), evaluation))
         outcome = Supervisor(folder, roles, config.run.patience_s).run()
     if weights_dir:
         _log(weights_dir, outcome)

@@ -58,16 +58,21 @@ class Meter:
 
 
 def wrong_top_k(logits_BK: Tensor, labels_B: Tensor, ks: Sequence[int]) -> list[Tensor]:
-    """For each k, how many images do not have their label among the k highest logits.
+    """For each k, how many images do not have their label among the k highest logits (see ``places``)."""
+    places_B = places(logits_BK, labels_B)
+    return [(places_B >= k).sum() for k in ks]
 
-    Of equal logits the lower class comes first, as with argmax; a label whose logit is NaN is wrong.
+
+def places(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
+    """The place (B,) of each label's logit among all: 0 is the highest.
+
+    Of equal logits the lower class comes first, as with argmax; a label whose logit is NaN comes after all.
     """
     labels_B1 = labels_B[:, None]
     own_B1 = logits_BK.gather(1, labels_B1)
     classes_K = torch.arange(logits_BK.shape[1], device=logits_BK.device)
     ahead_BK = (logits_BK > own_B1) | ((logits_BK == own_B1) & (classes_K < labels_B1))
-    rank_B = torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
-    return [(rank_B >= k).sum() for k in ks]
+    return torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
 
 
 class MetricsLog:
@@ -82,7 +87,7 @@ class MetricsLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def write(self, kind: str, epoch: int, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
-        """``kind`` is train or val, ``epoch`` counts from 1, ``iteration`` is how many of it are done."""
+        """``kind`` is train, val or val_subset, ``epoch`` counts from 1, ``iteration`` is how many of it are done."""
         entry: dict[str, Any] = {"kind": kind, "epoch": epoch, "iteration": iteration}
         os.write(self._descriptor, (json.dumps(entry | asdict(figures) | dict(more)) + "\n").encode())
 
@@ -98,9 +103,14 @@ def _lines(path: Path) -> list[str]:
 
 
 def _position(line: str) -> tuple[int, float]:
-    """Epoch (from 0) and iteration of an entry; validation comes after every iteration."""
+    """Epoch (from 0) and iteration of an entry.
+
+    Validation comes after every iteration, that of a subset after the iterations that it names: a checkpoint
+    made there is made before it.
+    """
     entry = json.loads(line)
-    return entry["epoch"] - 1, math.inf if entry["kind"] == "val" else entry["iteration"]
+    after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
+    return entry["epoch"] - 1, entry["iteration"] + after[entry["kind"]]
 
 
 def write_val_record(path: Path, record: NDArray[np.float64]) -> None:

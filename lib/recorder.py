@@ -21,6 +21,11 @@ class Clock:
         self.exchanged_s = 0.0
         """spent exchanging since the last lap; the trainer adds to it"""
 
+    def leave_out(self, elapsed_s: float, waited_s: float) -> None:
+        """So much of this lap, and of its waiting, was spent on something else."""
+        self._began += elapsed_s
+        self._waited_s += waited_s
+
     def lap(self, waited_s: float) -> tuple[float, float, float]:
         """(elapsed, waited for data, exchanged) since the last lap. ``waited_s`` counts from the run's start."""
         now = time.perf_counter()
@@ -88,6 +93,12 @@ class Recorder:
         write_val_record(self._weights_dir / "val_record.npy", np.array(progress.val_record))
         self.say(f"epoch {progress.epoch + 1}: validation {describe(figures)}")
 
+    def validation_subset(self, progress: Progress, figures: Figures) -> None:
+        """Figures of the subset that is evaluated within an epoch."""
+        self._metrics.write("val_subset", progress.epoch + 1, progress.iteration, figures, {})
+        done = f"epoch {progress.epoch + 1}, iteration {progress.iteration}"
+        self.say(f"{done}: {figures.images:,} validation images: {describe(figures)}")
+
     def end_of_training(self) -> None:
         """The epoch's training is over."""
         self._console.close()
@@ -109,4 +120,5 @@ class Silence:
         world_size: int,
     ) -> None: ...
     def validation(self, progress: Progress, figures: Figures) -> None: ...
+    def validation_subset(self, progress: Progress, figures: Figures) -> None: ...
     def end_of_training(self) -> None: ...

@@ -10,6 +10,7 @@ from lib.config import Config
 from lib.data.data_set import DataSet, read_mean_image
 from lib.data.transform import Transform
 from lib.data.upload import Batch
+from lib.evaluation.crops import log_probabilities
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.fine_tuning import freeze
@@ -73,6 +74,16 @@ class Replica:
             if len(batch.labels_B):
                 outputs = self._forward(batch)
                 meter.add(main_logits(outputs), batch.labels_B, cross_entropy(outputs, batch.labels_B), iteration=0)
+
+    @torch.no_grad()
+    def log_probabilities(self, batch: Batch, views_VV: Tensor) -> Tensor:
+        """Of each image's mean probabilities over these views instead of its own, float64 (B, K); dropout off."""
+        self.model.eval()
+        return log_probabilities(
+            lambda views_BV: main_logits(self._forward(batch._replace(views_BV=views_BV))),
+            views_VV,
+            len(batch.labels_B),
+        )
 
     def _forward(self, batch: Batch) -> Outputs:
         """What the network makes of a batch."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lib import checkpoint
-from lib.checkpoint import Checkpoint, CheckpointFolder, Identity
+from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
 from lib.config import RunConfig
 from lib.errors import CheckpointError, DivergedError
 from lib.exchange.base import Exchange
@@ -38,9 +38,16 @@ class Progress:
 class Snapshots:
     """Saves and restores the training of one replica."""
 
-    def __init__(self, run: RunConfig, identity: Identity, replica: Replica, total_batch_size: int) -> None:
+    def __init__(
+        self,
+        run: RunConfig,
+        identity: Identity,
+        preparation: Preparation,
+        replica: Replica,
+        total_batch_size: int,
+    ) -> None:
         self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
-        self._run, self._identity, self._replica = run, identity, replica
+        self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
         self._total_batch_size = total_batch_size
         self._saved_at = time.monotonic()
 
@@ -66,6 +73,7 @@ class Snapshots:
         path = self.folder.save(
             Checkpoint(
                 identity=self._identity,
+                preparation=self._preparation,
                 seed=self._run.seed,
                 total_batch_size=self._total_batch_size,
                 epoch=progress.epoch,

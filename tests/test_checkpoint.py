@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, load, refuse_other
+from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation, load, refuse_other
 from lib.errors import CheckpointError
 
 IDENTITY = Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="abc")
@@ -13,6 +13,9 @@ IDENTITY = Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="ab
 def checkpoint(epoch: int = 1, iteration: int = 0) -> Checkpoint:
     return Checkpoint(
         identity=IDENTITY,
+        preparation=Preparation(
+            resize="crop", mean=torch.arange(12.0).view(3, 2, 2), classes=(("n01", "cat"), ("n02", "dog"))
+        ),
         seed=1,
         total_batch_size=16,
         epoch=epoch,
@@ -32,6 +35,8 @@ def test_round_trip_and_plain_tensors(tmp_path: Path) -> None:
     assert path.name == "epoch003_iter00017.pt"
     again = load(path)
     assert again.identity == IDENTITY
+    assert (again.preparation.resize, again.preparation.classes[1]) == ("crop", ("n02", "dog"))
+    assert torch.equal(again.preparation.mean, torch.arange(12.0).view(3, 2, 2))
     assert (again.epoch, again.iteration, again.seed) == (3, 17, 1)
     assert torch.equal(again.parameters["w"], torch.full((3,), 3.0))
     plain = torch.load(path, weights_only=True)
@@ -76,7 +81,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match="no checkpoint of format 1"):
+    with pytest.raises(CheckpointError, match="no checkpoint of format 2"):
         load(tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load(tmp_path / "nothing.pt")

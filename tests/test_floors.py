@@ -15,12 +15,12 @@ FLOORS: list[set[str]] = [
         *("data.decode", "data.tar_index", "data.pictures", "data.datum", "data.index", "data.windows", "data.colors"),
         *("data.order", "data.views", "data.source"),
     },
-    {"data.*", "models.*", "ipc.*", "checkpoint"},
-    {"weights", "resolved", "console", "command_line", "devices", "placement", "data.feed"},
-    {"exchange.*", "fine_tuning", "optimizer"},
-    {"replica", "supervisor", "snapshots", "recorder"},
+    {"data.*", "models.*", "ipc.*", "evaluation.*", "checkpoint"},
+    {"formats.*", "resolved", "console", "command_line", "devices", "placement", "data.feed"},
+    {"exchange.*", "weights", "fine_tuning", "optimizer"},
+    {"replica", "supervisor", "snapshots", "recorder", "network"},
     {"roles.*"},
-    {"launch"},
+    {"launch", "classify", "export"},
 ]
 
 

@@ -86,3 +86,14 @@ def test_log_of_an_epoch_whose_validation_is_to_come_has_no_validation(tmp_path:
 def test_val_record_is_the_ancestors(tmp_path: Path) -> None:
     write_val_record(tmp_path / "val_record.npy", np.array([(0.5, 1.5), (0.25, 1.0)]))
     assert np.load(tmp_path / "val_record.npy", allow_pickle=False).tolist() == [[0.5, 1.5], [0.25, 1.0]]
+
+
+def test_a_subsets_entry_is_dropped_where_its_iteration_is_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, epoch=0, iteration=0)
+    for kind, iteration in (("train", 4), ("val_subset", 4), ("train", 8), ("val_subset", 8)):
+        log.write(kind, 1, iteration, Figures(1.0, 0.5, 0.1, 10), {})
+    log.close()
+    MetricsLog(path, epoch=0, iteration=8).close()
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(e["kind"], e["iteration"]) for e in kept] == [("train", 4), ("val_subset", 4), ("train", 8)]

@@ -5,7 +5,7 @@ description, so that all agree even if the files change meanwhile.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -34,6 +34,9 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     fingerprint: str
     """names the content: equal for equal images in equal order"""
+
+    resize: Literal["squash", "crop"] = "squash"
+    """how pictures were made square"""
 
     mean_image: Path | None = None
     """a .npy file of the mean over the training images, (3, H, W)"""

@@ -22,6 +22,7 @@ def _describe(data: DataConfig) -> DataSet:
         val_counts=tuple(file.count for file in manifest.val.files),
         classes=tuple(read_classes(at)),
         fingerprint=manifest.fingerprint,
+        resize=manifest.resize,
         mean_image=at.mean,
     )
 

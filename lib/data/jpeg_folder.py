@@ -52,6 +52,7 @@ def _describe(data: DataConfig) -> DataSet:
     described = DataSet(
         where=str(data.dir),
         img_size=data.img_size,
+        resize=data.resize,
         train_counts=(len(found["train"].entries),),
         val_counts=(len(found["val"].entries),),
         classes=named_classes(found["train"].classes),

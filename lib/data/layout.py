@@ -24,6 +24,7 @@ from lib.errors import DataError
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
+Pass = Literal["train", "val", "val_subset"]  # what is gone through; a subset's images are those of its split
 FORMAT = 1
 
 

@@ -71,6 +71,7 @@ def _describe(data: DataConfig) -> DataSet:
     described = DataSet(
         where=str(data.dir),
         img_size=data.img_size,
+        resize=data.resize,
         train_counts=(len(indices["train"].labels),),
         val_counts=(len(indices["val"].labels),),
         classes=numbered_classes(n_classes),

@@ -9,8 +9,9 @@ import numpy as np
 
 from lib.config import Config
 from lib.data.data_set import DataSet
-from lib.data.layout import Split
+from lib.data.layout import Pass
 from lib.data.order import worker_order
+from lib.data.subset import subset_order
 from lib.data.views import Views, center_views, draw_views
 
 
@@ -18,7 +19,7 @@ from lib.data.views import Views, center_views, draw_views
 class Ask:
     """One batch of one worker: which it is, and the views (n, V) of its n images."""
 
-    split: Split
+    split: Pass
     epoch: int
     batch: int
     views: Views
@@ -35,10 +36,11 @@ class Plan:
     def __init__(self, config: Config, data: DataSet, *, rank: int, crop: int) -> None:
         self.train = worker_order(config, data, "train", rank)
         self.val = worker_order(config, data, "val", rank)
+        self.val_subset = subset_order(config, data, rank)
         self._config, self._img_size, self._crop = config, data.img_size, crop
 
     def training(self, epoch: int, first: int = 0) -> Iterator[Ask]:
-        """The epoch's training batches from iteration ``first`` on."""
+        """The epoch's training batches from iteration ``first`` on, and between them the subset's."""
         drawn = draw_views(
             sum(self.train.file_counts),
             img_size=self._img_size,
@@ -48,6 +50,8 @@ class Plan:
             epoch=epoch,
         )
         for batch in range(first, self.train.iterations):
+            if self.subset_due(batch):
+                yield from self.validation_subset(epoch)
             indices = self.train.indices(epoch, batch)
             # One view a batch: that of the image whose number the iteration has, whichever the worker.
             chosen = indices if self._config.views.per_image else np.full(len(indices), batch)
@@ -58,6 +62,17 @@ class Plan:
         for batch in range(self.val.iterations):
             count = len(self.val.indices(epoch, batch))
             yield Ask("val", epoch, batch, center_views(count, img_size=self._img_size, crop=self._crop))
+
+    def subset_due(self, iteration: int) -> bool:
+        """Whether the subset is evaluated before this iteration of an epoch: never at its ends."""
+        freq = self._config.logging.val_freq
+        return freq > 0 and iteration > 0 and iteration % freq == 0
+
+    def validation_subset(self, epoch: int) -> Iterator[Ask]:
+        """The batches of the subset of validation images, seen at the centre."""
+        for batch in range(self.val_subset.iterations):
+            count = len(self.val_subset.indices(epoch, batch))
+            yield Ask("val_subset", epoch, batch, center_views(count, img_size=self._img_size, crop=self._crop))
 
     def run(self, epoch: int, first: int) -> Iterator[Ask]:
         """Everything from iteration ``first`` of ``epoch`` to the end of the run."""

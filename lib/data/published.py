@@ -40,6 +40,7 @@ def published(
         described = DataSet(
             where=str(data.dir),
             img_size=data.img_size,
+            resize=data.resize,
             train_counts=(counts[0],),
             val_counts=(counts[1],),
             classes=named_classes(classes),

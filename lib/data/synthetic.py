@@ -18,6 +18,7 @@ def _describe(data: DataConfig) -> DataSet:
     return DataSet(
         where="synthetic",
         img_size=data.img_size,
+        resize=data.resize,
         train_counts=(sizes.train,),
         val_counts=(sizes.val,),
         classes=numbered_classes(sizes.classes),

@@ -57,6 +57,22 @@ def center_views(count: int, *, img_size: int, crop: int) -> NDArray[np.int16]:
     return np.tile(np.array([(img_size - crop) // 2, (img_size - crop) // 2, 0], np.int16), (count, 1))
 
 
+def crop_views(crops: int, *, img_size: int, crop: int) -> NDArray[np.int16]:
+    """The views of one image that are averaged in evaluation: (crops, 3).
+
+    1: the centre. 2: and its mirror image. 10: centre and four corners, then the mirror image of each.
+    """
+    last = img_size - crop
+    corners = [(0, 0), (0, last), (last, 0), (last, last)] if crops == 10 else []
+    views = np.tile(center_views(1, img_size=img_size, crop=crop), (1 + len(corners), 1))
+    views[1:, :2] = corners or 0
+    if crops == 1:
+        return views
+    mirrored = views.copy()
+    mirrored[:, 2] = 1
+    return np.concatenate([views, mirrored])
+
+
 def apply_views(images_BHWC: Tensor, mean_HWC: Tensor, views_BV: Tensor, crop: int) -> Tensor:
     """Subtract the mean image, cut and mirror: uint8 (B, H, W, 3) -> float32 (B, 3, crop, crop).
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from lib.data.layout import Split
+from lib.data.layout import Pass
 from lib.errors import ProtocolError
 
 
@@ -32,7 +32,7 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """
 
     slot: int
-    split: Split
+    split: Pass
     epoch: int
     batch: int
 

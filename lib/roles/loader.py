@@ -10,10 +10,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lib.data.layout import SPLITS, Split
+from lib.data.layout import SPLITS, Pass
 from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
 from lib.data.source import Source
 from lib.data.sources import source_kind
+from lib.data.subset import SubsetOrder, subset_order
 from lib.ipc import shared
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Fill, Filled, Share, Stop
@@ -26,14 +27,24 @@ def run(context: Context) -> None:
     _allow_many_files()
     config, data = context.config, context.sheet.data
     kind = source_kind(config.data.source)
-    sources = {split: kind.open(config.data, data, split, context.warn) for split in SPLITS}
+    train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
+    sources: dict[Pass, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
-    orders = {split: worker_order(config, data, split, context.rank) for split in SPLITS}
-    samplings = {split: sampling(config, data, split, sources[split].labels) for split in SPLITS}
+    orders: dict[Pass, WorkerOrder | SubsetOrder] = {
+        "train": worker_order(config, data, "train", context.rank),
+        "val": worker_order(config, data, "val", context.rank),
+        "val_subset": subset_order(config, data, context.rank),
+    }
+    val_sampling = sampling(config, data, "val", val.labels)
+    samplings: dict[Pass, Sampling] = {
+        "train": sampling(config, data, "train", train.labels),
+        "val": val_sampling,
+        "val_subset": val_sampling,
+    }
     try:
         serve(context, channel, sources, orders, samplings)
     finally:
-        for source in sources.values():
+        for source in (train, val):
             source.close()
     channel.close()
 
@@ -41,9 +52,9 @@ def run(context: Context) -> None:
 def serve(
     context: Context,
     channel: Channel,
-    sources: dict[Split, Source],
-    orders: dict[Split, WorkerOrder],
-    samplings: dict[Split, Sampling],
+    sources: dict[Pass, Source],
+    orders: dict[Pass, WorkerOrder | SubsetOrder],
+    samplings: dict[Pass, Sampling],
 ) -> None:
     """Fill slots until told to stop."""
     images: NDArray[Any] = shared.attach(channel.receive(Share))

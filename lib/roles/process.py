@@ -17,6 +17,7 @@ import msgspec
 from lib.config import Config
 from lib.data.data_set import DataSet
 from lib.errors import PeerLost, UserError
+from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
 from lib.log import open_log
 
@@ -34,6 +35,8 @@ class RunSheet(msgspec.Struct, frozen=True):
     data: DataSet
     supervisor: int
     """its process number"""
+    evaluation: Evaluation | None = None
+    """what a validator is to do"""
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:

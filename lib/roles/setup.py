@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import torch
 
-from lib.checkpoint import Identity
+from lib.checkpoint import Identity, Preparation
 from lib.config import Config
-from lib.data.data_set import DataSet
+from lib.data.data_set import DataSet, read_mean_image
 from lib.data.feed import Feed
 from lib.data.plan import Ask
 from lib.devices import choose_device, prepare
@@ -64,4 +64,13 @@ def identity(config: Config, data: DataSet) -> Identity:
         n_classes=data.n_classes,
         img_size=data.img_size,
         data_fingerprint=data.fingerprint,
+    )
+
+
+def preparation(data: DataSet) -> Preparation:
+    """What a checkpoint of this run keeps of its data set."""
+    return Preparation(
+        resize=data.resize,
+        mean=torch.from_numpy(read_mean_image(data)),
+        classes=tuple((c.wnid, c.name) for c in data.classes),
     )

@@ -22,7 +22,7 @@ from lib.recipes import plain
 from lib.recorder import Clock, Recorder, Silence
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
-from lib.roles.setup import all_devices, identity, join, open_feed, set_up
+from lib.roles.setup import all_devices, identity, join, open_feed, preparation, set_up
 from lib.schedule import learning_rate, weight_decay
 from lib.snapshots import Progress, Snapshots, spread
 
@@ -70,6 +70,8 @@ class Trainer:
             of_update = self.plan.train.of_one_update(at.iteration, self.config.optimizer.accumulate)
             images = sum(map(self.plan.train.all_workers_count, of_update))
             for iteration in of_update:
+                if self.plan.subset_due(iteration):
+                    self.validate_subset()
                 self.hotline.alive(f"training iteration {iteration + 1} of epoch {at.epoch + 1}")
                 self.replica.add_gradients(
                     next(self.feed),
@@ -115,12 +117,31 @@ class Trainer:
         self.recorder.validation(self.progress, figures)
         return True
 
+    def validate_subset(self) -> None:
+        """Loss and errors over the subset of validation images; the training's figures and times go on after it.
+
+        It comes before the iteration, not after the one before it: so a checkpoint made there is always one
+        from which it is still to come.
+        """
+        began, waited_s = time.perf_counter(), self.feed.waited_s
+        meter = Meter(self.replica.device)
+        self.replica.evaluate(self.val_subset_batches(), meter)
+        totals, _ = meter.take()
+        self.recorder.validation_subset(self.progress, Figures.of(sums(self.exchange.gather(totals))))
+        self.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
+
     def val_batches(self) -> Iterator[Batch]:
         """This worker's validation batches, broken off when it is asked to leave."""
         for batch in islice(self.feed, self.plan.val.iterations):
             if self.exchange.asked:
                 return
             self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
+            yield batch
+
+    def val_subset_batches(self) -> Iterator[Batch]:
+        """This worker's batches of the subset: few, so they are never broken off."""
+        for batch in islice(self.feed, self.plan.val_subset.iterations):
+            self.hotline.alive(f"validating a subset at iteration {self.progress.iteration}")
             yield batch
 
     def report(self, rate: float) -> None:
@@ -149,7 +170,9 @@ def run(context: Context) -> None:
     device, dtype = set_up(config, context.rank)
     exchange = join(context, device)
     replica = Replica(config, data, device, dtype, exchange)
-    snapshots = Snapshots(config.run, identity(config, data), replica, config.batch_size * config.world_size)
+    snapshots = Snapshots(
+        config.run, identity(config, data), preparation(data), replica, config.batch_size * config.world_size
+    )
     start = snapshots.start() if context.rank == 0 else None
     progress, origin = Progress(), ""
     if start:

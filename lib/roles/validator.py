@@ -1,47 +1,103 @@
-"""The validator role: one checkpoint's figures over every validation image."""
+"""The validator role: one worker's share in the figures of a checkpoint over every validation image."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from lib import checkpoint
+from lib.checkpoint import CheckpointFolder
+from lib.config import Config
 from lib.console import describe
+from lib.data.data_set import DataSet
+from lib.data.feed import Feed
 from lib.data.plan import Plan
-from lib.data.upload import Batch
-from lib.exchange.alone import Alone
-from lib.metrics import Figures, Meter
+from lib.data.views import crop_views
+from lib.errors import CheckpointError
+from lib.evaluation import predictions
+from lib.evaluation.figures import by_class, confusion_matrix, overall
+from lib.evaluation.files import write_evaluation
+from lib.evaluation.options import Evaluation
+from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
-from lib.roles.setup import identity, open_feed, set_up
+from lib.roles.setup import identity, join, open_feed, set_up
+from lib.weights import load_weights
 
 
 def run(context: Context) -> None:
-    """Print one line of figures for the checkpoint that ``run.resume`` names."""
-    config, data = context.config, context.sheet.data
+    """Evaluate this worker's images; worker 0 puts everyone's together and reports."""
+    config, data, wanted = context.config, context.sheet.data, context.sheet.evaluation or Evaluation()
     device, dtype = set_up(config, context.rank)
-    replica = Replica(config, data, device, dtype, Alone(device))
-    path = Path(config.run.resume)
-    saved = checkpoint.load(path)
-    # Any data set will do, as long as the network fits it.
-    here = identity(config, data)
-    checkpoint.refuse_other(path, replace(saved.identity, data_fingerprint=here.data_fingerprint), here)
-    replica.model.load_state_dict(saved.parameters)
-    plan = Plan(config, data, rank=0, crop=replica.crop)
+    exchange = join(context, device)
+    replica = Replica(config, data, device, dtype, exchange)
+    path = wanted.checkpoint or best_checkpoint(config)
+    load(replica, path, config, data)
+    plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
-    meter = Meter(device)
-    replica.evaluate(_watched(feed, context), meter)
-    totals, _ = meter.take()
-    figures = Figures.of(totals)
-    print(f"{path}: {describe(figures)}  over {figures.images:,} images", flush=True)
+    views = torch.from_numpy(crop_views(wanted.crops, img_size=data.img_size, crop=replica.crop)).to(device)
+    mine = [nothing(data.n_classes), *predicted(context, replica, feed, plan, views)]
+    joined(mine).save(part(context, context.rank))
+    context.hotline.alive("waiting for the other workers")
+    exchange.gather([])  # from here on everyone's part is on the disk
+    if context.rank == 0:
+        context.hotline.alive("computing figures", patience_s=10 * config.run.patience_s)
+        whole = joined([predictions.load(part(context, rank)) for rank in range(config.world_size)])
+        check_complete(whole, data.count("val"))
+        report(whole, path, wanted, [(c.wnid, c.name) for c in data.classes])
+    exchange.close()
     feed.close()
 
 
-def _watched(batches: Iterable[Batch], context: Context) -> Iterator[Batch]:
-    """``batches``, each with a sign of life."""
-    for batch in batches:
-        context.hotline.alive("validating")
-        yield batch
+def best_checkpoint(config: Config) -> Path:
+    """The best one of the run in ``run.weights_dir``. Raises CheckpointError when there is none."""
+    folder = CheckpointFolder(config.run.weights_dir / "checkpoints", config.run.keep)
+    path = folder.best() or folder.latest()
+    if path is None:
+        raise CheckpointError(
+            f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
+        )
+    return path
+
+
+def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
+    """Put the weights at ``path`` into the replica. Raises CheckpointError or WeightsError when they do not fit.
+
+    Any data set will do for a checkpoint, as long as the network fits it.
+    """
+    if checkpoint.is_checkpoint(path):
+        found, here = checkpoint.load(path).identity, identity(config, data)
+        checkpoint.refuse_other(path, replace(found, data_fingerprint=here.data_fingerprint), here)
+    load_weights(replica.model, path)
+
+
+def predicted(
+    context: Context, replica: Replica, feed: Feed, plan: Plan, views_V3: torch.Tensor
+) -> Iterator[Predictions]:
+    """What the network says of each of this worker's batches."""
+    for number, batch in enumerate(feed):
+        context.hotline.alive(f"validating batch {number + 1}")
+        if len(batch.labels_B):
+            log_probabilities_BK = replica.log_probabilities(batch, views_V3)
+            yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
+
+
+def part(context: Context, rank: int) -> Path:
+    """Where worker ``rank`` leaves its predictions for worker 0."""
+    return context.folder / f"predictions{rank}.npz"
+
+
+def report(whole: Predictions, path: Path, wanted: Evaluation, names: list[tuple[str, str]]) -> None:
+    """Print the figures and write them to ``wanted.out``."""
+    figures, classes = overall(whole), by_class(whole)
+    out = wanted.out or path.with_name(f"{path.stem}_{wanted.crops}crop")
+    more = {"crops": wanted.crops, "checkpoint": str(path)}
+    write_evaluation(out, figures, classes, confusion_matrix(whole), names, more)
+    print(f"{path}: {describe(figures)}  over {figures.images:,} images")
+    crops = "1 crop" if wanted.crops == 1 else f"{wanted.crops} crops"
+    print(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}", flush=True)
 
 
 if __name__ == "__main__":

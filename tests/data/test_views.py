@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib.config import ViewsConfig
-from lib.data.views import apply_views, center_views, draw_views
+from lib.data.views import apply_views, center_views, crop_views, draw_views
 
 
 def test_apply_against_plain_numpy() -> None:
@@ -54,3 +54,11 @@ def test_switches(crop: Literal["random", "center"], mirror: bool) -> None:
 
 def test_center() -> None:
     assert center_views(2, img_size=256, crop=227).tolist() == [[14, 14, 0]] * 2
+
+
+def test_crops_of_an_evaluation() -> None:
+    ten = crop_views(10, img_size=256, crop=227).tolist()
+    corners = [[14, 14], [0, 0], [0, 29], [29, 0], [29, 29]]
+    assert ten == [[*corner, mirror] for mirror in (0, 1) for corner in corners]
+    assert crop_views(2, img_size=256, crop=227).tolist() == [[14, 14, 0], [14, 14, 1]]
+    assert crop_views(1, img_size=256, crop=227).tolist() == [[14, 14, 0]]

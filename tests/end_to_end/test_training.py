@@ -153,7 +153,7 @@ def test_validate_repeats_the_figures_of_the_run(tmp_path: Path, data_set: Path,
         "validate.py", "--checkpoint", checkpoint, "--model.name", "tiny", "--devices", "[cpu]", "--batch_size", 8
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{checkpoint}: {told}  over 20 images\n"
+    assert done.stdout.startswith(f"{checkpoint}: {told}  over 20 images\n")
 
 
 @pytest.mark.parametrize("shuffle", ["files", "none"])

@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Name what is in pictures: for each the most probable classes.
+
+examples:
+  python classify.py panda.jpg
+  python classify.py photos/ --top 3 --crops 10 --json
+  find photos -name '*.jpg' | python classify.py --csv - > classes.csv
+  python classify.py panda.jpg --checkpoint theano_alexnet_weights --model alexnet --data data
+"""
+
+import sys
+
+from lib.classify import classify
+
+if __name__ == "__main__":
+    sys.exit(classify(__doc__))

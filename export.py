@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Write the weights of a network for other programs.
+
+examples:
+  python export.py alexnet.safetensors
+  python export.py alexnet.onnx --checkpoint models/checkpoints/epoch060_iter00000.pt
+  python export.py weights --format theano
+  python export.py resnet.onnx --checkpoint ResNet-50-model.caffemodel --model caffe_resnet50 --data data
+"""
+
+import sys
+
+from lib.export import export
+
+if __name__ == "__main__":
+    sys.exit(export(__doc__))

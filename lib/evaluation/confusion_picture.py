@@ -1,0 +1,52 @@
+"""A confusion matrix as a picture: rows are classes, columns what they were taken for, darker is more often."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+# Pixels. A matrix is drawn about this wide, as long as a cell gets at least one of them.
+_SIDE = 900
+_MAX_CELL = 48
+# Cells smaller than this leave no room for names.
+_MIN_NAMED_CELL = 12
+_FONT_SIZE = 11
+_MARGIN = 8
+_MAX_NAME = 28
+# White to a dark blue that keeps its order in grey.
+_COLOURS = np.array([(255, 255, 255), (158, 202, 225), (33, 113, 181), (8, 29, 88)], float)
+
+
+def confusion_picture(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
+    """Draw ``confusion`` (K, K), each row in shares of its sum; with ``names`` where there is room."""
+    cell = max(1, min(_MAX_CELL, _SIDE // len(confusion)))
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    cells = np.kron(_colours(shares), np.ones((cell, cell, 1), np.uint8))
+    if cell < _MIN_NAMED_CELL:
+        return Image.fromarray(cells)
+    return _with_names(Image.fromarray(cells), cell, [name[:_MAX_NAME] for name in names])
+
+
+def _colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Shares (K, K), 0 to 1, to RGB (K, K, 3)."""
+    # The square root lets rare confusions be seen beside a full diagonal.
+    at = np.sqrt(shares)
+    stops = np.linspace(0, 1, len(_COLOURS))
+    channels = [np.interp(at, stops, _COLOURS[:, channel]) for channel in range(3)]
+    return np.stack(channels, -1).round().astype(np.uint8)
+
+
+def _with_names(matrix: Image.Image, cell: int, names: Sequence[str]) -> Image.Image:
+    """Classes to the left; the same names, upright, above: what they were taken for."""
+    font = ImageFont.load_default(_FONT_SIZE)
+    room = int(max(font.getlength(name) for name in names)) + 2 * _MARGIN
+    left = Image.new("RGB", (room, matrix.height), "white")
+    draw = ImageDraw.Draw(left)
+    for number, name in enumerate(names):
+        draw.text((room - _MARGIN, (number + 0.5) * cell), name, fill="black", font=font, anchor="rm")
+    page = Image.new("RGB", (room + matrix.width + _MARGIN, room + matrix.height + _MARGIN), "white")
+    page.paste(left, (0, room))
+    page.paste(left.transpose(Image.Transpose.ROTATE_90), (room, 0))
+    page.paste(matrix, (room, room))
+    return page

@@ -1,0 +1,22 @@
+"""What validate.py can be asked for beside the configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Which weights to evaluate, how, and where to write what comes out."""
+
+    checkpoint: Path | None = None
+    """the checkpoint to evaluate, or weights of model.name in another format that lib/formats/known.py reads
+    (default: the best checkpoint in run.weights_dir)"""
+
+    crops: Literal[1, 2, 10] = 1
+    """views of each image whose probabilities are averaged. 1: the centre; 2: and its mirror image;
+    10: centre and four corners, each and its mirror image"""
+
+    out: Path | None = None
+    """folder for figures, errors by class and confusion matrix (default: beside the checkpoint, its
+    name and the number of crops)"""

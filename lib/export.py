@@ -1,0 +1,81 @@
+"""From a command line to the weights of a network in another program's format."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lib.classify import add_network_options
+from lib.command_line import report_errors
+from lib.errors import ConfigError
+from lib.formats import onnx_file, safe_tensors, theano
+from lib.network import Network, open_network
+
+
+def export(description: str) -> int:
+    """The whole of export.py: the exit status."""
+
+    def main() -> int:
+        options = parse(sys.argv[1:], description)
+        network = open_network(options.checkpoint, options.model, options.data)
+        try:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            WRITERS[options.format](network, options.out)
+        except OSError as error:
+            raise ConfigError(f"cannot write {options.out}: {error.strerror or error}") from None
+        print(f"{options.out}: {network.name}, {options.format}")
+        return 0
+
+    return report_errors(main)
+
+
+def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
+    """The options. Ends the process for --help; raises ConfigError when the format is not clear."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="file or, for theano and cudaconvnet, folder to write")
+    parser.add_argument("--format", choices=list(WRITERS), help="default: by OUT's suffix, .safetensors or .onnx")
+    add_network_options(parser)
+    options = parser.parse_args(argv)
+    options.format = options.format or SUFFIXES.get(options.out.suffix)
+    if options.format is None:
+        raise ConfigError(f"{options.out} does not say its format; add --format, one of {', '.join(WRITERS)}")
+    return options
+
+
+def about(network: Network) -> dict[str, str]:
+    """What a user of the file should know of it."""
+    return {
+        "network": network.name,
+        "crop": str(network.crop),
+        "img_size": str(network.img_size),
+        "input": "float32 RGB, 0 to 255, less the mean image",
+        "classes": json.dumps([readable or folder for folder, readable in network.preparation.classes]),
+    }
+
+
+def write_safetensors(network: Network, path: Path) -> None:
+    safe_tensors.write(network.model.state_dict(), about(network), path)
+
+
+def write_onnx(network: Network, path: Path) -> None:
+    onnx_file.write(network.model, network.crop, about(network), path)
+
+
+def write_theano(network: Network, path: Path) -> None:
+    theano.write(network.model.state_dict(), network.epoch, path)
+
+
+def write_cudaconvnet(network: Network, path: Path) -> None:
+    theano.write(network.model.state_dict(), network.epoch, path, "cudaconvnet")
+
+
+WRITERS: dict[str, Callable[[Network, Path], None]] = {
+    "safetensors": write_safetensors,
+    "onnx": write_onnx,
+    "theano": write_theano,
+    "cudaconvnet": write_cudaconvnet,
+}
+SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx"}

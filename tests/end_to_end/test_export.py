@@ -1,0 +1,136 @@
+"""export.py, and back into the network with classify.py's --data."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.formats import safe_tensors
+from lib.models.registry import model_spec
+from lib.weights import load_weights
+from tests.conftest import ROOT, Script, write_data_set
+
+
+def checkpoint(folder: Path, name: str, img_size: int) -> torch.nn.Module:
+    """A run's folder "models" with one checkpoint, and the network in it."""
+    spec = model_spec(name)
+    torch.manual_seed(1)
+    model = spec.build(4, spec.crop_of(img_size)).eval()
+    CheckpointFolder(folder / "models/checkpoints", keep=1).save(
+        Checkpoint(
+            identity=Identity(model=name, n_classes=4, img_size=img_size, data_fingerprint="abc"),
+            preparation=Preparation(
+                resize="squash",
+                mean=torch.zeros(3, img_size, img_size),
+                classes=tuple((f"n{i}", f"class {i}") for i in range(4)),
+            ),
+            seed=1,
+            total_batch_size=16,
+            epoch=12,
+            iteration=0,
+            val_record=torch.zeros(12, 2, dtype=torch.float64),
+            parameters=model.state_dict(),
+            velocities={},
+        ),
+        is_best=True,
+    )
+    return model
+
+
+def same_bits(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
+
+
+def test_safetensors(tmp_path: Path, run_script: Script) -> None:
+    model = checkpoint(tmp_path, "tiny", 32)
+    done = run_script("export.py", "out/tiny.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "out/tiny.safetensors: tiny, safetensors\n"
+    again = model_spec("tiny").build(4, 28)
+    load_weights(again, tmp_path / "out/tiny.safetensors")
+    assert same_bits(again, model)
+    header = (tmp_path / "out/tiny.safetensors").read_bytes()[8:600].decode(errors="ignore")
+    assert '"network":"tiny"' in header
+
+
+def test_onnx_computes_the_same(tmp_path: Path, run_script: Script) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = checkpoint(tmp_path, "tiny", 32)
+    done = run_script("export.py", "tiny.onnx")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.glob("*tiny*")] == ["tiny.onnx"]
+    session = runtime.InferenceSession(tmp_path / "tiny.onnx", providers=["CPUExecutionProvider"])
+    images = torch.rand(5, 3, 28, 28) * 255 - 128
+    logits = session.run(["logits"], {"images": images.numpy()})[0]
+    np.testing.assert_allclose(logits, model(images).detach().numpy(), rtol=1e-4, atol=1e-4)
+    about = session.get_modelmeta().custom_metadata_map
+    assert (about["network"], json.loads(about["classes"])) == ("tiny", [f"class {i}" for i in range(4)])
+
+
+@pytest.mark.parametrize("form", ["theano", "cudaconvnet"])
+def test_theano_and_back(tmp_path: Path, run_script: Script, form: str) -> None:
+    """alexnet at its smallest crop; classify.py reads the folder as it would the published one."""
+    model = checkpoint(tmp_path, "alexnet", 76)
+    done = run_script("export.py", "weights", "--format", form)
+    assert done.returncode == 0, done.stderr
+    assert {"W_0_12.npy", "W1_4_12.npy", "b_7_12.npy"} <= {path.name for path in (tmp_path / "weights").iterdir()}
+    again = model_spec("alexnet").build(4, model_spec("alexnet").crop_of(76))
+    load_weights(again, f"{form}:{tmp_path / 'weights'}")
+    assert same_bits(again, model)
+    if form == "theano":
+        write_data_set(tmp_path / "data", img_size=76)
+        Image.fromarray(np.full((90, 80, 3), 128, np.uint8)).save(tmp_path / "grey.png")
+        classified = run_script("classify.py", "grey.png", "--checkpoint", "weights", "--data", "data")
+        assert classified.returncode == 0, classified.stderr
+        assert len(classified.stdout.splitlines()) == 4
+
+
+def test_what_cannot_be_exported(tmp_path: Path, run_script: Script) -> None:
+    checkpoint(tmp_path, "tiny", 32)
+    for arguments, says in (
+        (("tiny.weights",), "tiny.weights does not say its format; add --format, one of safetensors, onnx"),
+        (("w", "--format", "theano"), "theano_alexnet's files are for the network alexnet only"),
+        (("/proc/x/y.safetensors",), "cannot write /proc/x/y.safetensors"),
+    ):
+        done = run_script("export.py", *arguments)
+        assert done.returncode == 2, done.stdout
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_onnx_that_computes_something_else_is_not_kept(tmp_path: Path) -> None:
+    """With a check that can never be met."""
+    pytest.importorskip("onnxscript")
+    code = (
+        "import torch; from pathlib import Path; from lib.formats import onnx_file; from lib.models.tiny import Tiny\n"
+        "onnx_file.TOLERANCE = -1.0\n"
+        "try: onnx_file.write(Tiny(4, 28).eval(), 28, {}, Path('x.onnx'))\n"
+        "except onnx_file.WeightsError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "onnxruntime's logits differ from torch's" in done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_safetensors_of_another_network_is_refused(tmp_path: Path, run_script: Script) -> None:
+    write_data_set(tmp_path / "data")
+    safe_tensors.write({"conv1.weight": torch.zeros(2)}, {}, tmp_path / "other.safetensors")
+    (tmp_path / "x.png").write_bytes(b"")
+    done = run_script("classify.py", "x.png", "--checkpoint", "other.safetensors", "--data", "data", "--model", "tiny")
+    assert done.returncode == 2
+    assert "other.safetensors is of another network: features.0.weight (16, 3, 5, 5) is missing there" in done.stderr

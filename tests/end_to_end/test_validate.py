@@ -1,0 +1,99 @@
+"""validate.py on real checkpoints, compared with a plain evaluation of the same network."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from lib.data.layout import layout
+from lib.models.registry import model_spec
+from tests.conftest import ROOT, Script, write_data_set
+
+RUN = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu]")
+CHECKPOINT = "models/checkpoints/epoch002_iter00000.pt"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two epochs and its data set."""
+    folder = tmp_path_factory.mktemp("validate")
+    write_data_set(folder / "data")
+    assert run("train.py", folder, *RUN, "--run.n_epochs", 2).returncode == 0
+    return folder
+
+
+def run(script: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def plain_probabilities(folder: Path, crops: list[tuple[int, int, bool]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean probabilities (20, 4) of crops (top, left, mirrored), and labels, without any of the code under test."""
+    at = layout(folder / "data")
+    parts = []
+    for path in sorted(at.batch_dir("val", 16).iterdir()):
+        with h5py.File(path) as file:
+            parts.append(file["data"][()])
+    images = np.concatenate(parts)
+    images_BCHW = torch.from_numpy(images.astype(np.float32).transpose(0, 3, 1, 2) - np.load(at.mean))
+    model = model_spec("tiny").build(4, 28).eval()
+    model.load_state_dict(torch.load(folder / CHECKPOINT, weights_only=True)["parameters"])
+    total = torch.zeros(20, 4)
+    for top, left, mirrored in crops:
+        window = images_BCHW[:, :, top : top + 28, left : left + 28]
+        total += model(window.flip(3) if mirrored else window).detach().softmax(1)
+    return total / len(crops), torch.from_numpy(np.load(at.labels("val")))
+
+
+@pytest.mark.parametrize(
+    ("crops", "places"), [(1, [(2, 2)]), (2, [(2, 2)]), (10, [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)])]
+)
+def test_figures_against_a_plain_evaluation(trained: Path, crops: int, places: list[tuple[int, int]]) -> None:
+    done = run("validate.py", trained, *RUN, "--checkpoint", CHECKPOINT, "--crops", crops)
+    assert done.returncode == 0, done.stderr
+    out = trained / f"models/checkpoints/epoch002_iter00000_{crops}crop"
+    figures = json.loads((out / "figures.json").read_text())
+    mirrors = (False,) if crops == 1 else (False, True)
+    probabilities, labels = plain_probabilities(trained, [(*place, m) for place in places for m in mirrors])
+    assert figures["images"] == 20
+    assert figures["loss"] == pytest.approx(float(-probabilities.log()[range(20), labels].mean()), rel=1e-5)
+    assert figures["top1_error"] == int((probabilities.argmax(1) != labels).sum()) / 20
+    rows = list(csv.reader((out / "confusion.csv").read_text().splitlines()))
+    confusion = np.zeros((4, 4), int)
+    np.add.at(confusion, (labels.numpy(), probabilities.argmax(1).numpy()), 1)
+    assert [[int(cell) for cell in row[1:]] for row in rows[1:]] == confusion.tolist()
+
+
+def test_two_workers_find_what_one_finds(trained: Path) -> None:
+    one = run("validate.py", trained, *RUN, "--out", "one", "--checkpoint", CHECKPOINT)
+    assert one.returncode == 0, one.stderr
+    workers = ("--devices", "[cpu, cpu]", "--exchange.method", "peer", "--batch_size", 3)
+    two = run("validate.py", trained, *RUN, "--out", "two", "--checkpoint", CHECKPOINT, *workers)
+    assert two.returncode == 0, two.stderr
+    ours, theirs = (json.loads((trained / name / "figures.json").read_text()) for name in ("one", "two"))
+    assert ours.pop("checkpoint") == theirs.pop("checkpoint") == CHECKPOINT
+    assert theirs == pytest.approx(ours, rel=1e-6)
+    assert (trained / "one/confusion.csv").read_text() == (trained / "two/confusion.csv").read_text()
+
+
+def test_exported_weights_have_the_figures_of_the_best_checkpoint(trained: Path) -> None:
+    assert run("export.py", trained, "tiny.safetensors").returncode == 0
+    for options, out in (((), "best"), (("--checkpoint", "tiny.safetensors"), "exported")):
+        done = run("validate.py", trained, *RUN, *options, "--out", out)
+        assert done.returncode == 0, done.stderr
+    assert (trained / "best/classes.csv").read_text() == (trained / "exported/classes.csv").read_text()
+
+
+def test_without_a_checkpoint(data_set: Path, run_script: Script) -> None:
+    done = run_script("validate.py", *RUN)
+    assert done.returncode == 2
+    assert done.stderr == "error: there is no checkpoint in models; train one, or name another with --checkpoint\n"
+    wrong = run_script("validate.py", *RUN, "--crops", 3)
+    assert wrong.returncode == 2
+    assert "crops" in wrong.stderr
