@@ -4,9 +4,9 @@
 A part of the program is given its section; only roles and ``launch`` see the whole.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lib.errors import ConfigError
 
@@ -157,12 +157,20 @@ class RunConfig:
     patience_s: float = 60.0
     """seconds without a sign of life after which a process counts as lost"""
 
+    limit_batches: int = 0
+    """stop each epoch, and each validation, after so many batches of each worker; 0: all of them"""
+
+    overfit_batches: int = 0
+    """train on these first batches over and over: a sound network learns them by heart; 0: all"""
+
     def __post_init__(self) -> None:
         _at_least("run.n_epochs", self.n_epochs, 1)
         _at_least("run.seed", self.seed, 0)
         _at_least("run.snapshot_freq", self.snapshot_freq, 1)
         _at_least("run.keep", self.keep, 1)
         _positive("run.patience_s", self.patience_s)
+        _at_least("run.limit_batches", self.limit_batches, 0)
+        _at_least("run.overfit_batches", self.overfit_batches, 0)
         if self.snapshot_minutes < 0:
             raise ConfigError(f"run.snapshot_minutes is {self.snapshot_minutes:g}; it cannot be negative")
 
@@ -174,8 +182,30 @@ class LoggingConfig:
     print_freq: int = 20
     """iterations between two lines of training figures"""
 
+    quiet: bool = False
+    """show warnings and errors only; --quiet is short for it"""
+
+    report: bool = True
+    """keep weights_dir/report.html fresh after every epoch, in a process of lowest priority"""
+
+    tensorboard: bool = True
+    """write TensorBoard event files into weights_dir/tensorboard"""
+
+    histograms: bool = False
+    """with report and tensorboard: histograms of all weights after every checkpoint too"""
+
+    tracker: Literal["none", "wandb", "mlflow"] = "none"
+    """one more place to log to, if it is installed"""
+
+    profile: int = 0
+    """trace so many iterations of worker 0 into weights_dir/trace.json.gz; --profile N is short for it"""
+
+    debug: bool = False
+    """show tracebacks of errors that the user can mend too; --debug is short for it"""
+
     def __post_init__(self) -> None:
         _at_least("logging.print_freq", self.print_freq, 1)
+        _at_least("logging.profile", self.profile, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +247,19 @@ class Config:
     def world_size(self) -> int:
         """How many workers train together."""
         return len(self.devices)
+
+
+def flat_settings(section: Any, prefix: str = "") -> dict[str, Any]:
+    """Every key of a section, dotted, with its value.
+
+    >>> flat_settings(ScheduleConfig())["steps"]
+    (20, 40)
+    """
+    rows: dict[str, Any] = {}
+    for part in fields(section):
+        value = getattr(section, part.name)
+        rows |= flat_settings(value, f"{prefix}{part.name}.") if is_dataclass(value) else {prefix + part.name: value}
+    return rows
 
 
 def _at_least(key: str, value: int, least: int) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import fcntl
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -22,8 +23,11 @@ from lib.data.checks import check_batch_size, check_data
 from lib.data.layout import layout, read_manifest
 from lib.errors import ConfigError
 from lib.log import open_log
+from lib.refresher import Refresher
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
+from lib.switches import HELP, take_switches
+from lib.trackers.registry import check_trackers
 
 # A Unix socket's path may have some 107 bytes; ours add this many to the folder's.
 _SOCKET_NAME_BYTES = 24
@@ -34,11 +38,18 @@ def train(description: str, spec: Path) -> int:
     """The whole of train.py and train_2gpu.py, which differ only in their default ``spec``: the exit status."""
 
     def main() -> int:
-        config, _ = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec)
+        switches, rest = take_switches(sys.argv[1:])
+        config, _ = parse(rest, description=description + HELP, config=_beside(spec), spec=spec)
+        if switches.find_batch_size:
+            return _run(dataclasses.replace(config, devices=config.devices[:1]), [("fitter", 0)], None)
         check(config)
-        roles = [(role, rank) for rank in range(config.world_size) for role in ("loader", "trainer")]
+        if switches.dry_run:
+            return _run(config, _all_workers(config, "rehearsal"), None)
         with _weights_dir(config) as folder:
-            return _run(config, roles, folder)
+            status = _run(config, _all_workers(config, "trainer"), folder)
+            if status == 0 and config.logging.report:
+                _report(config)
+            return status
 
     return report_errors(main)
 
@@ -66,6 +77,21 @@ def check(config: Config) -> None:
     manifest = read_manifest(at)
     check_data(at, manifest)
     check_batch_size(config, manifest)
+    check_trackers(config.logging)
+
+
+def _all_workers(config: Config, role: str) -> list[tuple[str, int]]:
+    """A loader and a ``role`` for every worker."""
+    return [(name, rank) for rank in range(config.world_size) for name in ("loader", role)]
+
+
+def _report(config: Config) -> None:
+    """The page about the finished run; without it the run is no worse."""
+    folder = config.run.weights_dir
+    done = Refresher(folder).finish()
+    said = f"report:   {folder / 'report.html'}" if done else f"no report; python -m lib.report {folder} says why"
+    if not (config.logging.quiet and done):
+        print(said, flush=True)
 
 
 def _beside(spec: Path) -> Path:
@@ -120,6 +146,8 @@ def _weights_dir(config: Config) -> Iterator[Path]:
         if config.run.resume == "never":
             _move_aside(folder)
         (folder / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False), encoding="utf-8")
+        command = shlex.join(["python", *sys.argv])
+        (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
         yield folder
     finally:
         os.close(lock)
@@ -127,7 +155,10 @@ def _weights_dir(config: Config) -> Iterator[Path]:
 
 def _move_aside(folder: Path) -> None:
     """Move an older run out of the way, into old_1, old_2, ...; nothing is deleted."""
-    ours = ("config.yaml", "metrics.jsonl", "val_record.npy", "checkpoints", "train.log")
+    ours = (
+        *("config.yaml", "metrics.jsonl", "val_record.npy", "checkpoints", "train.log", "command.txt"),
+        *("environment.json", "tensorboard", "report.html", "report", "trace.json.gz"),
+    )
     found = [folder / name for name in ours if (folder / name).exists()]
     if found:
         number = 1

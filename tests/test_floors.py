@@ -7,18 +7,25 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS: list[set[str]] = [
-    {"errors", "chance"},
+    {"errors", "chance", "pace", "parenthood", "refresher", "environment", "profiler", "trackers.base"},
+    {"switches", "report.drawing", "report.images", "report.predictions"},
     {"config", "data.layout", "models.layers"},
     {"schedule", "data.order", "data.views", "data.source", "ipc.messages", "log", "metrics"},
     {"models.alexnet", "models.tiny", "data.hickle_batches", "data.plan", "data.upload"},
     {"data.checks", "checkpoint", "ipc.channel", "ipc.shared", "ipc.cuda_memory", "models.registry", "console"},
+    {"report.answers", "trackers.tensorboard", "trackers.wandb", "trackers.mlflow", "intervals", "trackers.registry"},
     {"command_line", "devices", "data.feed", "exchange.base", "exchange.flat"},
     {"exchange.alone", "exchange.peer", "optimizer"},
     {"replica", "supervisor"},
     {"snapshots", "roles.process"},
     {"recorder", "roles.setup"},
-    {"roles.loader", "roles.trainer", "roles.validator"},
+    {"roles.introduction"},
+    {"roles.loader", "roles.trainer", "roles.validator", "roles.rehearsal", "roles.fitter"},
     {"launch"},
+    {"report.runs", "report.network"},
+    {"report.curves", "report.chapters"},
+    {"report.page"},
+    {"report.__main__"},
 ]
 FLOOR = {f"lib.{module}": number for number, floor in enumerate(FLOORS) for module in floor}
 PREPROCESSING = {"lib.data.decode", "lib.data.pictures", "lib.data.tar_index"}

@@ -31,15 +31,20 @@ class WorkerOrder:
     batch_size: int
     rank: int
     world_size: int
+    limit: int = 0
+    """iterations after which an epoch is over; 0: once every image was there"""
+    repeats: bool = False
+    """whether every epoch is the first one again"""
 
     @property
     def iterations(self) -> int:
         """Iterations in an epoch, the same for every worker."""
-        return n_iterations(sum(self.file_counts), batch_size=self.batch_size, world_size=self.world_size)
+        every = n_iterations(sum(self.file_counts), batch_size=self.batch_size, world_size=self.world_size)
+        return min(every, self.limit) if self.limit else every
 
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
         """Image numbers (n,) of one batch; n is less than ``batch_size`` in an epoch's last iteration."""
-        order = _cached_order(self.file_counts, self.seed, epoch, self.shuffle)
+        order = _cached_order(self.file_counts, self.seed, 0 if self.repeats else epoch, self.shuffle)
         part = share(
             len(order),
             iteration,
@@ -57,6 +62,7 @@ class WorkerOrder:
 
 def worker_order(config: Config, manifest: Manifest, split: Split, rank: int) -> WorkerOrder:
     """The order in which worker ``rank`` sees ``split``; validation is never shuffled."""
+    overfit = config.run.overfit_batches if split == "train" else 0
     return WorkerOrder(
         file_counts=tuple(file.count for file in manifest.split(split).files),
         seed=config.run.seed,
@@ -64,6 +70,8 @@ def worker_order(config: Config, manifest: Manifest, split: Split, rank: int) ->
         batch_size=config.batch_size,
         rank=rank,
         world_size=config.world_size,
+        limit=overfit or config.run.limit_batches,
+        repeats=overfit > 0,
     )
 
 

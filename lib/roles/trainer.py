@@ -6,20 +6,18 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-import torch
-
-from lib.config import Config
 from lib.data.feed import Feed
-from lib.data.layout import Manifest, layout, read_manifest
+from lib.data.layout import layout, read_manifest
 from lib.data.plan import Plan
 from lib.data.upload import Batch
-from lib.devices import describe
+from lib.environment import write_environment
 from lib.exchange.base import Exchange, sums
 from lib.metrics import Figures, Meter
-from lib.recorder import Clock, Recorder, Silence
+from lib.recorder import Clock, Recorder, Silence, open_recorder
 from lib.replica import Replica
+from lib.roles.introduction import facts, introduction
 from lib.roles.process import Context, run_role
-from lib.roles.setup import all_devices, identity, join, open_feed, set_up
+from lib.roles.setup import identity, join, open_feed, set_up
 from lib.schedule import learning_rate
 from lib.snapshots import Progress, Snapshots
 
@@ -56,6 +54,7 @@ class Trainer:
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % self.config.run.snapshot_freq == 0 or at.epoch == self.config.run.n_epochs:
                 self.save()
+            self.recorder.end_of_epoch()
 
     def train_epoch(self) -> None:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
@@ -87,10 +86,11 @@ class Trainer:
                 self.report(rate)
             if self.rank == 0 and self.snapshots.due():
                 self.save()
-        self.recorder.end_of_training()
+        self.recorder.end_of_phase()
 
     def validate(self) -> bool:
         """Loss and errors over every validation image, each worker its share. False if we are to leave instead."""
+        self.recorder.validating(self.progress, self.plan.val.iterations)
         self.replica.evaluate(self.val_batches(), self.meter)
         totals, _ = self.meter.take()
         figures = Figures.of(sums(self.exchange.gather(totals)))
@@ -107,6 +107,7 @@ class Trainer:
                 return
             self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
             yield batch
+            self.recorder.validated()
 
     def report(self, rate: float) -> None:
         """Add up the last iterations' figures over all workers. Raises DivergedError if a loss was no number."""
@@ -125,7 +126,7 @@ class Trainer:
             self.hotline.alive("saving a checkpoint", patience_s=10 * self.config.run.patience_s)
             path = self.snapshots.save(self.progress)
             self.hotline.alive("saved a checkpoint")
-            self.recorder.log(f"saved {path}")
+            self.recorder.saved(path)
 
 
 def run(context: Context) -> None:
@@ -141,14 +142,12 @@ def run(context: Context) -> None:
     progress = snapshots.restore(start) if start else Progress()
     plan = Plan(config, manifest, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), manifest, device)
-    recorder = (
-        Recorder(config.run.weights_dir, context.name, progress, config.run.n_epochs)
-        if context.rank == 0
-        else Silence()
-    )
-    recorder.say(introduction(config, manifest, replica, dtype))
+    recorder = open_recorder(config, context.name, progress, plan, device) if context.rank == 0 else Silence()
+    recorder.say(introduction(config, manifest, replica.model, replica.crop, dtype))
     if start:
         recorder.say(f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done")
+    if context.rank == 0:
+        write_environment(config.run.weights_dir, facts(config, replica.model, plan))
     if progress.epoch >= config.run.n_epochs:
         recorder.say(f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more")
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -163,24 +162,9 @@ def run(context: Context) -> None:
         recorder=recorder,
         progress=progress,
     ).train()
+    recorder.close()
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
-
-
-def introduction(config: Config, manifest: Manifest, replica: Replica, dtype: torch.dtype) -> str:
-    """What is about to be trained, on what: a few lines for people."""
-    parameters = sum(parameter.numel() for parameter in replica.model.parameters())
-    return "\n".join(
-        (
-            f"data:     {config.data.dir}: {manifest.train.count:,} training and {manifest.val.count:,} validation "
-            f"images of {manifest.n_classes} classes, {manifest.img_size} x {manifest.img_size}",
-            f"network:  {config.model.name}, {parameters:,} parameters, crop {replica.crop}, "
-            f"computing in {str(dtype).removeprefix('torch.')}",
-            f"devices:  {', '.join(map(describe, all_devices(config)))}; batch {config.batch_size} each, "
-            f"{config.batch_size * config.world_size} in all; exchange {config.exchange.method}",
-            f"run:      {config.run.weights_dir}, {config.run.n_epochs} epochs",
-        )
-    )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Script
+from tests.conftest import NO_EXTRAS, ROOT, Script
 
 LONG = (
     *("--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu, cpu]", "--run.n_epochs", "100000"),
     *("--logging.print_freq", "1", "--run.snapshot_freq", "1000"),
+    *NO_EXTRAS,
 )
 
 
