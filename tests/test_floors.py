@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS: list[set[str]] = [
     {"errors", "chance", "pace", "parenthood", "refresher", "environment", "profiler", "trackers.base"},
-    {"switches", "report.drawing", "report.images", "report.predictions"},
+    {"switches", "peers", "disk", "report.drawing", "report.images", "report.predictions"},
     {"config", "data.layout", "models.layers"},
     {"schedule", "data.order", "data.views", "data.source", "ipc.messages", "log", "metrics"},
     {"models.alexnet", "models.tiny", "data.hickle_batches", "data.plan", "data.upload"},
@@ -21,8 +21,8 @@ FLOORS: list[set[str]] = [
     {"recorder", "roles.setup"},
     {"roles.introduction"},
     {"roles.loader", "roles.trainer", "roles.validator", "roles.rehearsal", "roles.fitter"},
-    {"launch"},
-    {"report.runs", "report.network"},
+    {"launch", "doctor"},
+    {"report.runs", "report.network", "report.events"},
     {"report.curves", "report.chapters"},
     {"report.page"},
     {"report.__main__"},

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lib.checkpoint import Checkpoint
 from lib.errors import UserError
 from lib.report import images
 from lib.report.answers import confusion_figure, samples_figure
@@ -28,6 +29,9 @@ class Chapter:
 
     run: Run
     checkpoint: str = ""
+    saved: Checkpoint | None = None
+    sheets: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """pictures (H, W, 3) by name"""
     filters: str = ""
     """a data URI, as are the other pictures"""
     n_filters: int = 0
@@ -47,7 +51,7 @@ def chapter(run: Run, effort: Effort, pictures: Path) -> Chapter:
     if with_checkpoint is None:
         return made
     path, saved = with_checkpoint
-    made.checkpoint = path.name
+    made.checkpoint, made.saved = path.name, saved
     filters = first_filters(saved.parameters)
     if filters is not None:
         _add_filters(made, filters, pictures)
@@ -56,7 +60,8 @@ def chapter(run: Run, effort: Effort, pictures: Path) -> Chapter:
         return made
     views = _try(made, "views", looker.fed_views)
     if views is not None:
-        made.views = _picture(images.grid(images.view_tiles(views), columns=8, gap=2), pictures / "views.png")
+        sheet = made.sheets["views"] = images.grid(images.view_tiles(views), columns=8, gap=2)
+        made.views = _picture(sheet, pictures / "views.png")
     made.predictions = _try(made, "predictions", looker.predictions)
     if made.predictions:
         _add_answers(made, made.predictions, pictures)
@@ -67,7 +72,7 @@ def _add_filters(made: Chapter, filters: NDArray[np.float32], pictures: Path) ->
     count, _, height, width = filters.shape
     columns = images.columns_for(count)
     zoom = max(2, _FILTERS_SIDE // (columns * width))
-    sheet = images.grid(images.filter_tiles(filters), columns=columns, zoom=zoom)
+    sheet = made.sheets["filters"] = images.grid(images.filter_tiles(filters), columns=columns, zoom=zoom)
     made.filters = _picture(sheet, pictures / "filters.png")
     made.n_filters, made.filters_size = count, f"{height} x {width}"
 

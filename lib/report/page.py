@@ -6,9 +6,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.report.chapters import chapter
+from lib.report.chapters import Chapter, chapter
 from lib.report.curves import learning_curves, speed_curves
 from lib.report.drawing import COLOURS, write_aside
+from lib.report.events import write_events
 from lib.report.network import Effort
 from lib.report.runs import differing, read_run
 
@@ -29,6 +30,7 @@ def write_report(folders: Sequence[Path], effort: Effort) -> Path:
         place = pictures if len(runs) == 1 else pictures / f"{number}_{run.name}"
         place.mkdir(exist_ok=True)
         chapters.append(chapter(run, effort, place))
+        _add_events(chapters[-1])
     template = _templates().get_template("page.html.j2")
     html = template.render(
         title=" / ".join(run.name for run in runs),
@@ -44,6 +46,14 @@ def write_report(folders: Sequence[Path], effort: Effort) -> Path:
     path = folders[0] / "report.html"
     write_aside(path, html.encode())
     return path
+
+
+def _add_events(made: Chapter) -> None:
+    """The pictures for TensorBoard, where the run writes event files."""
+    settings = made.run.settings
+    if made.saved and settings.get("logging.tensorboard") == "true":
+        histograms = settings.get("logging.histograms") == "true"
+        write_events(made.run.folder, made.saved, made.sheets, histograms=histograms)
 
 
 def _templates() -> Environment:
