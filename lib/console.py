@@ -155,8 +155,7 @@ class Bar:
 
     def iteration(self) -> None:
         self._pace.step(time.monotonic())
-        left = f"left {clock_time(self._pace.left_of_phase())}, run {clock_time(self._pace.left_of_run())}"
-        self._bar.set_postfix_str(f"{left}{self._figures}", refresh=False)
+        self._show(refresh=False)
         self._bar.update()
 
     def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
@@ -166,6 +165,7 @@ class Bar:
             f"  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s"
             f"  wait {wait:.0f} compute {compute:.0f} exchange {exchange:.0f} %"
         )
+        self._show(refresh=True)
 
     def epoch(self, row: EpochRow) -> None:
         self.close()
@@ -188,6 +188,10 @@ class Bar:
 
     def close(self) -> None:
         self._bar.close()
+
+    def _show(self, *, refresh: bool) -> None:
+        left = f"left {clock_time(self._pace.left_of_phase())}, run {clock_time(self._pace.left_of_run())}"
+        self._bar.set_postfix_str(f"{left}{self._figures}", refresh=refresh)
 
     def _paint(self, how: str, text: str) -> str:
         return f"{how}{text}{_PLAIN}" if self._coloured else text

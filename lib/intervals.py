@@ -7,6 +7,8 @@ from lib.metrics import Figures
 
 # Above this share of an interval, waiting for data is worth a word.
 _TOO_MUCH = 0.10
+# A share of less time than this means nothing.
+_JUDGED_S = 1.0
 
 
 class EpochSums:
@@ -40,26 +42,31 @@ class WaitAdvice:
 
     def __init__(self) -> None:
         self._intervals = 0
+        self._waited_s = self._elapsed_s = 0.0
         self._said = False
 
-    def after(self, share: float, waited_s: float, elapsed_s: float) -> str:
-        """Advice after an interval with this share of waiting, or nothing.
+    def after(self, waited_s: float, elapsed_s: float) -> str:
+        """Advice after an interval with so much waiting in it, or nothing.
 
-        The first interval fills the slots and is not judged.
+        The first interval fills the slots and is not judged; short ones are judged together.
 
         >>> advice = WaitAdvice()
-        >>> advice.after(0.5, 1, 2), advice.after(0.05, 0.1, 2)
-        ('', '')
-        >>> advice.after(0.25, 0.5, 2)[:67]
-        'waiting for data took 25 % of the last interval (0.50 s of 2.00 s);'
-        >>> advice.after(0.25, 0.5, 2)
+        >>> advice.after(1, 2), advice.after(0.1, 2), advice.after(0.5, 0.6)
+        ('', '', '')
+        >>> advice.after(0.5, 1.4)[:53]
+        'waiting for data took 50 % of the last 2.0 s (1.0 s);'
+        >>> advice.after(0.5, 2)
         ''
         """
         self._intervals += 1
-        if self._said or self._intervals == 1 or share <= _TOO_MUCH:
+        if self._said or self._intervals == 1:
+            return ""
+        waited, elapsed = self._waited_s + waited_s, self._elapsed_s + elapsed_s
+        self._waited_s, self._elapsed_s = (waited, elapsed) if elapsed < _JUDGED_S else (0.0, 0.0)
+        if elapsed < _JUDGED_S or waited <= _TOO_MUCH * elapsed:
             return ""
         self._said = True
         return (
-            f"waiting for data took {100 * share:.0f} % of the last interval ({waited_s:.2f} s of {elapsed_s:.2f} s); "
+            f"waiting for data took {100 * waited / elapsed:.0f} % of the last {elapsed:.1f} s ({waited:.1f} s); "
             "raise data.readers, then data.slots, or put data.dir on a faster disk (python -m lib.doctor measures it)"
         )

@@ -126,7 +126,7 @@ class Recorder:
         self._metrics.write("train", progress.epoch + 1, progress.iteration, figures, more)
         self._track("train", figures, more, progress)
         self._console.training(progress.iteration, figures, more)
-        if advice := self._advice.after(more["wait"], waited / world_size, elapsed / world_size):
+        if advice := self._advice.after(waited / world_size, elapsed / world_size):
             self.warn(advice)
 
     def validation(self, progress: Progress, figures: Figures) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+# Between tiles: darker than what is shown, on white and on black paper.
+_GAP = 24
+
 
 def png(pixels_HWC: NDArray[np.uint8]) -> bytes:
     """(H, W, 3) as a PNG file."""
@@ -42,12 +45,12 @@ def view_tiles(views_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def grid(tiles_NHWC: NDArray[np.uint8], *, columns: int, zoom: int = 1, gap: int = 1) -> NDArray[np.uint8]:
-    """Tiles side by side on grey, each pixel ``zoom`` times as large: (H, W, 3)."""
+    """Tiles side by side, each pixel ``zoom`` times as large: (H, W, 3)."""
     tiles = tiles_NHWC.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, _ = tiles.shape
-    gap *= max(1, zoom // 2)
+    gap *= zoom
     rows = math.ceil(n / columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 128, np.uint8)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), _GAP, np.uint8)
     for number, tile in enumerate(tiles):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
         sheet[top : top + height, left : left + width] = tile

@@ -13,6 +13,8 @@ from lib.config import Config
 from lib.errors import ConfigError
 
 Entry: TypeAlias = dict[str, Any]
+# Settings that two runs may have different and still train the same.
+_NO_MATTER = ("logging.", "run.weights_dir", "run.resume", "run.keep", "run.snapshot", "run.patience")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,8 @@ def read_config(folder: Path) -> Config:
 
 
 def differing(runs: list[Run]) -> dict[str, list[str]]:
-    """Keys whose values differ among ``runs``, with the value of each run."""
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    """Keys that matter to the outcome and differ among ``runs``, with the value of each run."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings if not key.startswith(_NO_MATTER))
     rows = {key: [run.settings.get(key, "") for run in runs] for key in keys}
     return {key: values for key, values in rows.items() if len(set(values)) > 1}
 

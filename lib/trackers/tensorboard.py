@@ -11,7 +11,7 @@ class TensorBoard:
     """``Tracker`` that writes event files. What an earlier start wrote beyond ``step`` is hidden."""
 
     def __init__(self, weights_dir: Path, settings: Mapping[str, Any], step: int) -> None:
-        self._writer = SummaryWriter(str(weights_dir / "tensorboard"), purge_step=step or None)
+        self._writer = SummaryWriter(str(weights_dir / "tensorboard"), purge_step=step + 1 if step else None)
         rows = [f"| {key} | {value} |" for key, value in settings.items()]
         self._writer.add_text("configuration", "\n".join(["| key | value |", "|---|---|", *rows]), step)
 
