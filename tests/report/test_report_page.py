@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import ROOT, Script, write_data_set
 
@@ -163,3 +164,12 @@ def test_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
     done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True, timeout=60, check=False)
     assert 'data-found="broken 0 wide 0 flat 0"' in done.stdout, done.stderr[-500:]
     assert "CONSOLE" not in done.stderr
+
+
+def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path) -> None:
+    folder = trained / "models/tensorboard/pictures"
+    before = sorted(folder.iterdir())
+    assert report(trained, "models").returncode == 0
+    assert sorted(folder.iterdir()) == before
+    events = EventAccumulator(str(folder)).Reload()
+    assert sorted(events.Tags()["images"]) == ["filters", "views"]
