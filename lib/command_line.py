@@ -7,6 +7,7 @@ configuration file (the spec), and the nearest valid key for one that does not e
 import argparse
 import difflib
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -55,10 +56,15 @@ def _take(values: Namespace, kind: type[Any]) -> Any:
 
 
 def report_errors(main: Callable[[], int]) -> int:
-    """Run a script's ``main``; what the user can mend becomes one line and exit status 2."""
+    """Run a script's ``main``; what the user can mend becomes one line and exit status 2.
+
+    With --debug its traceback comes first.
+    """
     try:
         return main()
     except UserError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -1,36 +1,75 @@
-"""What a person sees of a run: a progress bar on a terminal, plain lines elsewhere."""
+"""What a person sees of a run: one live line a phase and a table of epochs on a terminal, plain lines elsewhere."""
 
+import os
 import sys
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Never, Protocol
 
 from tqdm import tqdm
 
 from lib.metrics import Figures
+from lib.pace import Pace, clock_time
+
+_COLUMNS = (
+    ("epoch", 9),
+    ("train loss", 11),
+    ("top-1 error", 12),
+    ("val loss", 10),
+    ("top-1 error", 12),
+    ("top-5 error", 12),
+    ("rate", 9),
+    ("images/s", 9),
+    ("time", 8),
+)
+_BOLD, _GREEN, _YELLOW, _PLAIN = "\033[1m", "\033[32m", "\033[33m", "\033[0m"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """An epoch that is done, as a row of the table."""
+
+    epoch: int
+    training: Figures
+    validation: Figures
+    learning_rate: float
+    images_per_s: float
+    seconds: float
+    is_best: bool
 
 
 class Console(Protocol):
     """Shows how a run goes."""
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Lines that stay."""
 
-    def epoch(self, epoch: int, n_epochs: int, iteration: int, iterations: int) -> None:
-        """Epoch ``epoch`` (from 1) begins, ``iteration`` of its ``iterations`` already done."""
+    def warn(self, text: str) -> None:
+        """A line that stays and should be noticed."""
+
+    def phase(self, name: str, epoch: int, done: int, total: int) -> None:
+        """``name`` (training, validation) of ``epoch`` (from 1) begins, ``done`` of ``total`` iterations over."""
 
     def iteration(self) -> None:
         """One more is done."""
 
-    def training(self, iteration: int, details: str) -> None:
-        """Figures as of ``iteration``."""
+    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+        """Figures as of ``iteration``, and rate, speed and time shares."""
+
+    def epoch(self, row: EpochRow) -> None:
+        """An epoch's training and validation are over."""
 
     def close(self) -> None:
-        """The epoch's training is over."""
+        """The phase is over."""
 
 
-def console() -> Console:
-    """The console that suits where stderr goes."""
-    return Bar() if sys.stderr.isatty() else Lines()
+def console(n_epochs: int, *, quiet: bool) -> Console:
+    """The console that suits where the output goes."""
+    if quiet:
+        return Quiet()
+    on_terminal = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return Bar(n_epochs, coloured=not os.environ.get("NO_COLOR")) if on_terminal else Lines(n_epochs)
 
 
 def describe(figures: Figures) -> str:
@@ -51,52 +90,108 @@ def details(figures: Figures, more: Mapping[str, float]) -> str:
     return f"{describe(figures)}  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s  {times}"
 
 
-class Lines:
+class Quiet:
+    """``Console`` that shows warnings only."""
+
+    def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def phase(self, name: str, epoch: int, done: int, total: int) -> None: ...
+    def iteration(self) -> None: ...
+    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None: ...
+    def epoch(self, row: EpochRow) -> None: ...
+    def close(self) -> None: ...
+
+
+class Lines(Quiet):
     """``Console`` where there is no terminal: a line for each ``logging.print_freq`` iterations."""
 
-    def __init__(self) -> None:
-        self._where, self._iterations = "", 0
+    def __init__(self, n_epochs: int) -> None:
+        self._n_epochs, self._where, self._iterations = n_epochs, "", 0
 
     def say(self, text: str) -> None:
         print(text, flush=True)
 
-    def epoch(self, epoch: int, n_epochs: int, iteration: int, iterations: int) -> None:
-        self._where, self._iterations = f"epoch {epoch}/{n_epochs}", iterations
+    def phase(self, name: str, epoch: int, done: int, total: int) -> None:
+        self._where, self._iterations = f"epoch {epoch}/{self._n_epochs}", total
 
-    def iteration(self) -> None:
-        pass
+    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+        self.say(f"{self._where}  iteration {iteration}/{self._iterations}  {details(figures, more)}")
 
-    def training(self, iteration: int, details: str) -> None:
-        self.say(f"{self._where}  iteration {iteration}/{self._iterations}  {details}")
-
-    def close(self) -> None:
-        pass
+    def epoch(self, row: EpochRow) -> None:
+        self.say(f"epoch {row.epoch}: validation {describe(row.validation)}")
 
 
 class Bar:
     """``Console`` on a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_epochs: int, *, coloured: bool) -> None:
+        self._n_epochs, self._coloured = n_epochs, coloured
+        self._pace = Pace(n_epochs)
         self._bar: tqdm[Never] = tqdm(disable=True)
+        self._figures, self._has_header = "", False
 
     def say(self, text: str) -> None:
         tqdm.write(text)
 
-    def epoch(self, epoch: int, n_epochs: int, iteration: int, iterations: int) -> None:
+    def warn(self, text: str) -> None:
+        tqdm.write(self._paint(_YELLOW, f"warning: {text}"))
+
+    def phase(self, name: str, epoch: int, done: int, total: int) -> None:
+        self.close()
+        self._pace.begin(name, epoch=epoch, done=done, total=total, now=time.monotonic())
+        self._figures = ""
         self._bar = tqdm(
-            desc=f"epoch {epoch}/{n_epochs}",
-            initial=iteration,
-            total=iterations,
+            desc=f"{name} {epoch}/{self._n_epochs}",
+            initial=done,
+            total=total,
             leave=False,
             dynamic_ncols=True,
-            bar_format="{desc} {bar:20} {n}/{total} {elapsed}<{remaining}{postfix}",
+            # What matters most comes first: a narrow terminal cuts the end off.
+            bar_format="{desc} {bar:12} {n}/{total}{postfix}",
         )
 
     def iteration(self) -> None:
+        self._pace.step(time.monotonic())
+        self._show(refresh=False)
         self._bar.update()
 
-    def training(self, iteration: int, details: str) -> None:
-        self._bar.set_postfix_str(details)
+    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+        wait, compute, exchange = (100 * more[what] for what in ("wait", "compute", "exchange"))
+        self._figures = (
+            f"  loss {figures.loss:.3f}  top-1 {100 * figures.top1_error:.1f} %  top-5 {100 * figures.top5_error:.1f} %"
+            f"  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s"
+            f"  wait {wait:.0f} compute {compute:.0f} exchange {exchange:.0f} %"
+        )
+        self._show(refresh=True)
+
+    def epoch(self, row: EpochRow) -> None:
+        self.close()
+        if not self._has_header:
+            self.say(self._paint(_BOLD, "".join(f"{name:>{width}}" for name, width in _COLUMNS)))
+            self._has_header = True
+        values = (
+            f"{row.epoch}/{self._n_epochs}",
+            f"{row.training.loss:.4f}",
+            f"{100 * row.training.top1_error:.2f} %",
+            f"{row.validation.loss:.4f}",
+            f"{100 * row.validation.top1_error:.2f} %",
+            f"{100 * row.validation.top5_error:.2f} %",
+            f"{row.learning_rate:g}",
+            f"{row.images_per_s:,.0f}",
+            clock_time(row.seconds),
+        )
+        line = "".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
+        self.say(line + (self._paint(_GREEN, "  best") if row.is_best else ""))
 
     def close(self) -> None:
         self._bar.close()
+
+    def _show(self, *, refresh: bool) -> None:
+        left = f"left {clock_time(self._pace.left_of_phase())}, run {clock_time(self._pace.left_of_run())}"
+        self._bar.set_postfix_str(f"{left}{self._figures}", refresh=refresh)
+
+    def _paint(self, how: str, text: str) -> str:
+        return f"{how}{text}{_PLAIN}" if self._coloured else text

@@ -4,8 +4,10 @@ What the user can mend is found here if it can be, before any process is started
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -21,9 +23,12 @@ from lib.errors import ConfigError
 from lib.evaluation.options import Evaluation
 from lib.log import open_log
 from lib.placement import place
+from lib.refresher import Refresher
 from lib.resolved import resolved
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
+from lib.switches import HELP, take_switches
+from lib.trackers.registry import check_trackers
 
 # A Unix socket's path may have some 107 bytes; ours add this many to the folder's.
 _SOCKET_NAME_BYTES = 24
@@ -34,14 +39,21 @@ def train(description: str, spec: Path) -> int:
     """The whole of train.py and train_2gpu.py, which differ only in their default ``spec``: the exit status."""
 
     def main() -> int:
-        config, _ = parse(sys.argv[1:], description=description, config=_beside(spec), spec=spec)
+        switches, rest = take_switches(sys.argv[1:])
+        config, _ = parse(rest, description=description + HELP, config=_beside(spec), spec=spec)
         config, ranks = place(config, os.environ)
         data = check(config)
-        roles = [(role, rank) for rank in ranks for role in ("loader", "trainer")]
+        if switches.find_batch_size:
+            return _run(dataclasses.replace(config, devices=config.devices[:1]), data, [("fitter", 0)], None)
+        if switches.dry_run:
+            return _run(config, data, _workers(ranks, "rehearsal"), None)
         if 0 not in ranks:  # worker 0, elsewhere, keeps the run's folder
-            return _run(config, data, roles, None)
+            return _run(config, data, _workers(ranks, "trainer"), None)
         with _weights_dir(config) as folder:
-            return _run(config, data, roles, folder)
+            status = _run(config, data, _workers(ranks, "trainer"), folder)
+            if status == 0 and config.logging.report:
+                _report(config)
+            return status
 
     return report_errors(main)
 
@@ -54,8 +66,7 @@ def validate(description: str, spec: Path) -> int:
             sys.argv[1:], description=description, config=_beside(spec), spec=spec, options=Evaluation
         )
         data = check(config)
-        roles = [(role, rank) for rank in range(config.world_size) for role in ("loader", "validator")]
-        return _run(config, data, roles, None, evaluation)
+        return _run(config, data, _workers(range(config.world_size), "validator"), None, evaluation)
 
     return report_errors(main)
 
@@ -64,7 +75,22 @@ def check(config: Config) -> DataSet:
     """The data set. Raises UserError when it is not whole or does not fit the configuration."""
     data = source_kind(config.data.source).describe(config.data)
     check_batch_size(config, data)
+    check_trackers(config.logging)
     return data
+
+
+def _workers(ranks: Sequence[int], role: str) -> list[tuple[str, int]]:
+    """A loader and a ``role`` for each of these workers."""
+    return [(name, rank) for rank in ranks for name in ("loader", role)]
+
+
+def _report(config: Config) -> None:
+    """The page about the finished run; without it the run is no worse."""
+    folder = config.run.weights_dir
+    done = Refresher(folder).finish()
+    said = f"report:   {folder / 'report.html'}" if done else f"no report; python -m lib.report {folder} says why"
+    if not (config.logging.quiet and done):
+        print(said, flush=True)
 
 
 def _beside(spec: Path) -> Path:
@@ -125,6 +151,8 @@ def _weights_dir(config: Config) -> Iterator[Path]:
         if config.run.resume == "never":
             _move_aside(folder)
         (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
+        command = shlex.join(["python", *sys.argv])
+        (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
         yield folder
     finally:
         os.close(lock)
@@ -132,7 +160,10 @@ def _weights_dir(config: Config) -> Iterator[Path]:
 
 def _move_aside(folder: Path) -> None:
     """Move an older run out of the way, into old_1, old_2, ...; nothing is deleted."""
-    ours = ("config.yaml", "metrics.jsonl", "val_record.npy", "checkpoints", "train.log")
+    ours = (
+        *("config.yaml", "metrics.jsonl", "val_record.npy", "checkpoints", "train.log", "command.txt"),
+        *("environment.json", "tensorboard", "report.html", "report", "trace.json.gz"),
+    )
     found = [folder / name for name in ours if (folder / name).exists()]
     if found:
         number = 1

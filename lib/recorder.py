@@ -1,15 +1,25 @@
 """What is kept and shown of a run: figures on disk, the log, and the console."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from lib.console import console, describe, details
+from lib.config import Config
+from lib.console import console, describe
+from lib.data.plan import Plan
+from lib.intervals import EpochSums, WaitAdvice
 from lib.log import open_log
 from lib.metrics import Figures, MetricsLog, write_val_record
+from lib.profiler import NoProfiler, Profiler, Tracer
+from lib.recipes import dotted
+from lib.refresher import Refresher
 from lib.snapshots import Progress
+from lib.trackers.base import Tracker
+from lib.trackers.registry import open_trackers
 
 
 class Clock:
@@ -35,21 +45,45 @@ class Clock:
 
 
 class Recorder:
-    """Writes ``metrics.jsonl``, ``val_record.npy`` and the log in ``weights_dir``, and shows a progress bar or lines.
+    """Writes ``metrics.jsonl``, ``val_record.npy``, the log and the trackers' files, and shows how it goes.
 
     Worker 0 has one and records for all; the others have a ``Silence``.
     """
 
-    def __init__(self, weights_dir: Path, role: str, progress: Progress, n_epochs: int) -> None:
-        self._weights_dir, self._n_epochs = weights_dir, n_epochs
-        self._metrics = MetricsLog(weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration)
-        self._console = console()
-        self._log = open_log(weights_dir, role)
+    def __init__(
+        self,
+        config: Config,
+        role: str,
+        progress: Progress,
+        *,
+        iterations: int,
+        trackers: Sequence[Tracker],
+        device: torch.device,
+    ) -> None:
+        self._weights_dir, self._iterations = config.run.weights_dir, iterations
+        self._metrics = MetricsLog(
+            self._weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration
+        )
+        self._console = console(config.run.n_epochs, quiet=config.logging.quiet)
+        self._log = open_log(self._weights_dir, role)
+        self._trackers = trackers
+        self._refresher = Refresher(self._weights_dir) if config.logging.report else None
+        self._advice = WaitAdvice()
+        self._epoch = EpochSums()
+        self._profiler: Profiler = NoProfiler()
+        if config.logging.profile:
+            trace = self._weights_dir / "trace.json.gz"
+            self._profiler = Tracer(trace, config.logging.profile, device, self.say)
 
     def say(self, text: str) -> None:
         """To the terminal and to the log."""
         self._console.say(text)
         self._log.info(text)
+
+    def warn(self, text: str) -> None:
+        """To the terminal, so that it is seen, and to the log."""
+        self._console.warn(text)
+        self._log.warning(text)
 
     def log(self, text: str) -> None:
         """To the log only."""
@@ -57,10 +91,20 @@ class Recorder:
 
     def epoch(self, progress: Progress, iterations: int) -> None:
         """An epoch of so many iterations begins, or goes on."""
-        self._console.epoch(progress.epoch + 1, self._n_epochs, progress.iteration, iterations)
+        self._epoch = EpochSums()
+        self._console.phase("training", progress.epoch + 1, progress.iteration, iterations)
 
     def iteration(self) -> None:
-        """One more iteration is done."""
+        """One more training iteration is done."""
+        self._console.iteration()
+        self._profiler.step()
+
+    def validating(self, progress: Progress, iterations: int) -> None:
+        """A validation of so many iterations begins."""
+        self._console.phase("validation", progress.epoch + 1, 0, iterations)
+
+    def validated(self) -> None:
+        """One more validation iteration is done."""
         self._console.iteration()
 
     def training(
@@ -84,14 +128,21 @@ class Recorder:
             "compute": (elapsed - waited - exchanged) / elapsed,
             "exchange": exchanged / elapsed,
         }
+        self._epoch.add(totals, rate, elapsed / world_size)
         self._metrics.write("train", progress.epoch + 1, progress.iteration, figures, more)
-        self._console.training(progress.iteration, details(figures, more))
+        self._track("train", figures, more, progress)
+        self._console.training(progress.iteration, figures, more)
+        if advice := self._advice.after(waited / world_size, elapsed / world_size):
+            self.warn(advice)
 
     def validation(self, progress: Progress, figures: Figures) -> None:
         """Figures of an epoch's validation, the newest in ``progress.val_record``."""
         self._metrics.write("val", progress.epoch + 1, progress.iteration, figures, {})
         write_val_record(self._weights_dir / "val_record.npy", np.array(progress.val_record))
-        self.say(f"epoch {progress.epoch + 1}: validation {describe(figures)}")
+        self._track("val", figures, {}, progress)
+        self._log.info(f"epoch {progress.epoch + 1}: validation {describe(figures)}")
+        is_best = progress.val_errors[-1] == min(progress.val_errors)
+        self._console.epoch(self._epoch.row(progress.epoch + 1, figures, is_best=is_best))
 
     def validation_subset(self, progress: Progress, figures: Figures) -> None:
         """Figures of the subset that is evaluated within an epoch."""
@@ -99,18 +150,52 @@ class Recorder:
         done = f"epoch {progress.epoch + 1}, iteration {progress.iteration}"
         self.say(f"{done}: {figures.images:,} validation images: {describe(figures)}")
 
-    def end_of_training(self) -> None:
+    def end_of_phase(self) -> None:
         """The epoch's training is over."""
         self._console.close()
+
+    def saved(self, path: Path) -> None:
+        """There is a new checkpoint."""
+        self.log(f"saved {path}")
+
+    def end_of_epoch(self) -> None:
+        """The page about the run can show more."""
+        if self._refresher:
+            self._refresher.refresh()
+
+    def close(self) -> None:
+        """The run is over."""
+        self._console.close()
+        for tracker in self._trackers:
+            tracker.close()
+        if self._refresher:
+            self._refresher.close()
+
+    def _track(self, kind: str, figures: Figures, more: Mapping[str, float], progress: Progress) -> None:
+        values = {f"{kind}/{name}": value for name, value in (asdict(figures) | dict(more)).items() if name != "images"}
+        for tracker in self._trackers:
+            tracker.scalars(values, progress.epoch * self._iterations + progress.iteration)
+
+
+def open_recorder(config: Config, role: str, progress: Progress, plan: Plan, device: torch.device) -> Recorder:
+    """The recorder of worker 0, with the trackers that are wanted."""
+    iterations = plan.train.iterations
+    settings = {key: str(value) for key, value in dotted(config)}
+    step = progress.epoch * iterations + progress.iteration
+    trackers = open_trackers(config.logging, config.run.weights_dir, settings, step)
+    return Recorder(config, role, progress, iterations=iterations, trackers=trackers, device=device)
 
 
 class Silence:
     """Records nothing, in the place of a ``Recorder``."""
 
     def say(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
     def log(self, text: str) -> None: ...
     def epoch(self, progress: Progress, iterations: int) -> None: ...
     def iteration(self) -> None: ...
+    def validating(self, progress: Progress, iterations: int) -> None: ...
+    def validated(self) -> None: ...
     def training(
         self,
         progress: Progress,
@@ -121,4 +206,7 @@ class Silence:
     ) -> None: ...
     def validation(self, progress: Progress, figures: Figures) -> None: ...
     def validation_subset(self, progress: Progress, figures: Figures) -> None: ...
-    def end_of_training(self) -> None: ...
+    def end_of_phase(self) -> None: ...
+    def saved(self, path: Path) -> None: ...
+    def end_of_epoch(self) -> None: ...
+    def close(self) -> None: ...

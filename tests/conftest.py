@@ -90,6 +90,8 @@ def data_set(tmp_path: Path) -> Path:
     return write_data_set(tmp_path / "data").dir
 
 
+# A page and event files for each of many short runs would only cost time; tests that want them say so.
+NO_EXTRAS = ("--logging.report", "false", "--logging.tensorboard", "false")
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -99,7 +101,7 @@ def run_script(tmp_path: Path) -> Script:
 
     def run(script: str, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(ROOT / script), *map(str, arguments)],
+            [sys.executable, str(ROOT / script), *(NO_EXTRAS if "train" in script else ()), *map(str, arguments)],
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,

@@ -32,15 +32,20 @@ class WorkerOrder:
     batch_size: int
     rank: int
     world_size: int
+    limit: int = 0
+    """iterations after which an epoch is over; 0: once every image was there"""
+    repeats: bool = False
+    """whether every epoch is the first one again"""
 
     @property
     def iterations(self) -> int:
         """Iterations in an epoch, the same for every worker."""
-        return n_iterations(sum(self.file_counts), batch_size=self.batch_size, world_size=self.world_size)
+        every = n_iterations(sum(self.file_counts), batch_size=self.batch_size, world_size=self.world_size)
+        return min(every, self.limit) if self.limit else every
 
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
         """Image numbers (n,) of one batch; n is less than ``batch_size`` in an epoch's last iteration."""
-        order = _cached_order(self.file_counts, self.seed, epoch, self.shuffle)
+        order = _cached_order(self.file_counts, self.seed, 0 if self.repeats else epoch, self.shuffle)
         part = share(
             len(order),
             iteration,
@@ -94,6 +99,7 @@ class ClassUniform:
 def worker_order(config: Config, data: DataSet, split: Split, rank: int) -> WorkerOrder:
     """The order in which worker ``rank`` goes through ``split``; validation is never shuffled."""
     drawn = split == "train" and config.data.sampling == "class_uniform"
+    overfit = config.run.overfit_batches if split == "train" else 0
     return WorkerOrder(
         file_counts=(n_draws(config, data),) if drawn else data.file_counts(split),
         seed=config.run.seed,
@@ -101,6 +107,8 @@ def worker_order(config: Config, data: DataSet, split: Split, rank: int) -> Work
         batch_size=config.batch_size,
         rank=rank,
         world_size=config.world_size,
+        limit=overfit or config.run.limit_batches,
+        repeats=overfit > 0,
     )
 
 

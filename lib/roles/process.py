@@ -1,16 +1,12 @@
 """What every role's process has in common: how it is started, watched, and how it ends."""
 
-import contextlib
-import ctypes
 import os
 import shutil
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,12 +16,11 @@ from lib.errors import PeerLost, UserError
 from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
 from lib.log import open_log
+from lib.parenthood import end_with_parent
 
 # A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
 # This many times run.patience_s is the last resort, should all wait for each other.
 _LAST_RESORT = 10
-
-_PR_SET_PDEATHSIG = 1
 
 
 class RunSheet(msgspec.Struct, frozen=True):
@@ -98,8 +93,8 @@ class Context:
 def run_role(role: str, body: Callable[[Context], None]) -> int:
     """The whole life of a role's process, started as ``python -m lib.roles.ROLE FOLDER RANK``: its exit status."""
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
-    _end_with_parent()
     sheet = read_run_sheet(folder)
+    end_with_parent(sheet.supervisor)
     name = f"{role} {rank}"
     hotline = Hotline(folder / "supervisor", name, sheet.config.run.patience_s)
     context = Context(name, rank, folder, sheet, hotline)
@@ -107,6 +102,8 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
         hotline.alive("starting")
         body(context)
     except UserError as error:
+        if sheet.config.logging.debug:
+            traceback.print_exc()
         hotline.failed(str(error), "", consequence=False)
         return 2
     except BaseException as error:
@@ -118,10 +115,3 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
             shutil.rmtree(folder, ignore_errors=True)
     hotline.close()
     return 0
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies, however it does (Linux only)."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc: Any = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -6,23 +6,18 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-import torch
-
-from lib.config import Config
-from lib.data.data_set import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
-from lib.devices import describe
+from lib.environment import write_environment
 from lib.exchange.base import Exchange, sums
 from lib.fine_tuning import start_from
 from lib.metrics import Figures, Meter
-from lib.models.registry import model_spec
-from lib.recipes import plain
-from lib.recorder import Clock, Recorder, Silence
+from lib.recorder import Clock, Recorder, Silence, open_recorder
 from lib.replica import Replica
+from lib.roles.introduction import facts, introduction
 from lib.roles.process import Context, run_role
-from lib.roles.setup import all_devices, identity, join, open_feed, preparation, set_up
+from lib.roles.setup import identity, join, open_feed, preparation, set_up
 from lib.schedule import learning_rate, weight_decay
 from lib.snapshots import Progress, Snapshots, spread
 
@@ -59,6 +54,7 @@ class Trainer:
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % self.config.run.snapshot_freq == 0 or at.epoch == self.config.run.n_epochs:
                 self.save()
+            self.recorder.end_of_epoch()
 
     def train_epoch(self) -> None:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
@@ -90,7 +86,7 @@ class Trainer:
                 self.report(rate)
             if self.rank == 0 and self.snapshots.due():
                 self.save()
-        self.recorder.end_of_training()
+        self.recorder.end_of_phase()
 
     def rate_and_decay(self) -> tuple[float, float]:
         """Learning rate and weight decay of the update to come."""
@@ -108,6 +104,7 @@ class Trainer:
 
     def validate(self) -> bool:
         """Loss and errors over every validation image, each worker its share. False if we are to leave instead."""
+        self.recorder.validating(self.progress, self.plan.val.iterations)
         self.replica.evaluate(self.val_batches(), self.meter)
         totals, _ = self.meter.take()
         figures = Figures.of(sums(self.exchange.gather(totals)))
@@ -137,6 +134,7 @@ class Trainer:
                 return
             self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
             yield batch
+            self.recorder.validated()
 
     def val_subset_batches(self) -> Iterator[Batch]:
         """This worker's batches of the subset: few, so they are never broken off."""
@@ -161,7 +159,7 @@ class Trainer:
             self.hotline.alive("saving a checkpoint", patience_s=10 * self.config.run.patience_s)
             path = self.snapshots.save(self.progress)
             self.hotline.alive("saved a checkpoint")
-            self.recorder.log(f"saved {path}")
+            self.recorder.saved(path)
 
 
 def run(context: Context) -> None:
@@ -183,14 +181,12 @@ def run(context: Context) -> None:
     progress = spread(progress, exchange)
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
-    recorder = (
-        Recorder(config.run.weights_dir, context.name, progress, config.run.n_epochs)
-        if context.rank == 0
-        else Silence()
-    )
-    recorder.say(introduction(config, data, replica, dtype))
+    recorder = open_recorder(config, context.name, progress, plan, device) if context.rank == 0 else Silence()
+    recorder.say(introduction(config, data, replica.model, replica.crop, dtype))
     if origin:
         recorder.say(origin)
+    if context.rank == 0:
+        write_environment(config.run.weights_dir, facts(config, replica.model, plan))
     if progress.epoch >= config.run.n_epochs:
         recorder.say(f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more")
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -205,33 +201,9 @@ def run(context: Context) -> None:
         recorder=recorder,
         progress=progress,
     ).train()
+    recorder.close()
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
-
-
-def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:
-    """What is about to be trained, on what: a few lines for people."""
-    parameters = sum(parameter.numel() for parameter in replica.model.parameters())
-    return "\n".join(
-        (
-            f"data:     {data.where}: {data.count('train'):,} training and {data.count('val'):,} validation "
-            f"images of {data.n_classes} classes, {data.img_size} x {data.img_size}",
-            f"network:  {config.model.name}, {parameters:,} parameters, crop {replica.crop}, "
-            f"computing in {str(dtype).removeprefix('torch.')}",
-            f"devices:  {', '.join(map(describe, all_devices(config)))}; batch {config.batch_size} each, "
-            f"{config.batch_size * config.world_size} in all; exchange {config.exchange.method}",
-            f"recipe:   {_recipe(config)}",
-            f"run:      {config.run.weights_dir}, {config.run.n_epochs} epochs",
-        )
-    )
-
-
-def _recipe(config: Config) -> str:
-    recipe = model_spec(config.model.name).recipe
-    changed = [
-        f"{key} {plain(here)} (there {plain(there)})" for key, (here, there) in recipe.overridden(config).items()
-    ]
-    return f"{recipe.source}, for {recipe.images} images an update" + "".join(f"; here {change}" for change in changed)
 
 
 if __name__ == "__main__":

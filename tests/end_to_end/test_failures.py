@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Script
+from tests.conftest import NO_EXTRAS, ROOT, Script
 
 LONG = (
     *("--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu, cpu]", "--run.n_epochs", "100000"),
     *("--logging.print_freq", "1", "--run.snapshot_freq", "1000"),
+    *NO_EXTRAS,
 )
 
 
@@ -73,7 +74,7 @@ def start(tmp_path: Path, data_set: Path) -> Iterator[type[Run]]:
     yield make  # type: ignore[misc]
     for run in runs:
         run.process.kill()
-        run.process.wait()
+        run.process.communicate()
 
 
 def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:

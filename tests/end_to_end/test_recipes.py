@@ -84,7 +84,7 @@ def test_networks_with_auxiliary_heads_and_norms_train_on_two_workers(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--model.weights", "gone.pt"], "there is no checkpoint gone.pt"),
+        (["--model.weights", "gone.pt"], "there are no weights at gone.pt"),
         (["--model.freeze", "[body]"], "model.freeze: body is no part of this network; its parts are features, class"),
         (["--optimizer.accumulate", 9], "optimizer.accumulate 9 makes 72 images an update, but data has 48 training"),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT, Script, write_data_set
+from tests.conftest import NO_EXTRAS, ROOT, Script, write_data_set
 
 SMALL = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices")
 ONE, TWO = (*SMALL, "[cpu]"), (*SMALL, "[cpu, cpu]")
@@ -78,7 +78,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(data folder, weights_dir) of a run of two workers that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     write_data_set(folder / "data")
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO)]
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
     return folder / "data", folder / "models"
 
@@ -103,7 +103,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 ) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO), "--data.dir", str(data)]
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO), "--data.dir", str(data)]
     status, stderr = interrupt(command, tmp_path, models / "metrics.jsonl", at_line, number)
     assert status == 128 + number, stderr
     assert "stopping after this iteration" in stderr
@@ -115,7 +115,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO), "--data.dir", str(data)]
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO), "--data.dir", str(data)]
     status, _ = interrupt(command, tmp_path, models / "metrics.jsonl", 5, signal.SIGKILL)
     assert status == -signal.SIGKILL
     deadline = time.monotonic() + 10
@@ -177,7 +177,7 @@ def test_it_learns(tmp_path: Path, run_script: Script) -> None:
 
 
 def test_two_runs_at_once_but_not_in_one_folder(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, TWO), "--run.n_epochs", "400"]
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO), "--run.n_epochs", "400"]
     first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not (tmp_path / "models/metrics.jsonl").exists():

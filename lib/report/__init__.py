@@ -1,0 +1,1 @@
+"""One page about one run or several: ``python -m lib.report WEIGHTS_DIR [WEIGHTS_DIR ...]``."""

@@ -1,0 +1,63 @@
+"""A page about a run: curves, filters, views, predictions, configuration. Several folders: compared in one page.
+
+examples:
+  python -m lib.report models
+  python -m lib.report models models_fast models_small
+  python -m lib.report models --all --device cuda:0
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from lib.errors import ConfigError, UserError
+from lib.parenthood import end_with_parent
+
+
+def main() -> int:
+    """Write the page and say where it is. Exit status 2 where the user can mend what is wrong."""
+    wanted = _arguments()
+    if wanted.background:
+        # Beside a training: leave the GPUs, and all CPU time that anyone else has use for, alone.
+        if not end_with_parent(wanted.background):
+            return 1
+        os.nice(19)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ["OMP_NUM_THREADS"] = "1"
+    # Only now: torch and matplotlib are slow to import, and torch heeds what was set above.
+    from lib.report.network import Effort  # noqa: PLC0415
+    from lib.report.page import write_report  # noqa: PLC0415
+
+    seconds = wanted.seconds if wanted.seconds else float("inf")
+    effort = Effort(images=None if wanted.all else wanted.images, seconds=seconds, device=wanted.device)
+    try:
+        path = write_report(wanted.weights_dir, effort)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(path)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m lib.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights_dir", type=Path, nargs="+", help="folder of a run; the page is written into the first")
+    parser.add_argument("--images", type=int, default=256, help="validation images to ask about (default: 256)")
+    parser.add_argument("--all", action="store_true", help="ask about all validation images")
+    parser.add_argument("--device", default="cpu", help="where the network is asked: cpu (default), cuda:0, ...")
+    parser.add_argument("--seconds", type=float, default=0, help="ask no longer than this (default: no limit)")
+    parser.add_argument("--background", type=int, default=0, metavar="PID", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.images < 1:
+        parser.error("--images must be at least 1")
+    return wanted
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

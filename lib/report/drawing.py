@@ -1,0 +1,88 @@
+"""How figures look, and how they become SVG for the page and PNG beside it.
+
+The page is read in light and dark. So a figure has no background, lines have colours that stand out on both, and
+text and grid get placeholder colours that the SVG version replaces by the page's own.
+"""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+# One a run; told apart by people who see few colours, and readable on white and on near black.
+COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
+# Placeholders: near black, so that a PNG on white is right as it is.
+INK, GRID = "#16181c", "#d5d9df"
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+class Drawn:
+    """A figure as the page and the folder of pictures take it."""
+
+    def __init__(self, name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> None:
+        self.name, self.title = name, title
+        with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+            figure = Figure(figsize=size)
+            draw(figure)
+            self.svg = _inline(_saved(figure, "svg").decode(), name, title)
+            self.png = _saved(figure, "png")
+
+    def write(self, folder: Path) -> None:
+        """``folder/NAME.png``."""
+        write_aside(folder / f"{self.name}.png", self.png)
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Whoever opens ``path`` meanwhile sees the old file or the new one, whole."""
+    part = path.with_name(f".{path.name}.partial")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "svg":
+        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+    else:
+        figure.savefig(buffer, format="png", dpi=160, facecolor="white")
+    return buffer.getvalue()
+
+
+def _inline(svg: str, name: str, title: str) -> Markup:
+    """The <svg> element alone, as wide as its place, its text and grid in the page's colours."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", body)
+    body = re.sub(r'^<svg([^>]*?) height="[^"]*"', r"<svg\1", body)
+    body = body.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+    # Several figures share the page: their ids must not meet.
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
+    return Markup(body.replace(INK, "currentColor").replace(GRID, "var(--line)"))

@@ -1,0 +1,26 @@
+"""Pictures for TensorBoard, written here and not by the trainer: they cost the training nothing."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from lib.checkpoint import Checkpoint
+
+
+def write_events(
+    weights_dir: Path, saved: Checkpoint, pictures: dict[str, NDArray[np.uint8]], *, histograms: bool
+) -> None:
+    """Add ``pictures`` (H, W, 3), and the weights' histograms, under the epoch of ``saved``; once a checkpoint."""
+    folder = weights_dir / "tensorboard" / "pictures"
+    suffix = f".{saved.name}"
+    if list(folder.glob(f"*{suffix}")):
+        return
+    writer = SummaryWriter(str(folder), filename_suffix=suffix)
+    for name, pixels_HWC in pictures.items():
+        writer.add_image(name, pixels_HWC, saved.epoch, dataformats="HWC")
+    if histograms:
+        for name, tensor in saved.parameters.items():
+            writer.add_histogram(name, tensor.float(), saved.epoch)
+    writer.close()

@@ -1,0 +1,61 @@
+"""What is about to be trained, on what: the block of lines that a run begins with, and the facts that it keeps."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from lib.config import Config
+from lib.data.data_set import DataSet
+from lib.data.plan import Plan
+from lib.devices import describe
+from lib.models.registry import model_spec
+from lib.recipes import plain
+from lib.roles.setup import all_devices
+
+
+def introduction(config: Config, data: DataSet, model: nn.Module, crop: int, dtype: torch.dtype) -> str:
+    """A few lines for people."""
+    names = ", ".join(map(describe, all_devices(config)))
+    batch = f"batch {config.batch_size} each, {config.batch_size * config.world_size} in all; "
+    batch = batch if config.world_size > 1 else f"batch {config.batch_size}; "
+    rows = (
+        (
+            "data",
+            f"{data.where}: {data.count('train'):,} training and {data.count('val'):,} validation "
+            f"images of {data.n_classes} classes, {data.img_size} x {data.img_size}",
+        ),
+        (
+            "network",
+            f"{config.model.name}, {n_parameters(model):,} parameters, crop {crop}, "
+            f"computing in {str(dtype).removeprefix('torch.')}",
+        ),
+        ("devices", f"{names}; {batch}exchange {config.exchange.method}"),
+        ("recipe", _recipe(config)),
+        ("run", f"{config.run.weights_dir}, {config.run.n_epochs} epochs, seed {config.run.seed}"),
+    )
+    return "\n".join(f"{name + ':':<9} {text}" for name, text in rows)
+
+
+def _recipe(config: Config) -> str:
+    """Whose recipe it is, and what is done otherwise here."""
+    recipe = model_spec(config.model.name).recipe
+    changed = [
+        f"{key} {plain(here)} (there {plain(there)})" for key, (here, there) in recipe.overridden(config).items()
+    ]
+    return f"{recipe.source}, for {recipe.images} images an update" + "".join(f"; here {change}" for change in changed)
+
+
+def facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
+    """What ``environment.json`` keeps of a run, besides the machine."""
+    command = config.run.weights_dir / "command.txt"
+    return {
+        "command": command.read_text(encoding="utf-8").strip() if command.is_file() else "",
+        "devices": [describe(device) for device in all_devices(config)],
+        "parameters": n_parameters(model),
+        "iterations": plan.train.iterations,
+    }
+
+
+def n_parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

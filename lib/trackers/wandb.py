@@ -1,0 +1,26 @@
+"""Weights & Biases, where it is installed. It finds who you are as it always does (``wandb login``)."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class WandB:
+    """``Tracker`` that logs to a run of Weights & Biases, resumed under the same name."""
+
+    def __init__(self, weights_dir: Path, settings: Mapping[str, Any], step: int) -> None:
+        wandb: Any = importlib.import_module("wandb")
+        self._run = wandb.init(
+            project="alexnet-trainer",
+            name=weights_dir.resolve().name,
+            dir=str(weights_dir),
+            config=dict(settings),
+            resume="auto",
+        )
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self._run.finish()

@@ -1,0 +1,115 @@
+"""What the docs show is true: commands run, keys exist, the worked example works."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import yaml
+from torch.nn import functional
+
+from docs.generate_configuration import page
+from lib import recipes
+from lib.command_line import keys
+from lib.models.spec import ModelSpec
+from tests.conftest import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(path: Path, kind: str) -> list[str]:
+    """The fenced blocks of this kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+RUNNABLE = [(path, block) for path in PAGES for block in blocks(path, "sh run")]
+
+
+@pytest.mark.parametrize(("path", "block"), RUNNABLE, ids=lambda value: getattr(value, "name", ""))
+def test_commands_run(tmp_path: Path, path: Path, block: str) -> None:
+    """Blocks marked ``sh run``, line by line in a copy of the repository's top, so that they leave nothing behind."""
+    for entry in (
+        "lib",
+        "preprocessing",
+        "config.yaml",
+        "spec_1gpu.yaml",
+        "spec_2gpu.yaml",
+        *map(str, ROOT.glob("*.py")),
+    ):
+        (tmp_path / Path(entry).name).symlink_to(ROOT / entry)
+    python = Path(sys.executable)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("python", "python3"):
+        (tools / name).write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
+        (tools / name).chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, f"{path.name}: {done.stdout[-500:]}{done.stderr[-1000:]}"
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(RUNNABLE) >= 2
+
+
+def test_configuration_page_is_as_generated() -> None:
+    told = "run: python docs/generate_configuration.py"
+    assert (ROOT / "docs/configuration.md").read_text() == page(), told
+
+
+def test_configuration_page_has_every_key() -> None:
+    listed = set(re.findall(r"^\| `([\w.]+)` \|", page(), flags=re.MULTILINE))
+    assert listed == set(keys())
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_settings_that_pages_name_exist(path: Path) -> None:
+    sections = {key.partition(".")[0] for key in keys() if "." in key}
+    ours = [cell for cell in re.findall(r"(?:--|`)(\w+(?:\.\w+)+)", path.read_text()) if cell.split(".")[0] in sections]
+    assert not set(ours) - set(keys())
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = [t for t in re.findall(r"\]\(([^)#]+)", path.read_text()) if not t.startswith("http")]
+    assert not [target for target in targets if not (path.parent / target).exists()]
+
+
+def test_the_worked_example_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, entry = blocks(ROOT / "docs/adding_a_network.md", "python")
+    module = ModuleType("lib.models.two_layers")
+    exec(code, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    (spec,) = eval(f"{{{entry}}}", {"ModelSpec": ModelSpec, "recipes": recipes}).values()
+    assert sum(p.numel() for p in spec.build(1000, spec.crop).parameters()) == spec.parameters
+    crop = spec.crop_of(64)
+    network = spec.build(5, crop)
+    assert network(torch.zeros(2, 3, spec.min_crop, spec.min_crop)).shape == (2, 5)
+    images, labels = 255 * torch.rand(8, 3, crop, crop) - 128, torch.arange(8) % 5
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    losses = []
+    for _ in range(20):
+        loss = functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert 25 <= len(code.splitlines()) <= 35
+
+
+def test_citation_names_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert f'version = "{citation["version"]}"' in (ROOT / "pyproject.toml").read_text()
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()

@@ -1,0 +1,79 @@
+"""What one can ask of train.py besides training, and what it shows beside its figures."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Script
+
+OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 2, "--logging.print_freq", 2, "--devices")
+
+
+def test_dry_run_checks_estimates_and_writes_nothing(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    done = run_script("train_2gpu.py", *OPTIONS, "[cpu, cpu]", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    for line in (
+        r"trial: +loss \d",
+        r"memory: +\d",
+        r"time: .* ms an iteration, .* an epoch, .* in all",
+        r"everything is",
+    ):
+        assert re.search(line, done.stdout), done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_dry_run_finds_what_is_wrong(data_set: Path, run_script: Script) -> None:
+    done = run_script("train.py", *OPTIONS, "[cpu]", "--dry_run", "--run.resume", "gone.pt")
+    assert (done.returncode, done.stderr) == (2, "error: there is no checkpoint gone.pt\n")
+
+
+def test_find_batch_size(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    done = run_script("train.py", *OPTIONS, "[cpu]", "--find_batch_size")
+    assert done.returncode == 0, done.stderr
+    tried = [int(size) for size in re.findall(r"^batch_size +(\d+):", done.stdout, flags=re.MULTILINE)]
+    assert tried == [1, 2, 4, 8, 16, 32]  # 64 is more than there are images
+    assert done.stdout.endswith("largest that fits cpu: 32; use --batch_size 32\n")
+    assert not (tmp_path / "models").exists()
+
+
+def test_profile_quiet_and_tensorboard(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    extra = ("--profile", 2, "--quiet", "--logging.tensorboard", "true", "--run.snapshot_freq", 2)
+    done = run_script("train.py", *OPTIONS, "[cpu]", *extra)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    with gzip.open(tmp_path / "models/trace.json.gz", "rt") as file:
+        events = json.load(file)["traceEvents"]
+    assert any("conv" in event.get("name", "") for event in events)
+    assert len(list((tmp_path / "models/tensorboard").glob("events.out.tfevents.*"))) == 1
+
+
+def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    def entries(name: str, *options: object) -> list[dict[str, float]]:
+        done = run_script("train.py", *OPTIONS, "[cpu]", *options, "--run.weights_dir", name)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+
+    limited = entries("limited", "--run.limit_batches", 2)
+    assert [(e["kind"], e["iteration"], e["images"]) for e in limited] == [("train", 2, 16), ("val", 2, 16)] * 2
+    learned = entries("learned", "--run.overfit_batches", 1, "--run.n_epochs", 200, "--views.mirror", "false")
+    assert {e["images"] for e in learned if e["kind"] == "train"} == {8}
+    assert {e["images"] for e in learned if e["kind"] == "val"} == {20}
+    assert [e for e in learned if e["kind"] == "train"][-1]["loss"] < 1.0  # chance: 1.39
+
+
+@pytest.mark.parametrize(("options", "lines"), [((), 1), (("--debug",), 5)])
+def test_a_traceback_only_with_debug(run_script: Script, options: tuple[str, ...], lines: int) -> None:
+    done = run_script("train.py", *OPTIONS, "[cpu]", *options)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) >= lines
+    assert ("Traceback" in done.stderr) == bool(options)
+    assert done.stderr.splitlines()[-1].startswith("error: data folder data does not exist")
+
+
+def test_two_switches_that_exclude_each_other(run_script: Script) -> None:
+    done = run_script("train.py", "--dry_run", "--find_batch_size")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "give one of them" in done.stderr

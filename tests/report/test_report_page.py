@@ -1,0 +1,175 @@
+"""The page about a run: what it holds, what it does without, and what a real browser makes of it."""
+
+import base64
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import ROOT, Script, write_data_set
+
+OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 2, "--logging.print_freq", 2)
+CURVES = {"loss", "top1_error", "top5_error", "learning_rate", "images_per_s", "time_shares"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def report(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lib.report", *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set and two runs, ``models`` and ``<b>&"fast"``, whose name no page may take for HTML."""
+    folder = tmp_path_factory.mktemp("report")
+    write_data_set(folder / "data")
+    for name, rate in (("models", "0.01"), ('<b>&"fast"', "0.02")):
+        options = map(str, (*OPTIONS, "--devices", "[cpu]", "--optimizer.learning_rate", rate))
+        command = [sys.executable, str(ROOT / "train.py"), *options, "--run.weights_dir", name]
+        extra = ["--logging.report", str(name == "models").lower()]
+        subprocess.run([*command, *extra], cwd=folder, check=True, capture_output=True, timeout=100)
+    return folder
+
+
+def test_a_run_leaves_a_page_that_needs_nothing_else(trained: Path) -> None:
+    html = (trained / "models/report.html").read_text()
+    page = Page(html)
+    assert not page.all("script")
+    assert [link["href"] for link in page.all("link")] == ["data:,"]
+    assert "@import" not in html
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", html)
+    assert not re.search(r"url\((?!#)", html)
+    assert {"viewport", "color-scheme"} <= {meta.get("name") for meta in page.all("meta")}
+    assert {figure.get("id") for figure in page.all("figure")} >= CURVES
+    pictures = [base64.b64decode(image["src"].partition(",")[2]) for image in page.all("img")]
+    assert len(pictures) == 2 + 8  # filters, views, eight samples
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+    for words in ("16 filters of 5 x 5", "From 20 of 20 validation images", "Most confused", "Worst classes"):
+        assert words in page.text
+    assert "--run.resume never --run.weights_dir models_again" in page.text
+    assert "class 3" in page.text
+    assert "optimizer.nesterov" in page.text
+    for row in ("Python", "packages", "git commit", "GPUs"):
+        assert f"<td>{row}</td>" in html
+
+
+def test_ids_are_there_once(trained: Path) -> None:
+    ids = [
+        attributes["id"]
+        for _, attributes in Page((trained / "models/report.html").read_text()).tags
+        if "id" in attributes
+    ]
+    assert len(ids) == len(set(ids))
+
+
+def test_pictures_lie_beside_the_page(trained: Path) -> None:
+    found = {path.stem for path in (trained / "models/report").glob("*.png")}
+    assert found == CURVES | {"filters", "views", "samples", "confusion_matrix"}
+
+
+def test_runs_are_compared_in_one_page(trained: Path) -> None:
+    other = trained / "other"
+    shutil.copytree(trained / "models", other)
+    done = report(trained, "other", '<b>&"fast"')
+    assert (done.returncode, done.stdout) == (0, "other/report.html\n"), done.stderr
+    html = (other / "report.html").read_text()
+    assert "<td><code>optimizer.learning_rate</code></td><td>0.01</td><td>0.02</td>" in html
+    assert "<b>&" not in html  # a folder's name is text
+    assert "&lt;b&gt;&amp;&#34;fast&#34;" in html
+    assert html.count("filters of 5 x 5") == 2
+
+
+def test_without_its_data_set_the_rest_still_comes(trained: Path) -> None:
+    alone = trained / "alone"
+    shutil.copytree(trained / "models", alone / "models")
+    done = report(alone, "models")
+    assert done.returncode == 0, done.stderr
+    page = Page((alone / "models/report.html").read_text())
+    assert "No views and predictions: data folder data does not exist" in page.text
+    assert "16 filters of 5 x 5" in page.text
+    assert {figure.get("id") for figure in page.all("figure")} >= CURVES
+
+
+def test_before_the_first_epoch_is_over(trained: Path) -> None:
+    early = trained / "early"
+    early.mkdir()
+    shutil.copy(trained / "models/config.yaml", early)
+    done = report(trained, "early")
+    assert done.returncode == 0, done.stderr
+    assert "No filters: there is no checkpoint in early yet" in (early / "report.html").read_text()
+
+
+def test_a_folder_without_a_run(trained: Path) -> None:
+    done = report(trained, "data")
+    assert done.returncode == 2
+    assert done.stderr == "error: data holds no run: there is no data/config.yaml; name a run's weights_dir\n"
+
+
+def test_a_report_that_fails_does_not_hurt_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/report").write_text("a file where the folder of pictures should be")
+    done = run_script("train.py", *OPTIONS, "--devices", "[cpu]", "--logging.report", "true")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("no report; python -m lib.report models says why\n")
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
+    """No word on the console, every picture decoded, nothing wider than the window."""
+    probe = """<script>
+      const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".wide, svg")
+        && e.getBoundingClientRect().right > innerWidth + 1);
+      const broken = [...document.images].filter(i => !i.complete || !i.naturalWidth);
+      const flat = [...document.querySelectorAll("svg[role=img]")].filter(s => s.getBoundingClientRect().height < 50);
+      document.documentElement.dataset.found = `broken ${broken.length} wide ${wide.length} flat ${flat.length}`;
+    </script></body>"""
+    html = (trained / "models/report.html").read_text()
+    probed = tmp_path / "probed.html"
+    probed.write_text(html.replace("</body>", probe))
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    flags += "--disable-component-update --disable-sync --enable-logging=stderr --dump-dom"
+    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
+    done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True, timeout=60, check=False)
+    assert 'data-found="broken 0 wide 0 flat 0"' in done.stdout, done.stderr[-500:]
+    assert "CONSOLE" not in done.stderr
+
+
+def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path) -> None:
+    folder = trained / "models/tensorboard/pictures"
+    before = sorted(folder.iterdir())
+    assert report(trained, "models").returncode == 0
+    assert sorted(folder.iterdir()) == before
+    events = EventAccumulator(str(folder)).Reload()
+    assert sorted(events.Tags()["images"]) == ["filters", "views"]

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from lib import doctor
+from lib.config import Config, DataConfig
+from lib.doctor import CHECKS, Finding, examine, tell
+
+
+def test_a_sound_machine_and_data_set(data_set: Path) -> None:
+    found = {finding.what: finding for finding in examine(Config(data=DataConfig(dir=data_set)), CHECKS)}
+    assert {"Python", "torch", "CUDA", "devices", "/dev/shm", "ulimits", "temporary", "data set", "disk"} <= set(found)
+    assert "48 training and 20 validation images, whole" in found["data set"].text
+    assert {found[what].state for what in ("Python", "torch", "devices", "data set")} == {"fine"}
+    assert "GB/s" in found["disk"].text
+
+
+def test_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 9))
+    found = {f.what: f for f in examine(Config(data=DataConfig(dir=tmp_path / "no"), devices=("cuda:9",)), CHECKS)}
+    assert found["data set"].state == found["devices"].state == found["Python"].state == "bad"
+    assert "make one with preprocessing/generate_data.sh" in found["data set"].text
+    assert "there is no such device here" in found["devices"].text
+    assert "install 3.11 or newer" in found["Python"].text
+    assert "disk" not in found
+
+
+def test_only_what_is_bad_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    fine, slow, bad = (Finding(what="thing", state=state, text="text") for state in ("fine", "slow", "bad"))
+    assert tell(iter([fine, slow]), coloured=False) == 0
+    assert capsys.readouterr().out == "fine  thing       text\nslow  thing       text\n"
+    assert tell(iter([bad, fine]), coloured=True) == 1
+    assert "\033[31mbad \033[0m" in capsys.readouterr().out
