@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 # A page about a large network must not take for ever: the network is asked for so many seconds.
 _SECONDS = 20
+# After a page the training has the machine to itself for so many times as long as the page took: where epochs last a
+# second, writing pages without pause would take a share of the loader's time.
+_REST = 9
 # Whoever waits for the page waits no longer than this.
 _PATIENCE_S = 180
 
@@ -17,11 +21,16 @@ class Refresher:
     def __init__(self, weights_dir: Path) -> None:
         self._weights_dir = weights_dir
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = self._rests_until = 0.0
 
     def refresh(self) -> None:
-        """Start to write the page, unless it is being written just now. Does not wait."""
-        if not self._process or self._process.poll() is not None:
-            self._process = self._start()
+        """Start to write the page, unless it is being written just now or was not long ago. Does not wait."""
+        now = time.monotonic()
+        if self._process and self._process.poll() is not None:
+            self._rests_until = now + _REST * (now - self._started)
+            self._process = None
+        if not self._process and now >= self._rests_until:
+            self._process, self._started = self._start(), now
 
     def finish(self) -> bool:
         """Write the page and wait for it: whether it is there now."""

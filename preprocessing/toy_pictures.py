@@ -107,7 +107,7 @@ class Tones(NamedTuple):
 SCENE = Tones(values=(0.30, 0.60), saturations=(0.10, 0.50))
 BRIGHT = Tones(values=(0.75, 1.00), saturations=(0.40, 0.95))
 DARK = Tones(values=(0.20, 0.50), saturations=(0.60, 1.00))
-DARK_OBJECTS = 0.1
+DARK_OBJECTS = 0.0
 
 
 def _ramp(rng: Generator, hue: float, tones: Tones) -> Floats:

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from lib.refresher import Refresher
 from tests.conftest import ROOT
 
@@ -59,3 +61,19 @@ def test_it_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_it_rests_nine_times_as_long_as_a_page_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[float] = []
+
+    def start(self: Refresher) -> subprocess.Popen[bytes]:
+        started.append(time.monotonic())
+        return subprocess.Popen(["sleep", "0.1"])
+
+    monkeypatch.setattr(Refresher, "_start", start)
+    refresher = Refresher(tmp_path)
+    while len(started) < 2:
+        refresher.refresh()
+        time.sleep(0.01)
+    refresher.close()
+    assert 0.9 < started[1] - started[0] < 5
