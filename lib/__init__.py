@@ -2,16 +2,18 @@
 
 A run, from the outside in. Every floor imports only from those below it (tests/test_floors.py):
 
-    train.py, train_2gpu.py, validate.py      parse, compose, go
-    launch                                    checks everything the user can mend, starts the supervisor
-    supervisor                                one process a role; whoever dies or falls silent ends the run
-    roles/{trainer,loader,validator}          what each process does; roles/trainer.py opens with the loop
-    recorder, snapshots, replica              what is shown and kept; a training as a checkpoint; the network
-    exchange/{peer,alone}                     replicas become their average
-    data/feed, data/upload                    the trainer's end of the loader; from a slot to the device
-    ipc/{channel,shared,cuda_memory}          typed messages over ZeroMQ; memory two processes see
-    data/{order,views,plan}, schedule, chance pure functions: which image when, cut where, at what rate
-    config, data/layout, ipc/messages, errors what may be set, what lies on disk, what may be said
+    train.py, train_2gpu.py, validate.py, ...  parse, compose, go
+    launch, classify, export, doctor, report/  check everything the user can mend, start the supervisor; use a network
+    supervisor                                 one process a role; whoever dies or falls silent ends the run
+    roles/{trainer,loader,validator,...}       what each process does; roles/trainer.py opens with the loop
+    recorder, snapshots, replica               what is shown and kept; a training as a checkpoint; the network
+    exchange/{peer,collective,alone}           replicas become their average
+    formats/, weights, fine_tuning             weights of other programs; begin with those of another training
+    data/{feed,upload}, data/sources           the trainer's end of the loader; from a slot to the device; ways in
+    models/registry                            the networks, each with its recipe
+    ipc/{channel,shared,cuda_memory}           typed messages over ZeroMQ; memory two processes see
+    data/{order,views,plan}, schedule, chance  pure functions: which image when, cut where, at what rate
+    config, data/layout, ipc/messages, errors  what may be set, what lies on disk, what may be said
 
 A role is started as ``python -m lib.roles.ROLE FOLDER RANK``; FOLDER, private to the run, holds the
 configuration and the sockets. Loaders never import torch.

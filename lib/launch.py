@@ -87,10 +87,8 @@ def _workers(ranks: Sequence[int], role: str) -> list[tuple[str, int]]:
 def _report(config: Config) -> None:
     """The page about the finished run; without it the run is no worse."""
     folder = config.run.weights_dir
-    done = Refresher(folder).finish()
-    said = f"report:   {folder / 'report.html'}" if done else f"no report; python -m lib.report {folder} says why"
-    if not (config.logging.quiet and done):
-        print(said, flush=True)
+    if not Refresher(folder).finish():
+        print(f"no report; python -m lib.report {folder} says why", file=sys.stderr)
 
 
 def _beside(spec: Path) -> Path:

@@ -33,6 +33,7 @@ def introduction(config: Config, data: DataSet, model: nn.Module, crop: int, dty
         ("devices", f"{names}; {batch}exchange {config.exchange.method}"),
         ("recipe", _recipe(config)),
         ("run", f"{config.run.weights_dir}, {config.run.n_epochs} epochs, seed {config.run.seed}"),
+        ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
     )
     return "\n".join(f"{name + ':':<9} {text}" for name, text in rows)
 
