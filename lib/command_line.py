@@ -6,6 +6,7 @@ configuration file (the spec), and the nearest valid key for one that does not e
 
 import argparse
 import difflib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,6 +68,9 @@ def report_errors(main: Callable[[], int]) -> int:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads us has seen enough; nothing more is to be written, at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:

@@ -29,7 +29,7 @@ class Feed:
         device: torch.device,
     ) -> None:
         self.waited_s = 0.0
-        """seconds spent waiting for the loader, in all"""
+        """seconds spent waiting for the loader with nothing left to compute, in all"""
         self._channel, self._plan = channel, plan
         images, share_images = shared.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
         labels, share_labels = shared.create("labels", (slots, batch_size), "int64")
@@ -74,7 +74,8 @@ class Feed:
     def _receive(self) -> None:
         began = time.perf_counter()
         filled = self._channel.receive(Filled)
-        self.waited_s += time.perf_counter() - began
+        if self._upload.idle():  # a GPU that was still busy has lost nothing by it
+            self.waited_s += time.perf_counter() - began
         slot, ask = self._lent.popleft()
         if filled != Filled(slot, ask.batch, ask.count):
             raise ProtocolError(f"asked for {ask.split} batch {ask.batch} in slot {slot}, got {filled}")

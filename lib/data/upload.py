@@ -39,6 +39,9 @@ class Upload(Protocol):
     def taken(self, *, wait: bool) -> list[int]:
         """Slots that may be lent again. ``wait``: until there is at least one."""
 
+    def idle(self) -> bool:
+        """Whether the device has nothing left to compute: only then does waiting for data cost time."""
+
     def close(self) -> Any:
         """Nothing is read from the slots any more."""
 
@@ -69,6 +72,9 @@ class InPlace:
     def taken(self, *, wait: bool) -> list[int]:
         used, self._used = self._used, []
         return used
+
+    def idle(self) -> bool:
+        return True
 
     def close(self) -> None:
         pass
@@ -129,6 +135,9 @@ class CudaUpload:
             slots.append(slot)
             wait = False
         return slots
+
+    def idle(self) -> bool:
+        return bool(torch.cuda.current_stream().query())
 
     def close(self) -> None:
         torch.cuda.synchronize()
