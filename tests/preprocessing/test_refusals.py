@@ -38,7 +38,9 @@ def test_other_settings_are_not_mixed_in(tree, whole, changes, said):
 def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree, whole, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(tree, moved)
+    before = contents(whole)
     make_hkl(settings_for(moved, whole, workers=1, max_skipped=0.5, strict=True))
+    assert contents(whole) == before
 
 
 @pytest.mark.parametrize(

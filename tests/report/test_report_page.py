@@ -141,7 +141,7 @@ def test_a_report_that_fails_does_not_hurt_the_run(tmp_path: Path, data_set: Pat
     (tmp_path / "models/report").write_text("a file where the folder of pictures should be")
     done = run_script("train.py", *OPTIONS, "--devices", "[cpu]", "--logging.report", "true")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("no report; python -m lib.report models says why\n")
+    assert done.stderr.endswith("no report; python -m lib.report models says why\n")
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
