@@ -96,8 +96,10 @@ def interrupt(command: list[str], cwd: Path, metrics: Path, at_line: int, number
     return process.returncode, stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("at_line", [1, 2, 4, 6])
+@pytest.mark.parametrize(
+    ("number", "at_line"),
+    [(signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGINT, 4), (signal.SIGTERM, 6)],
+)
 def test_interrupted_and_resumed_equals_uninterrupted(
     tmp_path: Path, whole_run: tuple[Path, Path], number: signal.Signals, at_line: int
 ) -> None:
