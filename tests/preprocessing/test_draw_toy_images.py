@@ -83,9 +83,10 @@ def test_an_interrupted_drawing_is_completed(drawn: Path, tmp_path: Path, monkey
     assert contents(folder) == contents(drawn)
 
 
-def test_a_finished_drawing_is_left_alone(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw_toy_images, "picture", lambda *key: pytest.fail("drawn again"))
+def test_a_finished_drawing_is_left_alone(drawn: Path) -> None:
+    written = {path: path.stat().st_mtime_ns for path in drawn.rglob("*.JPEG")}
     draw(drawn, train_images=103, val_images=20, seed=1)
+    assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*.JPEG")} == written
 
 
 def test_a_drawing_process_that_fails_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
