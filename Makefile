@@ -25,7 +25,7 @@ demo: .venv/ready
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lib preprocessing *.py
+	$(BIN)/mypy lib preprocessing benchmarks *.py
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -q -n 2

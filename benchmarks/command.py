@@ -1,0 +1,90 @@
+"""What every benchmark's command has in common: its options, the machine's line, the table and the JSON."""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.harness import Row
+
+ROOT = Path(__file__).parents[1]
+
+
+def parser(name: str, description: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """The options that all benchmarks have."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    made.add_argument("--json", action="store_true", help="end with a line of JSON")
+    made.add_argument("--rounds", type=positive, default=rounds, help="turns of each contender")
+    return made
+
+
+def positive(text: str) -> int:
+    """An argument that counts something."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+def has_gpu() -> bool:
+    """Whether sizes are to be those of a GPU."""
+    return torch.cuda.is_available()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    n_gpus = torch.cuda.device_count()
+    return {
+        "device": torch.cuda.get_device_name(0) if n_gpus else "CPU",
+        "gpus": n_gpus,
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def show(name: str, settings: Mapping[str, Any], rows: Sequence[Row], *, as_json: bool) -> None:
+    """Print the table, and with ``as_json`` a last line of JSON."""
+    here = machine()
+    gpus = f"{here['gpus']} x {here['device']}, " if here["gpus"] else ""
+    print(f"{gpus}{here['cores']} cores of {here['cpu']}, torch {here['torch']}")
+    print(" ".join(f"{key}={value}" for key, value in settings.items()))
+    width = max(len(row.name) for row in rows) + 2
+    for case in dict.fromkeys(row.case for row in rows):
+        print(f"\n{case or name:<{width}} {'median':>12} {'lowest':>12} {'highest':>12} {'ratio':>7}")
+        for row in (row for row in rows if row.case == case):
+            figures = " ".join(f"{_short(value):>12}" for value in (row.median, row.low, row.high))
+            print(f"{row.name:<{width}} {figures} {row.ratio:>7.2f}  {row.unit}")
+    if as_json:
+        told = {"benchmark": name, "machine": here, "settings": dict(settings), "rows": [row.as_json() for row in rows]}
+        print(json.dumps(told, default=str), flush=True)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _cpu() -> str:
+    """The processor's name, as Linux has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def take_keys(parser: argparse.ArgumentParser) -> None:
+    """Let whatever stands after ``--`` through to train.py's own command line."""
+    parser.add_argument("keys", nargs="*", metavar="-- --KEY VALUE", help="more keys for the configuration of ours")

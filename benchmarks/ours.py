@@ -1,0 +1,94 @@
+"""Our training step as the trainer takes it, on random images that are on the device already."""
+
+import time
+from collections.abc import Sequence
+from itertools import cycle
+
+import torch
+
+from benchmarks.command import ROOT
+from lib.command_line import parse
+from lib.config import Config
+from lib.data.data_set import DataSet
+from lib.data.sources import source_kind
+from lib.data.upload import Batch
+from lib.data.views import draw_views
+from lib.exchange.alone import Alone
+from lib.exchange.base import Exchange
+from lib.metrics import Meter
+from lib.replica import Replica
+from lib.roles.setup import set_up
+
+# Noise teaches nothing, and at a real rate may end in numbers that are none, which cost less power to compute.
+RATE = 1e-5
+# As many as the trainer's uploads take turns in.
+_BATCHES = 2
+
+
+def configuration(arguments: Sequence[str]) -> Config:
+    """The configuration of ``train.py`` with these arguments, on synthetic data."""
+    config, _ = parse(
+        ["--data.source", "synthetic", *arguments],
+        description="",
+        config=ROOT / "config.yaml",
+        spec=ROOT / "spec_1gpu.yaml",
+    )
+    return config
+
+
+class OurStep:
+    """One replica and its update, fed from the device."""
+
+    def __init__(self, config: Config, rank: int = 0, exchange: Exchange | None = None) -> None:
+        self.device, self.dtype = set_up(config, rank)
+        self.data: DataSet = source_kind(config.data.source).describe(config.data)
+        self.exchange = exchange or Alone(self.device)
+        self.replica = Replica(config, self.data, self.device, self.dtype, self.exchange)
+        self._config, self._rank = config, rank
+        self._meter = Meter(self.device)
+        self._batches = cycle([self._batch(number) for number in range(_BATCHES)])
+        self._iteration = 0
+
+    def step(self) -> None:
+        """One iteration of training."""
+        self.replica.add_gradients(
+            next(self._batches),
+            self._meter,
+            share=1 / self._config.batch_size,
+            key=(0, self._iteration, self._rank),
+        )
+        self.replica.update(rate=RATE, weight_decay=self._config.optimizer.weight_decay)
+        self.exchange.average()
+        self._iteration += 1
+
+    def images_per_s(self, iterations: int) -> float:
+        """Of so many steps, the figures read once at their end, as between two lines of a run."""
+        synchronize(self.device)
+        began = time.perf_counter()
+        for _ in range(iterations):
+            self.step()
+        (loss, *_), _ = self._meter.take()
+        synchronize(self.device)
+        refuse_no_number(loss)
+        return iterations * self._config.batch_size / (time.perf_counter() - began)
+
+    def _batch(self, number: int) -> Batch:
+        size, side = self._config.batch_size, self.data.img_size
+        views = draw_views(size, img_size=side, crop=self.replica.crop, views=self._config.views, seed=number, epoch=0)
+        return Batch(
+            torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=self.device),
+            torch.randint(0, self.data.n_classes, (size,), device=self.device),
+            torch.from_numpy(views).to(self.device),
+        )
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has nothing left to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def refuse_no_number(loss: float) -> None:
+    """Raises ArithmeticError: a network of NaNs is no measure of speed."""
+    if not abs(loss) < float("inf"):
+        raise ArithmeticError(f"the loss became {loss}: these figures would mean nothing")
