@@ -38,9 +38,13 @@ class Preparation:
     resize: Literal["squash", "crop"]
     """how pictures were made square"""
     mean: Tensor
-    """float32 (3, H, W), 0 to 255, RGB: what is subtracted"""
+    """float32 (3, H, W), 0 to 255, RGB: the mean image"""
     classes: tuple[tuple[str, str], ...]
     """(folder name, name for people) of each class, by index"""
+    subtracted: Literal["image", "channel", "none"] = "image"
+    """of ``mean``: as views.mean says"""
+    std: tuple[float, float, float] | None = None
+    """what is divided by: views.std"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +165,19 @@ def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
             raise CheckpointError(
                 f"{path} belongs to another {what}: {theirs}, here it is {ours}; give this run another "
                 "--run.weights_dir, or start anew with --run.resume never"
+            )
+
+
+def refuse_other_preparation(path: Path, found: Preparation, wanted: Preparation) -> None:
+    """Raises CheckpointError when the checkpoint's network was fed pictures on another scale than is wanted here."""
+    for key, theirs, ours in (
+        ("views.mean", found.subtracted, wanted.subtracted),
+        ("views.std", found.std and list(found.std), wanted.std and list(wanted.std)),
+    ):
+        if theirs != ours:
+            raise CheckpointError(
+                f"{path} was trained with {key} {theirs or 'null'}, here it is {ours or 'null'}; "
+                f"add --{key} '{theirs or 'null'}'"
             )
 
 

@@ -26,7 +26,7 @@ def classify(description: str) -> int:
         for stream in (sys.stdin, sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
-        network = open_network(options.checkpoint, options.model, options.data)
+        network = open_network(options)
         show = SHOWN[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
         try:
             return classify_all(network.to(device_of(options.device)), options, show)
@@ -74,6 +74,16 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         help="for weights that are no checkpoint of ours: the data set whose mean image and class names go with them",
     )
     add("--model", default="alexnet", help="with --data: which network they are of (default: %(default)s)")
+    add(
+        "--mean", choices=("image", "channel", "none"), help="with --data: views.mean (default: the network's recipe's)"
+    )
+    add(
+        "--std",
+        nargs=3,
+        type=float,
+        metavar=("R", "G", "B"),
+        help="with --data: views.std, e.g. 58.4 57.12 57.38 for weights of torchvision (default: the recipe's)",
+    )
 
 
 def device_of(name: str) -> torch.device:

@@ -27,6 +27,7 @@ from lib.config import Config, ModelConfig
 from lib.errors import ConfigError, UserError
 from lib.models.registry import model_spec
 from lib.models.table import table
+from lib.placement import workers
 from lib.recipes import plain
 
 
@@ -46,8 +47,7 @@ def parse(
     for file in files:
         _refuse_unknown_keys(file)
     arguments = [*(f"--config={file}" for file in files), *rest]
-    recipe = model_spec(_model_name(parser, arguments)).recipe
-    parser.set_defaults({key: plain(value) for key, value in recipe.settings().items()})
+    parser.set_defaults({key: plain(value) for key, value in _recipe(parser, arguments).items()})
     values = parser.instantiate(_read(parser, arguments))
     return _take(values, Config), options and _take(values, options)
 
@@ -86,14 +86,15 @@ def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _model_name(parser: ArgumentParser, arguments: Sequence[str]) -> str:
-    """The network that is asked for: its recipe lies under everything else that is."""
+def _recipe(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
+    """What the recipe of the network that is asked for sets; it lies under everything else that is asked for."""
     silent = [word for word in arguments if word not in ("--help", "-h") and not word.startswith("--print_config")]
     try:
-        name: str = _read(parser, silent).model.name
+        asked = _read(parser, silent)
     except ConfigError:  # reading again, with nothing left out, will say this, or print the help
-        return ModelConfig.name
-    return name
+        return model_spec(ModelConfig.name).recipe.settings(Config().images_an_update)
+    world_size = workers(len(asked.devices), os.environ)
+    return model_spec(asked.model.name).recipe.settings(asked.batch_size * world_size * asked.optimizer.accumulate)
 
 
 def _read(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

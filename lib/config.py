@@ -175,3 +175,8 @@ class Config:
     def world_size(self) -> int:
         """How many workers train together."""
         return len(self.devices)
+
+    @property
+    def images_an_update(self) -> int:
+        """Images whose gradients make one update, over all workers."""
+        return self.batch_size * self.world_size * self.optimizer.accumulate

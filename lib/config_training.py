@@ -12,8 +12,8 @@ class ModelConfig:
     """model: the network."""
 
     name: str = "alexnet"
-    """network to train; --list_models prints them. It brings a recipe: its own defaults for optimizer.*,
-    schedule.* and run.n_epochs"""
+    """network to train; --list_models prints them. It brings a recipe: its own defaults for views.*,
+    optimizer.*, schedule.* and run.n_epochs"""
 
     init: Literal["default", "kaiming", "xavier"] = "default"
     """initial weights of convolutions: the network's own; or normal ones, of variance 2 (kaiming) or 1

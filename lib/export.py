@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lib.checkpoint import Preparation
 from lib.classify import add_network_options
 from lib.command_line import report_errors
 from lib.errors import ConfigError
@@ -18,7 +19,7 @@ def export(description: str) -> int:
 
     def main() -> int:
         options = parse(sys.argv[1:], description)
-        network = open_network(options.checkpoint, options.model, options.data)
+        network = open_network(options)
         try:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             WRITERS[options.format](network, options.out)
@@ -51,9 +52,19 @@ def about(network: Network) -> dict[str, str]:
         "network": network.name,
         "crop": str(network.crop),
         "img_size": str(network.img_size),
-        "input": "float32 RGB, 0 to 255, less the mean image",
+        "input": told(network.preparation),
         "classes": json.dumps([readable or folder for folder, readable in network.preparation.classes]),
     }
+
+
+def told(preparation: Preparation) -> str:
+    """How a picture becomes the network's input."""
+    less = {"image": ", less the mean image", "channel": ", less its channels' means", "none": ""}[
+        preparation.subtracted
+    ]
+    means = [round(value, 2) for value in preparation.mean.mean((1, 2)).tolist()]
+    less += f" {means}" if preparation.subtracted == "channel" else ""
+    return f"float32 RGB, 0 to 255{less}" + (f", divided by {list(preparation.std)}" if preparation.std else "")
 
 
 def write_safetensors(network: Network, path: Path) -> None:

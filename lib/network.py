@@ -1,7 +1,8 @@
 """A network that is done with training, and what it needs to look at pictures."""
 
+import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 from lib import checkpoint
 from lib.checkpoint import Checkpoint, CheckpointFolder, Preparation
+from lib.config import ViewsConfig
 from lib.data.layout import layout, read_classes, read_manifest, read_mean
-from lib.data.views import apply_views, crop_views
+from lib.data.transform import Transform
+from lib.data.views import crop_views
 from lib.errors import WeightsError
 from lib.evaluation.crops import log_probabilities
 from lib.formats import torch_file
@@ -24,7 +27,7 @@ PUBLISHED = "https://hdl.handle.net/10864/10911"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """``model`` takes images (B, 3, crop, crop), 0 to 255 less the mean image, and gives logits (B, K)."""
+    """``model`` takes images (B, 3, crop, crop), prepared as in its training, and gives logits (B, K)."""
 
     name: str
     """of the network in lib/models/registry.py"""
@@ -49,11 +52,12 @@ class Network:
         """Of each class, averaged over so many crops (1, 2 or 10) of each picture: float64 (B, K), on the CPU."""
         device = next(self.model.parameters()).device
         images = torch.from_numpy(images_BHWC).to(device)
-        mean_HWC = self.preparation.mean.permute(1, 2, 0).to(device)
+        seen = ViewsConfig(mean=self.preparation.subtracted, std=self.preparation.std)
+        transform = Transform(seen, self.preparation.mean.numpy(), self.crop, device)
         views_V3 = torch.from_numpy(crop_views(crops, img_size=self.img_size, crop=self.crop)).to(device)
 
         def logits_of(views_B3: Tensor) -> Tensor:
-            logits: Tensor = self.model(apply_views(images, mean_HWC, views_B3, self.crop))
+            logits: Tensor = self.model(transform(images, views_B3))
             return logits.float()
 
         return log_probabilities(logits_of, views_V3, len(images)).exp().cpu()
@@ -70,9 +74,10 @@ def of_checkpoint(saved: Checkpoint) -> Network:
     )
 
 
-def of_weights(path: str | Path, model_name: str, data_dir: Path) -> Network:
+def of_weights(path: str | Path, model_name: str, data_dir: Path, views: ViewsConfig) -> Network:
     """The network ``model_name`` with weights in any format, and mean image and classes of the data set they go with.
 
+    ``views`` says what is done with the mean image, and what is divided by.
     Raises WeightsError, ConfigError, DataError.
     """
     at = layout(data_dir)
@@ -85,6 +90,8 @@ def of_weights(path: str | Path, model_name: str, data_dir: Path) -> Network:
         resize=manifest.resize,
         mean=torch.from_numpy(read_mean(at, manifest)),
         classes=tuple((c.wnid, c.name) for c in read_classes(at)),
+        subtracted=views.mean,
+        std=views.std,
     )
     return Network(name=model_name, epoch=0, model=model.eval(), crop=crop, preparation=preparation)
 
@@ -106,17 +113,22 @@ def find_checkpoint(path: Path) -> Path:
     return found
 
 
-def open_network(path: str, model_name: str, data_dir: Path | None) -> Network:
-    """What ``--checkpoint``, ``--model`` and ``--data`` name: without data it must be a checkpoint of ours."""
-    if data_dir is None:
-        found = find_checkpoint(Path(path))
+def open_network(options: argparse.Namespace) -> Network:
+    """What ``--checkpoint``, ``--model``, ``--data``, ``--mean`` and ``--std`` name.
+
+    Without data it must be a checkpoint of ours, which knows the rest. Raises UserError.
+    """
+    if options.data is None:
+        found = find_checkpoint(Path(options.checkpoint))
         if not torch_file.recognises(found):
             raise WeightsError(
                 f"{found} is no checkpoint of this program; weights of others need --model and --data, which say "
                 "what network they are of, and which mean image and class names go with them"
             )
         return of_checkpoint(checkpoint.load(found))
-    return of_weights(path, model_name, data_dir)
+    views = model_spec(options.model).recipe.views
+    views = replace(views, mean=options.mean or views.mean, std=tuple(options.std) if options.std else views.std)
+    return of_weights(options.checkpoint, options.model, options.data, views)
 
 
 def best(probabilities_K: Tensor, classes: Sequence[tuple[str, str]], top: int) -> list[tuple[int, str, str, float]]:

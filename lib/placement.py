@@ -12,13 +12,22 @@ from lib.config import Config
 from lib.errors import ConfigError
 
 
+def workers(devices: int, environment: Mapping[str, str]) -> int:
+    """How many workers the whole run has, where this machine's part of the configuration names so many devices.
+
+    >>> workers(1, {}), workers(1, {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "16"})
+    (1, 16)
+    """
+    return int(environment["WORLD_SIZE"]) if _launched(environment) else devices
+
+
 def place(config: Config, environment: Mapping[str, str]) -> tuple[Config, Sequence[int]]:
     """The configuration with one device a worker of the whole run, and the ranks to be started here.
 
     Under torchrun ``config.devices`` names this machine's devices, one for each of its workers, or one for all
     (``auto``). Raises ConfigError when it does not fit what torchrun started.
     """
-    if "TORCHELASTIC_RUN_ID" not in environment:
+    if not _launched(environment):
         if config.exchange.method == "collective" and config.world_size > 1:
             raise ConfigError(
                 "exchange.method collective needs PyTorch's launcher: torchrun --nproc-per-node "
@@ -39,3 +48,7 @@ def place(config: Config, environment: Mapping[str, str]) -> tuple[Config, Seque
     here = config.devices * local_world_size if len(config.devices) == 1 else config.devices
     devices = tuple(here[r % local_world_size] for r in range(world_size))
     return dataclasses.replace(config, devices=devices), [rank]
+
+
+def _launched(environment: Mapping[str, str]) -> bool:
+    return "TORCHELASTIC_RUN_ID" in environment

@@ -8,14 +8,14 @@ import yaml
 
 from lib.config import Config
 from lib.models.registry import model_spec
-from lib.recipes import plain
+from lib.recipes import plain, told_images
 
 
 def resolved(config: Config) -> str:
     """YAML that --config reads back."""
     recipe = model_spec(config.model.name).recipe
-    settings = recipe.settings()
-    lines = [f"# The recipe of {config.model.name}: {recipe.source}, for {recipe.images} images an update."]
+    settings = recipe.settings(config.images_an_update)
+    lines = [f"# The recipe of {config.model.name}: {recipe.source}, for {told_images(recipe, config)}."]
     for f in fields(config):
         value = getattr(config, f.name)
         if is_dataclass(value):

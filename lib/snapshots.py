@@ -95,6 +95,7 @@ class Snapshots:
         """
         saved = checkpoint.load(path)
         checkpoint.refuse_other(path, saved.identity, self._identity)
+        checkpoint.refuse_other_preparation(path, saved.preparation, self._preparation)
         with torch.no_grad():
             self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
             for name, velocity in self._replica.flat.velocity_of.items():

@@ -8,7 +8,7 @@ from lib.command_line import keys, parse
 from lib.config import Config
 from lib.errors import ConfigError
 from lib.models.registry import MODELS
-from lib.recipes import CAFFE_RESNET, NIN
+from lib.recipes import CAFFE_RESNET, IMAGENET_STD, NIN, TORCHNET
 from lib.resolved import resolved
 
 ROOT = Path(__file__).parents[1]
@@ -124,6 +124,42 @@ def test_a_recipe_lies_under_what_is_asked_for(tmp_path: Path) -> None:
     config = parsed("--config", mine, "--optimizer.learning_rate", "0.3")
     assert config.optimizer == replace(NIN.optimizer, weight_decay=0.0, learning_rate=0.3)
     assert config.schedule == replace(NIN.schedule, warmup_epochs=2.0)
+
+
+def test_a_recipe_brings_the_views_of_its_source(tmp_path: Path) -> None:
+    assert parsed("--model.name", "resnet18").views == CAFFE_RESNET.views
+    assert parsed("--model.name", "alexnet_bn").views == TORCHNET.views
+    assert (TORCHNET.views.color_jitter, TORCHNET.views.std) == (0.4, IMAGENET_STD)
+    mine = yaml_file(tmp_path, "model: {name: nin_bn}\nviews: {mirror: false}\n")
+    assert parsed("--config", mine, "--views.std", "null").views == replace(NIN.views, mirror=False, std=None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "world_size", "rate"),
+    [
+        ([], None, 0.02),
+        (["--batch_size", "32", "--optimizer.accumulate", "2"], None, 0.01),
+        (["--exchange.method", "collective"], "8", 0.08),
+        (["--optimizer.learning_rate", "0.04"], None, 0.04),
+        (["--model.name", "nin_bn"], None, 0.1),
+    ],
+    ids=str,
+)
+def test_a_rate_goes_with_the_images_an_update_where_its_source_says_so(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], world_size: str | None, rate: float
+) -> None:
+    """Two workers of 128 images; under torchrun as many as it started. The source has 0.04 for 512."""
+    if world_size:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+        monkeypatch.setenv("WORLD_SIZE", world_size)
+    config = parsed("--model.name", "squeezenet_v1_1", *argv)
+    assert config.optimizer.learning_rate == pytest.approx(rate)
+
+
+def test_the_resolved_configuration_says_what_becomes_of_such_a_rate() -> None:
+    text = resolved(parsed("--model.name", "squeezenet_v1_1"))
+    assert ", for 512 images an update (here 256: its rate 0.04 becomes 0.02).\n" in text
+    assert "  learning_rate: 0.02  # the recipe's\n" in text
 
 
 def test_the_resolved_configuration_says_what_is_the_recipes_and_can_be_read_back(tmp_path: Path) -> None:

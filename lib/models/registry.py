@@ -164,7 +164,7 @@ MODELS = {
     "squeezenet_v1_0": ModelSpec(
         network="squeezenet.v1_0",
         parameters=1_248_424,
-        crop=224,
+        crop=227,
         min_crop=21,
         source="arXiv:1602.07360 as published for Caffe",
         recipe=recipes.SQUEEZENET,
@@ -172,7 +172,7 @@ MODELS = {
     "squeezenet_v1_1": ModelSpec(
         network="squeezenet.v1_1",
         parameters=1_235_496,
-        crop=224,
+        crop=227,
         min_crop=17,
         source="arXiv:1602.07360 as published for Caffe",
         recipe=recipes.SQUEEZENET,
@@ -255,7 +255,7 @@ MODELS = {
         crop=224,
         min_crop=63,
         source=_TORCHNET,
-        recipe=recipes.SOUMITH,
+        recipe=recipes.TORCHNET,
     ),
     "vgg_bn_v2": ModelSpec(
         network="vgg.SmallVGG",
@@ -263,7 +263,7 @@ MODELS = {
         crop=224,
         min_crop=32,
         source=_TORCHNET,
-        recipe=recipes.SOUMITH,
+        recipe=recipes.TORCHNET,
     ),
     "tiny": ModelSpec(
         network="tiny.Tiny",

@@ -10,7 +10,7 @@ from lib.data.data_set import DataSet
 from lib.data.plan import Plan
 from lib.devices import describe
 from lib.models.registry import model_spec
-from lib.recipes import plain
+from lib.recipes import plain, told_images
 from lib.roles.setup import all_devices
 
 
@@ -44,7 +44,7 @@ def _recipe(config: Config) -> str:
     changed = [
         f"{key} {plain(here)} (there {plain(there)})" for key, (here, there) in recipe.overridden(config).items()
     ]
-    return f"{recipe.source}, for {recipe.images} images an update" + "".join(f"; here {change}" for change in changed)
+    return f"{recipe.source}, for {told_images(recipe, config)}" + "".join(f"; here {change}" for change in changed)
 
 
 def facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def run(context: Context) -> None:
     exchange = join(context, device)
     replica = Replica(config, data, device, dtype, exchange)
     total = config.batch_size * config.world_size
-    snapshots = Snapshots(config.run, identity(config, data), preparation(data), replica, total)
+    snapshots = Snapshots(config.run, identity(config, data), preparation(config, data), replica, total)
     start = snapshots.start() if context.rank == 0 else None
     spread(snapshots.restore(start) if start else Progress(), exchange)
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)

@@ -67,10 +67,12 @@ def identity(config: Config, data: DataSet) -> Identity:
     )
 
 
-def preparation(data: DataSet) -> Preparation:
-    """What a checkpoint of this run keeps of its data set."""
+def preparation(config: Config, data: DataSet) -> Preparation:
+    """What a checkpoint of this run keeps of its data set and of how that is seen."""
     return Preparation(
         resize=data.resize,
         mean=torch.from_numpy(read_mean_image(data)),
         classes=tuple((c.wnid, c.name) for c in data.classes),
+        subtracted=config.views.mean,
+        std=config.views.std,
     )

@@ -169,7 +169,7 @@ def run(context: Context) -> None:
     exchange = join(context, device)
     replica = Replica(config, data, device, dtype, exchange)
     snapshots = Snapshots(
-        config.run, identity(config, data), preparation(data), replica, config.batch_size * config.world_size
+        config.run, identity(config, data), preparation(config, data), replica, config.batch_size * config.world_size
     )
     start = snapshots.start() if context.rank == 0 else None
     progress, origin = Progress(), ""

@@ -23,7 +23,7 @@ from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
-from lib.roles.setup import identity, join, open_feed, set_up
+from lib.roles.setup import identity, join, open_feed, preparation, set_up
 from lib.weights import load_weights
 
 
@@ -68,8 +68,9 @@ def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
     Any data set will do for a checkpoint, as long as the network fits it.
     """
     if checkpoint.is_checkpoint(path):
-        found, here = checkpoint.load(path).identity, identity(config, data)
-        checkpoint.refuse_other(path, replace(found, data_fingerprint=here.data_fingerprint), here)
+        saved, here = checkpoint.load(path), identity(config, data)
+        checkpoint.refuse_other(path, replace(saved.identity, data_fingerprint=here.data_fingerprint), here)
+        checkpoint.refuse_other_preparation(path, saved.preparation, preparation(config, data))
     load_weights(replica.model, path)
 
 
