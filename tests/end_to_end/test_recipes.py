@@ -66,7 +66,8 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, data
 def test_a_run_says_what_it_does_other_than_the_recipe(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     done = run_script("train.py", *ONE, "--run.n_epochs", 1)
     assert (
-        "recipe:   theano_alexnet, config.yaml, for 256 images an update; here run.n_epochs 1 (there 60)" in done.stdout
+        "recipe:   theano_alexnet, config.yaml, for 256 images an update (here 8); here run.n_epochs 1 (there 60)"
+        in done.stdout
     )
     assert "  n_epochs: 1  # the recipe has 60\n" in (tmp_path / "models/config.yaml").read_text()
 
