@@ -4,19 +4,20 @@
     checkpoints/latest, best              text: the name of a file beside them
 
 A power cut at any moment leaves the previous checkpoint whole: a file gets its name only once its bytes are on
-the disk, and a pointer moves only once its file has its name.
+the disk, and a pointer moves only once its file has its name. A checksum inside tells a damaged file from a whole one.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import torch
 from torch import Tensor
 
+from lib.durable import make_folder, sweep, write_whole
 from lib.errors import CheckpointError
+from lib.seal import is_whole, seal
 
 FORMAT = 2
 
@@ -82,18 +83,17 @@ class CheckpointFolder:
 
         Raises CheckpointError when the disk does not take it; what was there before stays.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / checkpoint.name
         try:
-            _write(path, lambda file: torch.save(_to_dict(checkpoint), file))
-            _write(self._folder / "latest", lambda file: file.write(path.name.encode()))
+            make_folder(self._folder)
+            write_whole(path, lambda file: _fill(file, checkpoint))
+            write_whole(self._folder / "latest", lambda file: file.write(path.name.encode()))
             if is_best:
-                _write(self._folder / "best", lambda file: file.write(path.name.encode()))
+                write_whole(self._folder / "best", lambda file: file.write(path.name.encode()))
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            free = os.statvfs(self._folder)
             raise CheckpointError(
-                f"cannot save {path}: {_brief(error)} ({free.f_bavail * free.f_frsize / 1e9:.2f} GB "
-                "free); make room and start again, it goes on from the checkpoint before"
+                f"cannot save {path}: {_brief(error)} ({_free(self._folder)}); make room and start again, it goes on "
+                "from the checkpoint before"
             ) from error
         self._prune(path)
         return path
@@ -108,7 +108,7 @@ class CheckpointFolder:
 
     def _pointed(self, pointer: str) -> Path | None:
         try:
-            name = (self._folder / pointer).read_text(encoding="utf-8").strip()
+            name = (self._folder / pointer).read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
         path = self._folder / name
@@ -125,16 +125,20 @@ class CheckpointFolder:
         others = [path for path in others if path not in (newest, best)]
         for path in others[: max(0, len(others) - (self._keep - 1))]:
             path.unlink()
+        sweep(self._folder)
 
 
 def load(path: Path) -> Checkpoint:
-    """Raises CheckpointError when the file is missing, damaged, or not one of ours."""
+    """Raises CheckpointError when the file is missing, damaged (any byte of it), or not one of ours."""
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        whole = is_whole(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True) if whole else None
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except Exception as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({_brief(error)}); use another one") from None
+        raise _damaged(path, _brief(error)) from None
+    if not whole:
+        raise _damaged(path, "its checksum is wrong")
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT} of this program")
     try:
@@ -181,6 +185,19 @@ def refuse_other_preparation(path: Path, found: Preparation, wanted: Preparation
             )
 
 
+def _damaged(path: Path, why: str) -> CheckpointError:
+    others = sorted(path.parent.glob("epoch*_iter*.pt"), key=lambda other: other.stat().st_mtime_ns)
+    names = [str(other) for other in others if other != path]
+    return CheckpointError(
+        f"{path} is damaged or no checkpoint ({why}); use another one{f', such as {names[-1]}' if names else ''}"
+    )
+
+
+def _fill(file: BinaryIO, checkpoint: Checkpoint) -> None:
+    torch.save(_to_dict(checkpoint), file)
+    seal(file)
+
+
 def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
     parts = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
     return {"format": FORMAT, **vars(checkpoint), **parts}
@@ -191,20 +208,9 @@ def _brief(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _write(path: Path, fill: Callable[[Any], Any]) -> None:
-    """Write a file aside, bring it to the disk, and rename it into place."""
-    part = path.with_name(f".{path.name}.partial")
+def _free(folder: Path) -> str:
     try:
-        with part.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        free = os.statvfs(folder)
+    except OSError:
+        return "no such folder"
+    return f"{free.f_bavail * free.f_frsize / 1e9:.2f} GB free"

@@ -33,7 +33,8 @@ def write_whole(path: Path, data: bytes) -> int:
 
 
 def write_manifest(at: Layout, manifest: Manifest) -> None:
-    write_whole(at.manifest, msgspec.json.format(msgspec.json.encode(manifest)))
+    """Write it with its checksum."""
+    write_whole(at.manifest, msgspec.json.format(msgspec.json.encode(manifest.sealed())))
 
 
 def npy(array: NDArray[Any]) -> bytes:

@@ -23,13 +23,14 @@ def make_labels(settings: Settings) -> None:
     for split in SPLITS:
         labels = _labels(at, split)
         crc32[split] = write_whole(at.labels(split), npy(np.array(labels, np.int64)))
-        read_labels(at, manifest, split)
     labelled = msgspec.structs.replace(
         manifest,
         train=msgspec.structs.replace(manifest.train, labels_crc32=crc32["train"]),
         val=msgspec.structs.replace(manifest.val, labels_crc32=crc32["val"]),
     )
-    if labelled != manifest:
+    for split in SPLITS:
+        read_labels(at, labelled, split)  # raises unless they fit images and classes
+    if labelled.sealed() != manifest:
         write_manifest(at, labelled)
     counts = f"{labelled.train.count:,} training and {labelled.val.count:,} validation labels"
     say(f"{counts} in {at.labels('train').parent}")

@@ -55,7 +55,7 @@ def write_data_set(
         skipped=0,
         **splits,
     )
-    at.manifest.write_bytes(msgspec.json.encode(manifest))
+    at.manifest.write_bytes(msgspec.json.encode(manifest.sealed()))
     return at
 
 

@@ -20,6 +20,8 @@ FLOORS: list[set[str]] = [
         "refresher",
         "environment",
         "disk",
+        "durable",
+        "seal",
         "peers",
         "trackers.base",
     },

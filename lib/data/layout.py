@@ -12,6 +12,8 @@ number of workers and any batch size.
 """
 
 import hashlib
+import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     skipped: int
     train: SplitManifest
     val: SplitManifest
+    crc32: int | msgspec.UnsetType = msgspec.UNSET
+    """of all the rest, as msgspec writes it; manifests of older versions have none"""
 
     def split(self, name: Split) -> SplitManifest:
         return self.train if name == "train" else self.val
@@ -75,7 +79,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def fingerprint(self) -> str:
         """Names the content of the data set: equal for equal images in equal order."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+        return hashlib.sha256(self._content).hexdigest()[:16]
+
+    @property
+    def _content(self) -> bytes:
+        return msgspec.json.encode(msgspec.structs.replace(self, crc32=msgspec.UNSET))
+
+    def sealed(self) -> "Manifest":
+        """The same with its checksum."""
+        return msgspec.structs.replace(self, crc32=zlib.crc32(self._content))
 
 
 class ClassName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,11 +188,18 @@ def read_manifest(at: Layout) -> Manifest:
         ) from None
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{at.manifest} is not a manifest of this program: {error}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(f"{at.manifest} is not a manifest of this program: {error}; {_WITHOUT_MANIFEST}") from None
     if manifest.format != FORMAT:
         raise DataError(f"{at.manifest} has format {manifest.format}; this version reads format {FORMAT}")
+    if manifest.crc32 not in (msgspec.UNSET, manifest.sealed().crc32):
+        raise DataError(f"{at.manifest} is damaged (its checksum is wrong); {_WITHOUT_MANIFEST}")
     return manifest
+
+
+_WITHOUT_MANIFEST = (
+    "put a copy of it back, or delete it and run preprocessing/generate_data.sh, which then packs every picture anew"
+)
 
 
 def read_classes(at: Layout) -> list[ClassName]:
@@ -199,7 +218,7 @@ def read_classes(at: Layout) -> list[ClassName]:
 def read_labels(at: Layout, manifest: Manifest, split: Split) -> NDArray[np.int64]:
     """The labels of one split, int64 (N,). Raises DataError where file and manifest disagree."""
     path = at.labels(split)
-    labels = _load(path, "run preprocessing/make_labels.py")
+    labels = _load(path, manifest.split(split).labels_crc32, "run preprocessing/make_labels.py")
     count = manifest.split(split).count
     if labels.dtype != np.int64 or labels.shape != (count,):
         raise DataError(
@@ -216,18 +235,22 @@ def read_labels(at: Layout, manifest: Manifest, split: Split) -> NDArray[np.int6
 
 def read_mean(at: Layout, manifest: Manifest) -> NDArray[np.float32]:
     """The mean image, float32 (3, H, W). Raises DataError where file and manifest disagree."""
-    mean = _load(at.mean, "run preprocessing/make_hkl.py")
+    mean = _load(at.mean, manifest.mean_crc32, "run preprocessing/generate_data.sh")
     shape = (3, manifest.img_size, manifest.img_size)
     if mean.dtype != np.float32 or mean.shape != shape:
         raise DataError(f"{at.mean} holds {mean.dtype} {mean.shape} where float32 {shape} should be")
     return mean
 
 
-def _load(path: Path, remedy: str) -> NDArray[Any]:
+def _load(path: Path, crc32: int | None, remedy: str) -> NDArray[Any]:
+    """The array in an .npy file. Raises DataError unless the file's checksum is ``crc32``, where that is known."""
     try:
-        loaded: NDArray[Any] = np.load(path, allow_pickle=False)
+        content = path.read_bytes()
+        if crc32 not in (None, zlib.crc32(content)):
+            raise DataError(f"{path} is damaged (its checksum is not the manifest's); delete it and {remedy} again")
+        loaded: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; {remedy}") from None
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is damaged ({error}); {remedy} again") from None
+        raise DataError(f"{path} is damaged ({error}); delete it and {remedy} again") from None
     return loaded

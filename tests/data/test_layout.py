@@ -1,3 +1,4 @@
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -115,16 +116,66 @@ def test_labels_that_do_not_fit_the_manifest(at, labels, said):
         read_labels(at, MANIFEST, "val")
 
 
-def test_arrays_that_fit_are_read_and_damaged_ones_are_not(at):
+def test_arrays_that_fit_are_read_and_others_are_not(at):
     np.save(at.labels("val"), np.array([0, 1, 1]))
     assert read_labels(at, MANIFEST, "val").tolist() == [0, 1, 1]
     with pytest.raises(DataError, match=r"train_labels\.npy is missing; run preprocessing/make_labels"):
         read_labels(at, MANIFEST, "train")
+    with pytest.raises(DataError, match=r"img_mean\.npy is missing; run preprocessing/generate_data"):
+        read_mean(at, MANIFEST)
     np.save(at.mean, np.zeros((3, 8, 8), np.float32))
-    assert read_mean(at, MANIFEST).shape == (3, 8, 8)
+    assert read_mean(at, with_checksums(at)).shape == (3, 8, 8)
     np.save(at.mean, np.zeros((3, 8, 8)))
     with pytest.raises(DataError, match="holds float64"):
-        read_mean(at, MANIFEST)
+        read_mean(at, with_checksums(at))
     at.mean.write_bytes(at.mean.read_bytes()[:100])
     with pytest.raises(DataError, match="is damaged"):
-        read_mean(at, MANIFEST)
+        read_mean(at, with_checksums(at))
+
+
+def with_checksums(at):
+    """The manifest, with those of the labels and of the mean image that are there."""
+    val = msgspec.structs.replace(MANIFEST.val, labels_crc32=zlib.crc32(at.labels("val").read_bytes()))
+    mean_crc32 = zlib.crc32(at.mean.read_bytes())
+    return msgspec.structs.replace(MANIFEST, val=val, mean_crc32=mean_crc32).sealed()
+
+
+def flipped(path):
+    """Writes ``path`` once for each of its bytes, with one bit of that byte turned over; then as it was."""
+    content = path.read_bytes()
+    for place, byte in enumerate(content):
+        path.write_bytes(content[:place] + bytes([byte ^ 1 << place % 8]) + content[place + 1 :])
+        yield place
+    path.write_bytes(content)
+
+
+def test_any_flipped_byte_of_labels_or_mean_is_found(at):
+    np.save(at.labels("val"), np.array([0, 1, 1]))
+    np.save(at.mean, np.zeros((3, 8, 8), np.float32))
+    manifest = with_checksums(at)
+    for _ in flipped(at.labels("val")):
+        with pytest.raises(DataError, match=r"val_labels.npy is damaged .*; delete it and run .*make_labels.py again"):
+            read_labels(at, manifest, "val")
+    for _ in flipped(at.mean):
+        with pytest.raises(DataError, match=r"img_mean.npy is damaged .*; delete it and run .*generate_data.sh again"):
+            read_mean(at, manifest)
+    assert len(read_labels(at, manifest, "val")) == len(read_mean(at, manifest))
+
+
+def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at):
+    sealed = MANIFEST.sealed()
+    at.manifest.write_bytes(msgspec.json.format(msgspec.json.encode(sealed)))
+    harmless = 0
+    for _ in flipped(at.manifest):
+        try:
+            assert read_manifest(at) == sealed
+            harmless += 1  # one kind of space became another
+        except DataError as error:
+            assert f"{at.manifest} " in str(error)
+            assert "put a copy of it back" in str(error) or "has format" in str(error)
+    assert harmless < at.manifest.read_bytes().count(b" ") / 4
+
+
+def test_a_checksum_does_not_change_what_a_data_set_is():
+    """Nor do checkpoints of data sets that were packed before there was one belong to others then."""
+    assert MANIFEST.sealed().fingerprint == MANIFEST.fingerprint == "65c316ba318b92c1"

@@ -50,12 +50,31 @@ def lose_labels(data: Path) -> None:
     layout(data).labels("val").unlink()
 
 
+def without_checksums(data: Path) -> None:
+    """As data sets were packed by older versions."""
+    at = layout(data)
+    manifest = msgspec.json.decode(at.manifest.read_bytes())
+    del manifest["crc32"]
+    for split in ("train", "val"):
+        manifest[split]["labels_crc32"] = None
+    at.manifest.write_bytes(msgspec.json.encode(manifest))
+
+
+def change_a_label(data: Path) -> None:
+    path = layout(data).labels("train")
+    labels = np.load(path)
+    labels[5] = (labels[5] + 1) % 4
+    np.save(path, labels)
+
+
 def shorten_labels(data: Path) -> None:
+    without_checksums(data)
     path = layout(data).labels("train")
     np.save(path, np.load(path)[:-1])
 
 
 def put_a_label_out_of_range(data: Path) -> None:
+    without_checksums(data)
     path = layout(data).labels("train")
     labels = np.load(path)
     labels[5] = 4
@@ -63,6 +82,7 @@ def put_a_label_out_of_range(data: Path) -> None:
 
 
 def pickle_the_labels(data: Path) -> None:
+    without_checksums(data)
     np.save(layout(data).labels("train"), np.array([{"a": 1}] * 48, dtype=object), allow_pickle=True)
 
 
@@ -93,6 +113,7 @@ def a_newer_manifest(data: Path) -> None:
         (put_a_foreign_file, "data/train_hkl_b16/00002.hkl holds int8 (16, 32, 32, 3) where the manifest says uint8"),
         (put_garbage, "data/train_hkl_b16/00000.hkl is not a readable HDF5 file"),
         (lose_labels, "data/labels/val_labels.npy is missing; run preprocessing/make_labels.py"),
+        (change_a_label, "train_labels.npy is damaged (its checksum is not the manifest's); delete it and run"),
         (shorten_labels, "train_labels.npy holds int64 (47,) where the manifest says int64 (48,)"),
         (put_a_label_out_of_range, "has labels from 0 to 4, but there are 4 classes, 0 to 3"),
         (pickle_the_labels, "train_labels.npy is damaged (Object arrays cannot be loaded"),
@@ -161,6 +182,7 @@ def test_a_damaged_checkpoint_is_not_a_fresh_start(tmp_path: Path, data_set: Pat
 
 def test_no_validation_images(data_set: Path, run_script: Script) -> None:
     at = layout(data_set)
+    without_checksums(data_set)
     manifest = msgspec.json.decode(at.manifest.read_bytes())
     manifest["val"]["files"] = []
     at.manifest.write_bytes(msgspec.json.encode(manifest))
