@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from lib.data.class_names import find_words, read_words
 from lib.data.layout import SPLITS, ClassName, Layout, Split, read_manifest
 from lib.errors import DataError
 from preprocessing.command import run, say
@@ -15,8 +15,6 @@ from preprocessing.files import write_whole
 from preprocessing.settings import Settings
 from preprocessing.sources import read_recipe
 from preprocessing.val_labels import wnids_of_flat
-
-WORDS = ("words.txt", "synset_words.txt")
 
 
 def make_train_val_txt(settings: Settings) -> None:
@@ -38,14 +36,12 @@ def make_train_val_txt(settings: Settings) -> None:
 
 
 def readable_names(settings: Settings) -> dict[str, str]:
-    """Names for people, by wnid: from the devkit, or from a words.txt beside the class folders."""
+    """Names for people, by wnid: from the devkit, or from a list beside the class folders."""
     if settings.meta_clsloc_mat is not None:
         return {synset.wnid: synset.name for synset in read_synsets(settings.meta_clsloc_mat)}
     folder = settings.img_dir("train")
-    for path in [where / words for where in (folder, folder.parent) for words in WORDS]:
-        if path.is_file():
-            return _read_words(path)
-    return {}
+    path = find_words((folder, folder.parent))
+    return read_words(path) if path else {}
 
 
 def read_filenames(at: Layout, split: Split) -> list[str]:
@@ -67,14 +63,6 @@ def _folders(settings: Settings, wnids: Sequence[str], pictures: list[str]) -> l
     if missing is not None:
         raise DataError(f"{settings.img_dir('val')} no longer has {missing}, which has been packed")
     return [wnid_of[name] for name in pictures]
-
-
-def _read_words(path: Path) -> dict[str, str]:
-    try:
-        lines = [line.split(None, 1) for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from None
-    return {line[0]: line[1].strip() for line in lines if len(line) == 2}
 
 
 if __name__ == "__main__":

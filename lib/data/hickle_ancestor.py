@@ -21,7 +21,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.data_set import DataSet, check_labels, numbered_classes, read_mean_image
+from lib.data.class_names import classes_of_numbers
+from lib.data.data_set import DataSet, check_labels, read_mean_image
 from lib.data.index import fingerprint
 from lib.data.layout import Layout, Split
 from lib.errors import ConfigError, DataError
@@ -58,7 +59,7 @@ def describe(at: Layout, shuffle: str) -> DataSet:
         img_size=sizes.pop(),
         train_counts=counts["train"],
         val_counts=counts["val"],
-        classes=numbered_classes(n_classes),
+        classes=classes_of_numbers(at, n_classes),
         fingerprint=fingerprint("theano_alexnet", counts, [zlib.crc32(labels[split].data) for split in counts]),
         mean_image=at.mean,
     )

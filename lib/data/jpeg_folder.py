@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.config import DataConfig
-from lib.data.data_set import DataSet, named_classes
+from lib.data.class_names import classes_of_folders
+from lib.data.data_set import DataSet
 from lib.data.decode import Resize, decode
 from lib.data.decoded import DecodedPictures
 from lib.data.decoders import open_decoders
@@ -55,7 +56,7 @@ def _describe(data: DataConfig) -> DataSet:
         resize=data.resize,
         train_counts=(len(found["train"].entries),),
         val_counts=(len(found["val"].entries),),
-        classes=named_classes(found["train"].classes),
+        classes=classes_of_folders(layout(data.dir, data.misc_dir), found["train"].classes),
         fingerprint=content,
     )
     mean = kept_mean(data, content, data.img_size, lambda: _open(data, described, "train", print))

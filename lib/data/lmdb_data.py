@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.config import DataConfig
-from lib.data.data_set import DataSet, check_labels, numbered_classes
+from lib.data.class_names import classes_of_numbers
+from lib.data.data_set import DataSet, check_labels
 from lib.data.datum import datum_image, read_datum
 from lib.data.decode import Resize
 from lib.data.decoded import DecodedPictures
@@ -74,7 +75,7 @@ def _describe(data: DataConfig) -> DataSet:
         resize=data.resize,
         train_counts=(len(indices["train"].labels),),
         val_counts=(len(indices["val"].labels),),
-        classes=numbered_classes(n_classes),
+        classes=classes_of_numbers(layout(data.dir, data.misc_dir), n_classes),
         fingerprint=content,
     )
     mean = kept_mean(data, content, data.img_size, lambda: _open(data, described, "train", print))

@@ -165,6 +165,43 @@ def test_the_mean_is_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "computing the mean image" in capsys.readouterr().out
 
 
+WORDS = "".join(f"n{i:02d} beast {i}, Bestia {i}\n" for i in range(5))
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "expected"),
+    [
+        ("jpeg_folder", "synset_words.txt", WORDS, [(f"n{i:02d}", f"beast {i}, Bestia {i}") for i in range(4)]),
+        (
+            "jpeg_folder",
+            "words.txt",
+            "n09 fish\nn02 bird\n",
+            [("n00",) * 2, ("n01",) * 2, ("n02", "bird"), ("n03",) * 2],
+        ),
+        ("lmdb", "misc/synset_words.txt", WORDS, [(f"n{i:02d}", f"beast {i}, Bestia {i}") for i in range(4)]),
+        ("lmdb", "words.txt", WORDS, [(f"{i}", f"class {i}") for i in range(4)]),  # its lines are in no order
+        (
+            "lmdb",
+            "misc/classes.json",
+            '[{"index": 0, "wnid": "a", "name": "A"}, {"index": 1, "wnid": "b", "name": "B"}, '
+            '{"index": 2, "wnid": "c", "name": "C"}, {"index": 3, "wnid": "d", "name": "D"}]',
+            [(x, x.upper()) for x in "abcd"],
+        ),
+    ],
+    ids=["folders", "some folders", "numbers", "no order", "ours"],
+)
+def test_names_for_people(tmp_path: Path, name: str, file: str, text: str, expected: list[tuple[str, str]]) -> None:
+    WRITERS[name](tmp_path / "data")
+    path = tmp_path / "data" / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert [(c.wnid, c.name) for c in described(config(name, tmp_path / "data")).classes] == expected
+
+
+def too_few_names(data: Path) -> None:
+    (data / "synset_words.txt").write_text("n00 beast\n")
+
+
 def test_encoded_records_and_grey_planes(tmp_path: Path) -> None:
     folder = write_jpeg_folder(tmp_path / "jpeg")
     names = sorted((folder / "train").rglob("*.JPEG"))
@@ -265,6 +302,7 @@ def swap_images_and_labels(data: Path) -> None:
         ("lmdb", a_record_that_is_no_datum, "record 00000001_n01/x.JPEG: it is no Datum; make the database again"),
         ("lmdb", a_record_without_an_image, "record 00000000_n00/x.JPEG: it is no Datum"),
         ("lmdb", lose_a_database, "holds 0 folders \\*val\\* with a data.mdb, where one should be"),
+        ("lmdb", too_few_names, "data has labels up to 3, but its list of names has 1 classes"),
         ("lmdb", damage_a_database, "ilsvrc12_val_lmdb is no LMDB, or damaged"),
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
         ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: no binary file of CIFAR-10"),
