@@ -9,7 +9,6 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from PIL import Image
 
 from lib.data.decode import Resize, decode, resized
 from lib.errors import DataError
@@ -64,4 +63,4 @@ def datum_image(record: bytes, size: int, resize: Resize) -> NDArray[np.uint8]:
     image = np.ascontiguousarray(planes[::-1].transpose(1, 2, 0))  # Caffe's planes are blue, green, red
     if datum.channels == 1:
         image = np.repeat(image, 3, axis=2)
-    return image if image.shape[:2] == (size, size) else resized(Image.fromarray(image), size, resize)
+    return image if image.shape[:2] == (size, size) else resized(image, size, resize)

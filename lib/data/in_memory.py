@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lib.data.decode import Resize, resized
 
@@ -31,4 +30,4 @@ class InMemory:
         self._pool.shutdown()
 
     def _write(self, number: int, out: NDArray[np.uint8]) -> None:
-        out[...] = resized(Image.fromarray(self._images[number]), self._size, self._resize)
+        out[...] = resized(self._images[number], self._size, self._resize)

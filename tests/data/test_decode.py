@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lib.data import decode as module
-from lib.data.decode import decode
+from lib.data.decode import decode, open_rgb
 from lib.errors import DataError
 
 SIZE = 32
@@ -208,3 +208,42 @@ def test_a_picture_that_claims_to_be_huge(monkeypatch):
     monkeypatch.setattr(module, "MAX_PIXELS", 100)
     with pytest.raises(DataError, match="64 x 48 pixels, more than 100"):
         decode(encoded(quadrants(), "PNG"), SIZE, "squash")
+
+
+def natural(width=700, height=520):
+    """Smooth shapes with some grain, as photographs have."""
+    rng = np.random.default_rng(3)
+    shapes = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+    smooth = np.asarray(shapes.resize((width, height), Image.Resampling.BICUBIC))
+    return Image.fromarray(np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"quality": 30}], ids=str
+)
+@pytest.mark.parametrize("at_least", [0, 100, 300])
+def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(mode, options, at_least, monkeypatch):
+    data = encoded(natural().convert(mode), "JPEG", **options)
+    expected = Image.open(io.BytesIO(data))
+    expected.draft(None, (at_least, at_least) if at_least else expected.size)
+    expected = np.asarray(expected.convert("RGB"))
+    monkeypatch.setattr(module, "_to_rgb", lambda image: pytest.fail("Pillow decoded it"))
+    found = open_rgb(data, at_least)
+    assert found.shape == expected.shape
+    assert (found == expected).all()
+
+
+@pytest.mark.parametrize("odd", ["turned", "CMYK", "end cut off", "rubbish inside"])
+def test_odd_jpegs_are_pillows(odd, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6 if odd == "turned" else 1
+    data = encoded(natural().convert("CMYK" if odd == "CMYK" else "RGB"), "JPEG", exif=exif)
+    data = data[:-2] if odd == "end cut off" else data
+    data = data[:20_000] + b"\xff\xd9" + data[20_002:] if odd == "rubbish inside" else data
+    seen = []
+    to_rgb = module._to_rgb
+    monkeypatch.setattr(module, "_to_rgb", lambda image: seen.append(image) or to_rgb(image))
+    with contextlib.suppress(DataError):
+        decode(data, SIZE, "squash")
+    assert seen
