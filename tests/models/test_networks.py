@@ -38,9 +38,6 @@ PARAMETERS = {
     "vgg_bn_v2": 9_734_504,
 }
 
-# What these would add takes long, and the others of their family have shown it.
-SLOW = {"vgg_b", "vgg_d", "vgg_e", "vgg_b_bn", "vgg_d_bn", "vgg_e_bn", "resnet34", "resnet101", "resnet152"}
-
 
 def on_meta(name: str, n_classes: int, crop: int) -> nn.Module:
     """The network without numbers: quick to build and to run."""
@@ -71,7 +68,7 @@ def test_no_smaller_crop_would_do(name: str) -> None:
         on_meta(name, 10, MODELS[name].min_crop - 1)(torch.empty(2, 3, *[MODELS[name].min_crop - 1] * 2, device="meta"))
 
 
-@pytest.mark.parametrize("name", sorted(MODELS.keys() - SLOW))
+@pytest.mark.parametrize("name", MODELS)
 def test_steps_of_training_lower_the_loss(name: str) -> None:
     """Dropout off, so that nothing but the update changes the loss; norms learn by the batch."""
     torch.manual_seed(0)
