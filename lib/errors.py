@@ -35,3 +35,13 @@ class ProtocolError(RuntimeError):
 
 class ReplicasDiffer(RuntimeError):
     """Replicas that should hold the same bits do not."""
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in a few words also where it says nothing.
+
+    >>> said(MemoryError()), said(ValueError(" too long ")), said(KeyboardInterrupt())
+    ('out of memory (MemoryError)', 'too long', 'KeyboardInterrupt')
+    """
+    kind = type(error).__name__
+    return str(error).strip() or (f"out of memory ({kind})" if isinstance(error, MemoryError) else kind)

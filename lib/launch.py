@@ -152,8 +152,15 @@ def _weights_dir(config: Config) -> Iterator[Path]:
         command = shlex.join(["python", *sys.argv])
         (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
         yield folder
+        _remove_unfinished(folder)
     finally:
         os.close(lock)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Checkpoints that this run, or one before it, did not live to finish."""
+    for path in folder.glob("checkpoints/.*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def _move_aside(folder: Path) -> None:

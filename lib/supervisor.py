@@ -10,14 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zmq
 
-from lib.errors import ProtocolError
-from lib.ipc.messages import Alive, Failed, decode
+from lib.errors import ProtocolError, said
+from lib.ipc.messages import Alive, Failed, Left, decode
 
 # How often processes are looked at, in seconds.
 _TICK_S = 0.1
@@ -27,6 +28,8 @@ _STOPPED_S = 3.0
 _LAST_WORDS_S = 0.5
 # Roles end together: once one is done, the others get this long.
 _GRACE_S = 30.0
+# The kernel ends a killed process at once, unless it waits within the kernel, for a disk or a device.
+_KILLED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class _Child:
     stopped_at: float | None = None
     done_at: float | None = None
     failed: Failed | None = None
+    left: Left | None = None
 
 
 class Supervisor:
@@ -63,18 +67,18 @@ class Supervisor:
     def run(self) -> Outcome:
         """Until all are done, one fails, or the user stops them. Nothing is left running, however it ends."""
         context = zmq.Context()
-        inbox = context.socket(zmq.PULL)
-        inbox.bind(f"ipc://{self._folder / 'supervisor'}")
         try:
+            inbox = context.socket(zmq.PULL)
+            inbox.bind(f"ipc://{self._folder / 'supervisor'}")
             with _handled(self._asked_by):
                 self._start()
-                return self._watch(inbox)
+                outcome = self._watch(inbox)
+        except Exception as error:  # a fault of ours must not leave the others alone
+            outcome = Outcome(1, f"the supervisor failed: {said(error)}. {_RESUME}", traceback.format_exc())
         finally:
-            for child in self._children.values():
-                child.process.kill()
-                child.process.wait()
-                _remove_shared_memory(child.process.pid)
+            stuck = self._kill_all()
             context.destroy(linger=0)
+        return replace(outcome, message=" ".join(filter(None, [outcome.message, stuck])))
 
     def _start(self) -> None:
         root = Path(__file__).parents[1]
@@ -90,6 +94,21 @@ class Supervisor:
                 self._children[name] = _Child(name, process, patience_s=self._patience_s)
         finally:
             signal.signal(signal.SIGINT, previous)
+
+    def _kill_all(self) -> str:
+        """End whoever is left; what to tell of those that the kernel does not let go."""
+        children = self._children.values()
+        for child in children:
+            child.process.kill()
+        deadline = time.monotonic() + _KILLED_S
+        stuck = []
+        for child in children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                stuck.append(f"{child.name} (process {child.process.pid})")
+            _remove_shared_memory(child.process.pid)
+        return f"Killed, but held by the kernel, as by a disk that is away: {', '.join(stuck)}." if stuck else ""
 
     def _watch(self, inbox: zmq.Socket[bytes]) -> Outcome:
         passed_on = 0
@@ -109,20 +128,34 @@ class Supervisor:
                     return Outcome(128 + self._asked_by[0], "stopped at once; the last checkpoint stands")
                 self._ask_trainers_to_stop()
         self._listen(inbox)
-        return self._failure(inbox) or Outcome(128 + self._asked_by[0] if self._asked_by else 0)
+        return self._failure(inbox) or self._ended()
+
+    def _ended(self) -> Outcome:
+        """All have ended well: because they were done, or asked to."""
+        if self._asked_by:
+            return Outcome(128 + self._asked_by[0])
+        for child in self._children.values():
+            if child.left:
+                name = signal.Signals(child.left.signal).name
+                why = f"{child.name} was asked to stop by {name}, so all stopped, with a checkpoint"
+                return Outcome(128 + child.left.signal, f"{why}. {_RESUME}")
+        return Outcome(0)
 
     def _listen(self, inbox: zmq.Socket[bytes]) -> None:
         while inbox.poll(0):
             with contextlib.suppress(ProtocolError):  # a stranger's frame is no news of ours
                 message = decode(inbox.recv())
-                if not isinstance(message, Alive | Failed) or message.role not in self._children:
+                if not isinstance(message, Alive | Failed | Left) or message.role not in self._children:
                     continue
                 child = self._children[message.role]
                 child.heard_at = time.monotonic()
-                if isinstance(message, Failed):
-                    child.failed = message
-                else:
-                    child.doing, child.patience_s = message.doing, message.patience_s
+                match message:
+                    case Failed():
+                        child.failed = message
+                    case Left():
+                        child.left = message
+                    case Alive(_, doing, patience_s):
+                        child.doing, child.patience_s = doing, patience_s
 
     def _failure(self, inbox: zmq.Socket[bytes]) -> Outcome | None:
         """What ends the run now, if anything does."""

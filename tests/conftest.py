@@ -1,6 +1,8 @@
 """Small data sets in the real layout, and a way to run the real scripts."""
 
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 import zlib
@@ -90,9 +92,16 @@ def data_set(tmp_path: Path) -> Path:
     return write_data_set(tmp_path / "data").dir
 
 
-# A page and event files for each of many short runs would only cost time; tests that want them say so.
-NO_EXTRAS = ("--logging.report", "false", "--logging.tensorboard", "false")
 Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(script: str, *arguments: object) -> list[str]:
+    """The words that start a script of the project.
+
+    A page and event files for each of many short trainings would only cost time; tests that want them say so.
+    """
+    extras = ("--logging.report", "false", "--logging.tensorboard", "false") if script.startswith("train") else ()
+    return [sys.executable, str(ROOT / script), *extras, *map(str, arguments)]
 
 
 @pytest.fixture
@@ -101,7 +110,7 @@ def run_script(tmp_path: Path) -> Script:
 
     def run(script: str, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(ROOT / script), *(NO_EXTRAS if "train" in script else ()), *map(str, arguments)],
+            command(script, *arguments),
             cwd=tmp_path,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
@@ -111,3 +120,35 @@ def run_script(tmp_path: Path) -> Script:
         )
 
     return run
+
+
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Script:
+    """As ``run_script``, but within this process, which spares its start: for what ends in an error."""
+
+    def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", command(script, *arguments)[1:])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        return subprocess.CompletedProcess(script, int(str(ended.value.code)), *capfd.readouterr())
+
+    return run
+
+
+FINISHED = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--logging.print_freq", 2)
+
+
+@pytest.fixture(scope="session")
+def _finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    write_data_set(folder / "data")
+    words = command("train_2gpu.py", *FINISHED, "--run.n_epochs", 1)
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path, _finished_run: Path) -> Path:
+    """The folder of a test in which a run with the options ``FINISHED`` has done its one epoch."""
+    return shutil.copytree(_finished_run, tmp_path, dirs_exist_ok=True)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lib.errors import WeightsError
-from lib.formats.caffe_messages import message_class
 from lib.formats.caffe_names import names_of
 
 Blobs = list[NDArray[np.float32]]
@@ -45,6 +44,8 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def read_layers(path: Path) -> dict[str, Blobs]:
     """The arrays of each layer that has any, in the order of the file. Raises WeightsError."""
+    from lib.formats.caffe_messages import message_class  # noqa: PLC0415  slow to import, and few ever need it
+
     net = message_class("Net")()
     try:
         net.ParseFromString(path.read_bytes())

@@ -11,7 +11,7 @@ from typing import TypeVar
 import zmq
 
 from lib.errors import PeerLost, ProtocolError
-from lib.ipc.messages import Alive, Failed, Message, decode, encode
+from lib.ipc.messages import Alive, Failed, Left, Message, decode, encode
 
 M = TypeVar("M", bound=Message)
 
@@ -100,6 +100,10 @@ class Hotline:
         """The last word; it is given a second to leave."""
         self._send(Failed(self._role, error[: MAX_BYTES // 4], traceback[-MAX_BYTES // 4 :], consequence))
         self.close()
+
+    def left(self, number: int) -> None:
+        """Say that the run ends early because signal ``number`` asked this process to stop."""
+        self._send(Left(self._role, number))
 
     def close(self) -> None:
         self._context.destroy(linger=1000)

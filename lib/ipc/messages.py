@@ -78,11 +78,18 @@ class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     consequence: bool  # of another process's failure, which is then the one to report
 
 
+class Left(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Trainer -> supervisor: this signal asked me to stop, and so all trainers leave before the end."""
+
+    role: str
+    signal: int
+
+
 class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer -> loader: we are done. Loader -> trainer, in answer: so I am, and I send nothing more."""
 
 
-Message: TypeAlias = Share | Fill | Filled | Meet | Figures | Alive | Failed | Stop
+Message: TypeAlias = Share | Fill | Filled | Meet | Figures | Alive | Failed | Left | Stop
 
 
 def encode(message: Message) -> bytes:

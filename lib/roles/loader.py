@@ -62,6 +62,7 @@ def serve(
     while True:
         match channel.receive(Fill, Stop):
             case Stop():
+                context.hotline.alive("stopping")
                 channel.send(Stop())
                 return
             case Fill(slot, split, epoch, batch):

@@ -12,7 +12,7 @@ import msgspec
 
 from lib.config import Config
 from lib.data.data_set import DataSet
-from lib.errors import PeerLost, UserError
+from lib.errors import PeerLost, UserError, said
 from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
 from lib.log import open_log
@@ -93,8 +93,13 @@ class Context:
 def run_role(role: str, body: Callable[[Context], None]) -> int:
     """The whole life of a role's process, started as ``python -m lib.roles.ROLE FOLDER RANK``: its exit status."""
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
-    sheet = read_run_sheet(folder)
-    end_with_parent(sheet.supervisor)
+    try:
+        sheet = read_run_sheet(folder)
+    except FileNotFoundError:  # the run is over, and others have tidied up, before we got so far
+        return 1
+    if not end_with_parent(sheet.supervisor):
+        shutil.rmtree(folder, ignore_errors=True)
+        return 1
     name = f"{role} {rank}"
     hotline = Hotline(folder / "supervisor", name, sheet.config.run.patience_s)
     context = Context(name, rank, folder, sheet, hotline)
@@ -107,8 +112,7 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
         hotline.failed(str(error), "", consequence=False)
         return 2
     except BaseException as error:
-        said = str(error).strip() or type(error).__name__
-        hotline.failed(said, traceback.format_exc(), consequence=isinstance(error, PeerLost))
+        hotline.failed(said(error), traceback.format_exc(), consequence=isinstance(error, PeerLost))
         return 1
     finally:
         if context.orphaned:  # nobody else is left to tidy up

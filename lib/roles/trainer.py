@@ -189,8 +189,14 @@ def run(context: Context) -> None:
         write_environment(config.run.weights_dir, facts(config, replica.model, plan))
     if progress.epoch >= config.run.n_epochs:
         recorder.say(f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more")
+    asked_by: list[int] = []
+
+    def leave(number: int, _: object) -> None:
+        asked_by.append(number)
+        exchange.leave()
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: exchange.leave())
+        signal.signal(number, leave)
     Trainer(
         context,
         replica=replica,
@@ -201,6 +207,9 @@ def run(context: Context) -> None:
         recorder=recorder,
         progress=progress,
     ).train()
+    context.hotline.alive("stopping")
+    if asked_by and progress.epoch < config.run.n_epochs:
+        context.hotline.left(asked_by[0])
     recorder.close()
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lib.data.layout import layout
 from lib.models.registry import model_spec
-from tests.conftest import ROOT, write_data_set
+from tests.conftest import ROOT, command, write_data_set
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classify")
     write_data_set(folder / "data", n_classes=7)
     run = ["--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu]", "--run.n_epochs", "1"]
-    subprocess.run([sys.executable, str(ROOT / "train.py"), *run], cwd=folder, check=True, capture_output=True)
+    subprocess.run(command("train.py", *run), cwd=folder, check=True, capture_output=True)
     rng = np.random.default_rng(0)
     (folder / "photos/more").mkdir(parents=True)
     for name in ("photos/a.png", "photos/more/b.png"):
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def classify(folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "classify.py"), *arguments],
+        command("classify.py", *arguments),
         cwd=folder,
         input=stdin,
         capture_output=True,

@@ -71,9 +71,9 @@ def test_without_any_files(tmp_path: Path, run_script: Script) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, run_script: Script, options: list[object], says: str) -> None:
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, run_here: Script, options: list[object], says: str) -> None:
     write_jpeg_folder(tmp_path / "data", train=40, val=12)
-    done = run_script("train_2gpu.py", *SMALL, *options)
+    done = run_here("train_2gpu.py", *SMALL, *options)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert says in done.stderr

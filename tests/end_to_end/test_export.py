@@ -47,9 +47,9 @@ def same_bits(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
 
 
-def test_safetensors(tmp_path: Path, run_script: Script) -> None:
+def test_safetensors(tmp_path: Path, run_here: Script) -> None:
     model = checkpoint(tmp_path, "tiny", 32)
-    done = run_script("export.py", "out/tiny.safetensors")
+    done = run_here("export.py", "out/tiny.safetensors")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "out/tiny.safetensors: tiny, safetensors\n"
     again = model_spec("tiny").build(4, 28)
@@ -75,10 +75,10 @@ def test_onnx_computes_the_same(tmp_path: Path, run_script: Script) -> None:
 
 
 @pytest.mark.parametrize("form", ["theano", "cudaconvnet"])
-def test_theano_and_back(tmp_path: Path, run_script: Script, form: str) -> None:
+def test_theano_and_back(tmp_path: Path, run_here: Script, run_script: Script, form: str) -> None:
     """alexnet at its smallest crop; classify.py reads the folder as it would the published one."""
     model = checkpoint(tmp_path, "alexnet", 76)
-    done = run_script("export.py", "weights", "--format", form)
+    done = run_here("export.py", "weights", "--format", form)
     assert done.returncode == 0, done.stderr
     assert {"W_0_12.npy", "W1_4_12.npy", "b_7_12.npy"} <= {path.name for path in (tmp_path / "weights").iterdir()}
     again = model_spec("alexnet").build(4, model_spec("alexnet").crop_of(76))
@@ -92,14 +92,14 @@ def test_theano_and_back(tmp_path: Path, run_script: Script, form: str) -> None:
         assert len(classified.stdout.splitlines()) == 4
 
 
-def test_what_cannot_be_exported(tmp_path: Path, run_script: Script) -> None:
+def test_what_cannot_be_exported(tmp_path: Path, run_here: Script) -> None:
     checkpoint(tmp_path, "tiny", 32)
     for arguments, says in (
         (("tiny.weights",), "tiny.weights does not say its format; add --format, one of safetensors, onnx"),
         (("w", "--format", "theano"), "theano_alexnet's files are for the network alexnet only"),
         (("/proc/x/y.safetensors",), "cannot write /proc/x/y.safetensors"),
     ):
-        done = run_script("export.py", *arguments)
+        done = run_here("export.py", *arguments)
         assert done.returncode == 2, done.stdout
         assert says in done.stderr
         assert done.stderr.count("\n") == 1

@@ -5,19 +5,17 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import NO_EXTRAS, ROOT, Script
+from tests.conftest import FINISHED, Script, command
 
 LONG = (
     *("--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu, cpu]", "--run.n_epochs", "100000"),
     *("--logging.print_freq", "1", "--run.snapshot_freq", "1000"),
-    *NO_EXTRAS,
 )
 
 
@@ -29,7 +27,7 @@ class Run:
         self.temporary.mkdir()
         self._metrics = cwd / "models/metrics.jsonl"
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "train_2gpu.py"), *LONG, *options],
+            command("train_2gpu.py", *LONG, *options),
             cwd=cwd,
             env=os.environ | {"TMPDIR": str(self.temporary)},
             stdout=subprocess.DEVNULL,
@@ -85,72 +83,6 @@ def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:
         assert not list(Path("/dev/shm").glob(f"*{pid}*"))
 
 
-ROLES = ["trainer 0", "trainer 1", "loader 0", "loader 1"]
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_a_role_that_is_killed(start: type[Run], role: str) -> None:
-    run = start()
-    run.wait_until_it_trains()
-    pids = run.pids()
-    assert sorted(pids) == sorted(ROLES)
-    os.kill(pids[role], signal.SIGKILL)
-    status, stderr = run.end(within_s=10)
-    assert status == 1
-    assert re.fullmatch(
-        rf"error: {role} was killed by SIGKILL \(often .*\) while .*\. Start the same command again .*\n", stderr
-    ), stderr
-    assert_nothing_is_left(run, pids)
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_a_role_that_hangs(start: type[Run], role: str) -> None:
-    run = start()
-    run.wait_until_it_trains()
-    pids = run.pids()
-    os.kill(pids[role], signal.SIGSTOP)
-    status, stderr = run.end(within_s=10)
-    assert status == 1
-    assert stderr.startswith(f"error: {role} was stopped (SIGSTOP) for 3 s while "), stderr
-    assert_nothing_is_left(run, pids)
-
-
-def test_a_role_that_dies_while_starting(start: type[Run]) -> None:
-    run = start()
-    deadline = time.monotonic() + 20
-    while len(pids := run.pids()) < 4:
-        assert time.monotonic() < deadline
-    os.kill(pids["trainer 1"], signal.SIGKILL)
-    status, stderr = run.end(within_s=10)
-    assert status == 1
-    assert stderr.startswith("error: trainer 1 was killed by SIGKILL"), stderr
-    assert_nothing_is_left(run, pids)
-
-
-def test_a_supervisor_that_is_killed_takes_all_with_it(start: type[Run]) -> None:
-    run = start()
-    run.wait_until_it_trains()
-    pids = run.pids()
-    run.process.kill()
-    run.process.wait()
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in pids.values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert_nothing_is_left(run, pids)
-
-
-def test_stopped_while_starting(start: type[Run]) -> None:
-    run = start()
-    deadline = time.monotonic() + 20
-    while len(pids := run.pids()) < 4:
-        assert time.monotonic() < deadline
-    run.process.send_signal(signal.SIGTERM)
-    status, stderr = run.end(within_s=15)
-    assert status == 143, stderr
-    assert_nothing_is_left(run, pids)
-
-
 def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
     run = start()
     run.wait_until_it_trains()
@@ -178,29 +110,25 @@ def test_a_batch_file_that_vanishes_while_training(start: type[Run], data_set: P
     assert_nothing_is_left(run, pids)
 
 
-def test_a_loss_that_is_no_number(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    options = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--logging.print_freq", 2)
-    assert run_script("train_2gpu.py", *options, "--run.n_epochs", 1).returncode == 0
-    done = run_script("train_2gpu.py", *options, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30")
+def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:
+    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30")
     assert done.returncode == 2
     assert re.fullmatch(
         r"error: the loss is no number since iteration \d+ of epoch 2; the last good checkpoint is "
         r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",
         done.stderr,
     ), done.stderr
-    kept = sorted(path.name for path in (tmp_path / "models/checkpoints").glob("*.pt"))
+    kept = sorted(path.name for path in (finished_run / "models/checkpoints").glob("*.pt"))
     assert kept == ["epoch001_iter00000.pt"]
 
 
-def test_a_full_disk_while_saving(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    options = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]")
-    assert run_script("train_2gpu.py", *options, "--run.n_epochs", 1).returncode == 0
-    folder = tmp_path / "models/checkpoints"
+def test_a_full_disk_while_saving(finished_run: Path, run_script: Script) -> None:
+    folder = finished_run / "models/checkpoints"
     checkpoint = folder / "epoch001_iter00000.pt"
     before = checkpoint.read_bytes()
     # Every write to /dev/full fails as on a disk without room; the checkpoint is written under this name first.
     (folder / ".epoch002_iter00000.pt.partial").symlink_to("/dev/full")
-    done = run_script("train_2gpu.py", *options, "--run.n_epochs", 2)
+    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 2)
     assert done.returncode == 2, done.stderr
     assert re.fullmatch(
         r"error: cannot save models/checkpoints/epoch002_iter00000.pt: .* free\); make room and start again, it goes "
@@ -210,4 +138,4 @@ def test_a_full_disk_while_saving(tmp_path: Path, data_set: Path, run_script: Sc
     assert checkpoint.read_bytes() == before
     assert (folder / "latest").read_text() == checkpoint.name
     assert sorted(path.name for path in folder.iterdir()) == ["best", checkpoint.name, "latest"]
-    assert run_script("train_2gpu.py", *options, "--run.n_epochs", 2).returncode == 0
+    assert run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 2).returncode == 0

@@ -65,15 +65,15 @@ def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: S
 
 
 @pytest.mark.parametrize(("options", "lines"), [((), 1), (("--debug",), 5)])
-def test_a_traceback_only_with_debug(run_script: Script, options: tuple[str, ...], lines: int) -> None:
-    done = run_script("train.py", *OPTIONS, "[cpu]", *options)
+def test_a_traceback_only_with_debug(run_here: Script, options: tuple[str, ...], lines: int) -> None:
+    done = run_here("train.py", *OPTIONS, "[cpu]", *options)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) >= lines
     assert ("Traceback" in done.stderr) == bool(options)
     assert done.stderr.splitlines()[-1].startswith("error: data folder data does not exist")
 
 
-def test_two_switches_that_exclude_each_other(run_script: Script) -> None:
-    done = run_script("train.py", "--dry_run", "--find_batch_size")
+def test_two_switches_that_exclude_each_other(run_here: Script) -> None:
+    done = run_here("train.py", "--dry_run", "--find_batch_size")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "give one of them" in done.stderr

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import NO_EXTRAS, ROOT, Script, write_data_set
+from tests.conftest import Script, command, write_data_set
 
 SMALL = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices")
 ONE, TWO = (*SMALL, "[cpu]"), (*SMALL, "[cpu, cpu]")
@@ -78,14 +77,13 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(data folder, weights_dir) of a run of two workers that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     write_data_set(folder / "data")
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO)]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    subprocess.run(command("train_2gpu.py", *TWO), cwd=folder, check=True, capture_output=True, timeout=120)
     return folder / "data", folder / "models"
 
 
-def interrupt(command: list[str], cwd: Path, metrics: Path, at_line: int, number: signal.Signals) -> tuple[int, str]:
+def interrupt(words: list[str], cwd: Path, metrics: Path, at_line: int, number: signal.Signals) -> tuple[int, str]:
     """Start a run, signal it once ``metrics`` has ``at_line`` lines, and return its exit status and stderr."""
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (metrics.exists() and metrics.read_text().count("\n") >= at_line):
         assert process.poll() is None, process.communicate()
@@ -98,18 +96,18 @@ def interrupt(command: list[str], cwd: Path, metrics: Path, at_line: int, number
 
 @pytest.mark.parametrize(
     ("number", "at_line"),
-    [(signal.SIGINT, 1), (signal.SIGTERM, 2), (signal.SIGINT, 4), (signal.SIGTERM, 6)],
+    [(signal.SIGINT, 1), (signal.SIGTERM, 4)],
 )
 def test_interrupted_and_resumed_equals_uninterrupted(
     tmp_path: Path, whole_run: tuple[Path, Path], number: signal.Signals, at_line: int
 ) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO), "--data.dir", str(data)]
-    status, stderr = interrupt(command, tmp_path, models / "metrics.jsonl", at_line, number)
+    words = command("train_2gpu.py", *TWO, "--data.dir", data)
+    status, stderr = interrupt(words, tmp_path, models / "metrics.jsonl", at_line, number)
     assert status == 128 + number, stderr
     assert "stopping after this iteration" in stderr
-    resumed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
+    resumed = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
     assert "resumed:" in resumed.stdout
     assert_same_bits(models, whole)
 
@@ -117,11 +115,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO), "--data.dir", str(data)]
-    status, _ = interrupt(command, tmp_path, models / "metrics.jsonl", 5, signal.SIGKILL)
+    words = command("train_2gpu.py", *TWO, "--data.dir", data)
+    status, _ = interrupt(words, tmp_path, models / "metrics.jsonl", 5, signal.SIGKILL)
     assert status == -signal.SIGKILL
     deadline = time.monotonic() + 10
-    while subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, timeout=120).returncode:
+    while subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, timeout=120).returncode:
         assert time.monotonic() < deadline  # the orphans are still leaving
         time.sleep(0.2)
     assert_same_bits(models, whole)
@@ -179,8 +177,8 @@ def test_it_learns(tmp_path: Path, run_script: Script) -> None:
 
 
 def test_two_runs_at_once_but_not_in_one_folder(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *NO_EXTRAS, *map(str, TWO), "--run.n_epochs", "400"]
-    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = command("train.py", *ONE, "--run.n_epochs", 4000)
+    first = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not (tmp_path / "models/metrics.jsonl").exists():
             time.sleep(0.05)

@@ -2,12 +2,11 @@
 
 import json
 import signal
-import sys
 from pathlib import Path
 
 import torch
 
-from tests.conftest import ROOT, Script
+from tests.conftest import Script, command
 from tests.end_to_end.test_training import interrupt
 
 RUN = ("--model.name", "tiny", "--batch_size", 4, "--run.n_epochs", 2, "--devices", "[cpu, cpu]")
@@ -46,8 +45,8 @@ def test_a_run_broken_off_and_resumed_leaves_the_same(tmp_path: Path, data_set: 
     options = (*RUN, "--logging.val_freq", 2, "--logging.val_images", 7, "--logging.print_freq", 1)
     assert run_script("train_2gpu.py", *options, "--run.weights_dir", "whole").returncode == 0
     metrics = tmp_path / "models/metrics.jsonl"
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, options)]
-    status, stderr = interrupt(command, tmp_path, metrics, 3, signal.SIGTERM)  # about where the first one is due
+    words = command("train_2gpu.py", *options)
+    status, stderr = interrupt(words, tmp_path, metrics, 3, signal.SIGTERM)  # about where the first one is due
     assert status == 128 + signal.SIGTERM, stderr
     assert run_script("train_2gpu.py", *options).returncode == 0
     name = "checkpoints/epoch002_iter00000.pt"

@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -13,7 +12,7 @@ import torch
 
 from lib.data.layout import layout
 from lib.models.registry import model_spec
-from tests.conftest import ROOT, Script, write_data_set
+from tests.conftest import Script, command, write_data_set
 
 RUN = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu]")
 CHECKPOINT = "models/checkpoints/epoch002_iter00000.pt"
@@ -29,8 +28,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(script: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command(script, *arguments), cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def plain_probabilities(folder: Path, crops: list[tuple[int, int, bool]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from lib.errors import ProtocolError
-from lib.ipc.messages import Alive, Failed, Figures, Fill, Filled, Meet, Message, Share, Stop, decode, encode
+from lib.ipc.messages import Alive, Failed, Figures, Fill, Filled, Left, Meet, Message, Share, Stop, decode, encode
 
 ONE_OF_EACH: tuple[Message, ...] = (
     Share("images", "file:/proc/1/fd/3", (4, 2), "uint8"),
@@ -14,6 +14,7 @@ ONE_OF_EACH: tuple[Message, ...] = (
     Figures(7, (1.5, float("inf")), True),
     Alive("loader 0", "reading", 60.0),
     Failed("trainer 1", "boom", "Traceback ...", False),
+    Left("trainer 0", 15),
     Stop(),
 )
 

@@ -1,0 +1,35 @@
+"""Some cells of the failure matrix; ``python -m tests.failure_matrix`` tries all of them."""
+
+
+import pytest
+
+from tests.failure_matrix.cells import Cell, cells
+from tests.failure_matrix.experiment import Bench
+
+# Every role, moment and fault once at least. What is left of a save that is cut off matters to the next run.
+SAMPLE = (
+    "trainer 0/saving/SIGKILL",
+    "trainer 1/training/SIGSTOP",
+    "trainer 1/validating/out of memory",
+    "trainer 0/training/SIGTERM",
+    "loader 1/validating/SIGKILL",
+    "loader 1/starting/exception",
+    "supervisor/training/SIGKILL",
+    "supervisor/starting/SIGTERM",
+    "trainer 1/stopping/exception",
+)
+RESUMED = SAMPLE[:1]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("matrix"))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_it_ends_as_it_should_and_leaves_nothing(bench: Bench, name: str) -> None:
+    assert not bench.try_out(Cell(*name.split("/")), resume=name in RESUMED).wrong
+
+
+def test_sample_is_of_the_matrix() -> None:
+    assert {cell.name for cell in cells()} >= set(SAMPLE)

@@ -1,0 +1,56 @@
+"""Each role fails in each way at each moment of a real run of two workers; what comes of it, as a table.
+
+A cell is right when the run ends with its status and message, in time, leaves no process, socket, shared memory or
+unfinished file, and goes on, started again, to the very bits of an undisturbed run. All take about half an hour.
+
+examples:
+  python -m tests.failure_matrix
+  python -m tests.failure_matrix --only 'trainer */saving/*'
+"""
+
+import argparse
+import fnmatch
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.failure_matrix.cells import FAULTS, MOMENTS, ROLES, cells
+from tests.failure_matrix.experiment import Bench, Result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m tests.failure_matrix", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", default="*", metavar="ROLE/MOMENT/FAULT", help="cells to try, with * and ?")
+    wanted = [cell for cell in cells() if fnmatch.fnmatch(cell.name, parser.parse_args().only)]
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        for cell in wanted:
+            results.append(bench.try_out(cell))
+            print(f"{cell.name}: {results[-1].wrong or 'as it should be'}", file=sys.stderr, flush=True)
+    print(table(results))
+    return int(any(result.wrong for result in results))
+
+
+def table(results: Sequence[Result]) -> str:
+    """Markdown: exit status, and seconds from the fault to the end of the run."""
+    at = {(r.cell.role, r.cell.moment, r.cell.fault): r for r in results}
+    lines = [f"| role | moment | {' | '.join(FAULTS)} |", f"|---|---|{'---|' * len(FAULTS)}"]
+    for role in ROLES:
+        for moment in MOMENTS:
+            row = [at.get((role, moment, fault)) for fault in FAULTS]
+            if any(row):
+                lines.append(f"| {role} | {moment} | {' | '.join(map(field, row))} |")
+    return "\n".join(lines)
+
+
+def field(result: Result | None) -> str:
+    if not result:
+        return ""
+    return "**wrong**" if result.wrong else f"{result.status}, {result.seconds:.1f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What is done to whom when, and how the run must end."""
+
+import itertools
+from dataclasses import dataclass
+
+ROLES = ("trainer 0", "trainer 1", "loader 1", "supervisor")
+MOMENTS = ("starting", "training", "validating", "saving", "stopping")
+FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silence")
+PATIENCE_S = 15
+"""run.patience_s of the runs"""
+AGAIN = r"Start the same command again to go on from the last checkpoint\."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of the matrix."""
+
+    role: str
+    moment: str
+    fault: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}/{self.moment}/{self.fault}"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How a run must end: its exit status, all of its stderr (a pattern), and how soon after the fault."""
+
+    status: int
+    says: str
+    within_s: float = 10.0
+
+
+def cells() -> list[Cell]:
+    """Every cell there is. Nobody watches the supervisor but whoever started it, so its silence is no cell."""
+    every = itertools.starmap(Cell, itertools.product(ROLES, MOMENTS, FAULTS))
+    return [cell for cell in every if (cell.role, cell.fault) != ("supervisor", "silence")]
+
+
+def expected(cell: Cell) -> Expected:
+    """How the run must end that this is done to."""
+    end = _of_supervisor(cell) if cell.role == "supervisor" else _of_role(cell)
+    asked = r"\nstopping after this iteration; once more to stop at once\n" if cell.moment == "stopping" else ""
+    return Expected(end.status, asked + end.says, end.within_s)
+
+
+def _of_role(cell: Cell) -> Expected:
+    role, doing = cell.role, r"while [^;]+"
+    match cell.fault:
+        case "SIGKILL":
+            why = rf"was killed by SIGKILL \(often the kernel, out of memory: see dmesg\) {doing}\."
+            return Expected(1, rf"error: {role} {why} {AGAIN}\n")
+        case "SIGSTOP":
+            return Expected(1, rf"error: {role} was stopped \(SIGSTOP\) for 3 s {doing}; the run was ended\. {AGAIN}\n")
+        case "exception":
+            return Expected(1, rf"Traceback [\s\S]+error: {role} failed {doing}: injected\. {AGAIN}\n")
+        case "out of memory":
+            why = r"out of memory \(MemoryError\)"
+            return Expected(1, rf"Traceback [\s\S]+error: {role} failed {doing}: {why}\. {AGAIN}\n")
+        case "silence":
+            why = rf"gave no sign of life for {PATIENCE_S} s \(run\.patience_s\)"
+            says = rf"error: {role} {why} {doing}; the run was ended\. {AGAIN}\n"
+            return Expected(1, says, PATIENCE_S + 10)
+    return _of_role_asked_to_stop(cell)
+
+
+def _of_role_asked_to_stop(cell: Cell) -> Expected:
+    """SIGTERM: a trainer leaves, and all with it; a loader leaves that to its trainer."""
+    if cell.moment == "starting":
+        return Expected(1, rf"error: {cell.role} was killed by SIGTERM while starting\. {AGAIN}\n")
+    if cell.moment == "stopping":
+        return Expected(130, "")
+    if cell.role.startswith("loader"):
+        return Expected(0, "", 60)
+    why = "was asked to stop by SIGTERM, so all stopped, with a checkpoint"
+    return Expected(143, rf"{cell.role} {why}\. {AGAIN}\n", 20)
+
+
+def _of_supervisor(cell: Cell) -> Expected:
+    match cell.fault:
+        case "SIGKILL":
+            return Expected(-9, r"[\s\S]*")
+        case "SIGSTOP":  # and continued; the run goes on meanwhile
+            return Expected(130 if cell.moment == "stopping" else 0, "", 60)
+        case "exception":
+            return Expected(1, rf"Traceback [\s\S]+error: the supervisor failed: injected\. {AGAIN}\n")
+        case "out of memory":
+            why = r"out of memory \(MemoryError\)"
+            return Expected(1, rf"Traceback [\s\S]+error: the supervisor failed: {why}\. {AGAIN}\n")
+    match cell.moment:
+        case "starting":
+            says = r"\nstopping after this iteration; once more to stop at once\nstopped before training began\n"
+            return Expected(143, says)
+        case "stopping":
+            return Expected(130, "stopped at once; the last checkpoint stands\n")
+    return Expected(143, r"\nstopping after this iteration; once more to stop at once\n", 20)

@@ -1,0 +1,224 @@
+"""Does to a real run what a cell says, and looks at what is left of it."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.conftest import command, write_data_set
+from tests.failure_matrix.cells import PATIENCE_S, Cell, expected
+
+EPOCHS = 3
+RUN = (
+    *("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", EPOCHS),
+    *("--run.snapshot_freq", 1, "--logging.print_freq", 1, "--run.patience_s", PATIENCE_S),
+)
+FAULTS = Path(__file__).with_name("faults")
+# Longer than any moment may take to come, on a busy machine.
+_REACHED_S = 120.0
+# How long the supervisor is stopped: longer than a role may be.
+_STOPPED_S = 4.0
+_RUN_S = 240.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a cell; ``wrong`` says what should not be, and is empty when all was well."""
+
+    cell: Cell
+    status: int
+    seconds: float
+    """from the fault to the end of the run"""
+    wrong: str
+
+
+class Bench:
+    """A folder with a data set, in which runs are disturbed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        write_data_set(folder / "data")
+
+    def try_out(self, cell: Cell, *, resume: bool = True) -> Result:
+        """Do what the cell says to a run of its own; then, with ``resume``, start it again and compare its end."""
+        place = self._folder / re.sub(r"\W", "_", cell.name)
+        run = _Run(place, self._words(place), cell)
+        try:
+            wrong = run.disturb() or run.judge()
+        finally:
+            run.kill()
+        if not wrong and resume:
+            wrong = self._resumed(place)
+        return Result(cell, run.status, run.seconds, wrong)
+
+    def _resumed(self, place: Path) -> str:
+        """What is wrong with a run that is started again."""
+        try:
+            self._run_to_end(place)
+        except subprocess.CalledProcessError as error:
+            return f"it cannot be resumed: {error.stderr}"
+        return compare(place / "models", self._undisturbed)
+
+    @cached_property
+    def _undisturbed(self) -> Path:
+        """The folder of a run that nothing is done to."""
+        self._run_to_end(self._folder / "undisturbed")
+        return self._folder / "undisturbed/models"
+
+    def _run_to_end(self, place: Path) -> None:
+        place.mkdir(exist_ok=True)
+        subprocess.run(
+            self._words(place),
+            cwd=place,
+            env=_environment({}),
+            check=True,
+            capture_output=True,
+            timeout=_RUN_S,
+            text=True,
+        )
+
+    def _words(self, place: Path) -> list[str]:
+        return command(
+            "train_2gpu.py", *RUN, "--data.dir", self._folder / "data", "--run.weights_dir", place / "models"
+        )
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"} | dict(more)
+
+
+class _Run:
+    """A run that one cell is done to."""
+
+    def __init__(self, place: Path, words: list[str], cell: Cell) -> None:
+        self._cell, self._place = cell, place
+        self._notes, self._temporary = place / "notes", place / "t"
+        for folder in (self._notes, self._temporary):
+            folder.mkdir(parents=True)
+        self._stderr = (place / "stderr").open("w+")
+        fault = {"FAULT": cell.name, "FAULT_DIR": str(self._notes), "PYTHONPATH": str(FAULTS)}
+        self._process = subprocess.Popen(
+            words,
+            cwd=place,
+            env=_environment(fault | {"TMPDIR": str(self._temporary)}),
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+        )
+        self._pids: dict[str, int] = {}
+        self._began = time.monotonic()
+        self.status, self.seconds = 0, 0.0
+
+    def disturb(self) -> str:
+        """Do it, and wait for the end; what went wrong with that."""
+        if self._cell.moment == "stopping":
+            if not self._noted("training"):
+                return "it never trained"
+            self._process.send_signal(signal.SIGINT)
+            time.sleep(0.3)  # until the supervisor has passed it on
+            (self._notes / "asked").touch()
+        if not self._noted("reached"):
+            return f"it was never {self._cell.moment}"
+        self._pids = self._find()
+        self._began = time.monotonic()
+        self._signal()
+        try:
+            self.status = self._process.wait(expected(self._cell).within_s + 60)
+        except subprocess.TimeoutExpired:
+            return "it hangs"
+        self.seconds = time.monotonic() - self._began
+        return ""
+
+    def judge(self) -> str:
+        """What is wrong with how the run ended, or with what it left."""
+        wanted = expected(self._cell)
+        self._stderr.seek(0)
+        said = self._stderr.read()
+        if self.status != wanted.status:
+            return f"status {self.status} where it should be {wanted.status}: {said}"
+        if not re.fullmatch(wanted.says, said):
+            return f"it said {said!r}"
+        if self.seconds > wanted.within_s:
+            return f"it took {self.seconds:.1f} s to end"
+        return self._left()
+
+    def kill(self) -> None:
+        """Nothing is left running, however badly it went."""
+        for pid in self._find().values():
+            os.kill(pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        self._stderr.close()
+
+    def _signal(self) -> None:
+        if self._cell.fault.startswith("SIG"):
+            pid = self._process.pid if self._cell.role == "supervisor" else self._pids[self._cell.role]
+            os.kill(pid, signal.Signals[self._cell.fault])
+            if (self._cell.role, self._cell.fault) == ("supervisor", "SIGSTOP"):
+                (self._notes / "go").touch()
+                time.sleep(_STOPPED_S)
+                os.kill(pid, signal.SIGCONT)
+        elif self._cell.role == "supervisor" or self._cell.moment == "saving":
+            self._noted("failed")
+        (self._notes / "go").touch()
+
+    def _noted(self, note: str) -> bool:
+        """Wait for a note of the run's; whether it came."""
+        deadline = time.monotonic() + _REACHED_S
+        while not (self._notes / note).exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def _find(self) -> dict[str, int]:
+        """The process of each role."""
+        found = {}
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+            for pid in children:
+                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                if module := [word for word in words if word.startswith("lib.roles.")]:
+                    found[f"{module[0].rpartition('.')[2]} {words[-2]}"] = int(pid)
+        return found
+
+    def _left(self) -> str:
+        """Processes, sockets, shared memory or unfinished files that should be gone."""
+        deadline = time.monotonic() + 10
+        while alive := [name for name, pid in self._pids.items() if Path(f"/proc/{pid}").exists()]:
+            if time.monotonic() > deadline:
+                return f"still there: {alive}"
+            time.sleep(0.05)
+        left = list(self._temporary.iterdir())
+        left += [path for pid in self._pids.values() for path in Path("/dev/shm").glob(f"*{pid}*")]
+        left += (self._place / "models").rglob("*.partial")
+        return f"left behind: {left}" if left else ""
+
+
+def compare(ours: Path, theirs: Path) -> str:
+    """How the last checkpoints or the figures of two runs differ, bit for bit."""
+    name = f"checkpoints/epoch{EPOCHS:03d}_iter00000.pt"
+    a, b = (torch.load(folder / name, weights_only=True) for folder in (ours, theirs))
+    for part in ("parameters", "velocities"):
+        for key, value in a[part].items():
+            if value.numpy().tobytes() != b[part][key].numpy().tobytes():
+                return f"{part} {key} differ from the undisturbed run's"
+    records = [np.load(folder / "val_record.npy").tolist() for folder in (ours, theirs)]
+    if records[0] != records[1] or _figures(ours) != _figures(theirs):
+        return "its figures differ from the undisturbed run's"
+    unfinished = list(ours.rglob("*.partial"))
+    return f"left behind: {unfinished}" if unfinished else ""
+
+
+def _figures(weights_dir: Path) -> list[tuple[object, ...]]:
+    lines = map(json.loads, (weights_dir / "metrics.jsonl").read_text().splitlines())
+    return [tuple(line[key] for key in ("kind", "epoch", "iteration", "loss", "images")) for line in lines]

@@ -1,0 +1,169 @@
+"""Makes a process of a run fail at a chosen moment; the harness has it imported by every Python process of the run.
+
+``FAULT`` in the environment is "ROLE/MOMENT/FAULT", as ``tests.failure_matrix.cells`` names them, ``FAULT_DIR`` a
+folder of notes between processes and harness. The process that knows the moment leaves the note "reached". Then it
+fails itself, or holds still until the harness has left the note "go". Without ``FAULT`` nothing is changed.
+"""
+
+import importlib.abc
+import importlib.machinery
+import os
+import re
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HOLD_S = 10.0
+SILENT_S = 3600.0
+# The epoch and iteration of the faults: late enough that there is a checkpoint, early enough that much is to come.
+DOINGS = {
+    "starting": r"starting",
+    "training": r"training iteration 2 of epoch 2|reading train batch 1 of epoch 2",
+    "validating": r"validating after epoch 2|reading val batch 0 of epoch 2",
+    "stopping": r"stopping",
+}
+
+
+def leader(role: str, moment: str) -> str:
+    """The process that knows when the moment has come: only worker 0 saves, and the supervisor does nothing itself."""
+    return "trainer 0" if role == "supervisor" or moment == "saving" else role
+
+
+class Fault:
+    """The fault that the environment asks for, in process ``me``."""
+
+    def __init__(self, me: str, wanted: str, notes: Path) -> None:
+        self._role, self._moment, self._fault = wanted.split("/")
+        self._me, self._notes, self._epoch, self._saving = me, notes, "", False
+        self._leads = me == leader(self._role, self._moment)
+
+    def doing(self, doing: str) -> None:
+        """This process does something new, or goes on with it."""
+        if found := re.search(r"epoch (\d+)", doing):
+            self._epoch = found[1]
+        self._saving = doing == "saving a checkpoint"
+        if self._me == "trainer 0" and self._moment == "stopping" and re.fullmatch(DOINGS["training"], doing):
+            self._hold("training", "asked")
+        if self._leads and re.fullmatch(DOINGS.get(self._moment, "never"), doing):
+            self._reached()
+        self.look()
+
+    def synced(self) -> None:
+        """This process is about to bring a file to the disk."""
+        if self._leads and self._saving and self._moment == "saving" and self._epoch == "2":
+            self._reached()
+
+    def look(self) -> None:
+        """Whether another process has reached the moment at which this one is to fail."""
+        if self._me == self._role and not self._leads and (self._notes / "reached").exists():
+            self._fail()
+
+    def _reached(self) -> None:
+        if (self._notes / "reached").exists():
+            return
+        if self._me == self._role and not self._fault.startswith("SIG"):
+            (self._notes / "reached").touch()
+            self._fail()
+        else:
+            self._hold("reached", "go")
+
+    def _hold(self, note: str, until: str) -> None:
+        if (self._notes / note).exists():
+            return
+        (self._notes / note).touch()
+        deadline = time.monotonic() + HOLD_S
+        while not (self._notes / until).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _fail(self) -> None:
+        if self._fault.startswith("SIG") or (self._notes / "failed").exists():
+            return
+        (self._notes / "failed").touch()
+        if self._fault == "exception":
+            raise RuntimeError("injected")
+        if self._fault == "silence":
+            time.sleep(SILENT_S)
+        _use_up_memory()
+
+
+def _use_up_memory() -> None:
+    """Ask for memory until the kernel has no more for this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (64 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    hoard = []
+    while True:
+        hoard.append(bytearray(8 << 20))
+
+
+class Patched(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads the modules of ``patches`` as always, and then hands them to their patch."""
+
+    def __init__(self, patches: dict[str, Callable[[Any], None]]) -> None:
+        self._patches = patches
+        self._loader: Any = None
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        if name not in self._patches:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec:
+            self._loader, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        self._patches[module.__name__](module)
+
+
+def install(fault: Fault) -> None:
+    """From here on ``fault`` hears what this process does."""
+
+    def channel(module: Any) -> None:
+        alive = module.Hotline.alive
+
+        def told(self: Any, doing: str, **more: Any) -> None:
+            alive(self, doing, **more)
+            fault.doing(doing)
+
+        module.Hotline.alive = told
+
+    def supervisor(module: Any) -> None:
+        listen = module.Supervisor._listen
+
+        def told(self: Any, inbox: Any) -> None:
+            listen(self, inbox)
+            fault.look()
+
+        module.Supervisor._listen = told
+
+    def checkpoint(_: Any) -> None:
+        fsync = os.fsync
+
+        def told(descriptor: int) -> None:
+            fault.synced()
+            fsync(descriptor)
+
+        os.fsync = told
+
+    patches = {"lib.ipc.channel": channel, "lib.supervisor": supervisor, "lib.checkpoint": checkpoint}
+    sys.meta_path.insert(0, Patched(patches))
+
+
+def _me() -> str:
+    """The role of this process, "" for any other."""
+    role = next((word.rpartition(".")[2] for word in sys.orig_argv if word.startswith("lib.roles.")), "")
+    if role:
+        return f"{role} {sys.orig_argv[-1]}"
+    return "supervisor" if any(word.endswith("train_2gpu.py") for word in sys.orig_argv) else ""
+
+
+if "FAULT" in os.environ and (ME := _me()):
+    install(Fault(ME, os.environ["FAULT"], Path(os.environ["FAULT_DIR"])))
