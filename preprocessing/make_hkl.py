@@ -60,7 +60,7 @@ def _make(
     with_mean = manifest is None or not at.mean.exists()
     total_HWC = np.zeros((settings.img_size, settings.img_size, 3), np.int64)
     desk = make_desk(settings.img_size, settings.file_batch_size, n_workers)
-    with Pool(n_workers, desk) as pool:
+    with Pool(n_workers, desk, spare=1) as pool:  # the spare one writes while the others decode
         if with_mean:
             total_HWC += _add_up(settings, pool, made["train"])
         for split in SPLITS:

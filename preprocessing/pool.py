@@ -43,13 +43,18 @@ class Ticket(Generic[R]):
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    spare: bool
     given: deque[tuple[Ticket[Any], Any]] = field(default_factory=deque)
 
 
 class Pool(Generic[D]):
-    """``count`` spawned processes, each with its copy of ``desk``. Use it in a ``with``."""
+    """``count`` spawned processes, each with its copy of ``desk``. Use it in a ``with``.
 
-    def __init__(self, count: int, desk: D) -> None:
+    ``spare`` more processes do nothing but urgent tasks: those that wait for a disk, while the others compute.
+    """
+
+    def __init__(self, count: int, desk: D, *, spare: int = 0) -> None:
+        self._urgent: deque[tuple[Ticket[Any], Any]] = deque()
         self._waiting: deque[tuple[Ticket[Any], Any]] = deque()
         self._workers: list[_Worker] = []
         context = multiprocessing.get_context("spawn")
@@ -58,22 +63,19 @@ class Pool(Generic[D]):
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            for _ in range(count):
+            for number in range(count + spare):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(theirs, desk), daemon=True)
                 process.start()
                 theirs.close()
-                self._workers.append(_Worker(process, ours))
+                self._workers.insert(0, _Worker(process, ours, number >= count))  # the spare ones first
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
     def submit(self, task: Task[D, R], *, urgent: bool = False) -> Ticket[R]:
         """Hand in a task; an urgent one goes before all that have not been begun."""
         ticket: Ticket[R] = Ticket()
-        if urgent:
-            self._waiting.appendleft((ticket, task))
-        else:
-            self._waiting.append((ticket, task))
+        (self._urgent if urgent else self._waiting).append((ticket, task))
         self._pump(timeout=0)
         return ticket
 
@@ -108,8 +110,9 @@ class Pool(Generic[D]):
     def _give(self) -> None:
         for depth in range(AHEAD):
             for worker in self._workers:
-                if self._waiting and len(worker.given) == depth:
-                    ticket, task = self._waiting.popleft()
+                tasks = self._urgent if worker.spare else self._urgent or self._waiting
+                if tasks and len(worker.given) == depth:
+                    ticket, task = tasks.popleft()
                     worker.given.append((ticket, task))
                     try:
                         worker.pipe.send(task)

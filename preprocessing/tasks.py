@@ -5,6 +5,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import hickle
@@ -19,6 +20,8 @@ from preprocessing.files import partial
 from preprocessing.shared import SharedBuffer
 
 CHUNK = 16  # pictures decoded in one task: long enough to hide the telling, short enough to stay in order
+_PIECE_BYTES = 1 << 20
+_SUMMANDS = 257  # so many bytes of 255 are what 16 bits can hold
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Write:
             hickle.dump(images_BHWC, str(aside), mode="w")
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
-                data = file.read()
+                size, crc32 = _size_and_crc32(file)
             aside.replace(self.path)
         except (OSError, RuntimeError) as error:  # HDF5 has both for a full disk
             aside.unlink(missing_ok=True)
@@ -126,8 +129,8 @@ class Write:
         file_entry = BatchFile(
             name=self.path.name,
             count=self.count,
-            bytes=len(data),
-            crc32=zlib.crc32(data),
+            bytes=size,
+            crc32=crc32,
             source_start=self.source_start,
             source_stop=self.source_stop,
         )
@@ -145,8 +148,9 @@ class AddUp:
     crc32: int
 
     def run(self, desk: Desk) -> NDArray[np.int64] | None:
-        if zlib.crc32(self.path.read_bytes()) != self.crc32:
-            return None
+        with self.path.open("rb") as raw:
+            if _size_and_crc32(raw)[1] != self.crc32:
+                return None
         with h5py.File(self.path) as file:
             images_BHWC: NDArray[np.uint8] = file["data"][...]
         return _total(images_BHWC)
@@ -155,6 +159,16 @@ class AddUp:
         return f"the reading of {self.path}"
 
 
+def _size_and_crc32(file: BinaryIO) -> tuple[int, int]:
+    """Of a whole file, read piece by piece: memory that is used again is in the processor's cache."""
+    crc32, piece = 0, memoryview(bytearray(_PIECE_BYTES))
+    while got := file.readinto(piece):  # type: ignore[attr-defined]  # typeshed gives it to no general binary file
+        crc32 = zlib.crc32(piece[:got], crc32)
+    return file.tell(), crc32
+
+
 def _total(images_BHWC: NDArray[np.uint8]) -> NDArray[np.int64]:
-    total_HWC: NDArray[np.int64] = images_BHWC.sum(0, dtype=np.int64)
+    total_HWC = np.zeros(images_BHWC.shape[1:], np.int64)
+    for start in range(0, len(images_BHWC), _SUMMANDS):  # a quarter of the time that adding to 64 bits takes
+        total_HWC += images_BHWC[start : start + _SUMMANDS].sum(0, dtype=np.uint16)
     return total_HWC
