@@ -54,8 +54,11 @@ def machine() -> dict[str, Any]:
     }
 
 
-def show(name: str, settings: Mapping[str, Any], rows: Sequence[Row], *, as_json: bool) -> None:
-    """Print the table, and with ``as_json`` a last line of JSON."""
+def show(
+    name: str, arguments: argparse.Namespace, rows: Sequence[Row], notes: Mapping[str, float] | None = None
+) -> None:
+    """Print the table, ``notes`` below it, and with --json a last line of JSON."""
+    settings = {key: value for key, value in vars(arguments).items() if key != "json"}
     here = machine()
     gpus = f"{here['gpus']} x {here['device']}, " if here["gpus"] else ""
     print(f"{gpus}{here['cores']} cores of {here['cpu']}, torch {here['torch']}")
@@ -66,9 +69,10 @@ def show(name: str, settings: Mapping[str, Any], rows: Sequence[Row], *, as_json
         for row in (row for row in rows if row.case == case):
             figures = " ".join(f"{_short(value):>12}" for value in (row.median, row.low, row.high))
             print(f"{row.name:<{width}} {figures} {row.ratio:>7.2f}  {row.unit}")
-    if as_json:
-        told = {"benchmark": name, "machine": here, "settings": dict(settings), "rows": [row.as_json() for row in rows]}
-        print(json.dumps(told, default=str), flush=True)
+    print("".join(f"\n{text}: {_short(value)}" for text, value in (notes or {}).items()))
+    if arguments.json:
+        told = {"machine": here, "settings": settings, "rows": [row.as_json() for row in rows], "notes": notes or {}}
+        print(json.dumps({"benchmark": name} | told, default=str), flush=True)
 
 
 def _short(value: float) -> str:

@@ -25,8 +25,7 @@ def main(argv: Sequence[str]) -> int:
         torch.compiler.reset()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    settings = {key: value for key, value in vars(arguments).items() if key != "json"}
-    command.show("step", settings, rows, as_json=arguments.json)
+    command.show("step", arguments, rows)
     return 0
 
 

@@ -1,0 +1,33 @@
+"""Pictures that cost a decoder what photographs cost: the sizes of ImageNet's, and detail at every scale."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+# Width and height; most of ImageNet is 500 pixels wide, the median picture 500 x 375.
+_SIZES = ((500, 375), (500, 375), (375, 500), (500, 375), (500, 333), (500, 334), (333, 500), (640, 480), (400, 300))
+_GRAIN = 5.0
+
+
+def draw_photographs(folder: Path, count: int, seed: int = 0) -> None:
+    """Write ``count`` JPEGs of quality 90 into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        width, height = _SIZES[number % len(_SIZES)]
+        Image.fromarray(photograph(rng, width, height)).save(folder / f"{number:05d}.jpg", quality=90)
+
+
+def photograph(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
+    """Noise of every wavelength, the longer the stronger, as in nature; uint8 (H, W, 3)."""
+    picture_HWC = np.full((height, width, 3), 128.0, np.float32)
+    strength, cells = 60.0, 3
+    while cells < width:
+        coarse = rng.standard_normal((cells, cells, 3)).astype(np.float32)
+        planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC) for plane in coarse.T]
+        picture_HWC += strength * np.stack(planes, axis=2)
+        strength, cells = strength * 0.55, cells * 2
+    picture_HWC += _GRAIN * rng.standard_normal((height, width, 1), dtype=np.float32)
+    return picture_HWC.clip(0, 255).astype(np.uint8)

@@ -1,0 +1,151 @@
+"""Images a second that make_hkl packs, on one core and on all; beside it, Pillow one picture after another."""
+
+import argparse
+import contextlib
+import io
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from benchmarks import command
+from benchmarks.harness import Contender, Row, take_turns
+from benchmarks.photographs import draw_photographs
+from benchmarks.processes import cpu_seconds
+from lib.command_line import report_errors
+from lib.data.layout import layout
+from lib.data.pictures import Entry, list_pictures
+from preprocessing.packing import Packer
+from preprocessing.pool import Pool
+from preprocessing.sources import Source
+from preprocessing.tasks import make_desk
+
+_FILE_BATCH_SIZE = 256
+_DRAWN = 90
+
+
+class Packing:
+    """What make_hkl does once its workers run: decode, gather, write, and add up for the mean image."""
+
+    def __init__(self, source: Source, folder: Path, img_size: int, workers: int) -> None:
+        self.images_per_cpu_s: list[float] = []
+        self._at = layout(folder)
+        self._at.batch_dir("train", _FILE_BATCH_SIZE).mkdir(parents=True)
+        self._source, self._desk = source, make_desk(img_size, _FILE_BATCH_SIZE, workers)
+        before = multiprocessing.active_children()
+        self._pool = Pool(workers, self._desk, spare=1)
+        self._workers = [process.pid or 0 for process in set(multiprocessing.active_children()) - set(before)]
+
+    def images_per_s(self) -> float:
+        """Of packing the whole source once; the files are removed again."""
+        began, cpu_began = time.perf_counter(), self._cpu_s()
+        packer = Packer(self._pool, self._desk, self._at, self._source, "squash", lambda number: None, print)
+        packed = list(packer.pack(0, len(self._source.entries), 0))
+        count = sum(one.written.file.count for one in packed if one.written)
+        elapsed = time.perf_counter() - began
+        self.images_per_cpu_s.append(count / (self._cpu_s() - cpu_began))
+        for file in self._at.batch_dir("train", _FILE_BATCH_SIZE).iterdir():
+            file.unlink()
+        return count / elapsed
+
+    def close(self) -> None:
+        self._pool.__exit__(None, None, None)
+        self._desk.close()
+
+    def _cpu_s(self) -> float:
+        return time.process_time() + sum(map(cpu_seconds, self._workers))
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = _parse(argv)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="preprocess-", dir=arguments.scratch))
+        source = find_source(arguments.images or drawn(Path(folder)), arguments.count)
+        packings = {}
+        for workers in arguments.workers:
+            with cores(workers):
+                packing = Packing(source, Path(folder) / str(workers), arguments.img_size, workers)
+            stack.callback(packing.close)
+            packing.images_per_s()  # warms up: files are in memory, workers have imported all
+            packing.images_per_cpu_s.clear()
+            packings[f"make_hkl, {workers} {'core' if workers == 1 else 'cores'}"] = packing
+        rows = measure(arguments, source, packings)
+    notes = {f"images per CPU second, {name}": median(made.images_per_cpu_s) for name, made in packings.items()}
+    medians = {row.name: row.median for row in rows}
+    first, *rest = packings
+    notes |= {f"{name} over {first}": medians[name] / medians[first] for name in rest}
+    command.show("preprocess", arguments, rows, notes)
+    return 0
+
+
+def measure(arguments: argparse.Namespace, source: Source, packings: dict[str, Packing]) -> list[Row]:
+    """All in turns; Pillow's way, which is the first peer, takes few pictures, being slow."""
+    some = [(source.root / entry.name).read_bytes() for entry in source.entries[: arguments.peer_count]]
+    ways: dict[str, Callable[[bytes], object]] = {
+        "Pillow: open, resize, numpy": lambda data: by_pillow(data, arguments.img_size),
+        "simplejpeg: decoding alone": simplejpeg.decode_jpeg,
+    }
+    peers = [Contender(name, lambda way=way: one_after_another(way, some)) for name, way in ways.items()]
+    first, *rest = [Contender(name, packing.images_per_s) for name, packing in packings.items()]
+    return take_turns("", "images/s", [first, *peers, *rest], arguments.rounds)
+
+
+def one_after_another(way: Callable[[bytes], object], pictures: Sequence[bytes]) -> float:
+    """Images a second of one process."""
+    began = time.perf_counter()
+    for data in pictures:
+        way(data)
+    return len(pictures) / (time.perf_counter() - began)
+
+
+def by_pillow(data: bytes, size: int) -> object:
+    """What one writes first."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+
+
+def find_source(folder: Path, count: int) -> Source:
+    """``count`` pictures of ``folder``, over and over if it has fewer."""
+    entries: list[Entry] = list_pictures(folder).entries
+    return Source("train", folder, list(islice(cycle(entries), count)))
+
+
+def drawn(folder: Path) -> Path:
+    draw_photographs(folder / "pictures", _DRAWN)
+    return folder / "pictures"
+
+
+@contextlib.contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Processes started inside may use so many of the cores that there are."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_of_them)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    all_cores = len(os.sched_getaffinity(0))
+    parser = command.parser("preprocess", __doc__, rounds=3)
+    parser.add_argument("--images", type=Path, help="folder of pictures, as train_img_dir; none: photographs are drawn")
+    parser.add_argument("--count", type=command.positive, default=256 * max(4, all_cores), help="pictures in a turn")
+    parser.add_argument("--peer_count", type=command.positive, default=200, help="pictures in a turn of the peers")
+    workers = sorted({1, all_cores})
+    parser.add_argument("--workers", type=command.positive, nargs="+", default=workers, help="as make_hkl's, each")
+    parser.add_argument("--img_size", type=command.positive, default=256, help="side of the packed images")
+    parser.add_argument("--scratch", type=Path, help="folder to write to; none: that for temporary files")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(report_errors(lambda: main(sys.argv[1:])))
