@@ -37,6 +37,12 @@ class ComputeConfig:
     """arithmetic of the network; weights and momenta are always float32. auto: bf16 on GPUs that
     have it, fp32 elsewhere"""
 
+    fused: bool = True
+    """on GPUs, train networks that have kernels of their own with these: see --list_models"""
+
+    compile: bool = False
+    """compile other networks with torch.compile: a minute at the start, then faster"""
+
     deterministic: bool = False
     """the same bits every time on a GPU too, at some cost in speed (a CPU always gives them)"""
 
@@ -142,6 +148,13 @@ class ExchangeConfig:
     method: Literal["none", "peer", "collective"] = "none"
     """none: one worker alone; peer: the replicas of one machine read each other's memory; collective:
     torch.distributed (NCCL or gloo), for any number of machines, started by torchrun"""
+
+    what: Literal["gradients", "velocities", "weights"] = "gradients"
+    """what is averaged around each update; the same mathematics. weights: and momenta, as theano_alexnet did"""
+
+    meet: Literal["auto", "host", "device"] = "auto"
+    """peer: where replicas wait for each other. auto: on the device where each has a GPU of its own that
+    reaches the others' memory, else through ZeroMQ"""
 
 
 @dataclass(frozen=True, kw_only=True)

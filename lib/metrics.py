@@ -46,7 +46,11 @@ class Meter:
         self._sums += torch.stack([loss, wrong1.double(), wrong5.double(), images])
         # Remember the first iteration whose loss was no number, without asking the device for it now.
         bad_now = torch.where(loss.isfinite(), math.inf, float(iteration))
-        self._bad_at = torch.minimum(self._bad_at, bad_now)
+        torch.minimum(self._bad_at, bad_now, out=self._bad_at)
+
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Where it adds up, for kernels that do it themselves: the four sums and the first bad iteration."""
+        return self._sums, self._bad_at
 
     def take(self) -> tuple[list[float], float]:
         """The sums since the last ``take`` (loss, wrong top-1, wrong top-5, images), and the first iteration

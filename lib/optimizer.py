@@ -6,6 +6,9 @@ With rate r, momentum m, decay d and gradient g of weight w:
     v <- m v - r g                the rate is inside the velocity; biases learn at ``bias_rate_factor`` times r
     w <- w + v                    or, with Nesterov's look-ahead, w + m v - r g
 
+Replicas may average velocities between the second line and the third. The look-ahead is therefore written without
+the gradient: with v' the velocity before the update, m v - r g is (1 + m) v - m v'.
+
 Parameters that are frozen have no place in these rows.
 
 (theano_alexnet stored the look-ahead step as the velocity, which decays it twice; this does not.)
@@ -14,39 +17,50 @@ Parameters that are frozen have no place in these rows.
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from lib.config import OptimizerConfig
 from lib.exchange.flat import Flat
 
 
 class MomentumSGD:
-    """Updates ``flat.parameters`` and ``flat.velocities`` in place."""
+    """Updates ``flat.parameters`` and ``flat.velocities`` in place, at ``rate`` and ``weight_decay``."""
 
     def __init__(self, flat: Flat, config: OptimizerConfig) -> None:
+        self.rate = self.weight_decay = 0.0
         self._flat, self._config = flat, config
 
-    @torch.no_grad()
-    def step(self, rate: float, weight_decay: float) -> None:
-        """One update; ``flat.gradients`` are used up."""
-        momentum = self._config.momentum
-        for w, v, g, part_rate, decay in self._parts(rate, weight_decay):
-            if decay:
-                g.add_(w, alpha=decay)
-            v.mul_(momentum).add_(g, alpha=-part_rate)
-            if self._config.nesterov:
-                w.add_(v, alpha=momentum).add_(g, alpha=-part_rate)
-            else:
-                w.add_(v)
+    def step(self, part: slice) -> None:
+        """One update of this stretch of the parameters; its ``flat.gradients`` are used up."""
+        self.accelerate(part)
+        self.move(part)
 
-    def _parts(self, rate: float, weight_decay: float) -> Iterator[tuple[Tensor, Tensor, Tensor, float, float]]:
-        """Weights, then biases and norms: (parameters, velocities, gradients, rate, decay)."""
-        flat, split = self._flat, self._flat.n_weights
-        yield flat.parameters[:split], flat.velocities[:split], flat.gradients[:split], rate, weight_decay
-        yield (
-            flat.parameters[split:],
-            flat.velocities[split:],
-            flat.gradients[split:],
-            rate * self._config.bias_rate_factor,
-            weight_decay if self._config.decayed == "all" else 0.0,
-        )
+    @torch.no_grad()
+    def accelerate(self, part: slice) -> None:
+        """The first two lines above; with Nesterov, weights give up what they get too much by the third."""
+        flat, config = self._flat, self._config
+        for piece, rate_factor, decay_factor in pieces(part, flat.n_weights, config):
+            w, v, g = flat.parameters[piece], flat.velocities[piece], flat.gradients[piece]
+            if decay_factor and self.weight_decay:
+                g.add_(w, alpha=self.weight_decay * decay_factor)
+            if config.nesterov:
+                w.sub_(v, alpha=config.momentum)
+            v.mul_(config.momentum).add_(g, alpha=-self.rate * rate_factor)
+
+    @torch.no_grad()
+    def move(self, part: slice) -> None:
+        """The third line."""
+        factor = 1 + self._config.momentum if self._config.nesterov else 1.0
+        self._flat.parameters[part].add_(self._flat.velocities[part], alpha=factor)
+
+    def refresh(self, part: slice) -> None:
+        """Nothing is derived from the weights here."""
+
+
+def pieces(part: slice, n_weights: int, config: OptimizerConfig) -> Iterator[tuple[slice, float, float]]:
+    """``part`` in weights, then biases and norms: (stretch, factor of the rate, factor of the decay) of each."""
+    weights = slice(part.start, min(part.stop, n_weights))
+    others = slice(max(part.start, n_weights), part.stop)
+    if weights.start < weights.stop:
+        yield weights, 1.0, 1.0
+    if others.start < others.stop:
+        yield others, config.bias_rate_factor, 1.0 if config.decayed == "all" else 0.0

@@ -1,6 +1,6 @@
 """A replica: one network on one device, with its update rule, and what is done with a batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,16 @@ from lib.data.data_set import DataSet, read_mean_image
 from lib.data.transform import Transform
 from lib.data.upload import Batch
 from lib.evaluation.crops import log_probabilities
+from lib.exchange.averaging import KINDS
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.fine_tuning import freeze
 from lib.metrics import Meter
-from lib.models.losses import Outputs, cross_entropy, main_logits
+from lib.models.losses import cross_entropy, main_logits
 from lib.models.registry import model_spec
 from lib.optimizer import MomentumSGD
+from lib.plain_step import PlainStep
+from lib.steps import Step, why_not_fused
 
 
 class Replica:
@@ -31,63 +34,95 @@ class Replica:
         dtype: torch.dtype,
         exchange: Exchange,
     ) -> None:
-        spec = model_spec(config.model.name)
-        self.crop = spec.crop_of(data.img_size)
+        self._spec = model_spec(config.model.name)
+        self._config, self._exchange, self._dtype = config, exchange, dtype
+        self.device, self.crop = device, self._spec.crop_of(data.img_size)
         torch.manual_seed(config.run.seed)  # all replicas begin equal
-        self.model: nn.Module = spec.build(data.n_classes, self.crop, config.model.init).to(device)
+        self.model: nn.Module = self._spec.build(data.n_classes, self.crop, config.model.init).to(device)
         self._frozen_norms = freeze(self.model, config.model.freeze)
-        self.flat = Flat(self.model, exchange.allocate)
-        self.device = device
-        self._optimizer = MomentumSGD(self.flat, config.optimizer)
-        self._loss: Callable[[Outputs, Tensor, float], Tensor] = spec.loss_function()
-        self._label_smoothing = config.optimizer.label_smoothing
-        self._seed = config.run.seed
+        self.why_not_fused = why_not_fused(config, device)
+        """why the step is not computed by kernels made for this network; empty if it is"""
+        self.flat = Flat(self.model, exchange.allocate, self._allocate_gradients)
         self._transform = Transform(config.views, read_mean_image(data), self.crop, device)
-        self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+        self._step = self._plain_step() if self.why_not_fused else self._fused_step()
 
     def add_gradients(self, batch: Batch, meter: Meter, *, share: float, key: tuple[int, int, int]) -> None:
-        """Add one batch's gradients to those that the next ``update`` uses.
+        """Let one batch's gradients be part of the next ``update``, and count it.
 
         ``share`` weighs this worker's summed loss so that the average over workers is the mean over all the images
         of the update: workers / images of all workers. ``key`` is (epoch, iteration, rank): dropout follows from it.
         """
-        self.model.train()
-        for norm in self._frozen_norms:
-            norm.eval()
-        torch.manual_seed(chance.torch_seed(chance.Stream.DROPOUT, self._seed, *key))
-        if len(batch.labels_B):
-            outputs = self._forward(batch)
-            loss = self._loss(outputs, batch.labels_B, self._label_smoothing)
-            (loss * share).backward()
-            meter.add(main_logits(outputs).detach(), batch.labels_B, loss, iteration=key[1])
+        seed = chance.torch_seed(chance.Stream.DROPOUT, self._config.run.seed, *key)
+        self._step.add_gradients(batch, meter, share=share, iteration=key[1], seed=seed)
 
     def update(self, *, rate: float, weight_decay: float) -> None:
-        """One update from the gradients added since the last."""
-        self._optimizer.step(rate, weight_decay)
-        self.flat.gradients.zero_()
+        """One update from the gradients added since the last, averaged: after it all replicas are equal."""
+        self._step.update(rate=rate, weight_decay=weight_decay)
+
+    def refresh(self) -> None:
+        """To be called when others than ``update`` have changed the weights."""
+        self._step.refresh()
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], meter: Meter) -> None:
         """Count loss and errors over ``batches``, dropout off: plain cross-entropy of the main logits."""
-        self.model.eval()
         for batch in batches:
             if len(batch.labels_B):
-                outputs = self._forward(batch)
+                outputs = self._step.outputs(batch)
                 meter.add(main_logits(outputs), batch.labels_B, cross_entropy(outputs, batch.labels_B), iteration=0)
 
     @torch.no_grad()
     def log_probabilities(self, batch: Batch, views_VV: Tensor) -> Tensor:
         """Of each image's mean probabilities over these views instead of its own, float64 (B, K); dropout off."""
-        self.model.eval()
         return log_probabilities(
-            lambda views_BV: main_logits(self._forward(batch._replace(views_BV=views_BV))),
+            lambda views_BV: main_logits(self._step.outputs(batch._replace(views_BV=views_BV))),
             views_VV,
             len(batch.labels_B),
         )
 
-    def _forward(self, batch: Batch) -> Outputs:
-        """What the network makes of a batch."""
-        images_BCHW = self._transform(batch.images_BHWC, batch.views_BV)
-        with self._autocast:
-            outputs: Outputs = self.model(images_BCHW)
-        return outputs
+    def _allocate_gradients(self, numel: int) -> Tensor:
+        """Memory that others read only where they average gradients; in the type that the network computes in only
+        where it writes them by itself.
+        """
+        dtype = torch.float32 if self.why_not_fused else self._dtype
+        if self._config.exchange.what == "gradients":
+            return self._exchange.allocate(numel, dtype)
+        return torch.zeros(numel, dtype=dtype, device=self.device)
+
+    def _plain_step(self) -> Step:
+        config, flat = self._config, self.flat
+        optimizer = MomentumSGD(flat, config.optimizer)
+        return PlainStep(
+            self.model,
+            flat,
+            loss=self._spec.loss_function(),
+            label_smoothing=config.optimizer.label_smoothing,
+            transform=self._transform,
+            optimizer=optimizer,
+            averaging=KINDS[config.exchange.what](optimizer, flat, self._exchange),
+            exchange=self._exchange,
+            dtype=self._dtype,
+            compiled=config.compute.compile,
+            frozen_norms=self._frozen_norms,
+        )
+
+    def _fused_step(self) -> Step:
+        # Only here: they need Triton, which is not everywhere.
+        from lib.fused_optimizer import FusedSGD  # noqa: PLC0415
+        from lib.fused_step import FusedStep  # noqa: PLC0415
+
+        config, flat = self._config, self.flat
+        copy = flat.parameters.to(self._dtype)
+        optimizer = FusedSGD(flat, copy, config.optimizer)
+        network = self._spec.fused_network()(self.model, self.crop, flat.by_name(copy), flat.by_name(flat.gradients))
+        return FusedStep(
+            network,
+            flat,
+            batch_size=config.batch_size,
+            label_smoothing=config.optimizer.label_smoothing,
+            transform=self._transform,
+            optimizer=optimizer,
+            averaging=KINDS[config.exchange.what](optimizer, flat, self._exchange),
+            exchange=self._exchange,
+            dtype=self._dtype,
+        )

@@ -119,10 +119,11 @@ class Snapshots:
         )
 
 
-def spread(progress: Progress, exchange: Exchange) -> Progress:
+def spread(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
     """Worker 0's progress and replica, on every worker: only worker 0 needs to see the checkpoint's disk."""
     epoch, iteration, n_records = exchange.gather([progress.epoch, progress.iteration, len(progress.val_record)])[0]
     flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * int(n_records)
     first = exchange.gather(flat)[0]
-    exchange.copy_first()
+    exchange.copy_first(replica.flat.row)
+    replica.refresh()
     return Progress(int(epoch), int(iteration), list(zip(first[::2], first[1::2], strict=True)))

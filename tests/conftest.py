@@ -19,6 +19,10 @@ from lib.data.layout import BatchFile, ClassName, Layout, Manifest, Split, Split
 ROOT = Path(__file__).parents[1]
 IMG_SIZE = 32
 
+# Kernels are compiled where there is a GPU and interpreted elsewhere; Triton asks when they are first imported.
+if not Path("/dev/nvidia0").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 
 def write_data_set(
     folder: Path,

@@ -12,6 +12,14 @@ from lib.fine_tuning import freeze
 from lib.optimizer import MomentumSGD
 
 
+def update(optimizer: MomentumSGD, rate: float, weight_decay: float) -> None:
+    """One update of everything, in two parts."""
+    optimizer.rate, optimizer.weight_decay = rate, weight_decay
+    length = len(optimizer._flat.parameters)
+    for part in (slice(0, length // 3), slice(length // 3, length)):
+        optimizer.step(part)
+
+
 def network() -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(7, 5), nn.Tanh(), nn.Linear(5, 3))
@@ -41,7 +49,7 @@ def test_against_numpy_over_many_steps(nesterov: bool, momentum: float) -> None:
             r = rate * (2 if is_bias else 1)
             v[name] = momentum * v[name] - r * g
             w[name] += momentum * v[name] - r * g if nesterov else v[name]
-        optimizer.step(rate, config.weight_decay)
+        update(optimizer, rate, config.weight_decay)
     for name, p in model.named_parameters():
         np.testing.assert_allclose(p.detach().numpy(), w[name], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(flat.velocity_of[name].numpy(), v[name], rtol=1e-5, atol=1e-6)
@@ -59,7 +67,7 @@ def test_at_one_rate_it_is_torchs_sgd() -> None:
         sgd.zero_grad()
         ours(x).square().sum().backward()
         theirs(x).square().sum().backward()
-        optimizer.step(0.05, 0.0)
+        update(optimizer, 0.05, 0.0)
         sgd.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
@@ -76,7 +84,7 @@ def test_averaging_weights_and_velocities_is_averaging_gradients() -> None:
         for flat, gradient in zip(flats, [*gradients, sum(gradients) / 2], strict=True):
             flat.gradients.copy_(gradient)
         for optimizer in optimizers:
-            optimizer.step(0.01, config.weight_decay)
+            update(optimizer, 0.01, config.weight_decay)
         mean = (flats[0].row + flats[1].row) / 2
         flats[0].row.copy_(mean)
         flats[1].row.copy_(mean)
@@ -94,7 +102,7 @@ def test_decay_of_everything_is_torchs_sgd() -> None:
         sgd.zero_grad()
         ours(x).square().sum().backward()
         theirs(x).square().sum().backward()
-        optimizer.step(0.05, 0.1)
+        update(optimizer, 0.05, 0.1)
         sgd.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
@@ -108,7 +116,7 @@ def test_frozen_parameters_keep_their_bits() -> None:
     for norm in norms:
         norm.eval()
     model(torch.randn(4, 7)).square().sum().backward()
-    MomentumSGD(flat, OptimizerConfig(decayed="all")).step(0.1, 0.1)
+    update(MomentumSGD(flat, OptimizerConfig(decayed="all")), 0.1, 0.1)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed - {"3.running_mean", "3.running_var", "3.num_batches_tracked"} == {"2.weight", "3.weight", "3.bias"}
 

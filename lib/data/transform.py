@@ -20,8 +20,8 @@ class Transform:
     """What ``views`` asks for. Plain rows of views, as in validation, are cut and mirrored and no more."""
 
     def __init__(self, views: ViewsConfig, mean_CHW: NDArray[np.float32], crop: int, device: torch.device) -> None:
-        self._crop = crop
-        self._mean_HWC = MEANS[views.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
+        self.crop = crop
+        self.mean_HWC = MEANS[views.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
         self._cut: Cut = _stretched if views.crop == "resized" else _cut
         self._steps: list[Callable[[Tensor, Tensor], Tensor]] = []
         if views.color_jitter:
@@ -30,16 +30,20 @@ class Transform:
             self._steps.append(lambda images, views_BV: light(images, views_BV[:, LIGHTING]))
         self._std_C11 = None if views.std is None else torch.tensor(views.std, device=device)[:, None, None]
 
+    def is_plain(self, views_BV: Tensor) -> bool:
+        """Whether cutting, mirroring and subtracting ``mean_HWC`` is all there is to do."""
+        return views_BV.shape[1] == PLAIN and self._std_C11 is None
+
     def __call__(self, images_BHWC: Tensor, views_BV: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> float32 (B, 3, crop, crop)."""
         if views_BV.shape[1] == PLAIN:
-            seen_BCHW = apply_views(images_BHWC, self._mean_HWC, views_BV, self._crop)
+            seen_BCHW = apply_views(images_BHWC, self.mean_HWC, views_BV, self.crop)
         else:
             seen_BCHW = self._seen(images_BHWC, views_BV)
         return seen_BCHW if self._std_C11 is None else seen_BCHW / self._std_C11
 
     def _seen(self, images_BHWC: Tensor, views_BV: Tensor) -> Tensor:
-        seen_BCHW, mean_BCHW = self._cut(images_BHWC, self._mean_HWC, views_BV, self._crop)
+        seen_BCHW, mean_BCHW = self._cut(images_BHWC, self.mean_HWC, views_BV, self.crop)
         for step in self._steps:
             seen_BCHW = step(seen_BCHW, views_BV)
         return (seen_BCHW - mean_BCHW).contiguous()

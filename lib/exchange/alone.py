@@ -9,25 +9,33 @@ from torch import Tensor
 class Alone:
     """``Exchange`` for world_size 1."""
 
+    spent_s = 0.0
+    in_graphs = True
+
     def __init__(self, device: torch.device) -> None:
-        self.leaving = False
+        self.leaving = self.asked = False
         self._device = device
-        self.asked = False
 
-    def allocate(self, numel: int) -> Tensor:
-        return torch.zeros(numel, device=self._device)
+    def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.zeros(numel, dtype=dtype, device=self._device)
 
-    def copy_first(self) -> None:
+    def copy_first(self, stretch: Tensor) -> None:
         pass
 
-    def average(self) -> None:
+    def average(self, *stretches: Tensor) -> None:
+        pass
+
+    def agree(self) -> None:
         self.leaving = self.asked
+
+    def settle(self) -> None:
+        pass
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self.leaving = self.asked
         return [tuple(values)]
 
-    def verify(self) -> None:
+    def verify(self, stretch: Tensor) -> None:
         pass
 
     def leave(self) -> None:

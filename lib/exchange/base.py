@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from lib.errors import ReplicasDiffer
@@ -12,28 +13,42 @@ class Exchange(Protocol):
     """Makes replicas become their average, adds up figures, and lets all of them leave after the same step."""
 
     leaving: bool
-    """whether any replica had been asked to leave as of the last meeting; equal on all of them"""
+    """whether any replica had been asked to leave, as all of them last agreed; equal on all of them"""
 
     asked: bool
     """whether ``leave`` was called here"""
 
-    def allocate(self, numel: int) -> Tensor:
-        """Zeros, float32 (numel,), for everything that replicas share; called once, before all below."""
+    spent_s: float
+    """seconds that this replica has spent in exchanges, in all"""
 
-    def copy_first(self) -> None:
-        """The allocated memory becomes that of replica 0."""
+    in_graphs: bool
+    """whether ``average`` is work of the device alone, which a CUDA graph may capture"""
 
-    def average(self) -> None:
-        """The allocated memory becomes the mean over all replicas, bit for bit the same on each."""
+    def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Zeros (numel,) for numbers that are averaged; called equally often on all replicas, before all below."""
+
+    def copy_first(self, stretch: Tensor) -> None:
+        """This stretch of allocated memory becomes that of replica 0."""
+
+    def average(self, *stretches: Tensor) -> None:
+        """These stretches of allocated memory, the same ones on each replica, become the mean over all replicas, bit
+        for bit the same on each.
+        """
+
+    def agree(self) -> None:
+        """Set ``leaving``; called by all after each update."""
+
+    def settle(self) -> None:
+        """Wait until the device has done all that was asked of it, exchanges included."""
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         """The values of every replica, by rank: the same list on all of them. All give equally many."""
 
-    def verify(self) -> None:
-        """Raises ReplicasDiffer unless all replicas hold the same bits."""
+    def verify(self, stretch: Tensor) -> None:
+        """Raises ReplicasDiffer unless all replicas hold the same bits in this stretch of allocated memory."""
 
     def leave(self) -> None:
-        """Ask all replicas to stop: ``leaving`` turns true on each after the same meeting."""
+        """Ask all replicas to stop: ``leaving`` turns true on each after the same update."""
 
     def close(self) -> None:
         """Let go of the others' memory and then of our own."""
@@ -46,6 +61,18 @@ def sums(gathered: Sequence[tuple[float, ...]]) -> list[float]:
     [11.0, 22.0]
     """
     return [sum(column) for column in zip(*gathered, strict=True)]
+
+
+def count_differing(mine: Tensor, first: Tensor) -> int:
+    """In how many numbers two stretches differ in any bit."""
+    bits = {2: torch.int16, 4: torch.int32}[mine.itemsize]
+    return int((mine.view(bits) != first.view(bits)).sum())
+
+
+def shares(stretch: Tensor, world_size: int) -> list[Tensor]:
+    """``stretch`` (N,) cut into one piece a worker, each beginning at a multiple of 128 numbers."""
+    size = -(-len(stretch) // world_size // 128) * 128
+    return [stretch[rank * size : (rank + 1) * size] for rank in range(world_size)]
 
 
 def refuse_differing(gathered: Sequence[tuple[float, ...]], numel: int) -> None:

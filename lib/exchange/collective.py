@@ -5,6 +5,7 @@ environment).
 """
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -13,14 +14,17 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lib.errors import PeerLost
-from lib.exchange.base import refuse_differing
+from lib.exchange.base import count_differing, refuse_differing
 
 
 class Collective:
     """``Exchange`` among all processes of ``torch.distributed``'s default group, which it makes."""
 
+    in_graphs = False
+
     def __init__(self, rank: int, world_size: int, device: torch.device, patience_s: float) -> None:
         self.leaving = self.asked = False
+        self.spent_s = 0.0
         self._rank, self._world_size, self._device = rank, world_size, device
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
@@ -30,23 +34,30 @@ class Collective:
             device_id=device if device.type == "cuda" else None,
         )
 
-    def allocate(self, numel: int) -> Tensor:
-        # One number more than asked for: how many replicas were asked to leave travels with the row.
-        self._sent = torch.zeros(numel + 1, device=self._device)
-        self._row = self._sent[:numel]
-        return self._row
+    def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.zeros(numel, dtype=dtype, device=self._device)
 
-    def average(self) -> None:
-        self._sent[-1] = float(self.asked)
+    def average(self, *stretches: Tensor) -> None:
+        began = time.perf_counter()
         with _lost_peers_named():
-            dist.all_reduce(self._sent)
-        # The library gives all processes the same bits of the sum, so they have the same of the mean.
-        self._row /= self._world_size
-        self.leaving = bool(self._sent[-1] > 0)
+            for stretch in stretches:
+                dist.all_reduce(stretch)
+                # The library gives all processes the same bits of the sum, so they have the same of the mean.
+                stretch.div_(self._world_size)
+        self.spent_s += time.perf_counter() - began
 
-    def copy_first(self) -> None:
+    def copy_first(self, stretch: Tensor) -> None:
         with _lost_peers_named():
-            dist.broadcast(self._row, src=0)
+            dist.broadcast(stretch, src=0)
+
+    def agree(self) -> None:
+        asked = torch.tensor(float(self.asked), device=self._device)
+        with _lost_peers_named():
+            dist.all_reduce(asked)
+            self.leaving = bool(asked > 0)
+
+    def settle(self) -> None:
+        pass
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         mine = torch.tensor([*values, self.asked], dtype=torch.float64, device=self._device)
@@ -57,12 +68,11 @@ class Collective:
         self.leaving = any(row[-1] for row in rows)
         return [tuple(row[:-1]) for row in rows]
 
-    def verify(self) -> None:
-        first = self._row.clone()
+    def verify(self, stretch: Tensor) -> None:
+        first = stretch.clone()
         with _lost_peers_named():
             dist.broadcast(first, src=0)
-        differing = int((self._row.view(torch.int32) != first.view(torch.int32)).sum())
-        refuse_differing(self.gather([differing]), self._row.numel())
+        refuse_differing(self.gather([count_differing(stretch, first)]), stretch.numel())
 
     def leave(self) -> None:
         self.asked = True

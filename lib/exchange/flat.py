@@ -1,11 +1,12 @@
-"""All the numbers that replicas share, laid out in one row of memory.
+"""All the numbers that replicas share, laid out in one row of memory, and their gradients in another.
 
     [ weights | biases and norms | velocities of both, alike | float buffers ]
 
 Frozen parameters (``requires_grad`` off) stay where they are: nothing changes them, so they are alike without it.
 
 Many small copies become one large one, one handle lends them all, and the update is a few operations on long
-vectors. Weights come first because decay and rate of the others may differ.
+vectors. Weights come first because decay and rate of the others may differ, and the last layer's first of all:
+gradients become ready from the last layer to the first.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,25 +21,41 @@ _ALIGN = 32
 class Flat:
     """Owns the row of a model's trained parameters, their velocities and float buffers, and one of its gradients.
 
-    The model's parameters, their ``grad`` and its float buffers become views of these rows.
+    The model's parameters and float buffers become views of the first, and their ``grad`` of the second if that is
+    float32. ``allocate`` and ``allocate_gradients`` give so many zeros.
     """
 
-    def __init__(self, model: nn.Module, allocate: Callable[[int], Tensor]) -> None:
-        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
-        buffers = {name: b for name, b in model.named_buffers() if b.is_floating_point()}
-        n_parameters = _length(parameters.values())
-        self.row = allocate(2 * n_parameters + _length(buffers.values()))
-        self.parameters, self.velocities, rest = self.row.split(
+    def __init__(
+        self,
+        model: nn.Module,
+        allocate: Callable[[int], Tensor],
+        allocate_gradients: Callable[[int], Tensor] | None = None,
+    ) -> None:
+        trained = [(name, p) for name, p in reversed(list(model.named_parameters())) if p.requires_grad]
+        self._parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
+        parameters = list(self._parameters.values())
+        buffers = [b for b in model.buffers() if b.is_floating_point()]
+        n_parameters = _length(parameters)
+        self.row = allocate(2 * n_parameters + _length(buffers))
+        self.parameters, self.velocities, self.buffers = self.row.split(
             [n_parameters, n_parameters, len(self.row) - 2 * n_parameters]
         )
-        self.gradients = torch.zeros_like(self.parameters)
-        self.n_weights = _length(p for p in parameters.values() if p.ndim > 1)
-        self.velocity_of = dict(zip(parameters, _places(parameters.values(), self.velocities), strict=True))
-        _move(parameters.values(), self.parameters)
-        _move(buffers.values(), rest)
-        for parameter, place in zip(parameters.values(), _places(parameters.values(), self.gradients), strict=True):
-            parameter.grad = place
+        self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
+        self.n_weights = _length(p for p in parameters if p.ndim > 1)
+        self.velocity_of = self.by_name(self.velocities)
+        _move(parameters, self.parameters)
+        _move(buffers, self.buffers)
+        if self.gradients.dtype == torch.float32:
+            for parameter, place in zip(parameters, _places(parameters, self.gradients), strict=True):
+                parameter.grad = place
+
+    def by_name(self, row: Tensor) -> dict[str, Tensor]:
+        """Each parameter's stretch of ``row``, laid out as ``parameters``, in the parameter's shape."""
+        return dict(zip(self._parameters, _places(self._parameters.values(), row), strict=True))
+
+    def length_of(self, names: Iterable[str]) -> int:
+        """How long a stretch these parameters take."""
+        return _length(self._parameters[name] for name in names)
 
 
 def _padded(numel: int) -> int:

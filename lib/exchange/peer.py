@@ -6,13 +6,14 @@ and copied, so all replicas hold the same bits whatever their number. Three meet
 writers apart; at each of them nobody goes on before all have come.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from lib.errors import ProtocolError
-from lib.exchange.base import refuse_differing
+from lib.exchange.base import count_differing, refuse_differing, shares
 from lib.ipc import cuda_memory, shared
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Figures, Meet, Share
@@ -21,41 +22,50 @@ from lib.ipc.messages import Figures, Meet, Share
 class Peer:
     """``Exchange`` among the workers of one machine, on CPUs through mapped memory, on GPUs through CUDA IPC."""
 
-    def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:
-        self.leaving = False
-        self.asked = False
-        self._rank, self._channels, self._device = rank, channels, device
-        self._step = 0
-        self._replicas: list[Tensor] = []  # everyone's shared memory by rank, our own included
+    in_graphs = False
 
-    def allocate(self, numel: int) -> Tensor:
-        mine, share = self._create(numel)
+    def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:
+        self.leaving = self.asked = False
+        self.spent_s = 0.0
+        self._rank, self._channels, self._device = rank, channels, device
+        self._world_size = len(channels) + 1
+        self._step = 0
+        self._rows: list[list[Tensor]] = []  # of each allocation, everyone's memory by rank, our own included
+
+    def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        mine, share = self._create(numel, dtype)
         for channel in self._channels.values():
             channel.send(share())
-        theirs = {rank: self._attach(channel.receive(Share), numel) for rank, channel in self._channels.items()}
-        self._replicas = [replica for _, replica in sorted({self._rank: mine, **theirs}.items())]
+        theirs = {rank: self._attach(channel.receive(Share), mine) for rank, channel in self._channels.items()}
+        self._rows.append([row for _, row in sorted({self._rank: mine, **theirs}.items())])
         return mine
 
-    def copy_first(self) -> None:
+    def copy_first(self, stretch: Tensor) -> None:
         self._meet("written")
         if self._rank:
-            self._replicas[self._rank].copy_(self._replicas[0])
+            stretch.copy_(self._everyones(stretch)[0])
         self._meet("copied")
 
-    def average(self) -> None:
+    def average(self, *stretches: Tensor) -> None:
+        began = time.perf_counter()
         self._step += 1
+        replicas = [[shares(theirs, self._world_size) for theirs in self._everyones(s)] for s in stretches]
         self._meet("updated")
-        parts = [replica.tensor_split(len(self._replicas)) for replica in self._replicas]
-        mine = parts[self._rank]
-        total = parts[0][self._rank] + parts[1][self._rank]
-        for theirs in parts[2:]:
-            total += theirs[self._rank]
-        torch.div(total, len(parts), out=mine[self._rank])
+        for parts in replicas:
+            self._average_share([part[self._rank] for part in parts])
         self._meet("averaged")  # from here on nobody reads what we overwrite below
-        for rank, theirs in enumerate(parts):
-            if rank != self._rank:
-                mine[rank].copy_(theirs[rank])
+        for parts in replicas:
+            for rank, theirs in enumerate(parts):
+                if rank != self._rank:
+                    parts[self._rank][rank].copy_(theirs[rank])
         self._meet("collected")  # the next update must not touch what others still read
+        self.spent_s += time.perf_counter() - began
+
+    def agree(self) -> None:
+        pass  # every meeting brought it with it
+
+    def settle(self) -> None:
+        pass
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self._step += 1
@@ -70,17 +80,16 @@ class Peer:
         self.leaving = any(figures.leaving for figures in all_figures.values())
         return [all_figures[rank].values for rank in sorted(all_figures)]
 
-    def verify(self) -> None:
+    def verify(self, stretch: Tensor) -> None:
         self._meet("verify")
-        mine, first = self._replicas[self._rank], self._replicas[0]
-        differing = int((mine.view(torch.int32) != first.view(torch.int32)).sum())
-        refuse_differing(self.gather([differing]), mine.numel())
+        first = self._everyones(stretch)[0]
+        refuse_differing(self.gather([count_differing(stretch, first)]), stretch.numel())
 
     def leave(self) -> None:
         self.asked = True
 
     def close(self) -> None:
-        self._replicas = []
+        self._rows = []
         self._meet("close")  # an owner must outlive the users of its memory
         for channel in self._channels.values():
             channel.close()
@@ -98,18 +107,40 @@ class Peer:
                 raise ProtocolError(f"replicas are out of step: here {here}, {channel.peer} {there}")
             self.leaving |= there.leaving
 
-    def _create(self, numel: int) -> tuple[Tensor, Callable[[], Share]]:
+    def _average_share(self, replicas: list[Tensor]) -> None:
+        """Our own of ``replicas``, by rank, becomes their mean, added up in float32 in the order of ranks."""
+        total = replicas[0].float() + replicas[1].float()
+        for theirs in replicas[2:]:
+            total += theirs.float()
+        replicas[self._rank].copy_(total.div_(len(replicas)))
+
+    def _everyones(self, stretch: Tensor) -> list[Tensor]:
+        """The same stretch of everyone's memory, by rank."""
+        for rows in self._rows:
+            offset = stretch.data_ptr() - rows[self._rank].data_ptr()
+            if 0 <= offset < rows[self._rank].nbytes:
+                start = offset // stretch.itemsize
+                return [row[start : start + len(stretch)] for row in rows]
+        raise ValueError("that memory was not allocated here")
+
+    def _create(self, numel: int, dtype: torch.dtype) -> tuple[Tensor, Callable[[], Share]]:
         """Our memory, and a function that makes its address once more for each user."""
         name = f"replica {self._rank}"
         if self._device.type == "cuda":
-            tensor = torch.zeros(numel, device=self._device)
+            tensor = torch.zeros(numel, dtype=dtype, device=self._device)
             return tensor, lambda: cuda_memory.share(name, tensor)
-        array, share = shared.create(name, (numel,), "float32")
-        return torch.from_numpy(array), lambda: share
+        bytes_, share = shared.create(name, (numel * dtype.itemsize,), "uint8")
+        return torch.from_numpy(bytes_).view(dtype), lambda: share
 
-    def _attach(self, share: Share, numel: int) -> Tensor:
-        if (share.shape, share.dtype) != ((numel,), "float32"):
-            raise ProtocolError(f"replicas differ in size: {numel} numbers here, {share.shape} {share.dtype} there")
+    def _attach(self, share: Share, mine: Tensor) -> Tensor:
+        if self._device.type == "cuda":
+            expected = ((len(mine),), str(mine.dtype).removeprefix("torch."))
+        else:
+            expected = ((mine.nbytes,), "uint8")
+        if (share.shape, share.dtype) != expected:
+            raise ProtocolError(
+                f"replicas differ in size: {expected[0][0]} numbers here, {share.shape} {share.dtype} there"
+            )
         if self._device.type == "cuda":
             return cuda_memory.attach(share, self._device)
-        return torch.from_numpy(shared.attach(share))
+        return torch.from_numpy(shared.attach(share)).view(mine.dtype)

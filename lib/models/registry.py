@@ -15,6 +15,7 @@ _CAFFE = "resnet-imagenet-caffe's prototxt, for its published weights"
 MODELS = {
     "alexnet": ModelSpec(
         network="alexnet.AlexNet",
+        fused="alexnet_fused.FusedAlexNet",
         parameters=60_965_224,
         crop=227,
         min_crop=67,

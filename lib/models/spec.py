@@ -39,6 +39,9 @@ class ModelSpec:
     """what training minimises, as module.name in lib.models:
     (outputs, labels_B, label_smoothing) -> sum over the images"""
 
+    fused: str = ""
+    """its twin in kernels of its own, as module.name in lib.models, for GPUs: see lib.fused_step. Empty: none"""
+
     def build(self, n_classes: int, crop: int, init: str = "default") -> Any:
         """The network, an nn.Module, its weights drawn from torch's default generator.
 
@@ -52,6 +55,10 @@ class ModelSpec:
     def loss_function(self) -> Any:
         """What ``loss`` names."""
         return _find(self.loss)
+
+    def fused_network(self) -> Any:
+        """What ``fused`` names: (network, crop, weights, gradients) -> lib.fused_step.FusedNetwork."""
+        return _find(self.fused)
 
     def crop_of(self, img_size: int) -> int:
         """The window for images of ``img_size`` pixels a side. Raises ConfigError when that is too small."""

@@ -42,7 +42,7 @@ def run(context: Context) -> None:
     total = config.batch_size * config.world_size
     snapshots = Snapshots(config.run, identity(config, data), preparation(config, data), replica, total)
     start = snapshots.start() if context.rank == 0 else None
-    spread(snapshots.restore(start) if start else Progress(), exchange)
+    spread(snapshots.restore(start) if start else Progress(), replica, exchange)
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     asks = (ask for ask, _ in zip(plan.training(0), range(_ITERATIONS), strict=False))
     feed = open_feed(context, asks, data, device)
@@ -55,7 +55,7 @@ def run(context: Context) -> None:
         key = (0, iteration, context.rank)
         replica.add_gradients(next(feed), meter, share=share, key=key)
         replica.update(rate=config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay)
-        exchange.average()
+        exchange.agree()
         if iteration == 0:
             began = _now(device)
     seconds = (_now(device) - began) / max(1, count - 1)

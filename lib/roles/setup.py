@@ -1,6 +1,6 @@
 """Parts that more than one role is built from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -10,10 +10,12 @@ from lib.data.data_set import DataSet, read_mean_image
 from lib.data.feed import Feed
 from lib.data.plan import Ask
 from lib.devices import choose_device, prepare
+from lib.errors import ConfigError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.exchange.collective import Collective
 from lib.exchange.peer import Peer
+from lib.ipc.channel import Channel
 from lib.roles.process import Context
 
 
@@ -42,7 +44,32 @@ def join(context: Context, device: torch.device) -> Exchange:
         if other != rank:
             low, high = sorted((rank, other))
             channels[other] = context.channel(f"trainers{low}-{high}", bind=rank == low, peer=f"trainer {other}")
-    return Peer(rank, channels, device)
+    return _peer(context, channels, device)
+
+
+def _peer(context: Context, channels: dict[int, Channel], device: torch.device) -> Peer:
+    """Raises ConfigError where ``exchange.meet`` is device and the devices cannot."""
+    config, devices = context.config, all_devices(context.config)
+    can = meet_themselves(devices)
+    if config.exchange.meet == "device" and not can:
+        raise ConfigError(
+            f"exchange.meet is device, but {', '.join(map(str, devices))} are not GPUs of their own that reach each "
+            "other's memory; use host"
+        )
+    if config.exchange.meet == "host" or not can:
+        return Peer(context.rank, channels, device)
+    # Only here: it needs Triton, which is not everywhere.
+    from lib.exchange.device_peer import DevicePeer  # noqa: PLC0415
+
+    patience_s = context.last_resort_s
+    return DevicePeer(context.rank, channels, device, patience_s=patience_s, on_wait=context.hotline.alive)
+
+
+def meet_themselves(devices: Sequence[torch.device]) -> bool:
+    """Whether these are GPUs, each worker's its own, that reach each other's memory."""
+    gpus = [device for device in devices if device.type == "cuda"]
+    own = len(set(gpus)) == len(devices)
+    return own and all(torch.cuda.can_device_access_peer(a, b) for a in gpus for b in gpus if a != b)
 
 
 def open_feed(context: Context, asks: Iterator[Ask], data: DataSet, device: torch.device) -> Feed:

@@ -50,7 +50,7 @@ class Trainer:
             if self.exchange.leaving or not self.validate():
                 self.save()
                 break
-            self.exchange.verify()
+            self.exchange.verify(self.replica.flat.row)
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % self.config.run.snapshot_freq == 0 or at.epoch == self.config.run.n_epochs:
                 self.save()
@@ -60,7 +60,7 @@ class Trainer:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
         at, iterations, print_freq = self.progress, self.plan.train.iterations, self.config.logging.print_freq
         self.recorder.epoch(at, iterations)
-        self.clock.lap(self.feed.waited_s)
+        self.clock.lap(self.feed.waited_s, self.exchange.spent_s)
         while at.iteration < iterations and not self.exchange.leaving:
             rate, decay = self.rate_and_decay()
             of_update = self.plan.train.of_one_update(at.iteration, self.config.optimizer.accumulate)
@@ -77,9 +77,7 @@ class Trainer:
                 )
                 self.recorder.iteration()
             self.replica.update(rate=rate, weight_decay=decay)
-            began = time.perf_counter()
-            self.exchange.average()
-            self.clock.exchanged_s += time.perf_counter() - began
+            self.exchange.agree()
             at.iteration = of_update.stop
             at_end = at.iteration == iterations or self.exchange.leaving
             if at_end or at.iteration // print_freq > of_update.start // print_freq:
@@ -144,8 +142,9 @@ class Trainer:
 
     def report(self, rate: float) -> None:
         """Add up the last iterations' figures over all workers. Raises DivergedError if a loss was no number."""
+        self.exchange.settle()
         totals, bad_at = self.meter.take()
-        gathered = self.exchange.gather([bad_at, *self.clock.lap(self.feed.waited_s), *totals])
+        gathered = self.exchange.gather([bad_at, *self.clock.lap(self.feed.waited_s, self.exchange.spent_s), *totals])
         first_bad = min(row[0] for row in gathered)
         if first_bad < float("inf"):
             what = f"the loss is no number since iteration {first_bad + 1:.0f}"
@@ -156,6 +155,7 @@ class Trainer:
     def save(self) -> None:
         """Worker 0 writes a checkpoint: after an exchange its replica is everyone's."""
         if self.rank == 0:
+            self.exchange.settle()
             self.hotline.alive("saving a checkpoint", patience_s=10 * self.config.run.patience_s)
             path = self.snapshots.save(self.progress)
             self.hotline.alive("saved a checkpoint")
@@ -178,7 +178,7 @@ def run(context: Context) -> None:
         origin = f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
     elif context.rank == 0 and config.model.weights:
         origin = f"weights:  {start_from(replica.model, config.model.weights)}"
-    progress = spread(progress, exchange)
+    progress = spread(progress, replica, exchange)
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     recorder = open_recorder(config, context.name, progress, plan, device) if context.rank == 0 else Silence()

@@ -35,6 +35,7 @@ def run(context: Context) -> None:
     replica = Replica(config, data, device, dtype, exchange)
     path = wanted.checkpoint or best_checkpoint(config)
     load(replica, path, config, data)
+    replica.refresh()
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
     views = torch.from_numpy(crop_views(wanted.crops, img_size=data.img_size, crop=replica.crop)).to(device)

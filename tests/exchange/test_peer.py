@@ -40,7 +40,7 @@ def together(world_size: int, body, folder: Path) -> list:  # type: ignore[no-un
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4, 8])
-@pytest.mark.parametrize("numel", [1, 1001])
+@pytest.mark.parametrize("numel", [1, 1001, 3000])
 def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int, numel: int) -> None:
     def body(peer: Peer, rank: int) -> tuple[np.ndarray, np.ndarray]:
         row = peer.allocate(numel)
@@ -49,9 +49,9 @@ def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int,
             # Nothing between one exchange and the next update, so that a reader that is still busy would notice.
             row += noise
             before = row.numpy().copy()
-            peer.average()
+            peer.average(row)
         after = row.numpy().copy()
-        peer.verify()
+        peer.verify(row)
         return before, after
 
     results = together(world_size, body, tmp_path)
@@ -79,11 +79,11 @@ def test_nobody_reads_what_another_already_overwrites(tmp_path: Path, point: str
         peer.__class__ = Dawdler
         if rank == slow_rank:
             peer.slow_point = point
-        row = peer.allocate(64)
+        row = peer.allocate(512)  # a share for each
         seen = []
         for _ in range(4):
             row += rank + 1.0
-            peer.average()
+            peer.average(row)
             seen.append(row.numpy().copy())
         return seen
 
@@ -103,11 +103,11 @@ def test_all_leave_after_the_same_step(tmp_path: Path) -> None:
     """Whoever is asked, and whenever: nobody may wait for one that has left."""
 
     def body(peer: Peer, rank: int) -> int:
-        peer.allocate(4)
+        row = peer.allocate(4)
         for step in range(100):
             if step == 7 and rank == 1:
                 peer.leave()
-            peer.average()
+            peer.average(row)
             if peer.leaving:
                 return step
         return -1
@@ -118,11 +118,11 @@ def test_all_leave_after_the_same_step(tmp_path: Path) -> None:
 def test_a_replica_that_differs_is_found_and_named(tmp_path: Path) -> None:
     def body(peer: Peer, rank: int) -> str:
         row = peer.allocate(50)
-        peer.average()
+        peer.average(row)
         if rank == 1:
             row[3] += 1e-3
         with pytest.raises(ReplicasDiffer) as error:
-            peer.verify()
+            peer.verify(row)
         return str(error.value)
 
     for text in together(3, body, tmp_path):
@@ -143,8 +143,8 @@ def test_a_replica_out_of_step_is_found(tmp_path: Path) -> None:
     ]
     peers = [Peer(rank, {1 - rank: channels[rank]}, CPU) for rank in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda peer: peer.allocate(4), peers))
-        averaging = pool.submit(peers[0].average)
+        rows = list(pool.map(lambda peer: peer.allocate(4), peers))
+        averaging = pool.submit(peers[0].average, rows[0])
         with pytest.raises(ProtocolError, match="expected Figures from trainer 0, got Meet"):
             peers[1].gather([1.0])
         with pytest.raises((ProtocolError, PeerLost)):

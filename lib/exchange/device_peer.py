@@ -1,0 +1,102 @@
+"""``Peer`` among GPUs that reach each other's memory, without the hosts: they meet on the device.
+
+An exchange is then work in a stream like any other. A CUDA graph may hold it, copies go on beside computing, and a
+host may be some iterations ahead of its GPU. So whether to leave is agreed on a few iterations late, but after the
+same iteration everywhere.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lib.errors import PeerLost
+from lib.exchange.base import shares
+from lib.exchange.peer import Peer
+from lib.ipc.channel import Channel
+from lib.kernels.mean import mean
+from lib.kernels.meeting import BOARD, Status, meet
+
+# Iterations that a host may be ahead of what it knows of its device.
+_AHEAD = 8
+_POLL_S = 50e-6
+
+
+class DevicePeer(Peer):
+    """``Exchange`` among GPUs of one machine, one each. ``on_wait`` is called while a host waits for its device."""
+
+    in_graphs = True
+
+    def __init__(
+        self,
+        rank: int,
+        channels: Mapping[int, Channel],
+        device: torch.device,
+        *,
+        patience_s: float,
+        on_wait: Callable[[str], None],
+    ) -> None:
+        super().__init__(rank, channels, device)
+        self._patience_ns, self._on_wait = int(patience_s * 1e9), on_wait
+        self._status = Status(device)
+        self._told = False
+        self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
+        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=True) for _ in range(_AHEAD + 1)]
+        self.allocate(BOARD, torch.int64)
+        self._boards = self._rows.pop()
+
+    def average(self, *stretches: Tensor) -> None:
+        replicas = [[shares(theirs, self._world_size) for theirs in self._everyones(s)] for s in stretches]
+        self._meet_there()
+        for parts in replicas:
+            own = parts[self._rank][self._rank]
+            # Copies first: the copy engines move them while the processors compute something else.
+            mean([part[self._rank] if part[self._rank] is own else part[self._rank].clone() for part in parts], own)
+        self._meet_there()  # from here on nobody reads what we overwrite below
+        for parts in replicas:
+            for rank, theirs in enumerate(parts):
+                if rank != self._rank:
+                    parts[self._rank][rank].copy_(theirs[rank], non_blocking=True)
+        self._meet_there()  # the next gradients must not overwrite what others still read
+
+    def agree(self) -> None:
+        if self.asked and not self._told:
+            self._told = True
+            self._status.asked.fill_(1)
+        outcome, event = self._spare.pop(), torch.cuda.Event()
+        outcome.copy_(self._status.outcome, non_blocking=True)
+        event.record()
+        self._outcomes.append((outcome, event))
+        if len(self._outcomes) > _AHEAD:
+            self._take_outcome()
+
+    def settle(self) -> None:
+        event = torch.cuda.Event()
+        event.record()
+        self._wait(event)
+        while self._outcomes:
+            self._take_outcome()
+
+    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+        self.settle()
+        self.spent_s = float(self._status.waited_ns) / 1e9
+        return super().gather(values)
+
+    def _take_outcome(self) -> None:
+        outcome, event = self._outcomes.popleft()
+        self._wait(event)
+        leaving, lost = outcome.tolist()
+        self._spare.append(outcome)
+        if lost:
+            raise PeerLost(f"trainer {lost - 1} did not come to a meeting within {self._patience_ns / 1e9:g} s")
+        self.leaving |= bool(leaving)
+
+    def _wait(self, event: torch.cuda.Event) -> None:
+        while not event.query():
+            self._on_wait("waiting for the device")
+            time.sleep(_POLL_S)
+
+    def _meet_there(self) -> None:
+        meet(self._boards, self._rank, self._status, self._patience_ns)

@@ -1,0 +1,58 @@
+"""Whatever replicas average around an update, they hold the same bits after it, and the same weights to rounding."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lib.config import OptimizerConfig
+from lib.exchange.alone import Alone
+from lib.exchange.averaging import KINDS, What
+from lib.exchange.base import Exchange
+from lib.exchange.flat import Flat
+from lib.optimizer import MomentumSGD
+from tests.exchange.test_peer import CPU, join
+
+STEPS, WORKERS = 6, 3
+
+
+def gradients(step: int, rank: int, like: torch.Tensor) -> torch.Tensor:
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(10 * step + rank))
+
+
+def trained(model: nn.Module, what: What, nesterov: bool, exchange: Exchange, ranks: list[int]) -> torch.Tensor:
+    """Weights and velocities after updates on the mean gradient of ``ranks`` here and of all in ``exchange``."""
+    flat = Flat(copy.deepcopy(model), exchange.allocate, exchange.allocate)
+    optimizer = MomentumSGD(flat, OptimizerConfig(nesterov=nesterov))
+    optimizer.rate, optimizer.weight_decay = 0.05, 0.01
+    averaging = KINDS[what](optimizer, flat, exchange)
+    for step in range(STEPS):
+        flat.gradients.copy_(sum(gradients(step, rank, flat.gradients) for rank in ranks) / len(ranks))
+        early = slice(0, 600)
+        averaging.update(early)
+        averaging.update(slice(early.stop, len(flat.parameters)))
+        exchange.verify(flat.row)
+    return flat.row.clone()
+
+
+@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_all_are_one_update_on_the_mean_gradient(tmp_path: Path, what: What, nesterov: bool) -> None:
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(40, 30), nn.Linear(30, 5))
+
+    def worker(rank: int) -> torch.Tensor:
+        peer = join(tmp_path, rank, WORKERS)
+        row = trained(model, what, nesterov, peer, [rank])
+        peer.close()
+        return row
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        rows = list(pool.map(worker, range(WORKERS)))
+    expected = trained(model, "gradients", nesterov, Alone(CPU), list(range(WORKERS)))
+    for row in rows:
+        assert torch.equal(row, rows[0])
+        torch.testing.assert_close(row, expected, rtol=1e-5, atol=1e-6)
