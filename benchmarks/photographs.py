@@ -26,8 +26,9 @@ def photograph(rng: np.random.Generator, width: int, height: int) -> NDArray[np.
     strength, cells = 60.0, 3
     while cells < width:
         coarse = rng.standard_normal((cells, cells, 3)).astype(np.float32)
-        planes = [Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC) for plane in coarse.T]
-        picture_HWC += strength * np.stack(planes, axis=2)
+        for channel in range(3):
+            plane = Image.fromarray(coarse[..., channel]).resize((width, height), Image.Resampling.BICUBIC)
+            picture_HWC[..., channel] += strength * np.asarray(plane)
         strength, cells = strength * 0.55, cells * 2
     picture_HWC += _GRAIN * rng.standard_normal((height, width, 1), dtype=np.float32)
     return picture_HWC.clip(0, 255).astype(np.uint8)

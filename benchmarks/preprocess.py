@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -94,7 +95,7 @@ def measure(arguments: argparse.Namespace, source: Source, packings: dict[str, P
         "Pillow: open, resize, numpy": lambda data: by_pillow(data, arguments.img_size),
         "simplejpeg: decoding alone": simplejpeg.decode_jpeg,
     }
-    peers = [Contender(name, lambda way=way: one_after_another(way, some)) for name, way in ways.items()]
+    peers = [Contender(name, partial(one_after_another, way, some)) for name, way in ways.items()]
     first, *rest = [Contender(name, packing.images_per_s) for name, packing in packings.items()]
     return take_turns("", "images/s", [first, *peers, *rest], arguments.rounds)
 

@@ -67,6 +67,10 @@ class Channel:
         """Let go of the line; what was sent gets some seconds to leave."""
         self._context.destroy(linger=5000)
 
+    def abandon(self) -> None:
+        """Let go of the line to one who is lost, at once."""
+        self._context.destroy(linger=0)
+
     def _wait(self, event: int, doing: str) -> bool:
         if self._socket.poll(0, event):
             return True

@@ -1,0 +1,88 @@
+"""A loader process and the trainer's end of it, with nobody who trains."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import chain, count
+from pathlib import Path
+
+import torch
+import zmq
+
+from benchmarks.command import ROOT
+from lib.config import Config
+from lib.data.data_set import DataSet
+from lib.data.feed import Feed
+from lib.data.layout import Split
+from lib.data.plan import Plan
+from lib.data.sources import source_kind
+from lib.errors import PeerLost
+from lib.ipc.channel import Channel
+from lib.ipc.messages import Failed, decode
+from lib.models.registry import model_spec
+from lib.roles.process import RunSheet, write_run_sheet
+
+
+class Feeding:
+    """The batches of worker 0 for ever, epoch after epoch of ``split``, from a loader of our own."""
+
+    def __init__(self, folder: Path, config: Config, device: torch.device, split: Split) -> None:
+        """``folder``, empty and private, is for sockets."""
+        self.data: DataSet = source_kind(config.data.source).describe(config.data)
+        self.crop = model_spec(config.model.name).crop_of(self.data.img_size)
+        self.slots = config.data.slots
+        write_run_sheet(folder, RunSheet(config, self.data, os.getpid()))
+        self._hotlines = zmq.Context()
+        self._hotline = self._hotlines.socket(zmq.PULL)
+        self._hotline.bind(f"ipc://{folder / 'supervisor'}")
+        self._loader = subprocess.Popen([sys.executable, "-m", "lib.roles.loader", str(folder), "0"], cwd=ROOT)
+        patience_s = config.run.patience_s
+        self._channel = Channel(
+            folder / "loader0", bind=False, peer="loader 0", patience_s=patience_s, on_wait=self._check
+        )
+        plan = Plan(config, self.data, rank=0, crop=self.crop)
+        passes = plan.training if split == "train" else plan.validation
+        self.feed = Feed(
+            self._channel,
+            chain.from_iterable(passes(epoch) for epoch in count()),
+            batch_size=config.batch_size,
+            img_size=self.data.img_size,
+            slots=self.slots,
+            device=device,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The loader's process."""
+        return self._loader.pid
+
+    def close(self) -> None:
+        """End the loader, however it is."""
+        self._loader.kill()
+        self._loader.wait()
+        self._channel.abandon()
+        self._hotlines.destroy(linger=0)
+
+    def _check(self, doing: str) -> None:
+        """Raises PeerLost, with the loader's last word, if it has ended."""
+        if self._loader.poll() is None:
+            return
+        said = ""
+        while self._hotline.poll(100):
+            message = decode(self._hotline.recv())
+            said = message.error if isinstance(message, Failed) else said
+        raise PeerLost(f"the loader ended with status {self._loader.returncode}: {said}")
+
+
+@contextlib.contextmanager
+def feeding(config: Config, device: torch.device, split: Split = "train") -> Iterator[Feeding]:
+    """A ``Feeding`` that ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="feed-") as folder:
+        fed = Feeding(Path(folder), config, device, split)
+        try:
+            yield fed
+        finally:
+            fed.close()

@@ -1,0 +1,64 @@
+"""A packed data set of noise, as make_hkl.py leaves one, and how to make the kernel forget that it has seen it."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from lib.data.layout import SPLITS, ClassName, Layout, Manifest, Split, SplitManifest, layout
+from preprocessing.files import npy, write_manifest, write_whole
+from preprocessing.tasks import Write, make_desk
+
+N_CLASSES = 1000
+
+
+def pack_noise(folder: Path, *, train: int, val: int, img_size: int, file_batch_size: int = 256) -> Layout:
+    """Random images and labels in ``folder``, which is made."""
+    at, rng = layout(folder), np.random.default_rng(0)
+    desk = make_desk(img_size, file_batch_size, 1)
+    desk.file(0)[...] = rng.integers(0, 256, desk.file(0).shape, np.uint8)
+    made: dict[Split, SplitManifest] = {}
+    for split, count in zip(SPLITS, (train, val), strict=True):
+        at.batch_dir(split, file_batch_size).mkdir(parents=True)
+        files = []
+        for number, start in enumerate(range(0, count, file_batch_size)):
+            path = at.batch_file(split, file_batch_size, number)
+            stop = min(start + file_batch_size, count)
+            files.append(Write(0, path, stop - start, start, stop, add_up=False).run(desk).file)
+        at.labels(split).parent.mkdir(exist_ok=True)
+        labels_crc32 = write_whole(at.labels(split), npy(rng.integers(0, N_CLASSES, count)))
+        made[split] = SplitManifest(files=tuple(files), labels_crc32=labels_crc32)
+    desk.close()
+    at.misc.mkdir(exist_ok=True)
+    names = [ClassName(i, f"{i:03d}", f"class {i}") for i in range(N_CLASSES)]
+    write_whole(at.classes, msgspec.json.encode(names))
+    mean_crc32 = write_whole(at.mean, npy(np.full((3, img_size, img_size), 127.5, np.float32)))
+    manifest = Manifest(
+        img_size=img_size,
+        file_batch_size=file_batch_size,
+        resize="squash",
+        seed=1,
+        n_classes=N_CLASSES,
+        source_fingerprint="noise",
+        mean_crc32=mean_crc32,
+        skipped=0,
+        train=made["train"],
+        val=made["val"],
+    )
+    write_manifest(at, manifest)
+    return at
+
+
+def batch_files(folder: Path, split: Split) -> list[Path]:
+    """The files of a split, in order."""
+    return sorted(folder.glob(f"{split}_hkl_b*/*.hkl"))
+
+
+def forget(folder: Path) -> None:
+    """Ask the kernel to drop what it keeps of the batch files in ``folder`` in memory."""
+    for path in [*batch_files(folder, "train"), *batch_files(folder, "val")]:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)  # what is still to be written cannot be dropped
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)

@@ -1,0 +1,63 @@
+"""The benchmark of the loader: what its JSON promises; each way brings the same images; a dead loader is told of."""
+
+import json
+import os
+import signal
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import feed
+from benchmarks.feed_peers import ByDataLoader, by_hickle
+from benchmarks.feeding import feeding
+from benchmarks.ours import configuration
+from benchmarks.packed import batch_files, pack_noise
+from lib.errors import PeerLost
+
+TINY = ["--model.name", "tiny"]
+CPU = torch.device("cpu")
+
+
+def keys(folder: Path) -> list[str]:
+    return ["--data.source", "hickle", "--data.dir", str(folder / "data"), "--batch_size", "8", *TINY]
+
+
+def test_json_has_what_is_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--images", "32", "--batch_size", "8", "--img_size", "32", "--workers", "0", "--rounds", "2"]
+    assert feed.main([*sizes, "--scratch", str(tmp_path), "--cold", "--json", "--", *TINY]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["name"] for row in told["rows"]] == [
+        "loader",
+        "hickle.load, pageable copy",
+        "torch DataLoader, 0 workers",
+    ]
+    assert all(row["unit"] == "images/s" and row["low"] > 0 for row in told["rows"])
+    assert 0 <= told["notes"]["cores that the loader keeps busy"] < 8
+    assert 20 < told["notes"]["MB of the loader besides its slots"] < 300
+    assert not any(tmp_path.iterdir())
+
+
+def test_every_way_brings_every_image(tmp_path: Path) -> None:
+    pack_noise(tmp_path / "data", train=24, val=1, img_size=32, file_batch_size=16)
+    files = batch_files(tmp_path / "data", "train")
+    with feeding(configuration(keys(tmp_path)), CPU) as fed:
+        ours = torch.cat([batch.images_BHWC.clone() for batch in islice(fed.feed, 3)])
+    theirs = torch.cat(list(islice(by_hickle(files, CPU), 2)))
+    loaded = torch.cat(list(ByDataLoader(files, batch_size=8, images=24, workers=0, device=CPU)))
+    every = sorted(image.tobytes() for image in theirs.numpy())
+    assert sorted(image.tobytes() for image in ours.numpy()) == every
+    assert sorted(image.tobytes() for image in loaded.numpy()) == every
+    assert theirs.shape == (24, 32, 32, 3)
+    assert np.ptp(theirs.numpy()) > 250  # noise, not zeros
+
+
+def test_a_loader_that_dies_is_told_of(tmp_path: Path) -> None:
+    pack_noise(tmp_path / "data", train=8, val=1, img_size=32)
+    with feeding(configuration(keys(tmp_path)), CPU) as fed:
+        os.kill(fed.pid, signal.SIGKILL)
+        with pytest.raises(PeerLost, match="the loader ended with status -9"):
+            for _ in range(9):
+                next(fed.feed)
