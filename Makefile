@@ -1,9 +1,9 @@
-# make demo | make test | make lint. Everything is installed into .venv; nothing else is touched.
+# make demo | make test | make lint | make soak. Everything is installed into .venv; nothing else is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak clean
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,10 @@ lint: .venv/ready-dev
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -q -n 2
+
+# An hour is the real thing: .venv/bin/python -m benchmarks.soak
+soak: .venv/ready-dev
+	$(BIN)/python -m benchmarks.soak --minutes 1 --epoch-size 300
 
 clean:
 	rm -rf .venv demo

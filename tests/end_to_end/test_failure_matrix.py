@@ -1,6 +1,5 @@
 """Some cells of the failure matrix; ``python -m tests.failure_matrix`` tries all of them."""
 
-
 import pytest
 
 from tests.failure_matrix.cells import Cell, cells

@@ -33,6 +33,10 @@ def leader(role: str, moment: str) -> str:
     return "trainer 0" if role == "supervisor" or moment == "saving" else role
 
 
+class Injected(Exception):
+    """None of the exceptions that the program expects anywhere."""
+
+
 class Fault:
     """The fault that the environment asks for, in process ``me``."""
 
@@ -84,7 +88,7 @@ class Fault:
             return
         (self._notes / "failed").touch()
         if self._fault == "exception":
-            raise RuntimeError("injected")
+            raise Injected("injected")
         if self._fault == "silence":
             time.sleep(SILENT_S)
         _use_up_memory()

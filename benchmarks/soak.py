@@ -1,0 +1,168 @@
+"""Two workers train on CPUs for long, with a checkpoint every minute and a reader of metrics.jsonl.
+
+Memory, descriptors and threads of every process must stay as they were, and so must the images a second: compared are
+the first and the last ten minutes (of shorter runs the first and the last third), both after a warm-up. On a machine
+that others use too, only the speed may move. Exit status 1 where something else did.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from benchmarks.command import ROOT, machine
+from benchmarks.watched import Sample, roles, sample
+
+# Allocators settle in this part of the time, of which no more than two minutes count as that.
+_WARM_UP, _WARM_UP_S = 0.2, 120.0
+_WINDOW_S = 600.0
+_SAMPLES = 1000
+# What counts as flat: pages of allocators come and go.
+_SLACK_BYTES = 4 << 20
+_SLACK = 0.02
+_SPEED = 0.05
+_START_S = 120.0
+# Small pictures, and epochs of about a minute of them.
+_IMAGES = ("--img-size", "64", "--train-images", "512", "--val-images", "256")
+_TRAINING = (
+    *("--model.name", "tiny", "--devices", "[cpu, cpu]", "--batch_size", "32", "--run.n_epochs", "1000000"),
+    *("--run.snapshot_freq", "1000000", "--data.sampling", "class_uniform", "--logging.report", "false"),
+)
+
+
+class Row(NamedTuple):
+    """One figure, at first and at last."""
+
+    process: str
+    what: str
+    first: float
+    last: float
+    flat: bool
+
+
+def main() -> int:
+    """Whether all was flat, as an exit status."""
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder:
+        _draw(Path(folder))
+        samples, speeds, status = soak(Path(folder), options.minutes, options.epoch_size)
+    rows = judge(samples, 60 * options.minutes)
+    speed = compare_speed(speeds, 60 * options.minutes)
+    show(rows, speed)
+    flat = status == 128 + signal.SIGINT and all(row.flat for row in rows)
+    if options.json:
+        told = {"minutes": options.minutes, "flat": flat, "status": status, "speed": speed._asdict()}
+        told["rows"] = [row._asdict() for row in rows]
+        print(json.dumps({"benchmark": "soak", "machine": machine(), **told}), flush=True)
+    return 0 if flat else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks.soak", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--minutes", type=float, default=60, help="of training (default: 60)")
+    parser.add_argument("--epoch-size", type=int, default=2000, help="iterations in an epoch (default: 2000)")
+    parser.add_argument("--json", action="store_true", help="end with a line of JSON")
+    return parser.parse_args()
+
+
+def _draw(folder: Path) -> None:
+    script = str(ROOT / "preprocessing/generate_toy_data.sh")
+    command = [script, *_IMAGES, "--tar_root_dir", str(folder / "data")]
+    python = {"PYTHON": sys.executable}
+    subprocess.run(command, check=True, env=os.environ | python, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def soak(
+    folder: Path, minutes: float, epoch_size: int
+) -> tuple[dict[str, list[Sample]], list[tuple[float, float]], int]:
+    """Train; the samples of every process, (seconds, images a second) of every report, and the exit status."""
+    metrics = folder / "models/metrics.jsonl"
+    command = [sys.executable, str(ROOT / "train_2gpu.py"), *_TRAINING, "--data.dir", str(folder / "data")]
+    command += ["--run.weights_dir", str(metrics.parent), "--run.snapshot_minutes", str(min(1, minutes / 10))]
+    command += ["--data.epoch_size", str(epoch_size)]
+    run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, run)
+        found = roles(run.pid)
+        samples: dict[str, list[Sample]] = {name: [] for name in found}
+        speeds: list[tuple[float, float]] = []
+        began, read = time.monotonic(), 0
+        while (seconds := time.monotonic() - began) < 60 * minutes:
+            for name, pid in found.items():
+                samples[name].append(sample(pid, seconds))
+            new, read = _read(metrics, read)
+            speeds += [(seconds, entry["images_per_s"]) for entry in new if entry["kind"] == "train"]
+            time.sleep(60 * minutes / _SAMPLES)
+        run.send_signal(signal.SIGINT)
+        return samples, speeds, run.wait(_START_S)
+    finally:
+        run.kill()
+        run.wait()
+
+
+def _wait_for(there: Callable[[], bool], run: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    while not there():
+        if run.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"error: no training within {_START_S:g} s; see above")
+        time.sleep(0.1)
+
+
+def _read(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines from ``offset`` on, and where the next begin."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        whole, newline, _ = file.read().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()], offset + len(whole + newline)
+
+
+def windows(values: Sequence[tuple[float, float]], seconds: float) -> tuple[float, float]:
+    """The medians of the first and the last part of (seconds, value), the warm-up left out.
+
+    >>> windows([(second, float(second)) for second in range(100)], 100)
+    (36.0, 86.0)
+    """
+    warm = min(_WARM_UP * seconds, _WARM_UP_S)
+    width = min(_WINDOW_S, seconds / 3)
+    first = [value for at, value in values if warm <= at < warm + width]
+    last = [value for at, value in values if at >= seconds - width]
+    if not first or not last:
+        raise SystemExit("error: too short to compare its beginning with its end; give it more --minutes")
+    return median(first), median(last)
+
+
+def judge(samples: dict[str, list[Sample]], seconds: float) -> list[Row]:
+    """What each process held at first and at last. To need less is flat, too."""
+    rows = []
+    for name, mine in samples.items():
+        for what in ("own_bytes", "shared_bytes", "descriptors", "threads"):
+            first, last = windows([(s.seconds, float(getattr(s, what))) for s in mine], seconds)
+            slack = max(_SLACK_BYTES, _SLACK * first) if what.endswith("bytes") else 0
+            rows.append(Row(name, what, first, last, last <= first + slack))
+    return rows
+
+
+def compare_speed(speeds: Sequence[tuple[float, float]], seconds: float) -> Row:
+    """Images a second at first and at last."""
+    first, last = windows(speeds, seconds)
+    return Row("run", "images_per_s", first, last, abs(last - first) <= _SPEED * first)
+
+
+def show(rows: Sequence[Row], speed: Row) -> None:
+    """A table for people."""
+    print(f"{'process':<12} {'what':<14} {'first':>14} {'last':>14}")
+    for row in (*rows, speed):
+        print(f"{row.process:<12} {row.what:<14} {row.first:>14,.0f} {row.last:>14,.0f}  {'' if row.flat else 'moved'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
