@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lib.durable import make_folder, sweep, write_whole
-from lib.errors import CheckpointError
+from lib.errors import CheckpointError, brief
 from lib.seal import is_whole, seal
 
 FORMAT = 2
@@ -92,7 +92,7 @@ class CheckpointFolder:
                 write_whole(self._folder / "best", lambda file: file.write(path.name.encode()))
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             raise CheckpointError(
-                f"cannot save {path}: {_brief(error)} ({_free(self._folder)}); make room and start again, it goes on "
+                f"cannot save {path}: {brief(error)} ({_free(self._folder)}); make room and start again, it goes on "
                 "from the checkpoint before"
             ) from error
         self._prune(path)
@@ -136,7 +136,7 @@ def load(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except Exception as error:
-        raise _damaged(path, _brief(error)) from None
+        raise _damaged(path, brief(error)) from None
     if not whole:
         raise _damaged(path, "its checksum is wrong")
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -201,11 +201,6 @@ def _fill(file: BinaryIO, checkpoint: Checkpoint) -> None:
 def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
     parts = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
     return {"format": FORMAT, **vars(checkpoint), **parts}
-
-
-def _brief(error: Exception) -> str:
-    """The first line of what an error says, or what kind it is where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _free(folder: Path) -> str:

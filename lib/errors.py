@@ -45,3 +45,12 @@ def said(error: BaseException) -> str:
     """
     kind = type(error).__name__
     return str(error).strip() or (f"out of memory ({kind})" if isinstance(error, MemoryError) else kind)
+
+
+def brief(error: Exception) -> str:
+    """The first line of what an error says.
+
+    >>> brief(OSError("gone\\nfor good")), brief(ValueError())
+    ('gone', 'ValueError')
+    """
+    return said(error).splitlines()[0]

@@ -1,7 +1,7 @@
 """What is kept and shown of a run: figures on disk, the log, and the console."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from lib.config import Config
 from lib.console import console, describe
 from lib.data.plan import Plan
+from lib.errors import brief
 from lib.intervals import EpochSums, WaitAdvice
 from lib.log import open_log
 from lib.metrics import Figures, MetricsLog, write_val_record
@@ -64,7 +65,7 @@ class Recorder:
         )
         self._console = console(config.run.n_epochs, quiet=config.logging.quiet)
         self._log = open_log(self._weights_dir, role)
-        self._trackers = trackers
+        self._trackers = list(trackers)
         self._refresher = Refresher(self._weights_dir) if config.logging.report else None
         self._advice = WaitAdvice()
         self._epoch = EpochSums()
@@ -145,6 +146,7 @@ class Recorder:
     def validation_subset(self, progress: Progress, figures: Figures) -> None:
         """Figures of the subset that is evaluated within an epoch."""
         self._metrics.write("val_subset", progress.epoch + 1, progress.iteration, figures, {})
+        self._track("val_subset", figures, {}, progress)
         done = f"epoch {progress.epoch + 1}, iteration {progress.iteration}"
         self.say(f"{done}: {figures.images:,} validation images: {describe(figures)}")
 
@@ -164,15 +166,23 @@ class Recorder:
     def close(self) -> None:
         """The run is over."""
         self._console.close()
-        for tracker in self._trackers:
-            tracker.close()
+        self._tell_trackers(lambda tracker: tracker.close())
         if self._refresher:
             self._refresher.close()
 
     def _track(self, kind: str, figures: Figures, more: Mapping[str, float], progress: Progress) -> None:
         values = {f"{kind}/{name}": value for name, value in (asdict(figures) | dict(more)).items() if name != "images"}
-        for tracker in self._trackers:
-            tracker.scalars(values, progress.epoch * self._iterations + progress.iteration)
+        step = progress.epoch * self._iterations + progress.iteration
+        self._tell_trackers(lambda tracker: tracker.scalars(values, step))
+
+    def _tell_trackers(self, tell: Callable[[Tracker], None]) -> None:
+        """A tracker that fails is left out from then on: no run should end for its sake."""
+        for tracker in tuple(self._trackers):
+            try:
+                tell(tracker)
+            except Exception as error:  # of whatever kind its library has
+                self._trackers.remove(tracker)
+                self.warn(f"{type(tracker).__name__} failed ({brief(error)}); nothing more is logged there")
 
 
 def open_recorder(config: Config, role: str, progress: Progress, plan: Plan, device: torch.device) -> Recorder:

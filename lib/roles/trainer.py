@@ -181,6 +181,7 @@ def run(context: Context) -> None:
     progress = spread(progress, replica, exchange)
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
+    context.hotline.alive("opening the log")
     recorder = open_recorder(config, context.name, progress, plan, device) if context.rank == 0 else Silence()
     recorder.say(introduction(config, data, replica.model, replica.crop, dtype))
     if origin:

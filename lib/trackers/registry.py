@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.config import LoggingConfig
-from lib.errors import ConfigError
+from lib.errors import ConfigError, brief
 from lib.trackers.base import Tracker
 
 # name -> (module, class, package that must be installed). Imported only when used.
@@ -16,6 +16,7 @@ TRACKERS = {
     "wandb": ("lib.trackers.wandb", "WandB", "wandb"),
     "mlflow": ("lib.trackers.mlflow", "MLflow", "mlflow"),
 }
+OFF = dict.fromkeys(TRACKERS, "--logging.tracker none") | {"tensorboard": "--logging.tensorboard false"}
 
 
 def wanted(logging: LoggingConfig) -> list[str]:
@@ -28,14 +29,21 @@ def check_trackers(logging: LoggingConfig) -> None:
     """Raises ConfigError for a tracker that is named and not installed."""
     for name in wanted(logging):
         if not importlib.util.find_spec(TRACKERS[name][2]):
-            off = "--logging.tensorboard false" if name == "tensorboard" else "--logging.tracker none"
-            raise ConfigError(f"{name} is wanted but not installed; pip install {TRACKERS[name][2]}, or say {off}")
+            raise ConfigError(
+                f"{name} is wanted but not installed; pip install {TRACKERS[name][2]}, or say {OFF[name]}"
+            )
 
 
 def open_trackers(logging: LoggingConfig, weights_dir: Path, settings: Mapping[str, Any], step: int) -> list[Tracker]:
-    """One of each wanted, to go on after ``step`` iterations of the whole run."""
+    """One of each wanted, to go on after ``step`` iterations of the whole run.
+
+    Raises ConfigError, with what its library says, when one cannot be started.
+    """
     opened: list[Tracker] = []
     for name in wanted(logging):
         module, kind, _ = TRACKERS[name]
-        opened.append(getattr(importlib.import_module(module), kind)(weights_dir, settings, step))
+        try:
+            opened.append(getattr(importlib.import_module(module), kind)(weights_dir, settings, step))
+        except Exception as error:  # of whatever kind its library has: no login, no server, no disk
+            raise ConfigError(f"{name} cannot be started ({brief(error)}); mend that, or say {OFF[name]}") from error
     return opened

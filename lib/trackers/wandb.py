@@ -5,19 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lib.trackers.base import KeptId
+
 
 class WandB:
-    """``Tracker`` that logs to a run of Weights & Biases, resumed under the same name."""
+    """``Tracker`` that logs to a run of Weights & Biases, the same one where a run is resumed."""
 
     def __init__(self, weights_dir: Path, settings: Mapping[str, Any], step: int) -> None:
         wandb: Any = importlib.import_module("wandb")
+        kept = KeptId(weights_dir, "wandb", step)
         self._run = wandb.init(
             project="alexnet-trainer",
             name=weights_dir.resolve().name,
             dir=str(weights_dir),
             config=dict(settings),
-            resume="auto",
+            id=kept.known,
+            resume="allow",
         )
+        kept.keep(self._run.id)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
