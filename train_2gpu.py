@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Train on two devices: two replicas that become their average after every iteration.
 
 examples:

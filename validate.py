@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Loss, errors, mean average precision and confusion matrix of a checkpoint over every validation image.
 
 examples:

@@ -29,6 +29,13 @@ python train.py --run.n_epochs 9 --print_config
 Besides the keys, `train.py` takes `--dry_run`, `--find_batch_size`, `--profile N`, `--quiet` and `--debug`:
 `python train.py --help`.
 
+With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator completes keys and their values, after
+`python train.py` too: `pip install argcomplete`, once `activate-global-python-argcomplete`, and a new shell.
+
+`views.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` have the values of the network's recipe
+([lib/recipes.py](../lib/recipes.py)) unless they are set; the defaults below are those of `alexnet`. The run's
+`config.yaml` says at each of them whether it is the recipe's.
+
 ## Exit statuses
 
 | status | meaning |

@@ -49,6 +49,7 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     add("--json", dest="format", action="store_const", const="json", help="one JSON object a line for each picture")
     add("--csv", dest="format", action="store_const", const="csv", help="a table: picture,place,folder,name,score")
     add_network_options(parser)
+    parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
     add("--device", default="auto", help="auto (a GPU if there is one, else the CPU), cpu, cuda:0, ...")
     parser.set_defaults(format="text")
     options = parser.parse_args(argv)

@@ -23,26 +23,36 @@ from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is 
     set_parsing_settings,
 )
 
+from lib.completion import add_completers
 from lib.config import Config, ModelConfig
 from lib.errors import ConfigError, UserError
 from lib.models.registry import model_spec
 from lib.models.table import table
 from lib.placement import workers
 from lib.recipes import plain
+from lib.switches import add_switches
 
 
 def parse(
-    argv: Sequence[str], *, description: str, config: Path, spec: Path, options: type[Any] | None = None
+    argv: Sequence[str],
+    *,
+    description: str,
+    config: Path,
+    spec: Path,
+    options: type[Any] | None = None,
+    switches: Sequence[str] = (),
 ) -> tuple[Config, Any]:
     """The configuration that ``argv`` asks for, and the script's own ``options``.
 
     ``config`` and ``spec`` are the files read when ``argv`` names none. First comes the recipe of the network, then
     the configuration, the spec, and the overrides; each replaces values of those before. ``options`` is a dataclass
-    of what only this script has; without one, None is returned. Ends the process for --help, --print_config and
-    --list_models. Raises ConfigError, naming the key.
+    of what only this script has; without one, None is returned. ``switches``, which lib.switches has taken out of
+    ``argv``, are named here for --help. Ends the process for --help, --print_config and --list_models, and when it was
+    started to complete a command in a shell. Raises ConfigError, naming the key.
     """
     files, rest = _take_files(argv, config, spec)
     parser = _parser(description, config, spec, options)
+    add_switches(parser, switches)
     _refuse_unknown_options(rest, parser)
     for file in files:
         _refuse_unknown_keys(file)
@@ -133,6 +143,7 @@ def _parser(description: str, config: Path, spec: Path, options: type[Any] | Non
     if options:
         parser.add_class_arguments(options, None)
     parser.add_class_arguments(Config, None)
+    add_completers(parser._actions)
     return parser
 
 

@@ -39,6 +39,7 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     parser.add_argument("out", type=Path, metavar="OUT", help="file or, for theano and cudaconvnet, folder to write")
     parser.add_argument("--format", choices=list(WRITERS), help="default: by OUT's suffix, .safetensors or .onnx")
     add_network_options(parser)
+    parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
     options = parser.parse_args(argv)
     options.format = options.format or SUFFIXES.get(options.out.suffix)
     if options.format is None:

@@ -27,7 +27,7 @@ from lib.refresher import Refresher
 from lib.resolved import resolved
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
-from lib.switches import HELP, take_switches
+from lib.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
 from lib.trackers.registry import check_trackers
 
 # A Unix socket's path may have some 107 bytes; ours add this many to the folder's.
@@ -39,8 +39,10 @@ def train(description: str, spec: Path) -> int:
     """The whole of train.py and train_2gpu.py, which differ only in their default ``spec``: the exit status."""
 
     def main() -> int:
-        switches, rest = take_switches(sys.argv[1:])
-        config, _ = parse(rest, description=description + HELP, config=_beside(spec), spec=spec)
+        switches, rest = take_switches(sys.argv[1:], TRAINING)
+        config, _ = parse(
+            rest, description=description + EXIT_STATUS, config=_beside(spec), spec=spec, switches=TRAINING
+        )
         config, ranks = place(config, os.environ)
         data = check(config)
         if switches.find_batch_size:
@@ -62,8 +64,14 @@ def validate(description: str, spec: Path) -> int:
     """The whole of validate.py: the figures of one checkpoint over all validation images."""
 
     def main() -> int:
+        _, rest = take_switches(sys.argv[1:], VALIDATION)
         config, evaluation = parse(
-            sys.argv[1:], description=description, config=_beside(spec), spec=spec, options=Evaluation
+            rest,
+            description=description,
+            config=_beside(spec),
+            spec=spec,
+            options=Evaluation,
+            switches=VALIDATION,
         )
         data = check(config)
         return _run(config, data, _workers(range(config.world_size), "validator"), None, evaluation)

@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,3 +192,25 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "source"]
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
     assert "googlenet_bn           19,147,888   224        47  soumith's imagenet-multiGPU.torch" in lines
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("--model.name alexnet_o", {"alexnet_owt", "alexnet_owt_bn"}),
+        ("--model.init ", {"default", "kaiming", "xavier"}),
+        ("--dry", {"--dry_run "}),
+        ("--optimizer.le", {"--optimizer.learning_rate "}),
+    ],
+)
+def test_a_shell_completes_keys_and_values(tmp_path: Path, typed: str, offered: set[str]) -> None:
+    """As argcomplete's shell function asks; 9 is the tabulator."""
+    pytest.importorskip("argcomplete")
+    line = f"python train.py {typed}"
+    asked = {
+        **{"_ARGCOMPLETE": "2", "_ARGCOMPLETE_SHELL": "bash", "COMP_TYPE": "9", "_ARGCOMPLETE_IFS": "\n"},
+        **{"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "out")},
+    }
+    done = subprocess.run([sys.executable, ROOT / "train.py"], env=os.environ | asked, timeout=60, check=False)
+    assert done.returncode == 0
+    assert set((tmp_path / "out").read_text().split("\n")) == offered

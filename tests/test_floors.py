@@ -42,7 +42,10 @@ FLOORS: list[set[str]] = [
         *("data.order", "data.views", "data.source"),
     },
     {"data.*", "models.*", "ipc.*", "kernels.*", "evaluation.*", "checkpoint", "profiler"},
-    {"formats.*", "resolved", "console", "command_line", "devices", "placement", "data.feed", "trackers.*"},
+    {
+        *("formats.*", "resolved", "console", "completion", "command_line", "devices", "placement"),
+        *("data.feed", "trackers.*"),
+    },
     {"exchange.*", "weights", "fine_tuning", "optimizer", "fused_optimizer", "steps"},
     {"plain_step", "fused_step"},
     {"replica", "supervisor", "snapshots", "intervals", "recorder", "network"},

@@ -9,9 +9,10 @@ examples:
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 
-from lib.errors import ConfigError, UserError
+from lib.errors import UserError
 from lib.parenthood import end_with_parent
 
 
@@ -34,6 +35,8 @@ def main() -> int:
     try:
         path = write_report(wanted.weights_dir, effort)
     except UserError as error:
+        if wanted.debug:
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(path)
@@ -49,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="ask about all validation images")
     parser.add_argument("--device", default="cpu", help="where the network is asked: cpu (default), cuda:0, ...")
     parser.add_argument("--seconds", type=float, default=0, help="ask no longer than this (default: no limit)")
+    parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
     parser.add_argument("--background", type=int, default=0, metavar="PID", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.images < 1:
@@ -57,7 +61,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except ConfigError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What a shell offers after a key. ``argcomplete`` asks each of a parser's actions for its completer."""
+
+from argparse import Action
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from lib.config import Config
+from lib.models.registry import MODELS
+
+# Keys whose type does not say their values.
+_VALUES: Mapping[str, Sequence[str]] = {"model.name": tuple(MODELS)}
+
+
+def add_completers(actions: Sequence[Action]) -> None:
+    """Let every action that is a key of the configuration offer its values; files where it takes a path."""
+    kinds = dict(_kinds(Config))
+    for action in actions:
+        if action.dest in kinds and Path not in (kinds[action.dest], *get_args(kinds[action.dest])):
+            offered = _VALUES.get(action.dest) or values(kinds[action.dest])
+            action.completer = lambda offered=offered, **_: offered  # type: ignore[attr-defined]
+
+
+def values(kind: Any) -> list[str]:
+    """What a key of this type may be, where that is a few words.
+
+    >>> values(bool), values(Literal["fp32", "bf16"]), values(int)
+    (['true', 'false'], ['fp32', 'bf16'], [])
+    """
+    if kind is bool:
+        return ["true", "false"]
+    return [str(value) for value in get_args(kind)] if get_origin(kind) is Literal else []
+
+
+def _kinds(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, kind in get_type_hints(section).items():
+        if is_dataclass(kind):
+            yield from _kinds(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, kind
