@@ -67,6 +67,13 @@ class DataConfig:
     decoders: int = 2
     """jpeg_folder, lmdb: processes with which a loader decodes; 0: none but itself, to look for faults"""
 
+    on_error: Literal["stop", "wait"] = "stop"
+    """what to do when images can no longer be read. stop: save a checkpoint and end the run; wait: try
+    again with growing pauses for run.patience_s, then stop"""
+
+    verify: bool = False
+    """hickle: compare each batch file with its checksum when a loader first reads from it"""
+
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
     def __post_init__(self) -> None:

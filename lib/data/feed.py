@@ -9,10 +9,10 @@ import torch
 
 from lib.data.plan import Ask
 from lib.data.upload import Batch, upload_to
-from lib.errors import ProtocolError
+from lib.errors import DataError, ProtocolError
 from lib.ipc import shared
 from lib.ipc.channel import Channel
-from lib.ipc.messages import Fill, Filled, Stop
+from lib.ipc.messages import Fill, Filled, Stop, Unreadable
 
 
 class Feed:
@@ -30,6 +30,8 @@ class Feed:
     ) -> None:
         self.waited_s = 0.0
         """seconds spent waiting for the loader with nothing left to compute, in all"""
+        self.failure = ""
+        """why no more batches come"""
         self._channel, self._plan = channel, plan
         images, share_images = shared.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
         labels, share_labels = shared.create("labels", (slots, batch_size), "int64")
@@ -44,25 +46,32 @@ class Feed:
         return self
 
     def __next__(self) -> Batch:
-        """The next batch; the one before must not be read any more."""
+        """The next batch; the one before must not be read any more. Raises DataError when it cannot be read."""
         self._lend(self._upload.taken(wait=False))
+        if self.fails():
+            raise DataError(self.failure)
         if not self._ready:
-            if not self._lent:
-                self._lend(self._upload.taken(wait=True))
-            if not self._lent:
-                raise StopIteration
-            self._receive()
+            raise StopIteration
         batch = self._ready.popleft()
         self._upload.hand_over(batch)
-        while len(self._ready) < self._upload.ahead and self._lent and self._channel.ready():
+        while len(self._ready) < self._upload.ahead and self._lent and not self.failure and self._channel.ready():
             self._receive()
         return batch
+
+    def fails(self) -> bool:
+        """Whether the next batch cannot be read, and ``failure`` says why. Waits until that is known."""
+        if not self._ready and not self.failure:
+            if not self._lent:
+                self._lend(self._upload.taken(wait=True))
+            if self._lent:
+                self._receive()
+        return not self._ready and bool(self.failure)
 
     def close(self) -> None:
         """Send the loader home, and stay until it has gone: it may still have batches to hand over."""
         self._upload.close()
         self._channel.send(Stop())
-        while not isinstance(self._channel.receive(Filled, Stop), Stop):
+        while not isinstance(self._channel.receive(Filled, Unreadable, Stop), Stop):
             pass
         self._channel.close()
 
@@ -73,10 +82,13 @@ class Feed:
 
     def _receive(self) -> None:
         began = time.perf_counter()
-        filled = self._channel.receive(Filled)
+        filled = self._channel.receive(Filled, Unreadable)
         if self._upload.idle():  # a GPU that was still busy has lost nothing by it
             self.waited_s += time.perf_counter() - began
         slot, ask = self._lent.popleft()
+        if isinstance(filled, Unreadable):
+            self.failure = filled.error
+            return
         if filled != Filled(slot, ask.batch, ask.count):
             raise ProtocolError(f"asked for {ask.split} batch {ask.batch} in slot {slot}, got {filled}")
         self._ready.append(self._upload.put(slot, ask.views))

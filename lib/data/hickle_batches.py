@@ -4,21 +4,27 @@ h5py opens each file once, to check it and to learn where in the file the pixels
 ``preadv`` puts rows where they are wanted, without a copy in between and without h5py's global lock.
 """
 
+import errno
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.layout import Layout, Manifest, Split, read_labels
+from lib.data.verify import MAKE, MEND, refuse_damaged
 from lib.errors import DataError
 
+T = TypeVar("T")
+# (file, first row in it, place in what was asked for, length) of rows that one call can read.
+_Run: TypeAlias = tuple[int, int, int, int]
 # Files kept open at once: enough to save the opening, few enough for any process limit.
 _OPEN_FILES = 256
 # Buffers one preadv call takes (Linux's IOV_MAX).
@@ -42,29 +48,29 @@ def pixel_offset(path: Path, shape: tuple[int, int, int, int]) -> int:
             if not isinstance(data, h5py.Dataset):
                 raise DataError(f"{path} is no batch file: it has no dataset 'data'")
             if data.shape != shape or data.dtype != np.uint8:
-                raise DataError(
-                    f"{path} holds {data.dtype} {data.shape} where the manifest says uint8 {shape}; "
-                    "delete it and run preprocessing/generate_data.sh again"
-                )
+                raise DataError(f"{path} holds {data.dtype} {data.shape} where the manifest says uint8 {shape}; {MEND}")
             offset = data.id.get_offset()
             if offset is None:
                 raise DataError(f"{path} is chunked or compressed; rows can be read only from plain files")
             return int(offset)
     except FileNotFoundError:
-        raise DataError(f"{path} is missing; run preprocessing/generate_data.sh to make it again") from None
+        raise DataError(f"{path} is missing; {MAKE}") from None
     except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file ({error}); delete it and make it again") from None
+        raise DataError(f"{path} is not a readable HDF5 file ({error}); {MEND}") from None
 
 
 class HickleBatches:
     """One split of a packed data set, read by ``readers`` threads."""
 
-    def __init__(self, at: Layout, manifest: Manifest, split: Split, readers: int) -> None:
+    def __init__(self, at: Layout, manifest: Manifest, split: Split, *, readers: int, verify: bool = False) -> None:
+        """``verify``: compare each file with its checksum before the first of its rows is read."""
         files = manifest.split(split).files
         size = manifest.img_size
         self.file_counts = tuple(file.count for file in files)
         self.labels = read_labels(at, manifest, split)
         self._paths = [at.batch_dir(split, manifest.file_batch_size) / file.name for file in files]
+        self._packed = files
+        self._unverified = set(range(len(files))) if verify else set[int]()
         self._shape = (size, size, 3)
         self._starts = np.cumsum([0, *self.file_counts])
         self._open: OrderedDict[int, _Open] = OrderedDict()
@@ -76,21 +82,20 @@ class HickleBatches:
         runs = list(self._runs(indices))
         # Opening stays on this thread (h5py has one lock), reading is shared out.
         files = {file: self._opened(file) for file in dict.fromkeys(file for file, *_ in runs)}
-
-        def read(part: list[tuple[int, int, int, int]]) -> None:
-            for run in part:
-                self._read(files[run[0]], *run, out)
-
-        list(self._pool.map(read, [runs[i :: self._readers] for i in range(self._readers)]))
-        self._close_oldest()
+        try:
+            self._verify([file for file in files if file in self._unverified])
+            self._read_all(runs, files, out)
+        except DataError:
+            self._close(list(files))  # whoever tries again finds what lies there then
+            raise
+        self._close(list(self._open)[:-_OPEN_FILES])
 
     def close(self) -> None:
         self._pool.shutdown()
-        while self._open:
-            os.close(self._open.popitem()[1].descriptor)
+        self._close(list(self._open))
 
-    def _runs(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
-        """(file, first row in it, place in ``indices``, length) of each stretch that one call can read."""
+    def _runs(self, indices: NDArray[np.int64]) -> Iterator[_Run]:
+        """Each stretch of ``indices`` that one call can read."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         broken = (np.diff(indices) != 1) | (np.diff(files) != 0)
         bounds = [0, *(np.flatnonzero(broken) + 1), len(indices)] if len(indices) else []
@@ -100,6 +105,25 @@ class HickleBatches:
                 row = int(indices[at] - self._starts[file])
                 yield file, row, at, min(int(stop) - at, _MAX_BUFFERS)
 
+    def _verify(self, files: list[int]) -> None:
+        self._share_out(files, lambda file: refuse_damaged(self._paths[file], self._packed[file]))
+        self._unverified.difference_update(files)
+
+    def _read_all(self, runs: list[_Run], files: dict[int, _Open], out: NDArray[np.uint8]) -> None:
+        self._share_out(runs, lambda run: self._read(files[run[0]], *run, out))
+
+    def _share_out(self, jobs: Sequence[T], do: Callable[[T], None]) -> None:
+        """Let the readers ``do`` the jobs. Raises the first error, once all are at rest."""
+
+        def do_some(part: Sequence[T]) -> None:
+            for job in part:
+                do(job)
+
+        parts = [self._pool.submit(do_some, jobs[i :: self._readers]) for i in range(self._readers)]
+        wait(parts)  # no slot is given back, and no file closed, while one of them reads
+        for part in parts:
+            part.result()
+
     def _read(self, file: _Open, number: int, row: int, place: int, length: int, out: NDArray[np.uint8]) -> None:
         row_bytes = int(np.prod(self._shape))
         buffers = [memoryview(out[place + i]).cast("B") for i in range(length)]
@@ -108,9 +132,9 @@ class HickleBatches:
             try:
                 got = os.preadv(file.descriptor, buffers, position)
             except OSError as error:
-                raise DataError(f"cannot read {self._paths[number]}: {error.strerror}") from None
+                raise DataError(f"{self._paths[number]} cannot be read: {error.strerror}; {MEND}") from None
             if got == 0:
-                raise DataError(f"{self._paths[number]} ends early; delete it and make it again")
+                raise DataError(f"{self._paths[number]} ends early; {MEND}")
             position += got
             buffers = _after(buffers, got)
 
@@ -118,13 +142,30 @@ class HickleBatches:
         if file in self._open:
             self._open.move_to_end(file)
         else:
-            offset = pixel_offset(self._paths[file], (self.file_counts[file], *self._shape))
-            self._open[file] = _Open(os.open(self._paths[file], os.O_RDONLY | os.O_CLOEXEC), offset)
+            path = self._paths[file]
+            descriptor = _open(path)
+            try:
+                offset = pixel_offset(path, (self.file_counts[file], *self._shape))
+            except DataError:
+                os.close(descriptor)
+                raise
+            self._open[file] = _Open(descriptor, offset)
         return self._open[file]
 
-    def _close_oldest(self) -> None:
-        while len(self._open) > _OPEN_FILES:
-            os.close(self._open.popitem(last=False)[1].descriptor)
+    def _close(self, files: list[int]) -> None:
+        for file in files:
+            os.close(self._open.pop(file).descriptor)
+
+
+def _open(path: Path) -> int:
+    """A descriptor, where h5py would only say that it cannot open the file. Raises DataError."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; {MAKE}") from None
+    except OSError as error:
+        way_out = "; raise the limit: ulimit -n" if error.errno == errno.EMFILE else ""
+        raise DataError(f"{path} cannot be opened: {error.strerror}{way_out}") from None
 
 
 def _after(buffers: list[memoryview], got: int) -> list[memoryview]:

@@ -31,7 +31,7 @@ def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Sourc
     at = layout(data.dir, data.misc_dir)
     if _is_ancestors(at):
         return hickle_ancestor.AncestorBatches(at, described, split)
-    return HickleBatches(at, read_manifest(at), split, data.readers)
+    return HickleBatches(at, read_manifest(at), split, readers=data.readers, verify=data.verify)
 
 
 def _is_ancestors(at: Layout) -> bool:

@@ -45,6 +45,13 @@ class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     count: int
 
 
+class Unreadable(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Loader -> trainer: that batch cannot be read, and I read none after it. ``error`` is for the user."""
+
+    batch: int
+    error: str
+
+
 class Meet(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer <-> trainer: I am at this point of this step. ``leaving``: I was asked to stop."""
 
@@ -89,7 +96,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer -> loader: we are done. Loader -> trainer, in answer: so I am, and I send nothing more."""
 
 
-Message: TypeAlias = Share | Fill | Filled | Meet | Figures | Alive | Failed | Left | Stop
+Message: TypeAlias = Share | Fill | Filled | Unreadable | Meet | Figures | Alive | Failed | Left | Stop
 
 
 def encode(message: Message) -> bytes:

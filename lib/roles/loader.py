@@ -6,19 +6,26 @@ It knows neither chance nor devices beyond the order of images, and never touche
 import resource
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from lib.data.layout import SPLITS, Pass
 from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
+from lib.data.persistence import persist
 from lib.data.source import Source
 from lib.data.sources import source_kind
 from lib.data.subset import SubsetOrder, subset_order
+from lib.errors import DataError
 from lib.ipc import shared
 from lib.ipc.channel import Channel
-from lib.ipc.messages import Fill, Filled, Share, Stop
+from lib.ipc.messages import Fill, Filled, Share, Stop, Unreadable
 from lib.roles.process import Context, run_role
+
+# With data.verify a first batch of 256 images may have to read 256 files of 50 MB.
+_SLOWER_WITH_VERIFY = 10
 
 
 def run(context: Context) -> None:
@@ -56,7 +63,7 @@ def serve(
     orders: dict[Pass, WorkerOrder | SubsetOrder],
     samplings: dict[Pass, Sampling],
 ) -> None:
-    """Fill slots until told to stop."""
+    """Fill slots until told to stop, or until a batch cannot be read; then only wait to be told."""
     images: NDArray[Any] = shared.attach(channel.receive(Share))
     labels: NDArray[Any] = shared.attach(channel.receive(Share))
     while True:
@@ -66,11 +73,35 @@ def serve(
                 channel.send(Stop())
                 return
             case Fill(slot, split, epoch, batch):
-                context.hotline.alive(f"reading {split} batch {batch} of epoch {epoch + 1}")
                 rows = samplings[split].images(epoch, orders[split].indices(epoch, batch))
-                sources[split].rows(rows, images[slot, : len(rows)])
+                doing = f"reading {split} batch {batch} of epoch {epoch + 1}"
+                try:
+                    _read(context, doing, partial(sources[split].rows, rows, images[slot, : len(rows)]))
+                except DataError as error:
+                    channel.send(Unreadable(batch, str(error)))
+                    _wait_for_stop(channel)
+                    return
                 labels[slot, : len(rows)] = sources[split].labels[rows]
                 channel.send(Filled(slot, batch, len(rows)))
+
+
+def _read(context: Context, doing: str, read: Callable[[], None]) -> None:
+    """Call ``read``, again and again where ``data.on_error`` says so. Raises its DataError."""
+    data, patience_s = context.config.data, context.config.run.patience_s
+    context.hotline.alive(doing, patience_s=patience_s * (_SLOWER_WITH_VERIFY if data.verify else 1))
+    persist(
+        read,
+        patience_s=patience_s if data.on_error == "wait" else 0.0,
+        warn=context.warn,
+        alive=context.hotline.alive,
+    )
+
+
+def _wait_for_stop(channel: Channel) -> None:
+    """The trainer first saves what it has; the slots it has lent meanwhile stay empty."""
+    while not isinstance(channel.receive(Fill, Stop), Stop):
+        pass
+    channel.send(Stop())
 
 
 def _allow_many_files() -> None:

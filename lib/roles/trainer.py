@@ -4,12 +4,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from itertools import islice
 
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.environment import write_environment
+from lib.errors import DataError
 from lib.exchange.base import Exchange, sums
 from lib.fine_tuning import start_from
 from lib.metrics import Figures, Meter
@@ -64,18 +64,9 @@ class Trainer:
         while at.iteration < iterations and not self.exchange.leaving:
             rate, decay = self.rate_and_decay()
             of_update = self.plan.train.of_one_update(at.iteration, self.config.optimizer.accumulate)
-            images = sum(map(self.plan.train.all_workers_count, of_update))
-            for iteration in of_update:
-                if self.plan.subset_due(iteration):
-                    self.validate_subset()
-                self.hotline.alive(f"training iteration {iteration + 1} of epoch {at.epoch + 1}")
-                self.replica.add_gradients(
-                    next(self.feed),
-                    self.meter,
-                    share=self.config.world_size / images,
-                    key=(at.epoch, iteration, self.rank),
-                )
-                self.recorder.iteration()
+            if not self.add_gradients(of_update):
+                break
+            self.leave_if_data_fails()
             self.replica.update(rate=rate, weight_decay=decay)
             self.exchange.agree()
             at.iteration = of_update.stop
@@ -85,6 +76,39 @@ class Trainer:
             if self.rank == 0 and self.snapshots.due():
                 self.save()
         self.recorder.end_of_phase()
+
+    def add_gradients(self, of_update: range) -> bool:
+        """Add the gradients of the iterations of one update.
+
+        False, on all workers, where one of them cannot read a batch: then the update is not made on any.
+        """
+        at, lacking = self.progress, False
+        images = sum(map(self.plan.train.all_workers_count, of_update))
+        for iteration in of_update:
+            if self.plan.subset_due(iteration) and not self.validate_subset():
+                return False
+            self.hotline.alive(f"training iteration {iteration + 1} of epoch {at.epoch + 1}")
+            # The first batch of an update is known to be there since before the last update.
+            lacking = lacking or (iteration > of_update.start and self.leave_if_data_fails())
+            if not lacking:
+                self.replica.add_gradients(
+                    next(self.feed),
+                    self.meter,
+                    share=self.config.world_size / images,
+                    key=(at.epoch, iteration, self.rank),
+                )
+                self.recorder.iteration()
+        return len(of_update) == 1 or not any(row[0] for row in self.exchange.gather([lacking]))
+
+    def leave_if_data_fails(self) -> bool:
+        """Whether this worker's next batch cannot be read: then all are to leave once they agree on that.
+
+        Called before each update, so that no worker is ever half through one that another worker cannot make.
+        """
+        fails = self.feed.fails()
+        if fails:
+            self.exchange.leave()
+        return fails
 
     def rate_and_decay(self) -> tuple[float, float]:
         """Learning rate and weight decay of the update to come."""
@@ -112,9 +136,10 @@ class Trainer:
         self.recorder.validation(self.progress, figures)
         return True
 
-    def validate_subset(self) -> None:
+    def validate_subset(self) -> bool:
         """Loss and errors over the subset of validation images; the training's figures and times go on after it.
 
+        False, on all workers, where one of them cannot read a batch of it, or the training batch after it.
         It comes before the iteration, not after the one before it: so a checkpoint made there is always one
         from which it is still to come.
         """
@@ -122,23 +147,30 @@ class Trainer:
         meter = Meter(self.replica.device)
         self.replica.evaluate(self.val_subset_batches(), meter)
         totals, _ = meter.take()
-        self.recorder.validation_subset(self.progress, Figures.of(sums(self.exchange.gather(totals))))
+        failing, *totals = sums(self.exchange.gather([self.leave_if_data_fails(), *totals]))
+        if failing:
+            return False
+        self.recorder.validation_subset(self.progress, Figures.of(totals))
         self.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
+        return True
 
     def val_batches(self) -> Iterator[Batch]:
-        """This worker's validation batches, broken off when it is asked to leave."""
-        for batch in islice(self.feed, self.plan.val.iterations):
-            if self.exchange.asked:
+        """This worker's validation batches, broken off when it is to leave."""
+        for _ in range(self.plan.val.iterations):
+            if self.leave_if_data_fails() or self.exchange.asked:
                 return
             self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
-            yield batch
+            yield next(self.feed)
             self.recorder.validated()
+        self.leave_if_data_fails()
 
     def val_subset_batches(self) -> Iterator[Batch]:
-        """This worker's batches of the subset: few, so they are never broken off."""
-        for batch in islice(self.feed, self.plan.val_subset.iterations):
+        """This worker's batches of the subset: few, so they are broken off only where one cannot be read."""
+        for _ in range(self.plan.val_subset.iterations):
+            if self.feed.fails():
+                return
             self.hotline.alive(f"validating a subset at iteration {self.progress.iteration}")
-            yield batch
+            yield next(self.feed)
 
     def report(self, rate: float) -> None:
         """Add up the last iterations' figures over all workers. Raises DivergedError if a loss was no number."""
@@ -214,6 +246,10 @@ def run(context: Context) -> None:
     recorder.close()
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
+    if feed.failure:
+        raise DataError(
+            f"{feed.failure}; all training before that is saved: start the same command again then, and it goes on"
+        )
 
 
 if __name__ == "__main__":

@@ -105,3 +105,46 @@ def test_a_foreign_file_is_named(tmp_path: Path, kind: str, says: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"00007.hkl is missing"):
         pixel_offset(tmp_path / "00007.hkl", (16, 32, 32, 3))
+
+
+def test_a_file_that_was_put_back_is_read_anew(at: Layout, source: HickleBatches) -> None:
+    """What was open when it failed is opened again: the name may lead to another file now."""
+    path = at.batch_file("train", 16, 1)
+    content, out = path.read_bytes(), np.zeros((16, 32, 32, 3), np.uint8)
+    source.rows(np.array([16]), out)  # it is open now
+    with path.open("rb+") as file:
+        file.truncate(3000)
+    with pytest.raises(DataError, match="ends early"):
+        source.rows(np.arange(16, 32), out)
+    path.unlink()
+    path.write_bytes(content)
+    source.rows(np.arange(16, 32), out)
+    assert np.array_equal(out, all_images(at)[16:32])
+
+
+def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+    monkeypatch.setattr(
+        hickle_batches, "refuse_damaged", lambda path, packed: verified.append((path.name, packed.name))
+    )
+    source, out = (
+        HickleBatches(at, read_manifest(at), "train", readers=2, verify=True),
+        np.zeros((2, 32, 32, 3), np.uint8),
+    )
+    for indices in ([0, 1], [2, 17], [40, 3]):
+        source.rows(np.array(indices), out)
+    source.close()
+    assert verified == [(name, name) for name in ("00000.hkl", "00001.hkl", "00002.hkl")]
+
+
+def test_too_few_descriptors_are_told_apart_from_a_damaged_file(
+    at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(hickle_batches.os, "open", none_left)
+    with pytest.raises(
+        DataError, match=r"00000.hkl cannot be opened: Too many open files; raise the limit: ulimit -n$"
+    ):
+        source.rows(np.array([0]), np.zeros((1, 32, 32, 3), np.uint8))

@@ -97,19 +97,6 @@ def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
     assert_nothing_is_left(run, pids)
 
 
-def test_a_batch_file_that_vanishes_while_training(start: type[Run], data_set: Path) -> None:
-    run = start("--data.slots", "2")
-    run.wait_until_it_trains()
-    pids = run.pids()
-    for path in data_set.glob("train_hkl_b16/*.hkl"):
-        with path.open("rb+") as file:
-            file.truncate(3000)
-    status, stderr = run.end(within_s=10)
-    assert status == 2
-    assert re.fullmatch(r"error: .*\.hkl ends early; delete it and make it again\n", stderr), stderr
-    assert_nothing_is_left(run, pids)
-
-
 def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:
     done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30")
     assert done.returncode == 2

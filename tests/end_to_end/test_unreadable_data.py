@@ -1,0 +1,35 @@
+"""A batch file that cannot be read: what was trained is saved, and once it is mended the run goes on bit for bit."""
+
+import re
+from pathlib import Path
+
+from lib.data.layout import layout
+from tests.conftest import Script, write_data_set
+from tests.end_to_end.test_training import assert_same_bits
+
+OPTIONS = (
+    *("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", 2),
+    *("--data.shuffle", "none", "--data.verify", "true", "--data.slots", 2),
+)
+
+
+def test_a_damaged_file_stops_all_workers_after_a_checkpoint(tmp_path: Path, run_script: Script) -> None:
+    """The file is one that only worker 1 reads, in the third iteration."""
+    path = layout(write_data_set(tmp_path / "data", file_batch_size=8).dir).batch_file("train", 8, 5)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    done = run_script("train_2gpu.py", *OPTIONS)
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(
+        r"error: data/train_hkl_b8/00005.hkl is damaged \(its checksum is not the manifest's\); delete it and run "
+        r"preprocessing/generate_data.sh again; all training before that is saved: start the same command again then, "
+        r"and it goes on\n",
+        done.stderr,
+    ), done.stderr
+    assert (tmp_path / "models/checkpoints/latest").read_text() == "epoch000_iter00002.pt"
+    path.write_bytes(content)
+    again = run_script("train_2gpu.py", *OPTIONS)
+    assert again.returncode == 0, again.stderr
+    assert "0 epochs and 2 iterations done" in again.stdout
+    assert run_script("train_2gpu.py", *OPTIONS, "--run.weights_dir", "undisturbed").returncode == 0
+    assert_same_bits(tmp_path / "models", tmp_path / "undisturbed", epoch=2)

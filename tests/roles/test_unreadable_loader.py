@@ -1,0 +1,132 @@
+"""A loader and a feed in one process, and batch files that cannot be read while they talk."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import DataConfig, RunConfig
+from lib.data import persistence
+from lib.data.feed import Feed
+from lib.data.hickle_batches import HickleBatches
+from lib.data.layout import Layout, layout, read_manifest
+from lib.data.order import EachOnce, WorkerOrder
+from lib.data.plan import Ask
+from lib.data.views import center_views
+from lib.errors import DataError
+from lib.ipc.channel import Channel
+from lib.roles.loader import serve
+
+ORDER = WorkerOrder(file_counts=(16, 16, 16), seed=1, shuffle="none", batch_size=8, rank=0, world_size=1)
+ASKS = [Ask("train", 0, batch, center_views(8, img_size=32, crop=28)) for batch in range(6)]
+Start = Callable[..., Feed]
+
+
+@pytest.fixture
+def at(data_set: Path) -> Layout:
+    return layout(data_set)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a loader tells the user, and what it is doing; its pauses are short."""
+    monkeypatch.setattr(persistence, "_FIRST_S", 0.02)
+    return []
+
+
+@pytest.fixture
+def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
+    """Starts a loader in a thread; gives its feed."""
+    threads: list[threading.Thread] = []
+
+    def make(patience_s: float = 60, **data: Any) -> Feed:
+        source = HickleBatches(at, read_manifest(at), "train", readers=2, verify=data.get("verify", False))
+        theirs, ours = (Channel(tmp_path / "s", bind=bind, peer="the other", patience_s=20) for bind in (True, False))
+        context: Any = SimpleNamespace(
+            config=SimpleNamespace(data=DataConfig(**data), run=RunConfig(patience_s=patience_s)),
+            hotline=SimpleNamespace(alive=lambda doing, patience_s=None: said.append(doing)),
+            warn=said.append,
+        )
+
+        def load() -> None:
+            serve(context, theirs, {"train": source}, {"train": ORDER}, {"train": EachOnce()})
+            source.close()
+            theirs.close()
+
+        threads.append(threading.Thread(target=load))
+        threads[-1].start()
+        return Feed(ours, iter(ASKS), batch_size=8, img_size=32, slots=2, device=torch.device("cpu"))
+
+    yield make
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def flip_last_byte(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def test_what_was_read_before_is_handed_over_and_the_rest_is_an_error(at: Layout, start: Start) -> None:
+    flip_last_byte(at.batch_file("train", 16, 1))  # batches 2 and 3
+    feed = start(verify=True)
+    for _ in range(2):
+        assert not feed.fails()
+        next(feed)
+    assert feed.fails()
+    assert feed.fails()  # asking again is no wait
+    with pytest.raises(DataError, match=r"00001.hkl is damaged \(its checksum is not the manifest's\); delete it and"):
+        next(feed)
+    feed.close()
+
+
+def test_without_verify_a_flipped_pixel_is_not_looked_for(at: Layout, start: Start) -> None:
+    flip_last_byte(at.batch_file("train", 16, 1))
+    feed = start()
+    assert len(list(feed)) == 6
+    feed.close()
+
+
+def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, said: list[str]) -> None:
+    path = at.batch_file("train", 16, 1)
+    away = path.rename(path.with_suffix(".away"))
+    feed = start(on_error="wait")
+    next(feed)
+    next(feed)
+    threading.Timer(0.3, away.rename, [path]).start()
+    images = next(feed).images_BHWC.clone()
+    source = HickleBatches(at, read_manifest(at), "train", readers=1)
+    expected = np.empty((8, 32, 32, 3), np.uint8)
+    source.rows(ORDER.indices(0, 2), expected)
+    source.close()
+    assert np.array_equal(images.numpy(), expected)
+    assert len(list(feed)) == 3
+    feed.close()
+    missing = f"{path} is missing; run preprocessing/generate_data.sh again"
+    assert said.count(f"{missing} [trying again for 60 s]") == 1
+    assert f"waiting, as {missing}" in said
+    assert sum(text.startswith("it can be read again, after 0.") for text in said) == 1
+
+
+def test_a_file_that_stays_away_is_an_error_once_patience_is_over(at: Layout, start: Start, said: list[str]) -> None:
+    at.batch_file("train", 16, 1).unlink()
+    feed = start(on_error="wait", patience_s=0.3)
+    next(feed)
+    next(feed)
+    with pytest.raises(DataError, match=r"00001.hkl is missing"):
+        next(feed)
+    assert any("[trying again for 0.3 s]" in text for text in said)
+    feed.close()
+
+
+def test_a_feed_that_is_closed_before_the_error_is_heard(at: Layout, start: Start) -> None:
+    at.batch_file("train", 16, 0).unlink()
+    feed = start()
+    feed.close()
+    assert not feed.failure
