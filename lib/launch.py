@@ -19,6 +19,7 @@ from lib.config import Config
 from lib.data.checks import check_batch_size
 from lib.data.data_set import DataSet
 from lib.data.sources import source_kind
+from lib.durable import sweep
 from lib.errors import ConfigError
 from lib.evaluation.options import Evaluation
 from lib.log import open_log
@@ -160,15 +161,9 @@ def _weights_dir(config: Config) -> Iterator[Path]:
         command = shlex.join(["python", *sys.argv])
         (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
         yield folder
-        _remove_unfinished(folder)
+        sweep(folder / "checkpoints")
     finally:
         os.close(lock)
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Checkpoints that this run, or one before it, did not live to finish."""
-    for path in folder.glob("checkpoints/.*.partial"):
-        path.unlink(missing_ok=True)
 
 
 def _move_aside(folder: Path) -> None:
