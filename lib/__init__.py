@@ -3,7 +3,8 @@
 A run, from the outside in. Every floor imports only from those below it (tests/test_floors.py):
 
     train.py, train_2gpu.py, validate.py, ...  parse, compose, go
-    launch, classify, export, doctor, report/  check everything the user can mend, start the supervisor; use a network
+    launch, classify, export, report/          check everything the user can mend, start the supervisor; use a network
+    doctor, wholeness                          is the machine fit for training; is the data set what was packed
     supervisor                                 one process a role; whoever dies or falls silent ends the run
     roles/{trainer,loader,validator,...}       what each process does; roles/trainer.py opens with the loop
     recorder, snapshots, replica               what is shown and kept; a training as a checkpoint; the network

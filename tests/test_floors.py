@@ -50,7 +50,7 @@ FLOORS: list[set[str]] = [
     {"plain_step", "fused_step"},
     {"replica", "supervisor", "snapshots", "intervals", "recorder", "network"},
     {"roles.*"},
-    {"launch", "classify", "export", "doctor", "report.*"},
+    {"launch", "classify", "export", "doctor", "wholeness", "report.*"},
 ]
 
 
@@ -118,7 +118,7 @@ def test_floors_name_nothing_that_is_gone() -> None:
     assert {name for floor in FLOORS for name in floor} <= modules() | packages
 
 
-@pytest.mark.parametrize("module", ["launch", "roles.loader", "data.order", "data.layout", "schedule"])
+@pytest.mark.parametrize("module", ["launch", "roles.loader", "wholeness", "data.order", "data.layout", "schedule"])
 def test_without_torch(module: str) -> None:
     """--help answers at once, and a loader stays small, because nothing they import imports torch."""
     users = {

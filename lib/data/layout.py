@@ -85,6 +85,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def _content(self) -> bytes:
         return msgspec.json.encode(msgspec.structs.replace(self, crc32=msgspec.UNSET))
 
+    @property
+    def is_unsealed(self) -> bool:
+        """Whether it has no checksum."""
+        return self.crc32 is msgspec.UNSET
+
     def sealed(self) -> "Manifest":
         """The same with its checksum."""
         return msgspec.structs.replace(self, crc32=zlib.crc32(self._content))
@@ -192,7 +197,7 @@ def read_manifest(at: Layout) -> Manifest:
         raise DataError(f"{at.manifest} is not a manifest of this program: {error}; {_WITHOUT_MANIFEST}") from None
     if manifest.format != FORMAT:
         raise DataError(f"{at.manifest} has format {manifest.format}; this version reads format {FORMAT}")
-    if manifest.crc32 not in (msgspec.UNSET, manifest.sealed().crc32):
+    if not manifest.is_unsealed and manifest != manifest.sealed():
         raise DataError(f"{at.manifest} is damaged (its checksum is wrong); {_WITHOUT_MANIFEST}")
     return manifest
 
