@@ -7,7 +7,6 @@ A power cut at any moment leaves the previous checkpoint whole: a file gets its 
 the disk, and a pointer moves only once its file has its name. A checksum inside tells a damaged file from a whole one.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 import torch
 from torch import Tensor
 
+from lib.disk import free_bytes
 from lib.durable import make_folder, sweep, write_whole
 from lib.errors import CheckpointError, brief
 from lib.seal import is_whole, seal
@@ -90,13 +90,35 @@ class CheckpointFolder:
             write_whole(self._folder / "latest", lambda file: file.write(path.name.encode()))
             if is_best:
                 write_whole(self._folder / "best", lambda file: file.write(path.name.encode()))
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in words of its own
+            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
             raise CheckpointError(
-                f"cannot save {path}: {brief(error)} ({_free(self._folder)}); make room and start again, it goes on "
-                "from the checkpoint before"
+                f"cannot save {path}: {reason} ({free_bytes(path) / 1e9:.2f} GB free); make room and start "
+                "again, it goes on from the checkpoint before"
             ) from error
         self._prune(path)
         return path
+
+    def require_room(self, n_bytes: int) -> str:
+        """What to tell where not all that is to be kept will fit, at ``n_bytes`` a checkpoint.
+
+        Raises CheckpointError where not even one more does, or the folder cannot be written.
+        """
+        try:
+            make_folder(self._folder)
+            write_whole(self._folder / "probe", lambda file: file.write(b"probe"))
+            (self._folder / "probe").unlink()
+        except OSError as error:
+            raise CheckpointError(
+                f"{self._folder} cannot be written: {error.strerror}; mend that, or name another --run.weights_dir"
+            ) from None
+        fits = free_bytes(self._folder) // n_bytes
+        # The newest, the best, and the one that is being written.
+        wanted = self._keep + 2 - len(list(self._folder.glob("epoch*_iter*.pt")))
+        figures = f"{self._folder} has room for {fits} more checkpoints of {n_bytes / 1e9:.3f} GB"
+        if fits < 1:
+            raise CheckpointError(f"{figures}; make room, or name another --run.weights_dir")
+        return f"{figures}, and {wanted} may be wanted (run.keep {self._keep}): make room" if fits < wanted else ""
 
     def latest(self) -> Path | None:
         """The newest checkpoint, or None where there is none. Raises CheckpointError when its file is gone."""
@@ -201,11 +223,3 @@ def _fill(file: BinaryIO, checkpoint: Checkpoint) -> None:
 def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
     parts = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
     return {"format": FORMAT, **vars(checkpoint), **parts}
-
-
-def _free(folder: Path) -> str:
-    try:
-        free = os.statvfs(folder)
-    except OSError:
-        return "no such folder"
-    return f"{free.f_bavail * free.f_frsize / 1e9:.2f} GB free"

@@ -25,6 +25,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is 
 
 from lib.completion import add_completers
 from lib.config import Config, ModelConfig
+from lib.disk import disk_trouble
 from lib.errors import ConfigError, UserError
 from lib.models.registry import model_spec
 from lib.models.table import table
@@ -81,6 +82,11 @@ def report_errors(main: Callable[[], int]) -> int:
     except BrokenPipeError:  # whoever reads us has seen enough; nothing more is to be written, at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if not (trouble := disk_trouble(error)):
+            raise
+        print(f"error: {trouble}", file=sys.stderr)
+        return 2
 
 
 def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:

@@ -1,11 +1,18 @@
-"""How fast files can be read: what the disk gives, not what the machine remembers of it."""
+"""What a disk gives: its speed, not what the machine remembers of it, and its free room."""
 
+import errno
 import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 _CHUNK = 8 << 20
+_REFUSALS = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "raise the limit (ulimit -f)",
+    errno.EROFS: "make it writable",
+}
 
 
 def read_speed(paths: Iterable[Path], at_most: int = 512 << 20) -> float:
@@ -27,3 +34,25 @@ def read_speed(paths: Iterable[Path], at_most: int = 512 << 20) -> float:
         finally:
             os.close(descriptor)
     return done / max(seconds, 1e-9)
+
+
+def free_bytes(path: Path) -> int:
+    """Room for us on the disk where ``path`` lies, or would lie. Raises OSError."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
+
+
+def disk_trouble(error: BaseException) -> str:
+    """What to tell of an error with which a disk refused to be written; nothing of any other error.
+
+    >>> disk_trouble(OSError(errno.ENOSPC, "No space left on device", "models/metrics.jsonl"))
+    'cannot write models/metrics.jsonl: No space left on device; make room and start again'
+    >>> disk_trouble(OSError(errno.ENOENT, "No such file or directory", "models/metrics.jsonl"))
+    ''
+    """
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return ""
+    name = f" {error.filename}" if error.filename else ""
+    return f"cannot write{name}: {error.strerror}; {_REFUSALS[error.errno]} and start again"

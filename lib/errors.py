@@ -25,6 +25,10 @@ class DivergedError(UserError):
     """The loss is no longer a number."""
 
 
+class ResourceError(UserError):
+    """The machine gives too little: memory, disk or open files."""
+
+
 class PeerLost(RuntimeError):
     """The process at the other end of a channel stopped answering."""
 

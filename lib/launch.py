@@ -22,6 +22,7 @@ from lib.data.sources import source_kind
 from lib.durable import sweep
 from lib.errors import ConfigError
 from lib.evaluation.options import Evaluation
+from lib.limits import allow_many_files
 from lib.log import open_log
 from lib.placement import place
 from lib.refresher import Refresher
@@ -84,6 +85,7 @@ def check(config: Config) -> DataSet:
     """The data set. Raises UserError when it is not whole or does not fit the configuration."""
     data = source_kind(config.data.source).describe(config.data)
     check_batch_size(config, data)
+    allow_many_files(config, data)
     check_trackers(config.logging)
     return data
 

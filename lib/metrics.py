@@ -1,5 +1,6 @@
 """The figures of a run: exact sums on the device, one JSON object a line on disk, and the ancestor's record."""
 
+import errno
 import json
 import math
 import os
@@ -88,12 +89,18 @@ class MetricsLog:
         part = path.with_suffix(".partial")
         part.write_text("".join(kept), encoding="utf-8")
         part.replace(path)
+        self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def write(self, kind: str, epoch: int, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
-        """``kind`` is train, val or val_subset, ``epoch`` counts from 1, ``iteration`` is how many of it are done."""
+        """``kind`` is train, val or val_subset, ``epoch`` counts from 1, ``iteration`` is how many of it are done.
+
+        Raises OSError where the disk does not take the whole line.
+        """
         entry: dict[str, Any] = {"kind": kind, "epoch": epoch, "iteration": iteration}
-        os.write(self._descriptor, (json.dumps(entry | asdict(figures) | dict(more)) + "\n").encode())
+        line = (json.dumps(entry | asdict(figures) | dict(more)) + "\n").encode()
+        if os.write(self._descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -57,6 +57,11 @@ class Snapshots:
             return None
         return self.folder.latest() if self._run.resume == "auto" else Path(self._run.resume)
 
+    def require_room(self) -> str:
+        """What to tell of a disk that may become full. Raises CheckpointError where it is: better now than later."""
+        kept = (*self._replica.model.state_dict().values(), *self._replica.flat.velocity_of.values())
+        return self.folder.require_room(sum(tensor.nbytes for tensor in kept) + self._preparation.mean.nbytes)
+
     def due(self) -> bool:
         """Whether the last checkpoint is ``run.snapshot_minutes`` old."""
         minutes = self._run.snapshot_minutes

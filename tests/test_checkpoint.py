@@ -71,6 +71,32 @@ def test_a_failing_disk_leaves_the_previous_one_whole(tmp_path: Path, monkeypatc
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_room_is_asked_for_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = CheckpointFolder(tmp_path / "run/checkpoints", keep=2)
+    monkeypatch.setattr("lib.checkpoint.free_bytes", lambda _: 3_500_000)
+    assert folder.require_room(500_000) == ""
+    assert folder.require_room(1_000_000) == (
+        f"{tmp_path}/run/checkpoints has room for 3 more checkpoints of 0.001 GB, and 4 may be wanted (run.keep 2): "
+        "make room"
+    )
+    with pytest.raises(
+        CheckpointError, match="has room for 0 more checkpoints of 0.004 GB; make room, or name another"
+    ):
+        folder.require_room(4_000_000)
+    folder.save(checkpoint(1), is_best=True)
+    assert folder.require_room(1_000_000) == ""
+    assert names(tmp_path / "run/checkpoints") == ["best", "epoch001_iter00000.pt", "latest"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("lib.checkpoint.write_whole", refused)
+    with pytest.raises(CheckpointError, match=f"{tmp_path} cannot be written: Read-only file system; mend that"):
+        CheckpointFolder(tmp_path, keep=1).require_room(1)
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 1, 100, -1])
 def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
     path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(), is_best=False)

@@ -43,7 +43,7 @@ FLOORS: list[set[str]] = [
     },
     {"data.*", "models.*", "ipc.*", "kernels.*", "evaluation.*", "checkpoint", "profiler"},
     {
-        *("formats.*", "resolved", "console", "completion", "command_line", "devices", "placement"),
+        *("formats.*", "limits", "resolved", "console", "completion", "command_line", "devices", "placement"),
         *("data.feed", "trackers.*"),
     },
     {"exchange.*", "weights", "fine_tuning", "optimizer", "fused_optimizer", "steps"},

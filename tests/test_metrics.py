@@ -97,3 +97,11 @@ def test_a_subsets_entry_is_dropped_where_its_iteration_is_resumed(tmp_path: Pat
     MetricsLog(path, epoch=0, iteration=8).close()
     kept = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(e["kind"], e["iteration"]) for e in kept] == [("train", 4), ("val_subset", 4), ("train", 8)]
+
+
+def test_a_disk_that_takes_half_a_line_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MetricsLog(tmp_path / "metrics.jsonl", epoch=0, iteration=0)
+    monkeypatch.setattr("lib.metrics.os.write", lambda _, line: len(line) // 2)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/metrics.jsonl'"):
+        log.write("train", 1, 1, Figures(1.0, 1.0, 1.0, 8), {})
+    log.close()

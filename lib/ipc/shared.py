@@ -1,7 +1,7 @@
 """Memory that two processes of one machine see at once, as NumPy arrays.
 
 The memory has no name anywhere: the user opens the owner's file descriptor through ``/proc``. So it does
-not count against a container's small /dev/shm, and it is gone when the last process that sees it is,
+not lie in a container's small /dev/shm, and it is gone when the last process that sees it is,
 however that one ends. Needs Linux.
 """
 
@@ -14,16 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import ProtocolError
+from lib.errors import ProtocolError, ResourceError
 from lib.ipc.messages import Share
 
 
 def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any], Share]:
-    """A zeroed array that others may ``attach`` to while this process lives, and its address."""
+    """A zeroed array that others may ``attach`` to while this process lives, and its address.
+
+    Raises ResourceError where there is no memory for all of it: now, not when some of it is first used.
+    """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, size)
-    array = _map(descriptor, size, shape, dtype)
+    try:
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        if size:
+            os.posix_fallocate(descriptor, 0, size)
+        array = _map(descriptor, size, shape, dtype)
+    except OSError as error:
+        raise ResourceError(
+            f"no memory for {name}, {size / 1e9:.3f} GB that two processes share: {error.strerror}; lower batch_size "
+            "or data.slots, or raise what limits it (ulimit -a; the container's memory)"
+        ) from None
     # The descriptor stays open as long as this process: it is the address.
     return array, Share(name, f"file:/proc/{os.getpid()}/fd/{descriptor}", shape, dtype)
 

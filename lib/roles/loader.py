@@ -3,7 +3,6 @@
 It knows neither chance nor devices beyond the order of images, and never touches CUDA or torch.
 """
 
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -31,7 +30,6 @@ _SLOWER_WITH_VERIFY = 10
 def run(context: Context) -> None:
     # Ctrl-C and SIGTERM are for the trainer, which finishes its iteration and then sends Stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _allow_many_files()
     config, data = context.config, context.sheet.data
     kind = source_kind(config.data.source)
     train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
@@ -102,11 +100,6 @@ def _wait_for_stop(channel: Channel) -> None:
     while not isinstance(channel.receive(Fill, Stop), Stop):
         pass
     channel.send(Stop())
-
-
-def _allow_many_files() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

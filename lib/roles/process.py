@@ -12,6 +12,7 @@ import msgspec
 
 from lib.config import Config
 from lib.data.data_set import DataSet
+from lib.disk import disk_trouble
 from lib.errors import PeerLost, UserError, said
 from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
@@ -112,6 +113,9 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
         hotline.failed(str(error), "", consequence=False)
         return 2
     except BaseException as error:
+        if trouble := disk_trouble(error):
+            hotline.failed(f"{name} {trouble}, it goes on from the last checkpoint", "", consequence=False)
+            return 2
         hotline.failed(said(error), traceback.format_exc(), consequence=isinstance(error, PeerLost))
         return 1
     finally:

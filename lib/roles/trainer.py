@@ -219,6 +219,8 @@ def run(context: Context) -> None:
     if origin:
         recorder.say(origin)
     if context.rank == 0:
+        if advice := snapshots.require_room():
+            recorder.warn(advice)
         write_environment(config.run.weights_dir, facts(config, replica.model, plan))
     if progress.epoch >= config.run.n_epochs:
         recorder.say(f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more")
@@ -246,6 +248,11 @@ def run(context: Context) -> None:
     recorder.close()
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
+    refuse_failure(feed)
+
+
+def refuse_failure(feed: Feed) -> None:
+    """Raises DataError where the training ended because a batch could not be read."""
     if feed.failure:
         raise DataError(
             f"{feed.failure}; all training before that is saved: start the same command again then, and it goes on"

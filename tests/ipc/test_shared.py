@@ -1,3 +1,4 @@
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lib.errors import ProtocolError
+from lib.errors import ProtocolError, ResourceError
 from lib.ipc import shared
 from lib.ipc.messages import Share
 
@@ -33,6 +34,19 @@ def test_another_process_sees_it_though_it_has_no_name_that_could_be_left_behind
     assert mine[999, 999] == 4.5
     path = Path(share.address.removeprefix("file:"))
     assert str(path.readlink()).startswith("/memfd:slots")
+
+
+def test_memory_that_is_not_there_is_an_error_at_once_not_when_it_is_used() -> None:
+    """The process may not make files of more than 1 MB: to the kernel, shared memory is one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(
+            ResourceError, match=r"no memory for images, 0.002 GB .* File too large; lower batch_size or"
+        ):
+            shared.create("images", (2_000_000,), "uint8")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("address", ["file:/etc/passwd", "cuda:00", "file:/proc/1/fd/../../../etc/passwd", ""])
