@@ -59,5 +59,4 @@ def test_a_loader_that_dies_is_told_of(tmp_path: Path) -> None:
     with feeding(configuration(keys(tmp_path)), CPU) as fed:
         os.kill(fed.pid, signal.SIGKILL)
         with pytest.raises(PeerLost, match="the loader ended with status -9"):
-            for _ in range(9):
-                next(fed.feed)
+            list(islice(fed.feed, 9))
