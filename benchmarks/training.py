@@ -1,0 +1,84 @@
+"""Real runs of train.py: started as a user starts them, watched through metrics.jsonl."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.command import ROOT, has_gpu
+
+_QUIET = (
+    *("--logging.quiet", "true", "--logging.report", "false", "--logging.tensorboard", "false"),
+    *("--run.resume", "never", "--run.snapshot_minutes", "0", "--run.snapshot_freq", "1000000"),
+)
+_POLL_S = 0.005
+
+
+def workers(count: int) -> list[str]:
+    """The keys for so many workers, on as many GPUs where there are any."""
+    if not has_gpu():
+        return ["--devices", json.dumps(["cpu"] * count), "--exchange.method", "peer" if count > 1 else "none"]
+    devices = [f"cuda:{number}" for number in range(count)]
+    return ["--devices", json.dumps(devices), "--exchange.method", "peer" if count > 1 else "none"]
+
+
+def finished(keys: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+    """Run to the end: the lines of metrics.jsonl. Raises RuntimeError with what was said if it fails."""
+    with started(keys, {}) as (process, metrics):
+        said, _ = process.communicate(timeout=timeout_s)
+        if process.returncode:
+            raise RuntimeError(_failure(keys, process.returncode, said))
+        return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+
+
+def seconds_to_first_iteration(keys: Sequence[str], timeout_s: float, environment: Mapping[str, str]) -> float:
+    """From the command to the figures of its first iteration; then the run is ended."""
+    began = time.perf_counter()
+    with started([*keys, "--logging.print_freq", "1"], environment) as (process, metrics):
+        while not (metrics.is_file() and metrics.stat().st_size):
+            if process.poll() is not None:
+                raise RuntimeError(_failure(keys, process.returncode, process.communicate()[0]))
+            if time.perf_counter() - began > timeout_s:
+                raise TimeoutError(f"no iteration was finished in {timeout_s:g} s")
+            time.sleep(_POLL_S)
+        return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def started(
+    keys: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """train.py with these keys, and where its figures go; whatever is left of it is ended with the block."""
+    with tempfile.TemporaryDirectory(prefix="run-") as folder:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), "--run.weights_dir", folder, *_QUIET, *keys],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process, Path(folder) / "metrics.jsonl"
+        finally:
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """At once, and its processes with it: the second signal means that."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+    if process.stdout:
+        process.stdout.close()
+
+
+def _failure(keys: Sequence[str], status: int, said: str) -> str:
+    return f"train.py {' '.join(keys)} ended with status {status}: {said[-2000:]}"
