@@ -58,7 +58,7 @@ class OurStep:
             key=(0, self._iteration, self._rank),
         )
         self.replica.update(rate=RATE, weight_decay=self._config.optimizer.weight_decay)
-        self.exchange.average()
+        self.exchange.agree()
         self._iteration += 1
 
     def images_per_s(self, iterations: int) -> float:

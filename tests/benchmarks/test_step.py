@@ -20,7 +20,7 @@ def test_json_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"device", "cpu", "cores", "torch"} <= told["machine"].keys()
     assert [row["case"] for row in told["rows"]] == 3 * ["batch 2"] + 3 * ["batch 4"]
     ours, first_peer, *_ = told["rows"]
-    assert ours["name"] == "ours, fp32"
+    assert ours["name"] == "ours, fp32, plain step"
     assert first_peer["ratio"] == 1
     for row in told["rows"]:
         assert row["unit"] == "images/s"
