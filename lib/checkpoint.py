@@ -7,6 +7,7 @@ A power cut at any moment leaves the previous checkpoint whole: a file gets its 
 the disk, and a pointer moves only once its file has its name. A checksum inside tells a damaged file from a whole one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -78,15 +79,16 @@ class CheckpointFolder:
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
 
-    def save(self, checkpoint: Checkpoint, *, is_best: bool) -> Path:
+    def save(self, checkpoint: Checkpoint, *, is_best: bool, written: Callable[[], Any] = lambda: None) -> Path:
         """Write it, point ``latest`` (and ``best``) at it, and delete what need not be kept.
 
+        ``written`` is called whenever more of it is on the disk.
         Raises CheckpointError when the disk does not take it; what was there before stays.
         """
         path = self._folder / checkpoint.name
         try:
             make_folder(self._folder)
-            write_whole(path, lambda file: _fill(file, checkpoint))
+            write_whole(path, lambda file: _fill(file, checkpoint), written)
             write_whole(self._folder / "latest", lambda file: file.write(path.name.encode()))
             if is_best:
                 write_whole(self._folder / "best", lambda file: file.write(path.name.encode()))

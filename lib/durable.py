@@ -1,22 +1,49 @@
 """Files and folders that a power cut leaves whole, or not there at all."""
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+# What even a slow disk takes within seconds.
+_PIECE = 64 << 20
 
-def write_whole(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
+
+class _Steadily(io.BufferedRandom):
+    """A file that goes to the disk piece by piece, with a call of ``written`` after each."""
+
+    def __init__(self, path: Path, written: Callable[[], Any]) -> None:
+        super().__init__(io.FileIO(path, "w+"))
+        self._written, self._since = written, 0
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _PIECE):
+            self._since += super().write(view[start : start + _PIECE])
+            if self._since >= _PIECE:
+                self.sync()
+        return len(view)
+
+    def sync(self) -> None:
+        self.flush()
+        os.fsync(self.fileno())
+        self._written()
+        self._since = 0
+
+
+def write_whole(path: Path, fill: Callable[[BinaryIO], Any], written: Callable[[], Any] = lambda: None) -> None:
     """Write a file aside, bring it to the disk, and rename it into place.
 
-    ``fill`` may read what it wrote. Raises what it raises, and OSError; then what was there before stays.
+    ``fill`` may read what it wrote; ``written`` is called whenever 64 MiB more are on the disk, so that whoever waits
+    can tell a large file from a disk that is away. Raises what both raise, and OSError; then what was there before
+    stays.
     """
     part = path.with_name(f".{path.name}.partial")
     try:
-        with part.open("w+b") as file:
+        with _Steadily(part, written) as file:
             fill(file)
-            file.flush()
-            os.fsync(file.fileno())
+            file.sync()
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

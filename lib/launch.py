@@ -8,9 +8,7 @@ import dataclasses
 import fcntl
 import os
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,13 +26,10 @@ from lib.placement import place
 from lib.refresher import Refresher
 from lib.resolved import resolved
 from lib.roles.process import RunSheet, write_run_sheet
+from lib.run_folder import run_folder
 from lib.supervisor import Outcome, Supervisor
 from lib.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
 from lib.trackers.registry import check_trackers
-
-# A Unix socket's path may have some 107 bytes; ours add this many to the folder's.
-_SOCKET_NAME_BYTES = 24
-_SOCKET_PATH_BYTES = 107
 
 
 def train(description: str, spec: Path) -> int:
@@ -113,7 +108,7 @@ def _run(
     weights_dir: Path | None,
     evaluation: Evaluation | None = None,
 ) -> int:
-    with _run_folder() as folder:
+    with run_folder() as folder:
         write_run_sheet(folder, RunSheet(config, data, os.getpid(), evaluation))
         outcome = Supervisor(folder, roles, config.run.patience_s).run()
     if weights_dir:
@@ -129,18 +124,6 @@ def _log(weights_dir: Path, outcome: Outcome) -> None:
     log.info("ended with status %d%s", outcome.status, f": {outcome.message}" if outcome.message else "")
     if outcome.traceback:
         log.info("%s", outcome.traceback)
-
-
-@contextlib.contextmanager
-def _run_folder() -> Iterator[Path]:
-    """A folder of this run's own (mode 0700) for its sockets, removed at the end."""
-    longest = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
-    place = tempfile.gettempdir() if len(tempfile.gettempdir()) + 20 < longest else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix="trainer-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

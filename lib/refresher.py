@@ -1,5 +1,6 @@
 """Keeps ``report.html`` fresh beside a training: a short-lived process of lowest priority, one at a time."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ _SECONDS = 20
 _REST = 9
 # Whoever waits for the page waits no longer than this.
 _PATIENCE_S = 180
+# The kernel ends a killed process at once, as a rule.
+_KILLED_S = 10
 
 
 class Refresher:
@@ -47,7 +50,8 @@ class Refresher:
         """Nothing is left running."""
         if self._process:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # held by the kernel, as by a disk that is away
+                self._process.wait(_KILLED_S)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         root = Path(__file__).parents[1]

@@ -1,8 +1,10 @@
 """A training as a checkpoint, and back: how replica and progress become one, and when that is due."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -67,8 +69,8 @@ class Snapshots:
         minutes = self._run.snapshot_minutes
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
-    def save(self, progress: Progress) -> Path:
-        """Write a checkpoint.
+    def save(self, progress: Progress, written: Callable[[], Any] = lambda: None) -> Path:
+        """Write a checkpoint; ``written`` is called whenever more of it is on the disk.
 
         Raises DivergedError rather than save weights that are no numbers, CheckpointError when the disk fails.
         """
@@ -89,6 +91,7 @@ class Snapshots:
                 velocities={k: v.detach().clone().cpu() for k, v in replica.flat.velocity_of.items()},
             ),
             is_best=progress.is_best,
+            written=written,
         )
         self._saved_at = time.monotonic()
         return path

@@ -20,6 +20,7 @@ FLOORS: list[set[str]] = [
         "refresher",
         "environment",
         "disk",
+        "run_folder",
         "durable",
         "seal",
         "peers",

@@ -6,6 +6,7 @@ The fingerprint of what it was worked out from stands in the file's name, so not
 import fcntl
 import io
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from lib.errors import ConfigError
 MEAN_SAMPLES = 10_000
 # Images read at a time for the mean.
 _CHUNK = 64
+# So long another run may take to make what we need, too.
+_PATIENCE_S = 600
 
 
 def kept(path: Path, make: Callable[[], bytes]) -> Path:
@@ -33,7 +36,7 @@ def kept(path: Path, make: Callable[[], bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.parent / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _claim(lock, path)
             if not path.exists():
                 aside = path.with_name(f".{path.name}.partial")
                 aside.write_bytes(make())
@@ -45,6 +48,25 @@ def kept(path: Path, make: Callable[[], bytes]) -> Path:
             f"{path} cannot be written: {error.strerror}; name a folder that can be, with --data.misc_dir"
         ) from None
     return path
+
+
+def _claim(lock: int, path: Path) -> None:
+    """Wait for whoever makes ``path`` now. Raises ConfigError when that takes too long."""
+    deadline = time.monotonic() + _PATIENCE_S
+    told = False
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ConfigError(
+                    f"another run has been making {path} for {_PATIENCE_S} s; end it, or name another folder with "
+                    "--data.misc_dir"
+                ) from None
+        if not told:
+            print(f"waiting for another run, which is making {path} ...", flush=True)
+            told = True
+        time.sleep(0.1)
 
 
 def kept_mean(data: DataConfig, fingerprint: str, img_size: int, open_train: Callable[[], Source]) -> Path:

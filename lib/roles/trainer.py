@@ -188,8 +188,8 @@ class Trainer:
         """Worker 0 writes a checkpoint: after an exchange its replica is everyone's."""
         if self.rank == 0:
             self.exchange.settle()
-            self.hotline.alive("saving a checkpoint", patience_s=10 * self.config.run.patience_s)
-            path = self.snapshots.save(self.progress)
+            self.hotline.alive("saving a checkpoint")
+            path = self.snapshots.save(self.progress, lambda: self.hotline.alive("saving a checkpoint"))
             self.hotline.alive("saved a checkpoint")
             self.recorder.saved(path)
 

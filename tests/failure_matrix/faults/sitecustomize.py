@@ -100,8 +100,11 @@ def _use_up_memory() -> None:
     limit = pages * resource.getpagesize() + (64 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     hoard = []
-    while True:
-        hoard.append(bytearray(8 << 20))
+    try:
+        while True:
+            hoard.append(bytearray(8 << 20))
+    finally:
+        hoard.clear()  # or else the C library, which ends the process at once, is the next to ask
 
 
 class Patched(importlib.abc.MetaPathFinder, importlib.abc.Loader):

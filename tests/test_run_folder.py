@@ -1,0 +1,58 @@
+"""The private folder of a run: who may see it, and when it goes."""
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib.run_folder import run_folder
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_it_is_private_and_goes_with_its_run(place: Path) -> None:
+    with contextlib.suppress(KeyError), run_folder() as folder:
+        assert folder.parent == place
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        raise KeyError
+    assert not list(place.iterdir())
+
+
+def test_runs_at_once_leave_each_other_alone() -> None:
+    with run_folder() as first:
+        with run_folder() as second:
+            assert first != second
+            assert first.is_dir()
+        assert first.is_dir()
+
+
+def test_that_of_a_run_that_was_killed_goes_with_the_next(place: Path) -> None:
+    code = "import time; from lib.run_folder import run_folder\n"
+    code += "with run_folder() as folder: print(folder, flush=True); time.sleep(60)"
+    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        left = Path(killed.stdout.readline().strip())
+        with run_folder():
+            assert left.is_dir()
+        killed.send_signal(signal.SIGKILL)
+    assert left.is_dir()
+    with run_folder() as folder:
+        assert list(place.iterdir()) == [folder]
+
+
+def test_where_temporary_files_have_a_long_path_it_is_in_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """A socket's path has room for a hundred bytes."""
+    monkeypatch.setattr("tempfile.tempdir", str(place / ("x" * 80)))
+    with run_folder() as folder:
+        assert folder.parent == Path("/tmp")
