@@ -1,16 +1,16 @@
 """The batch files as a source: hickle files, read row by row straight into the slot.
 
 h5py opens each file once, to check it and to learn where in the file the pixels begin; from then on
-``preadv`` puts rows where they are wanted, without a copy in between and without h5py's global lock.
+``preadv`` puts rows where they are wanted, without a copy in between and without h5py's global lock. Between two
+of these calls a reader holds Python's lock for a microsecond or two: that, too, bounds how fast several can be.
 """
 
 import errno
 import os
+import resource
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -25,16 +25,8 @@ from lib.errors import DataError
 T = TypeVar("T")
 # (file, first row in it, place in what was asked for, length) of rows that one call can read.
 _Run: TypeAlias = tuple[int, int, int, int]
-# Files kept open at once: enough to save the opening, few enough for any process limit.
-_OPEN_FILES = 256
-# Buffers one preadv call takes (Linux's IOV_MAX).
-_MAX_BUFFERS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    descriptor: int
-    offset: int
+# The share of the process's limit of open files that one split may take: enough for all of ImageNet's, as a rule.
+_SHARE_OF_OPEN_FILES = 0.4
 
 
 def pixel_offset(path: Path, shape: tuple[int, int, int, int]) -> int:
@@ -73,44 +65,58 @@ class HickleBatches:
         self._unverified = set(range(len(files))) if verify else set[int]()
         self._shape = (size, size, 3)
         self._starts = np.cumsum([0, *self.file_counts])
-        self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._open: OrderedDict[int, int] = OrderedDict()  # descriptors, the last used last
+        self._offsets: dict[int, int] = {}  # of all files that were ever opened
+        self._most_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._readers = readers
         self._pool = ThreadPoolExecutor(readers, "reader")
 
     def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3), C-contiguous. Raises DataError."""
-        runs = list(self._runs(indices))
-        # Opening stays on this thread (h5py has one lock), reading is shared out.
-        files = {file: self._opened(file) for file in dict.fromkeys(file for file, *_ in runs)}
+        if not len(indices):
+            return
+        runs = self._runs(indices)
+        files = list(dict.fromkeys(file for file, *_ in runs))
+        for file in files:  # on this thread, as h5py has one lock
+            self._make_open(file)
         try:
             self._verify([file for file in files if file in self._unverified])
-            self._read_all(runs, files, out)
+            self._read_all(runs, out.data.cast("B"))
         except DataError:
-            self._close(list(files))  # whoever tries again finds what lies there then
+            self._close(files)
+            for file in files:  # whoever tries again finds what lies there then
+                del self._offsets[file]
             raise
-        self._close(list(self._open)[:-_OPEN_FILES])
+        self._close(list(self._open)[: -self._most_open])
 
     def close(self) -> None:
         self._pool.shutdown()
         self._close(list(self._open))
 
-    def _runs(self, indices: NDArray[np.int64]) -> Iterator[_Run]:
-        """Each stretch of ``indices`` that one call can read."""
+    def _runs(self, indices: NDArray[np.int64]) -> list[_Run]:
+        """The stretches of ``indices`` that lie one after the other in a file."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         broken = (np.diff(indices) != 1) | (np.diff(files) != 0)
-        bounds = [0, *(np.flatnonzero(broken) + 1), len(indices)] if len(indices) else []
-        for start, stop in pairwise(bounds):
-            file = int(files[start])
-            for at in range(int(start), int(stop), _MAX_BUFFERS):
-                row = int(indices[at] - self._starts[file])
-                yield file, row, at, min(int(stop) - at, _MAX_BUFFERS)
+        places = np.flatnonzero(np.concatenate([[True], broken]))
+        lengths = np.diff(places, append=len(indices))
+        rows = indices[places] - self._starts[files[places]]
+        columns = (files[places], rows, places, lengths)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def _verify(self, files: list[int]) -> None:
         self._share_out(files, lambda file: refuse_damaged(self._paths[file], self._packed[file]))
         self._unverified.difference_update(files)
 
-    def _read_all(self, runs: list[_Run], files: dict[int, _Open], out: NDArray[np.uint8]) -> None:
-        self._share_out(runs, lambda run: self._read(files[run[0]], *run, out))
+    def _read_all(self, runs: list[_Run], out: memoryview) -> None:
+        size = int(np.prod(self._shape))
+        opened, offsets = self._open, self._offsets
+
+        def read(run: _Run) -> None:
+            file, row, place, length = run
+            part = out[place * size : (place + length) * size]
+            self._read(file, opened[file], part, offsets[file] + row * size)
+
+        self._share_out(runs, read)
 
     def _share_out(self, jobs: Sequence[T], do: Callable[[T], None]) -> None:
         """Let the readers ``do`` the jobs. Raises the first error, once all are at rest."""
@@ -124,37 +130,36 @@ class HickleBatches:
         for part in parts:
             part.result()
 
-    def _read(self, file: _Open, number: int, row: int, place: int, length: int, out: NDArray[np.uint8]) -> None:
-        row_bytes = int(np.prod(self._shape))
-        buffers = [memoryview(out[place + i]).cast("B") for i in range(length)]
-        position = file.offset + row * row_bytes
-        while buffers:
+    def _read(self, file: int, descriptor: int, part: memoryview, position: int) -> None:
+        """Fill ``part`` from there on; a call may give less than was asked for."""
+        while part:
             try:
-                got = os.preadv(file.descriptor, buffers, position)
+                got = os.preadv(descriptor, (part,), position)
             except OSError as error:
-                raise DataError(f"{self._paths[number]} cannot be read: {error.strerror}; {MEND}") from None
+                raise DataError(f"{self._paths[file]} cannot be read: {error.strerror}; {MEND}") from None
             if got == 0:
-                raise DataError(f"{self._paths[number]} ends early; {MEND}")
+                raise DataError(f"{self._paths[file]} ends early; {MEND}")
             position += got
-            buffers = _after(buffers, got)
+            part = part[got:]
 
-    def _opened(self, file: int) -> _Open:
+    def _make_open(self, file: int) -> None:
+        """See to it that the file is open, and known to be what the manifest says. Raises DataError."""
         if file in self._open:
             self._open.move_to_end(file)
-        else:
-            path = self._paths[file]
-            descriptor = _open(path)
-            try:
-                offset = pixel_offset(path, (self.file_counts[file], *self._shape))
-            except DataError:
-                os.close(descriptor)
-                raise
-            self._open[file] = _Open(descriptor, offset)
-        return self._open[file]
+            return
+        path = self._paths[file]
+        descriptor = _open(path)
+        try:
+            if file not in self._offsets:
+                self._offsets[file] = pixel_offset(path, (self.file_counts[file], *self._shape))
+        except DataError:
+            os.close(descriptor)
+            raise
+        self._open[file] = descriptor
 
     def _close(self, files: list[int]) -> None:
         for file in files:
-            os.close(self._open.pop(file).descriptor)
+            os.close(self._open.pop(file))
 
 
 def _open(path: Path) -> int:
@@ -166,12 +171,3 @@ def _open(path: Path) -> int:
     except OSError as error:
         way_out = "; raise the limit: ulimit -n" if error.errno == errno.EMFILE else ""
         raise DataError(f"{path} cannot be opened: {error.strerror}{way_out}") from None
-
-
-def _after(buffers: list[memoryview], got: int) -> list[memoryview]:
-    """What is still to be filled once ``got`` bytes have arrived (a read may be cut short)."""
-    while buffers and got >= len(buffers[0]):
-        got -= len(buffers.pop(0))
-    if buffers and got:
-        buffers[0] = buffers[0][got:]
-    return buffers

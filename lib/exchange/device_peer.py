@@ -76,11 +76,11 @@ class DevicePeer(Peer):
         event = torch.cuda.Event()
         event.record()
         self._wait(event)
-        while self._outcomes:
-            self._take_outcome()
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self.settle()
+        while self._outcomes:  # all gather after the same update, so what is taken here is the same everywhere
+            self._take_outcome()
         self.spent_s = float(self._status.waited_ns) / 1e9
         return super().gather(values)
 

@@ -40,7 +40,7 @@ def test_rows_are_what_h5py_reads(at: Layout, source: HickleBatches, indices: li
 def test_random_rows_again_and_again_with_few_open_files(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hickle_batches, "_OPEN_FILES", 1)
+    monkeypatch.setattr(source, "_most_open", 1)
     rng, images = np.random.default_rng(1), all_images(at)
     out = np.zeros((9, 32, 32, 3), np.uint8)
     for _ in range(20):
