@@ -6,6 +6,7 @@ short batch is a full one whose last images count for nothing.
 """
 
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import torch
@@ -27,8 +28,8 @@ _WARM_UPS = 3
 class FusedNetwork(Protocol):
     """A network's forward and backward pass by hand."""
 
-    early: list[str]
-    """the weights whose gradients are ready long before the others', the last layers' first"""
+    ready: list[list[str]]
+    """the weights whose gradients are ready before the end of ``backward``, in the order in which it says so"""
 
     block: int
     """side of the squares of pixels that it takes as channels: see ``lib.kernels.views``"""
@@ -39,8 +40,8 @@ class FusedNetwork(Protocol):
     def forward(self, images: Tensor, *, training: bool) -> Tensor:
         """Logits (B, K)."""
 
-    def backward(self, g_BK: Tensor, on_early: Callable[[], None]) -> None:
-        """All gradients; ``on_early`` is called once the early ones are there."""
+    def backward(self, g_BK: Tensor, on_ready: Callable[[int], None]) -> None:
+        """All gradients; ``on_ready(i)`` is called once those of ``ready[i]`` are there."""
 
 
 class FusedStep:
@@ -68,8 +69,8 @@ class FusedStep:
         self._share = torch.zeros((), device=device)
         self._known: dict[str, float] = {}
         self._seed = 0
-        self._early = slice(0, flat.length_of(network.early))
-        self._late = slice(self._early.stop, len(flat.parameters))
+        bounds = [0, *accumulate(map(flat.length_of, network.ready)), len(flat.parameters)]
+        *self._early, self._late = (slice(*ends) for ends in pairwise(bounds))
         self._side = torch.cuda.Stream(device)
         self._generator = torch.cuda.default_generators[device.index]
         self._meter: Meter | None = None
@@ -113,22 +114,22 @@ class FusedStep:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
-                self._pass(lambda: None)
+                self._pass(lambda part: None)
         torch.cuda.current_stream().wait_stream(stream)
         self._count.copy_(known)
         graph = torch.cuda.CUDAGraph()
         # The loader's uploads go on meanwhile in this thread's other streams.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             if self._exchange.in_graphs:
-                self._pass(lambda: self._beside(self._early))
+                self._pass(lambda part: self._beside(self._early[part]))
                 self._beside(self._late)
                 torch.cuda.current_stream().wait_stream(self._side)
             else:
-                self._pass(lambda: None)
+                self._pass(lambda part: None)
         return graph
 
     @torch.no_grad()
-    def _pass(self, on_early: Callable[[], None]) -> None:
+    def _pass(self, on_ready: Callable[[int], None]) -> None:
         """Forwards and backwards, and the figures."""
         assert self._meter is not None
         logits_BK = self._network.forward(self._images, training=True)
@@ -137,7 +138,7 @@ class FusedStep:
             logits_BK, self._labels_B, self._count, self._share, self._label_smoothing, g_BK
         )
         add_up(losses_B, places_B, self._count, self._iteration, *self._meter.places())
-        self._network.backward(g_BK, on_early)
+        self._network.backward(g_BK, on_ready)
 
     def _beside(self, part: slice) -> None:
         """Average and update on a stream of its own: copies between devices go on while this one computes."""

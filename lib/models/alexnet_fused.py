@@ -8,7 +8,8 @@ What is different from the plain network, and why it is faster:
   nothing is ever copied apart or together: the kernels between convolutions read and write both.
 - Bias, ReLU, pooling and response norm are a pass or two over memory each way (``lib.kernels``).
 - Gradients of weights are written where update and exchange want them, none is ever added to zeros; those of the
-  classifier, 96 % of all numbers, are ready first and may be exchanged while the convolutions go on.
+  classifier, 96 % of all numbers, are ready first and may be exchanged while the convolutions go on; those of the
+  other convolutions while the first one does.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +48,10 @@ class FusedAlexNet:
         linears = [f"classifier.{i}" for i, layer in enumerate(model.classifier) if isinstance(layer, nn.Linear)]
         self._linears = [Linear(Parameters.of(name, weights, gradients)) for name in linears]
         self._dropout = next(layer.p for layer in model.classifier if isinstance(layer, nn.Dropout))
-        self.early = [f"{name}.weight" for name in reversed(linears)]
+        self.ready = [
+            [f"{name}.weight" for name in reversed(linears)],
+            [f"features.{place}.weight" for place in reversed(places[1:])],
+        ]
         # As many squares as the first convolution, three of them wide, needs for its (crop - 11) // 4 + 1 results.
         self.rows = (crop - 11) // BLOCK + 1 + 2
 
@@ -62,7 +66,7 @@ class FusedAlexNet:
                 x_BC = functional.dropout(x_BC, self._dropout)
         return self._linears[-1].forward(x_BC)
 
-    def backward(self, g_BK: Tensor, on_early: Callable[[], None]) -> None:
+    def backward(self, g_BK: Tensor, on_ready: Callable[[int], None]) -> None:
         *before, last = self._linears
         column_sums(g_BK, last.parameters.bias_gradient)
         y_BC, g_BC = last.x_BC, last.backward(g_BK)
@@ -70,7 +74,10 @@ class FusedAlexNet:
             scale = 1 / (1 - self._dropout)
             rectifier.relu_gradient(g_BC, y_BC, g_BC, linear.parameters.bias_gradient, scale=scale)
             y_BC, g_BC = linear.x_BC, linear.backward(g_BC)
-        on_early()
+        on_ready(0)
         groups: Groups = (g_BC,)
-        for stage in reversed(self._stages):
+        first, *others = self._stages
+        for stage in reversed(others):
             groups = stage.backward(groups)
+        on_ready(1)
+        first.backward(groups)

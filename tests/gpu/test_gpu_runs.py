@@ -32,6 +32,33 @@ def test_two_workers_on_gpus(data_set: Path, run_script: Script, precision: str)
     assert shared_memory() == []
 
 
+def parameters_after(run_script: Script, folder: Path, name: str, *options: str) -> dict[str, torch.Tensor]:
+    """AlexNet after two epochs of full batches, float32, on two workers."""
+    fixed = ("--batch_size", 8, "--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
+    done = run_script("train_2gpu.py", *fixed, *options, "--run.weights_dir", name)
+    assert done.returncode == 0, done.stderr
+    saved: dict[str, torch.Tensor] = torch.load(folder / name / "checkpoints/epoch002_iter00000.pt", weights_only=True)[
+        "parameters"
+    ]
+    return saved
+
+
+def test_fast_ways_train_as_the_plain_one_does(tmp_path: Path, run_script: Script) -> None:
+    """Kernels and graph against PyTorch's layers, dropout's masks included; each average; both kinds of meeting."""
+    write_data_set(tmp_path / "data", img_size=96)
+    plain = parameters_after(run_script, tmp_path, "plain", "--compute.fused", "false", "--exchange.meet", "host")
+    for name, options in {
+        "gradients": (),
+        "velocities": ("--exchange.what", "velocities"),
+        "weights": ("--exchange.what", "weights"),
+        "host": ("--exchange.meet", "host"),
+        "unfused": ("--compute.fused", "false"),
+    }.items():
+        for key, value in parameters_after(run_script, tmp_path, name, *options).items():
+            difference = (value - plain[key]).norm() / plain[key].norm()
+            assert difference < 1e-4, (name, key, difference)
+
+
 def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     for name, devices in (("gpu", "[auto, auto]"), ("cpu", "[cpu, cpu]")):
         options = ("--model.name", "tiny_without_dropout", "--compute.precision", "fp32", "--devices", devices)
