@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from lib.errors import UserError
@@ -18,7 +19,7 @@ from lib.parenthood import end_with_parent
 
 def main() -> int:
     """Write the page and say where it is. Exit status 2 where the user can mend what is wrong."""
-    wanted = _arguments()
+    wanted = arguments(sys.argv[1:])
     if wanted.background:
         # Beside a training: leave the GPUs, and all CPU time that anyone else has use for, alone.
         if not end_with_parent(wanted.background):
@@ -43,7 +44,8 @@ def main() -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What is asked for. Ends the process for --help and for what cannot be understood."""
     parser = argparse.ArgumentParser(
         "python -m lib.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0, help="ask no longer than this (default: no limit)")
     parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
     parser.add_argument("--background", type=int, default=0, metavar="PID", help=argparse.SUPPRESS)
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(argv)
     if wanted.images < 1:
         parser.error("--images must be at least 1")
     return wanted

@@ -4,29 +4,14 @@ import msgspec
 import numpy as np
 import pytest
 import scipy.io
-from tiny_tree import WNIDS, contents, make_all, make_tree, settings_for, tar_of
+from tiny_tree import SHAPES, SYNSETS, WNIDS, contents, make_all, make_tree, mat, settings_for, tar_of
 
 from lib.data.layout import layout, read_classes, read_manifest
 from lib.errors import DataError
-from preprocessing.devkit import Synset, read_ground_truth, read_synsets
+from preprocessing.devkit import read_ground_truth, read_synsets
 from preprocessing.make_hkl import make_hkl
 from preprocessing.make_labels import make_labels
 from preprocessing.make_train_val_txt import make_train_val_txt
-
-# The devkit's numbers run in another order than the folders' names.
-SYNSETS = [Synset(1, "n10", "kit fox, Vulpes macrotis"), Synset(2, "n02", "setter"), Synset(3, "n01", "tench")]
-
-
-def mat(path, id_field, name_field, synsets=SYNSETS):
-    fields = [(id_field, object), ("WNID", object), (name_field, object), ("gloss", object)]
-    rows = np.zeros((len(synsets), 1), fields)
-    for row, s in zip(rows, synsets, strict=True):
-        row[0] = (np.uint16(s.id), s.wnid, s.name, "a gloss")
-    scipy.io.savemat(path, {"synsets": rows})
-    return path
-
-
-SHAPES = [("ILSVRC2012_ID", "words"), ("ILSVRC2014_CLSLOC_ID", "name"), ("ILSVRC2015_CLSLOC_ID", "name")]
 
 
 @pytest.mark.parametrize(("id_field", "name_field"), SHAPES)

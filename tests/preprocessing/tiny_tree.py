@@ -12,8 +12,10 @@ from pathlib import Path
 
 import hickle
 import numpy as np
+import scipy.io
 from PIL import Image
 
+from preprocessing.devkit import Synset
 from preprocessing.make_hkl import make_hkl
 from preprocessing.make_labels import make_labels
 from preprocessing.make_train_val_txt import make_train_val_txt
@@ -22,6 +24,9 @@ from preprocessing.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 WNIDS = ("n01", "n02", "n10")
 SIZE = 32
+# The devkit's numbers run in another order than the folders' names.
+SYNSETS = [Synset(1, "n10", "kit fox, Vulpes macrotis"), Synset(2, "n02", "setter"), Synset(3, "n01", "tench")]
+SHAPES = [("ILSVRC2012_ID", "words"), ("ILSVRC2014_CLSLOC_ID", "name"), ("ILSVRC2015_CLSLOC_ID", "name")]
 
 
 def jpeg(seed: int, quality: int = 90) -> bytes:
@@ -46,6 +51,16 @@ def make_tree(root: Path, train: int = 15, val: int = 5) -> Path:
                 seed = 100_000 * (split == "val") + 1000 * c + i
                 (folder / f"{wnid}_{i}.JPEG").write_bytes(jpeg(seed))
     return root
+
+
+def mat(path, id_field, name_field, synsets=SYNSETS):
+    """The devkit's list of classes, in one of its ``SHAPES``."""
+    fields = [(id_field, object), ("WNID", object), (name_field, object), ("gloss", object)]
+    rows = np.zeros((len(synsets), 1), fields)
+    for row, s in zip(rows, synsets, strict=True):
+        row[0] = (np.uint16(s.id), s.wnid, s.name, "a gloss")
+    scipy.io.savemat(path, {"synsets": rows})
+    return path
 
 
 def settings_for(tree: Path, out: Path, **changes) -> Settings:

@@ -1,0 +1,23 @@
+"""The pages for people, and the commands in them."""
+
+import re
+import shlex
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(path: Path, kind: str) -> list[str]:
+    """The fenced blocks of this kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The words of every command in a block of any kind of ``sh``, and of those in running text."""
+    shown = "".join(block for kind in ("sh", "sh run", "sh small") for block in blocks(path, kind))
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"`((?:python|torchrun|make|preprocessing/\w+\.sh|pip) [^`]+)`", text)
+    lines = [*shown.replace("\\\n", " ").splitlines(), *(" ".join(code.split()) for code in inline)]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
