@@ -52,9 +52,7 @@ def seconds_to_first_iteration(keys: Sequence[str], timeout_s: float, environmen
 
 
 @contextlib.contextmanager
-def started(
-    keys: Sequence[str], environment: Mapping[str, str]
-) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+def started(keys: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     """train.py with these keys, and where its figures go; whatever is left of it is ended with the block."""
     with tempfile.TemporaryDirectory(prefix="run-") as folder:
         process = subprocess.Popen(

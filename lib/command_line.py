@@ -7,6 +7,7 @@ configuration file (the spec), and the nearest valid key for one that does not e
 import argparse
 import difflib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,6 +80,9 @@ def report_errors(main: Callable[[], int]) -> int:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while a run's processes live, their supervisor answers it
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever reads us has seen enough; nothing more is to be written, at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.command_line import keys, parse
+from lib.command_line import keys, parse, report_errors
 from lib.config import Config
 from lib.errors import ConfigError
 from lib.models.registry import MODELS
@@ -214,3 +214,11 @@ def test_a_shell_completes_keys_and_values(tmp_path: Path, typed: str, offered: 
     done = subprocess.run([sys.executable, ROOT / "train.py"], env=os.environ | asked, timeout=60, check=False)
     assert done.returncode == 0
     assert set((tmp_path / "out").read_text().split("\n")) == offered
+
+
+def test_ctrl_c_before_there_are_processes_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise KeyboardInterrupt
+
+    assert report_errors(main) == 130
+    assert capsys.readouterr().err == "stopped\n"

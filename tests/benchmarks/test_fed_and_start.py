@@ -37,9 +37,7 @@ def test_fed_json_has_what_is_promised(
     assert not any(tmp_path.iterdir())
 
 
-def test_start_json_has_what_is_promised(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_json_has_what_is_promised(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
     def run(keys: Sequence[str], timeout_s: float, environment: dict[str, str]) -> float:

@@ -119,20 +119,27 @@ def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path
         subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
     ]
-    checkpoints = tmp_path / "models/checkpoints"
-    deadline = time.monotonic() + 90
-    while not (checkpoints / "latest").exists():
-        assert time.monotonic() < deadline
-        assert all(machine.poll() is None for machine in machines), machines[0].communicate()
-        time.sleep(0.01)
-    trainers = subprocess.run(["pgrep", "-f", "lib.roles.trainer .* 1$"], capture_output=True, text=True, check=True)
-    ours = [pid for pid in map(int, trainers.stdout.split()) if Path(f"/proc/{pid}/cwd").readlink() == tmp_path]
-    os.kill(ours[0], signal.SIGKILL)
-    outputs = [machine.communicate(timeout=120)[0] for machine in machines]
+    try:
+        deadline = time.monotonic() + 90
+        while not (tmp_path / "models/checkpoints/latest").exists():
+            assert time.monotonic() < deadline
+            assert all(machine.poll() is None for machine in machines), machines[0].communicate()
+            time.sleep(0.01)
+        os.kill(trainer_1(tmp_path), signal.SIGKILL)
+        outputs = [machine.communicate(timeout=120)[0] for machine in machines]
+    finally:
+        for machine in machines:
+            machine.terminate()  # so that it ends its workers, too
     assert [machine.returncode for machine in machines] == [0, 0], outputs
     assert any("trainer 1 was killed by SIGKILL" in output for output in outputs)
     assert any(re.search(r"resumed: .* epochs and 0 iterations done", output) for output in outputs)
     assert_epoch_12_same(tmp_path)
+
+
+def trainer_1(cwd: Path) -> int:
+    """The process of trainer 1 of the run in this folder."""
+    found = subprocess.run(["pgrep", "-f", "lib.roles.trainer .* 1$"], capture_output=True, text=True, check=True)
+    return next(pid for pid in map(int, found.stdout.split()) if Path(f"/proc/{pid}/cwd").readlink() == cwd)
 
 
 def assert_epoch_12_same(folder: Path) -> None:

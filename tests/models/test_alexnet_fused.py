@@ -42,6 +42,7 @@ def test_logits_and_gradients_are_the_plain_networks(crop: int) -> None:
     fused.backward(
         g, lambda part: ready.update({name: flat.by_name(found)[name].clone() for name in fused.ready[part]})
     )
+    by_name = flat.by_name(found)
     # On a GPU, convolutions may differ in the last bits, and now and then another value of a window is the largest.
     bound = 1e-5 if DEVICE.type == "cpu" else 5e-3
     for name, expected in flat.by_name(flat.gradients).items():
