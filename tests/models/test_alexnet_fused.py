@@ -39,10 +39,8 @@ def test_logits_and_gradients_are_the_plain_networks(crop: int) -> None:
     logits, ready = fused.forward(blocks, training=True), {}
     g = torch.empty_like(logits)
     cross_entropy(logits, labels, torch.tensor(3, device=DEVICE), torch.tensor(0.5, device=DEVICE), 0.0, g)
-    fused.backward(
-        g, lambda part: ready.update({name: flat.by_name(found)[name].clone() for name in fused.ready[part]})
-    )
     by_name = flat.by_name(found)
+    fused.backward(g, lambda part: ready.update({name: by_name[name].clone() for name in fused.ready[part]}))
     # On a GPU, convolutions may differ in the last bits, and now and then another value of a window is the largest.
     bound = 1e-5 if DEVICE.type == "cpu" else 5e-3
     for name, expected in flat.by_name(flat.gradients).items():
