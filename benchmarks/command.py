@@ -63,7 +63,7 @@ def show(
     gpus = f"{here['gpus']} x {here['device']}, " if here["gpus"] else ""
     print(f"{gpus}{here['cores']} cores of {here['cpu']}, torch {here['torch']}")
     print(" ".join(f"{key}={value}" for key, value in settings.items()))
-    width = max(len(row.name) for row in rows) + 2
+    width = max(len(text) for row in rows for text in (row.name, row.case)) + 2
     for case in dict.fromkeys(row.case for row in rows):
         print(f"\n{case or name:<{width}} {'median':>12} {'lowest':>12} {'highest':>12} {'ratio':>7}")
         for row in (row for row in rows if row.case == case):
@@ -92,3 +92,8 @@ def _cpu() -> str:
 def take_keys(parser: argparse.ArgumentParser) -> None:
     """Let whatever stands after ``--`` through to train.py's own command line."""
     parser.add_argument("keys", nargs="*", metavar="-- --KEY VALUE", help="more keys for the configuration of ours")
+
+
+def worker_counts() -> list[int]:
+    """How many workers are tried: on as many GPUs; without any, two on the CPU."""
+    return [count for count in (1, 2, 4, 8) if count <= torch.cuda.device_count()] or [1, 2]

@@ -81,9 +81,8 @@ def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpus = torch.cuda.device_count()
-    counts = [count for count in (1, 2, 4, 8) if count <= gpus] or [1, 2]
     parser = command.parser("fed", __doc__, rounds=3 if gpus else 2)
-    parser.add_argument("--workers", type=command.positive, nargs="+", default=counts, help="numbers of workers")
+    parser.add_argument("--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="how many")
     parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
     parser.add_argument("--data", type=Path, help="a packed data set; none: noise is packed")
     parser.add_argument("--images", type=command.positive, default=32768 if gpus else 256, help="training images")

@@ -67,9 +67,8 @@ def import_torch() -> float:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpus = torch.cuda.device_count()
-    counts = [count for count in (1, 2, 4, 8) if count <= gpus] or [1, 2]
     parser = command.parser("start", __doc__, rounds=3)
-    parser.add_argument("--workers", type=command.positive, nargs="+", default=counts, help="numbers of workers")
+    parser.add_argument("--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="how many")
     parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
     parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="of each worker")
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the images")

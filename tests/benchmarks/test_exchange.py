@@ -1,0 +1,25 @@
+"""The benchmark of the exchange: what its JSON promises, with real processes."""
+
+import json
+
+import pytest
+
+from benchmarks import exchange
+
+TINY = ["--model", "tiny", "--img_size", "32", "--numbers", "1000", "--iterations", "1", "--rounds", "2"]
+
+
+def test_json_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exchange.main([*TINY, "--workers", "2", "--ddp", "--no-compile", "--patience_s", "60", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    cases: dict[str, list[str]] = {}
+    for row in told["rows"]:
+        cases.setdefault(f"{row['case']}: {row['unit']}", []).append(row["name"])
+        assert 0 < row["low"] <= row["median"] <= row["high"]
+    pair = ["ours, Peer", "all-reduce"]
+    assert cases == {
+        "2 workers, gradients, float32, 0.0 MB: ms": pair,
+        "2 workers, velocities, float32, 0.0 MB: ms": pair,
+        "2 workers, weights and velocities, float32, 0.0 MB: ms": pair,
+        "2 x 4: images/s": ["ours", "DistributedDataParallel"],
+    }
