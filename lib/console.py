@@ -1,6 +1,7 @@
 """What a person sees of a run: one live line a phase and a table of epochs on a terminal, plain lines elsewhere."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ _COLUMNS = (
     ("images/s", 9),
     ("time", 8),
 )
+# Columns that a live line with everything in it takes.
+_WIDE = 160
 _BOLD, _GREEN, _YELLOW, _PLAIN = "\033[1m", "\033[32m", "\033[33m", "\033[0m"
 
 
@@ -159,12 +162,8 @@ class Bar:
         self._bar.update()
 
     def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
-        wait, compute, exchange = (100 * more[what] for what in ("wait", "compute", "exchange"))
-        self._figures = (
-            f"  loss {figures.loss:.3f}  top-1 {100 * figures.top1_error:.1f} %  top-5 {100 * figures.top5_error:.1f} %"
-            f"  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s"
-            f"  wait {wait:.0f} compute {compute:.0f} exchange {exchange:.0f} %"
-        )
+        wide = shutil.get_terminal_size().columns >= _WIDE
+        self._figures = _in_full(figures, more) if wide else _in_short(figures, more)
         self._show(refresh=True)
 
     def epoch(self, row: EpochRow) -> None:
@@ -195,3 +194,19 @@ class Bar:
 
     def _paint(self, how: str, text: str) -> str:
         return f"{how}{text}{_PLAIN}" if self._coloured else text
+
+
+def _in_full(figures: Figures, more: Mapping[str, float]) -> str:
+    return (
+        f"  loss {figures.loss:.3f}  top-1 {100 * figures.top1_error:.1f} %  top-5 {100 * figures.top5_error:.1f} %"
+        f"  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s"
+        f"  wait {100 * more['wait']:.0f} compute {100 * more['compute']:.0f} exchange {100 * more['exchange']:.0f} %"
+    )
+
+
+def _in_short(figures: Figures, more: Mapping[str, float]) -> str:
+    """What changes from line to line; the table of epochs has the rest."""
+    return (
+        f"  loss {figures.loss:.2f}  top-1 {100 * figures.top1_error:.0f} %  {more['images_per_s']:,.0f}/s"
+        f"  wait {100 * more['wait']:.0f} comp {100 * more['compute']:.0f} exch {100 * more['exchange']:.0f} %"
+    )

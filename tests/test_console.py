@@ -68,6 +68,15 @@ def test_a_live_line_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest
     assert text.count("train loss") == 1
 
 
+def test_a_narrow_terminal_shows_where_the_time_goes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = put_on_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "120")
+    drive(Bar(3, coloured=False))
+    live = [line for line in terminal.getvalue().split("\r") if "training 1/3" in line][-1]
+    assert "loss 1.50  top-1 25 %  1,234/s  wait 2 comp 90 exch 8 %" in live
+    assert len(live.strip()) <= 110
+
+
 def test_colours_are_off_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = put_on_terminal(monkeypatch)
     drive(Bar(3, coloured=True))
