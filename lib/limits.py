@@ -8,8 +8,9 @@ from lib.errors import ResourceError
 
 # What Python, torch and their libraries open in a process; sockets to one more worker.
 _OPEN_FILES, _OPEN_FILES_A_WORKER = 64, 16
-# Batch files of a split that a loader keeps open.
+# Batch files of a split that a loader keeps open at least; it is faster with all of them.
 _BATCH_FILES = 256
+_SPARE = 3
 
 
 def allow_many_files(config: Config, data: DataSet) -> None:
@@ -21,8 +22,11 @@ def allow_many_files(config: Config, data: DataSet) -> None:
             f"a process may open {hard} files here, and this run needs {needed}: raise the limit (ulimit -Hn; "
             "/etc/security/limits.conf; docker run --ulimit nofile=65536)"
         )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    wanted = needed + _SPARE * (len(data.train_counts) + len(data.val_counts))
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def open_files(config: Config, data: DataSet) -> int:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from lib.data.decoders import Decoders
 from lib.data.index import Index
-from lib.data.source import Say
+from lib.data.source import Prompt, Say
 from lib.errors import DataError
 
 
-class DecodedPictures:
+class DecodedPictures(Prompt):
     """One split. ``where`` is what messages call it."""
 
     def __init__(self, index: Index, decoders: Decoders, where: str, say: Say) -> None:

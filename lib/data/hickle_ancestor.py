@@ -25,6 +25,7 @@ from lib.data.class_names import classes_of_numbers
 from lib.data.data_set import DataSet, check_labels, read_mean_image
 from lib.data.index import fingerprint
 from lib.data.layout import Layout, Split
+from lib.data.source import Prompt
 from lib.errors import ConfigError, DataError
 
 # Turned files that are kept: neighbouring batches share one.
@@ -90,7 +91,7 @@ def read_labels(at: Layout, split: Split, counts: tuple[int, ...]) -> NDArray[np
     return np.concatenate(found)
 
 
-class AncestorBatches:
+class AncestorBatches(Prompt):
     """One split of such a data set."""
 
     def __init__(self, at: Layout, data: DataSet, split: Split) -> None:

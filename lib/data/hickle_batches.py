@@ -8,9 +8,11 @@ of these calls a reader holds Python's lock for a microsecond or two: that, too,
 import errno
 import os
 import resource
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.layout import Layout, Manifest, Split, read_labels
+from lib.data.source import Finish
 from lib.data.verify import MAKE, MEND, refuse_damaged
 from lib.errors import DataError
 
@@ -27,6 +30,8 @@ T = TypeVar("T")
 _Run: TypeAlias = tuple[int, int, int, int]
 # The share of the process's limit of open files that one split may take: enough for all of ImageNet's, as a rule.
 _SHARE_OF_OPEN_FILES = 0.4
+# A reader that is slower than this does not read from memory.
+_MEMORY_BYTES_PER_S = 1e9
 
 
 def pixel_offset(path: Path, shape: tuple[int, int, int, int]) -> int:
@@ -68,26 +73,44 @@ class HickleBatches:
         self._open: OrderedDict[int, int] = OrderedDict()  # descriptors, the last used last
         self._offsets: dict[int, int] = {}  # of all files that were ever opened
         self._most_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._row_bytes = 3 * size**2
+        self._from_disk = False
         self._readers = readers
+        self._at_work: set[Future[float]] = set()
         self._pool = ThreadPoolExecutor(readers, "reader")
 
     def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3), C-contiguous. Raises DataError."""
-        if not len(indices):
-            return
+        self.begin(indices, out)()
+
+    def begin(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> Finish:
+        """As ``rows``, begun at once: what comes back waits until it is done. Both raise DataError."""
         runs = self._runs(indices)
         files = list(dict.fromkeys(file for file, *_ in runs))
-        for file in files:  # on this thread, as h5py has one lock
-            self._make_open(file)
         try:
+            for file in files:  # on this thread, as h5py has one lock
+                self._make_open(file)
             self._verify([file for file in files if file in self._unverified])
-            self._read_all(runs, out.data.cast("B"))
         except DataError:
-            self._close(files)
-            for file in files:  # whoever tries again finds what lies there then
-                del self._offsets[file]
+            self._forget(files)
             raise
-        self._close(list(self._open)[: -self._most_open])
+        if self._from_disk:
+            self._announce(runs)
+        reading = self._share_out(
+            runs, partial(self._read_run, out=out.data.cast("B") if len(out) else memoryview(b""))
+        )
+
+        def finish() -> None:
+            try:
+                seconds = self._done(reading)
+            except DataError:
+                self._forget(files)
+                raise
+            self._from_disk = out.nbytes < seconds * _MEMORY_BYTES_PER_S
+            if len(self._open) > self._most_open:
+                self._close(list(self._open)[: -self._most_open])
+
+        return finish
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -97,38 +120,47 @@ class HickleBatches:
         """The stretches of ``indices`` that lie one after the other in a file."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         broken = (np.diff(indices) != 1) | (np.diff(files) != 0)
-        places = np.flatnonzero(np.concatenate([[True], broken]))
+        places = np.flatnonzero(np.concatenate([[True], broken]))[: len(indices)]
         lengths = np.diff(places, append=len(indices))
         rows = indices[places] - self._starts[files[places]]
         columns = (files[places], rows, places, lengths)
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def _verify(self, files: list[int]) -> None:
-        self._share_out(files, lambda file: refuse_damaged(self._paths[file], self._packed[file]))
+        self._done(self._share_out(files, lambda file: refuse_damaged(self._paths[file], self._packed[file])))
         self._unverified.difference_update(files)
 
-    def _read_all(self, runs: list[_Run], out: memoryview) -> None:
-        size = int(np.prod(self._shape))
-        opened, offsets = self._open, self._offsets
+    def _announce(self, runs: list[_Run]) -> None:
+        """Tell the kernel what will be read, so that a disk works at all of it while readers wait for one row each."""
+        for file, row, _, length in runs:
+            position = self._offsets[file] + row * self._row_bytes
+            os.posix_fadvise(self._open[file], position, length * self._row_bytes, os.POSIX_FADV_WILLNEED)
 
-        def read(run: _Run) -> None:
-            file, row, place, length = run
-            part = out[place * size : (place + length) * size]
-            self._read(file, opened[file], part, offsets[file] + row * size)
+    def _read_run(self, run: _Run, out: memoryview) -> None:
+        file, row, place, length = run
+        size = self._row_bytes
+        self._read(
+            file, self._open[file], out[place * size : (place + length) * size], self._offsets[file] + row * size
+        )
 
-        self._share_out(runs, read)
+    def _share_out(self, jobs: Sequence[T], do: Callable[[T], None]) -> list[Future[float]]:
+        """Let the readers ``do`` the jobs."""
 
-    def _share_out(self, jobs: Sequence[T], do: Callable[[T], None]) -> None:
-        """Let the readers ``do`` the jobs. Raises the first error, once all are at rest."""
-
-        def do_some(part: Sequence[T]) -> None:
+        def do_some(part: Sequence[T]) -> float:
+            began = time.perf_counter()
             for job in part:
                 do(job)
+            return time.perf_counter() - began
 
         parts = [self._pool.submit(do_some, jobs[i :: self._readers]) for i in range(self._readers)]
-        wait(parts)  # no slot is given back, and no file closed, while one of them reads
-        for part in parts:
-            part.result()
+        self._at_work.update(parts)
+        return parts
+
+    def _done(self, parts: list[Future[float]]) -> float:
+        """Wait for these. Returns the seconds they took, added up; raises the first error, once all are at rest."""
+        wait(parts)  # no slot is given back while one of them reads
+        self._at_work.difference_update(parts)
+        return sum(part.result() for part in parts)
 
     def _read(self, file: int, descriptor: int, part: memoryview, position: int) -> None:
         """Fill ``part`` from there on; a call may give less than was asked for."""
@@ -157,7 +189,14 @@ class HickleBatches:
             raise
         self._open[file] = descriptor
 
+    def _forget(self, files: list[int]) -> None:
+        """Whoever tries again finds what lies there then."""
+        self._close([file for file in files if file in self._open])
+        for file in files:
+            self._offsets.pop(file, None)
+
     def _close(self, files: list[int]) -> None:
+        wait(self._at_work)  # other batches may be read from these
         for file in files:
             os.close(self._open.pop(file))
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.decode import Resize, resized
+from lib.data.source import Prompt
 
 
-class InMemory:
+class InMemory(Prompt):
     """One split: ``images`` (M, H, W, 3) of any size; image i is number i modulo M."""
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from lib.config import DataConfig
 from lib.data.data_set import DataSet
 from lib.data.layout import Split
+
+Finish = Callable[[], None]
+"""waits until what was begun is done; raises DataError"""
 
 
 class Source(Protocol):
@@ -21,8 +25,18 @@ class Source(Protocol):
     def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError."""
 
+    def begin(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> Finish:
+        """As ``rows``, some of it before its turn comes: several may be begun, and are finished in that order."""
+
     def close(self) -> Any:
         """Give back files, threads and processes."""
+
+
+class Prompt:
+    """For sources that do all of it when its turn comes."""
+
+    def begin(self: Source, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> Finish:
+        return partial(self.rows, indices, out)
 
 
 Say = Callable[[str], None]

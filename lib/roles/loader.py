@@ -5,16 +5,19 @@ It knows neither chance nor devices beyond the order of images, and never touche
 
 import signal
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.layout import SPLITS, Pass
 from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
 from lib.data.persistence import persist
-from lib.data.source import Source
+from lib.data.source import Finish, Source
 from lib.data.sources import source_kind
 from lib.data.subset import SubsetOrder, subset_order
 from lib.errors import DataError
@@ -61,34 +64,67 @@ def serve(
     orders: dict[Pass, WorkerOrder | SubsetOrder],
     samplings: dict[Pass, Sampling],
 ) -> None:
-    """Fill slots until told to stop, or until a batch cannot be read; then only wait to be told."""
+    """Fill slots until told to stop, or until a batch cannot be read; then only wait to be told.
+
+    What is lent is begun at once, so that the readers always know what comes next, and handed over in that order.
+    """
     images: NDArray[Any] = shared.attach(channel.receive(Share))
     labels: NDArray[Any] = shared.attach(channel.receive(Share))
+    begun: deque[_Begun] = deque()
     while True:
+        if begun and not channel.ready():
+            batch = begun.popleft()
+            try:
+                _finish(context, batch)
+            except DataError as error:
+                channel.send(Unreadable(batch.number, str(error)))
+                _wait_for_stop(channel)
+                return
+            channel.send(Filled(batch.slot, batch.number, batch.images))
+            continue
         match channel.receive(Fill, Stop):
             case Stop():
                 context.hotline.alive("stopping")
                 channel.send(Stop())
                 return
-            case Fill(slot, split, epoch, batch):
-                rows = samplings[split].images(epoch, orders[split].indices(epoch, batch))
-                doing = f"reading {split} batch {batch} of epoch {epoch + 1}"
-                try:
-                    _read(context, doing, partial(sources[split].rows, rows, images[slot, : len(rows)]))
-                except DataError as error:
-                    channel.send(Unreadable(batch, str(error)))
-                    _wait_for_stop(channel)
-                    return
-                labels[slot, : len(rows)] = sources[split].labels[rows]
-                channel.send(Filled(slot, batch, len(rows)))
+            case Fill(slot, split, epoch, number):
+                source = sources[split]
+                rows = samplings[split].images(epoch, orders[split].indices(epoch, number))
+                labels[slot, : len(rows)] = source.labels[rows]
+                doing = f"reading {split} batch {number} of epoch {epoch + 1}"
+                context.hotline.alive(doing)
+                attempts = _attempts(source, rows, images[slot, : len(rows)])
+                begun.append(_Begun(slot, number, len(rows), doing, attempts))
 
 
-def _read(context: Context, doing: str, read: Callable[[], None]) -> None:
-    """Call ``read``, again and again where ``data.on_error`` says so. Raises its DataError."""
+class _Begun(NamedTuple):
+    """A batch that is being read."""
+
+    slot: int
+    number: int
+    images: int
+    doing: str
+    attempts: Iterator[Finish]
+    """what waits for it; each further one begins anew"""
+
+    def attempt(self) -> None:
+        next(self.attempts)()
+
+
+def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> Iterator[Finish]:
+    again = partial(source.rows, rows, out)
+    try:
+        return chain([source.begin(rows, out)], repeat(again))
+    except DataError:
+        return repeat(again)  # when its turn comes
+
+
+def _finish(context: Context, batch: _Begun) -> None:
+    """Wait for a batch, and begin it again and again where ``data.on_error`` says so. Raises its DataError."""
     data, patience_s = context.config.data, context.config.run.patience_s
-    context.hotline.alive(doing, patience_s=patience_s * (_SLOWER_WITH_VERIFY if data.verify else 1))
+    context.hotline.alive(batch.doing, patience_s=patience_s * (_SLOWER_WITH_VERIFY if data.verify else 1))
     persist(
-        read,
+        batch.attempt,
         patience_s=patience_s if data.on_error == "wait" else 0.0,
         warn=context.warn,
         alive=context.hotline.alive,
