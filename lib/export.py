@@ -69,18 +69,22 @@ def told(preparation: Preparation) -> str:
 
 
 def write_safetensors(network: Network, path: Path) -> None:
+    """Every weight by its name in torch, float32, and ``about`` as metadata."""
     safe_tensors.write(network.model.state_dict(), about(network), path)
 
 
 def write_onnx(network: Network, path: Path) -> None:
+    """Raises ConfigError without onnx's packages, WeightsError when onnxruntime computes something else."""
     onnx_file.write(network.model, network.crop, about(network), path)
 
 
 def write_theano(network: Network, path: Path) -> None:
+    """A folder as theano_alexnet's ``lib_conv: cudnn`` has it. Raises WeightsError for all but alexnet."""
     theano.write(network.model.state_dict(), network.epoch, path)
 
 
 def write_cudaconvnet(network: Network, path: Path) -> None:
+    """The same for ``lib_conv: cudaconvnet``: kernels are not turned."""
     theano.write(network.model.state_dict(), network.epoch, path, "cudaconvnet")
 
 

@@ -29,6 +29,7 @@ class Progress:
 
     @property
     def val_errors(self) -> list[float]:
+        """Validation top-1 error, a fraction, of each epoch done."""
         return [error for error, _ in self.val_record]
 
     @property

@@ -128,6 +128,7 @@ def draw(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The whole of the script: the exit status, 2 where the user can mend what is wrong."""
     parser = argparse.ArgumentParser(description="Draw a toy data set, laid out like ImageNet.")
     parser.add_argument("folder", type=Path, help="where to draw: FOLDER/train, FOLDER/val, FOLDER/words.txt")
     parser.add_argument("--train-images", type=int, default=2560, help="default: %(default)s")

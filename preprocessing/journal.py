@@ -47,6 +47,7 @@ class Journal:
         self._file.truncate(whole)
 
     def add(self, finished: Finished) -> None:
+        """Note a finished file; on the disk when this returns."""
         self.finished.append(finished)
         self._file.write(msgspec.json.encode(finished) + b"\n")
         self._file.flush()

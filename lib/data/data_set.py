@@ -49,6 +49,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return len(self.classes)
 
     def file_counts(self, split: Split) -> tuple[int, ...]:
+        """Images in each file of ``split``, in order."""
         return self.train_counts if split == "train" else self.val_counts
 
     def count(self, split: Split) -> int:

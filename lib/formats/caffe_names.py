@@ -73,6 +73,7 @@ def _part(branch: str, *, is_norm: bool, cut: bool) -> str:
 
 
 def alexnet(layers: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """The same for every file of BVLC's AlexNet and CaffeNet."""
     return ALEXNET
 
 

@@ -100,6 +100,7 @@ Message: TypeAlias = Share | Fill | Filled | Unreadable | Meet | Figures | Alive
 
 
 def encode(message: Message) -> bytes:
+    """A frame, MessagePack, that ``decode`` reads back."""
     return msgspec.msgpack.encode(message)
 
 

@@ -36,10 +36,12 @@ class RunSheet(msgspec.Struct, frozen=True):
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:
+    """Leave the sheet where every process of the run finds it."""
     (folder / "run.json").write_bytes(msgspec.json.encode(sheet, enc_hook=str))
 
 
 def read_run_sheet(folder: Path) -> RunSheet:
+    """Raises FileNotFoundError when the run is over and its folder gone."""
     text = (folder / "run.json").read_bytes()
     return msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
 
