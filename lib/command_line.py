@@ -33,6 +33,7 @@ from lib.models.table import table
 from lib.placement import workers
 from lib.recipes import plain
 from lib.switches import add_switches
+from lib.type_errors import in_our_words
 
 
 def parse(
@@ -96,8 +97,8 @@ def report_errors(main: Callable[[], int]) -> int:
 def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every key of the configuration, dotted.
 
-    >>> [key for key in keys() if key.startswith("compute.")]
-    ['compute.precision', 'compute.deterministic', 'compute.threads']
+    >>> [key for key in keys() if key.startswith("data.synthetic.")]
+    ['data.synthetic.train', 'data.synthetic.val', 'data.synthetic.classes']
     """
     for name, kind in get_type_hints(section).items():
         if is_dataclass(kind):
@@ -121,7 +122,7 @@ def _read(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     try:
         return parser.parse_args(arguments)
     except argparse.ArgumentError as error:
-        raise ConfigError(" ".join(str(error).split())) from None
+        raise ConfigError(in_our_words(str(error))) from None
 
 
 def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Path], list[str]]:

@@ -62,9 +62,15 @@ def test_names_that_scripts_rely_on() -> None:
         (["--optimizer.learnin_rate", "1"], "did you mean --optimizer.learning_rate?"),
         (["--learning_rate", "1"], "did you mean --optimizer.learning_rate?"),
         (["--optimizer.learning_r", "1"], "unknown option --optimizer.learning_r"),  # no silent abbreviation
-        (["--optimizer.learning_rate", "big"], "optimizer.learning_rate"),
-        (["--run.n_epochs", "1.5"], "run.n_epochs"),
-        (["--schedule.policy", "cosin"], "'step', 'auto'"),
+        (["--optimizer.learning_rate", "big"], "optimizer.learning_rate is big; it must be a number"),
+        (["--run.n_epochs", "1.5"], "run.n_epochs is 1.5; it must be a whole number"),
+        (
+            ["--schedule.policy", "cosin"],
+            "schedule.policy is cosin; it must be one of step, auto, regimes, cosine, linear",
+        ),
+        (["--views.crop", "rando"], "views.crop is rando; it must be one of random, center, resized"),
+        (["--views.mirror", "perhaps"], "views.mirror is perhaps; it must be true or false"),
+        (["--devices", "3"], "devices is 3; it must be a list, e.g. '[a, b]'"),
         (["--schedule.policy", "regimes"], "schedule.regimes is empty"),
         (["--schedule.regimes", "[{first_epoch: 2, rate: 1, decay: 1}]"], "begin with epochs [2]; begin with 1"),
         (["--schedule.regimes", "[{first_epoch: 1, rate: 1}]"], "schedule.regimes"),

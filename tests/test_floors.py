@@ -20,6 +20,7 @@ FLOORS: list[set[str]] = [
         "refresher",
         "environment",
         "disk",
+        "type_errors",
         "run_folder",
         "durable",
         "seal",
