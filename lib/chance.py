@@ -15,6 +15,7 @@ class Stream(IntEnum):
     ORDER = 1
     VIEWS = 2
     DROPOUT = 3
+    REWIND = 4
 
 
 def generator(stream: Stream, *key: int) -> np.random.Generator:

@@ -67,6 +67,8 @@ class Checkpoint:
     parameters: dict[str, Tensor]
     """the model's state_dict, on the CPU"""
     velocities: dict[str, Tensor]
+    rewinds: int = 0
+    """how often the training went back to a checkpoint (run.on_nan): its order follows from it"""
 
     @property
     def name(self) -> str:

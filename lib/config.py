@@ -82,6 +82,13 @@ class RunConfig:
     patience_s: float = 60.0
     """seconds without a sign of life after which a process counts as lost"""
 
+    on_nan: Literal["stop", "rewind"] = "stop"
+    """what to do when the loss is no number. stop: end the run, and name the last checkpoint; rewind: go on
+    from that one in another order, with other views and dropout"""
+
+    rewinds: int = 3
+    """how often a training may rewind, then it stops"""
+
     limit_batches: int = 0
     """stop each epoch, and each validation, after so many batches of each worker; 0: all of them"""
 
@@ -94,6 +101,7 @@ class RunConfig:
         at_least("run.snapshot_freq", self.snapshot_freq, 1)
         at_least("run.keep", self.keep, 1)
         positive("run.patience_s", self.patience_s)
+        at_least("run.rewinds", self.rewinds, 0)
         at_least("run.limit_batches", self.limit_batches, 0)
         at_least("run.overfit_batches", self.overfit_batches, 0)
         if self.snapshot_minutes < 0:

@@ -25,6 +25,17 @@ class DivergedError(UserError):
     """The loss is no longer a number."""
 
 
+class AllDivergedError(DivergedError):
+    """The same, found by all workers at the same point: they can do something about it together.
+
+    ``what`` has happened; ``message`` also says what the user may do.
+    """
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
 class ResourceError(UserError):
     """The machine gives too little: memory, disk or open files."""
 

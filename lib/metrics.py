@@ -53,6 +53,11 @@ class Meter:
         """Where it adds up, for kernels that do it themselves: the four sums and the first bad iteration."""
         return self._sums, self._bad_at
 
+    def reset(self) -> None:
+        """Forget everything."""
+        self._sums.zero_()
+        self._bad_at.fill_(math.inf)
+
     def take(self) -> tuple[list[float], float]:
         """The sums since the last ``take`` (loss, wrong top-1, wrong top-5, images), and the first iteration
         without a finite loss (infinity if there was none). Waits for the device.

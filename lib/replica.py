@@ -36,6 +36,8 @@ class Replica:
     ) -> None:
         self._spec = model_spec(config.model.name)
         self._config, self._exchange, self._dtype = config, exchange, dtype
+        self.seed = config.run.seed
+        """dropout follows from it"""
         self.device, self.crop = device, self._spec.crop_of(data.img_size)
         torch.manual_seed(config.run.seed)  # all replicas begin equal
         self.model: nn.Module = self._spec.build(data.n_classes, self.crop, config.model.init).to(device)
@@ -52,7 +54,7 @@ class Replica:
         ``share`` weighs this worker's summed loss so that the average over workers is the mean over all the images
         of the update: workers / images of all workers. ``key`` is (epoch, iteration, rank): dropout follows from it.
         """
-        seed = chance.torch_seed(chance.Stream.DROPOUT, self._config.run.seed, *key)
+        seed = chance.torch_seed(chance.Stream.DROPOUT, self.seed, *key)
         self._step.add_gradients(batch, meter, share=share, iteration=key[1], seed=seed)
 
     def update(self, *, rate: float, weight_decay: float) -> None:

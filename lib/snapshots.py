@@ -26,6 +26,8 @@ class Progress:
     """iterations done of the epoch in hand"""
     val_record: list[tuple[float, float]] = field(default_factory=list)
     """validation top-1 error (a fraction) and loss of each epoch done"""
+    rewinds: int = 0
+    """how often the training went back to a checkpoint"""
 
     @property
     def val_errors(self) -> list[float]:
@@ -86,6 +88,7 @@ class Snapshots:
                 total_batch_size=self._total_batch_size,
                 epoch=progress.epoch,
                 iteration=progress.iteration,
+                rewinds=progress.rewinds,
                 val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
                 # Cloned: a tensor that is a view of the flat row would be saved with the whole row.
                 parameters={k: v.detach().clone().cpu() for k, v in replica.model.state_dict().items()},
@@ -96,6 +99,13 @@ class Snapshots:
         )
         self._saved_at = time.monotonic()
         return path
+
+    def restore_latest(self) -> Progress:
+        """As ``restore``, from the last checkpoint."""
+        path = self.folder.latest()
+        if path is None:
+            raise CheckpointError(f"there is no checkpoint in {self._run.weights_dir} to go back to")
+        return self.restore(path)
 
     def restore(self, path: Path) -> Progress:
         """Bring the replica to where the checkpoint left it.
@@ -117,7 +127,7 @@ class Snapshots:
                 "keep that product, or go on from a checkpoint at an epoch's end"
             )
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
-        return Progress(saved.epoch, saved.iteration, record)
+        return Progress(saved.epoch, saved.iteration, record, saved.rewinds)
 
     def diverged(self, what: str, progress: Progress) -> DivergedError:
         """The error to raise when the training has become no numbers."""
@@ -130,9 +140,10 @@ class Snapshots:
 
 def spread(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
     """Worker 0's progress and replica, on every worker: only worker 0 needs to see the checkpoint's disk."""
-    epoch, iteration, n_records = exchange.gather([progress.epoch, progress.iteration, len(progress.val_record)])[0]
-    flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * int(n_records)
+    figures = [progress.epoch, progress.iteration, progress.rewinds, len(progress.val_record)]
+    epoch, iteration, rewinds, n_records = map(int, exchange.gather(figures)[0])
+    flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
     first = exchange.gather(flat)[0]
     exchange.copy_first(replica.flat.row)
     replica.refresh()
-    return Progress(int(epoch), int(iteration), list(zip(first[::2], first[1::2], strict=True)))
+    return Progress(epoch, iteration, list(zip(first[::2], first[1::2], strict=True)), rewinds)

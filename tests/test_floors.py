@@ -31,6 +31,7 @@ FLOORS: list[set[str]] = [
         *(
             "config",
             "recipes",
+            "rewinds",
             "schedule",
             "metrics",
             "log",

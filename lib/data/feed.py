@@ -40,7 +40,8 @@ class Feed:
         self._upload = upload_to(device, images, labels)
         self._lent: deque[tuple[int, Ask]] = deque()
         self._ready: deque[Batch] = deque()
-        self._lend(list(range(slots)))
+        self._slots = list(range(slots))
+        self._lend(self._slots)
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -67,6 +68,16 @@ class Feed:
                 self._receive()
         return not self._ready and bool(self.failure)
 
+    def restart(self, plan: Iterator[Ask]) -> None:
+        """Go on with another plan; what was read ahead is thrown away. Raises DataError when it cannot be read."""
+        self._plan = iter(())
+        for _ in self:
+            pass
+        while self._upload.taken(wait=True):
+            pass
+        self._plan = plan
+        self._lend(self._slots)
+
     def close(self) -> None:
         """Send the loader home, and stay until it has gone: it may still have batches to hand over."""
         self._upload.close()
@@ -77,7 +88,7 @@ class Feed:
 
     def _lend(self, slots: list[int]) -> None:
         for slot, ask in zip(slots, islice(self._plan, len(slots)), strict=False):
-            self._channel.send(Fill(slot, ask.split, ask.epoch, ask.batch))
+            self._channel.send(Fill(slot, ask.split, ask.epoch, ask.batch, ask.rewinds))
             self._lent.append((slot, ask))
 
     def _receive(self) -> None:

@@ -13,6 +13,7 @@ from lib.data.layout import Pass
 from lib.data.order import worker_order
 from lib.data.subset import subset_order
 from lib.data.views import Views, center_views, draw_views
+from lib.rewinds import rewound
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Ask:
     epoch: int
     batch: int
     views: Views
+    rewinds: int = 0
 
     @property
     def count(self) -> int:
@@ -33,7 +35,10 @@ class Ask:
 class Plan:
     """The batches of worker ``rank``."""
 
-    def __init__(self, config: Config, data: DataSet, *, rank: int, crop: int) -> None:
+    def __init__(self, config: Config, data: DataSet, *, rank: int, crop: int, rewinds: int = 0) -> None:
+        """``rewinds``: how often the training went back; views and order follow from it."""
+        config = rewound(config, rewinds)
+        self._rewinds = rewinds
         self.train = worker_order(config, data, "train", rank)
         self.val = worker_order(config, data, "val", rank)
         self.val_subset = subset_order(config, data, rank)
@@ -55,7 +60,7 @@ class Plan:
             indices = self.train.indices(epoch, batch)
             # One view a batch: that of the image whose number the iteration has, whichever the worker.
             chosen = indices if self._config.views.per_image else np.full(len(indices), batch)
-            yield Ask("train", epoch, batch, drawn[chosen])
+            yield Ask("train", epoch, batch, drawn[chosen], self._rewinds)
 
     def validation(self, epoch: int) -> Iterator[Ask]:
         """All validation batches, seen at the centre."""

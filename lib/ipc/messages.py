@@ -35,6 +35,8 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     split: Pass
     epoch: int
     batch: int
+    rewinds: int = 0
+    """how often the training went back: the order follows from it"""
 
 
 class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.layout import SPLITS, Pass
-from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
 from lib.data.persistence import persist
+from lib.data.picks import Picks
 from lib.data.source import Finish, Source
 from lib.data.sources import source_kind
-from lib.data.subset import SubsetOrder, subset_order
 from lib.errors import DataError
 from lib.ipc import shared
 from lib.ipc.channel import Channel
@@ -39,32 +38,16 @@ def run(context: Context) -> None:
     train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
     sources: dict[Pass, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
-    orders: dict[Pass, WorkerOrder | SubsetOrder] = {
-        "train": worker_order(config, data, "train", context.rank),
-        "val": worker_order(config, data, "val", context.rank),
-        "val_subset": subset_order(config, data, context.rank),
-    }
-    val_sampling = sampling(config, data, "val", val.labels)
-    samplings: dict[Pass, Sampling] = {
-        "train": sampling(config, data, "train", train.labels),
-        "val": val_sampling,
-        "val_subset": val_sampling,
-    }
+    picks = Picks(config, data, {"train": train.labels, "val": val.labels}, context.rank)
     try:
-        serve(context, channel, sources, orders, samplings)
+        serve(context, channel, sources, picks)
     finally:
         for source in (train, val):
             source.close()
     channel.close()
 
 
-def serve(
-    context: Context,
-    channel: Channel,
-    sources: dict[Pass, Source],
-    orders: dict[Pass, WorkerOrder | SubsetOrder],
-    samplings: dict[Pass, Sampling],
-) -> None:
+def serve(context: Context, channel: Channel, sources: dict[Pass, Source], picks: Picks) -> None:
     """Fill slots until told to stop, or until a batch cannot be read; then only wait to be told.
 
     What is lent is begun at once, so that the readers always know what comes next, and handed over in that order.
@@ -88,12 +71,12 @@ def serve(
                 context.hotline.alive("stopping")
                 channel.send(Stop())
                 return
-            case Fill(slot, split, epoch, number):
+            case Fill(slot, split, epoch, number, rewinds):
                 source = sources[split]
-                rows = samplings[split].images(epoch, orders[split].indices(epoch, number))
+                rows = picks.rows(split, epoch, number, rewinds)
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"
-                context.hotline.alive(doing)
+                _alive(context, doing)
                 attempts = _attempts(source, rows, images[slot, : len(rows)])
                 begun.append(_Begun(slot, number, len(rows), doing, attempts))
 
@@ -122,14 +105,19 @@ def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -
 
 def _finish(context: Context, batch: _Begun) -> None:
     """Wait for a batch, and begin it again and again where ``data.on_error`` says so. Raises its DataError."""
-    data, patience_s = context.config.data, context.config.run.patience_s
-    context.hotline.alive(batch.doing, patience_s=patience_s * (_SLOWER_WITH_VERIFY if data.verify else 1))
+    config = context.config
+    _alive(context, batch.doing)
     persist(
         batch.attempt,
-        patience_s=patience_s if data.on_error == "wait" else 0.0,
+        patience_s=config.run.patience_s if config.data.on_error == "wait" else 0.0,
         warn=context.warn,
         alive=context.hotline.alive,
     )
+
+
+def _alive(context: Context, doing: str) -> None:
+    slower = _SLOWER_WITH_VERIFY if context.config.data.verify else 1
+    context.hotline.alive(doing, patience_s=slower * context.config.run.patience_s)
 
 
 def _wait_for_stop(channel: Channel) -> None:

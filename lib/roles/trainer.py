@@ -1,20 +1,24 @@
 """The trainer role: one replica of the network on one device, fed by its loader, averaged with the others."""
 
+import math
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import NoReturn
 
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.environment import write_environment
-from lib.errors import DataError
+from lib.errors import AllDivergedError, DataError, DivergedError
 from lib.exchange.base import Exchange, sums
 from lib.fine_tuning import start_from
 from lib.metrics import Figures, Meter
 from lib.recorder import Clock, Recorder, Silence, open_recorder
 from lib.replica import Replica
+from lib.rewinds import rewound
 from lib.roles.introduction import facts, introduction
 from lib.roles.process import Context, run_role
 from lib.roles.setup import identity, join, open_feed, preparation, set_up
@@ -37,24 +41,36 @@ class Trainer:
         recorder: Recorder | Silence,
         progress: Progress,
     ) -> None:
-        self.config, self.rank, self.hotline = context.config, context.rank, context.hotline
+        self.context, self.config = context, context.config
+        self.rank, self.hotline = context.rank, context.hotline
         self.replica, self.exchange, self.feed, self.plan = replica, exchange, feed, plan
         self.snapshots, self.recorder, self.progress = snapshots, recorder, progress
         self.meter, self.clock = Meter(replica.device), Clock()
 
     def train(self) -> None:
         """Epochs of training, each followed by validation, until all are done or all replicas are to leave."""
-        at = self.progress
-        while at.epoch < self.config.run.n_epochs:
-            self.train_epoch()
-            if self.exchange.leaving or not self.validate():
-                self.save()
-                break
-            self.exchange.verify(self.replica.flat.row)
-            at.epoch, at.iteration = at.epoch + 1, 0
-            if at.epoch % self.config.run.snapshot_freq == 0 or at.epoch == self.config.run.n_epochs:
-                self.save()
-            self.recorder.end_of_epoch()
+        if self.config.run.on_nan == "rewind":
+            self.save()  # so that there is always one to go back to
+        staying = True
+        while staying and self.progress.epoch < self.config.run.n_epochs:
+            try:
+                staying = self.train_and_validate()
+            except AllDivergedError as error:
+                self.rewind(error)
+
+    def train_and_validate(self) -> bool:
+        """Bring the epoch in hand to its end and save what is to be saved; False where all are to leave before."""
+        at, run = self.progress, self.config.run
+        self.train_epoch()
+        if self.exchange.leaving or not self.validate():
+            self.save()
+            return False
+        self.exchange.verify(self.replica.flat.row)
+        at.epoch, at.iteration = at.epoch + 1, 0
+        if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
+            self.save()
+        self.recorder.end_of_epoch()
+        return True
 
     def train_epoch(self) -> None:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
@@ -76,6 +92,24 @@ class Trainer:
             if self.rank == 0 and self.snapshots.due():
                 self.save()
         self.recorder.end_of_phase()
+
+    def rewind(self, error: AllDivergedError) -> None:
+        """Go back to the last checkpoint, on all workers, and from there another way. Raises ``error`` if not to."""
+        run, rewinds = self.config.run, self.progress.rewinds + 1
+        if run.on_nan == "stop" or rewinds > run.rewinds:
+            raise error
+        self.hotline.alive("going back to the last checkpoint", patience_s=10 * run.patience_s)
+        where = f"epoch {self.progress.epoch + 1}; going back to the last checkpoint"
+        self.recorder.warn(f"{error.what} of {where}, {rewinds} of at most {run.rewinds} times (run.rewinds)")
+        saved = self.snapshots.restore_latest() if self.rank == 0 else Progress()
+        self.progress = replace(spread(saved, self.replica, self.exchange), rewinds=rewinds)
+        self.replica.seed = rewound(self.config, rewinds).run.seed
+        self.plan = plan_of(self.context, self.replica, self.progress)
+        self.feed.restart(self.plan.run(self.progress.epoch, self.progress.iteration))
+        self.meter.reset()
+        self.recorder.close()
+        self.recorder = recorder_of(self.context, self.replica, self.plan, self.progress)
+        self.save()  # the same with its count of rewinds: a resume, too, goes the other way
 
     def add_gradients(self, of_update: range) -> bool:
         """Add the gradients of the iterations of one update.
@@ -132,6 +166,8 @@ class Trainer:
         figures = Figures.of(sums(self.exchange.gather(totals)))
         if self.exchange.leaving:
             return False
+        if not math.isfinite(figures.loss):
+            self.refuse("the validation loss is no number at the end")
         self.progress.val_record.append((figures.top1_error, figures.loss))
         self.recorder.validation(self.progress, figures)
         return True
@@ -179,17 +215,25 @@ class Trainer:
         gathered = self.exchange.gather([bad_at, *self.clock.lap(self.feed.waited_s, self.exchange.spent_s), *totals])
         first_bad = min(row[0] for row in gathered)
         if first_bad < float("inf"):
-            what = f"the loss is no number since iteration {first_bad + 1:.0f}"
-            raise self.snapshots.diverged(what, self.progress)
+            self.refuse(f"the loss is no number since iteration {first_bad + 1:.0f}")
         _, elapsed, waited, exchanged, *totals = sums(gathered)
         self.recorder.training(self.progress, totals, rate, (elapsed, waited, exchanged), self.config.world_size)
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raises AllDivergedError; called by all workers at the same point."""
+        raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
 
     def save(self) -> None:
         """Worker 0 writes a checkpoint: after an exchange its replica is everyone's."""
         if self.rank == 0:
             self.exchange.settle()
             self.hotline.alive("saving a checkpoint")
-            path = self.snapshots.save(self.progress, lambda: self.hotline.alive("saving a checkpoint"))
+            try:
+                path = self.snapshots.save(self.progress, lambda: self.hotline.alive("saving a checkpoint"))
+            except DivergedError:
+                if self.config.run.on_nan == "stop":
+                    raise
+                return  # the checkpoint before stands: what follows, here or in a resume, goes back to it
             self.hotline.alive("saved a checkpoint")
             self.recorder.saved(path)
 
@@ -211,10 +255,11 @@ def run(context: Context) -> None:
     elif context.rank == 0 and config.model.weights:
         origin = f"weights:  {start_from(replica.model, config.model.weights)}"
     progress = spread(progress, replica, exchange)
-    plan = Plan(config, data, rank=context.rank, crop=replica.crop)
+    replica.seed = rewound(config, progress.rewinds).run.seed
+    plan = plan_of(context, replica, progress)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     context.hotline.alive("opening the log")
-    recorder = open_recorder(config, context.name, progress, plan, device) if context.rank == 0 else Silence()
+    recorder = recorder_of(context, replica, plan, progress)
     recorder.say(introduction(config, data, replica.model, replica.crop, dtype))
     if origin:
         recorder.say(origin)
@@ -232,7 +277,7 @@ def run(context: Context) -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
-    Trainer(
+    trainer = Trainer(
         context,
         replica=replica,
         exchange=exchange,
@@ -241,14 +286,28 @@ def run(context: Context) -> None:
         snapshots=snapshots,
         recorder=recorder,
         progress=progress,
-    ).train()
+    )
+    trainer.train()
     context.hotline.alive("stopping")
-    if asked_by and progress.epoch < config.run.n_epochs:
+    if asked_by and trainer.progress.epoch < config.run.n_epochs:
         context.hotline.left(asked_by[0])
-    recorder.close()
+    trainer.recorder.close()
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
     refuse_failure(feed)
+
+
+def plan_of(context: Context, replica: Replica, progress: Progress) -> Plan:
+    """What this worker trains and validates on."""
+    config, data = context.config, context.sheet.data
+    return Plan(config, data, rank=context.rank, crop=replica.crop, rewinds=progress.rewinds)
+
+
+def recorder_of(context: Context, replica: Replica, plan: Plan, progress: Progress) -> Recorder | Silence:
+    """Worker 0 records for all."""
+    if context.rank:
+        return Silence()
+    return open_recorder(context.config, context.name, progress, plan, replica.device)
 
 
 def refuse_failure(feed: Feed) -> None:

@@ -98,9 +98,13 @@ def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
 
 
 def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:
-    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30")
+    """All workers go back together, once; the second time they stop."""
+    rewind = ("--run.on_nan", "rewind", "--run.rewinds", 1)
+    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rewind)
     assert done.returncode == 2
     assert re.fullmatch(
+        r"warning: the loss is no number since iteration \d+ of epoch 2; going back to the last checkpoint, 1 of "
+        r"at most 1 times \(run.rewinds\)\n"
         r"error: the loss is no number since iteration \d+ of epoch 2; the last good checkpoint is "
         r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",
         done.stderr,

@@ -15,7 +15,7 @@ from lib.data import persistence
 from lib.data.feed import Feed
 from lib.data.hickle_batches import HickleBatches
 from lib.data.layout import Layout, layout, read_manifest
-from lib.data.order import EachOnce, WorkerOrder
+from lib.data.order import WorkerOrder
 from lib.data.plan import Ask
 from lib.data.views import center_views
 from lib.errors import DataError
@@ -46,7 +46,10 @@ def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
 
     def make(patience_s: float = 60, **data: Any) -> Feed:
         source = HickleBatches(at, read_manifest(at), "train", readers=2, verify=data.get("verify", False))
-        theirs, ours = (Channel(tmp_path / "s", bind=bind, peer="the other", patience_s=20) for bind in (True, False))
+        theirs, ours = (
+            Channel(tmp_path / f"s{len(threads)}", bind=bind, peer="the other", patience_s=20) for bind in (True, False)
+        )
+        picks: Any = SimpleNamespace(rows=lambda split, epoch, batch, rewinds: ORDER.indices(epoch, batch))
         context: Any = SimpleNamespace(
             config=SimpleNamespace(data=DataConfig(**data), run=RunConfig(patience_s=patience_s)),
             hotline=SimpleNamespace(alive=lambda doing, patience_s=None: said.append(doing)),
@@ -54,7 +57,7 @@ def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
         )
 
         def load() -> None:
-            serve(context, theirs, {"train": source}, {"train": ORDER}, {"train": EachOnce()})
+            serve(context, theirs, {"train": source}, picks)
             source.close()
             theirs.close()
 
@@ -122,6 +125,22 @@ def test_a_file_that_stays_away_is_an_error_once_patience_is_over(at: Layout, st
     with pytest.raises(DataError, match=r"00001.hkl is missing"):
         next(feed)
     assert any("[trying again for 0.3 s]" in text for text in said)
+    feed.close()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4, 6])
+def test_a_feed_that_starts_again_gives_the_new_plan_and_nothing_of_the_old(
+    at: Layout, start: Start, taken: int
+) -> None:
+    feed = start()
+    images = [batch.images_BHWC.numpy().copy() for batch in feed]
+    feed.close()
+    feed = start()
+    for _ in range(taken):
+        next(feed)
+    feed.restart(iter(ASKS[2:5]))
+    again = [batch.images_BHWC.numpy().copy() for batch in feed]
+    assert np.array_equal(again, images[2:5])
     feed.close()
 
 

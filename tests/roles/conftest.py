@@ -1,0 +1,23 @@
+"""What trainings in this process need."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import write_data_set
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads only get into each other's way with a network this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def small_data_set(tmp_path: Path) -> Path:
+    return write_data_set(tmp_path / "data", train=24, val=16).dir

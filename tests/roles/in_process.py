@@ -1,0 +1,97 @@
+"""Trainings in this process: the real trainer with a feed from memory, one worker, a small network."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.config import Config
+from lib.data.data_set import DataSet
+from lib.data.picks import Picks
+from lib.data.plan import Ask
+from lib.data.sources import source_kind
+from lib.data.upload import Batch
+from lib.errors import DataError
+from lib.exchange.alone import Alone
+from lib.recorder import Silence
+from lib.replica import Replica
+from lib.rewinds import rewound
+from lib.roles.setup import identity, preparation
+from lib.roles.trainer import Trainer, plan_of
+from lib.snapshots import Progress, Snapshots
+
+
+class MemoryFeed:
+    """``Feed`` without a loader; the ``broken``th batch of all that are asked for cannot be read."""
+
+    def __init__(self, asks: Iterator[Ask], images: dict[str, Tensor], picks: Picks, broken: int | None) -> None:
+        self._asks, self._images, self._picks, self._left = asks, images, picks, broken
+        self.waited_s, self.failure, self.asked_for = 0.0, "", 0
+
+    def restart(self, plan: Iterator[Ask]) -> None:
+        self._asks = plan
+
+    def fails(self) -> bool:
+        if self._left == self.asked_for:
+            self.failure = "00001.hkl is gone"
+        return bool(self.failure)
+
+    def __next__(self) -> Batch:
+        if self.fails():
+            raise DataError(self.failure)
+        self.asked_for += 1
+        ask = next(self._asks)
+        rows = self._picks.rows(ask.split, ask.epoch, ask.batch, ask.rewinds)
+        images = self._images["train" if ask.split == "train" else "val"]
+        labels = torch.from_numpy(rows % 4)
+        return Batch(images[rows], labels, torch.from_numpy(ask.views))
+
+
+class Run:
+    """Trainings of one network in this process, one after the other, in one folder."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.data: DataSet = source_kind("hickle").describe(config.data)
+        rng = np.random.default_rng(0)
+        self.images = {
+            split: torch.from_numpy(rng.integers(0, 256, (count, 32, 32, 3), np.uint8))
+            for split, count in (("train", 24), ("val", 16))
+        }
+
+    def train(self, broken: int | None = None) -> tuple[MemoryFeed, Progress, dict[str, Tensor]]:
+        """Go on from the latest checkpoint, or begin; the feed, how far it came, and the weights."""
+        exchange = Alone(torch.device("cpu"))
+        replica = Replica(self.config, self.data, torch.device("cpu"), torch.float32, exchange)
+        snapshots = Snapshots(
+            self.config.run, identity(self.config, self.data), preparation(self.config, self.data), replica, 8
+        )
+        start = snapshots.start()
+        progress = snapshots.restore(start) if start else Progress()
+        replica.seed = rewound(self.config, progress.rewinds).run.seed
+        context: Any = SimpleNamespace(
+            config=self.config,
+            name="trainer 0",
+            rank=0,
+            sheet=SimpleNamespace(data=self.data),
+            hotline=SimpleNamespace(alive=lambda *_, **__: None),
+        )
+        plan = plan_of(context, replica, progress)
+        labels = {split: np.arange(len(images)) % 4 for split, images in self.images.items()}
+        picks = Picks(self.config, self.data, labels, 0)
+        feed = MemoryFeed(plan.run(progress.epoch, progress.iteration), self.images, picks, broken)
+        worker = Trainer(
+            context,
+            replica=replica,
+            exchange=exchange,
+            feed=feed,  # type: ignore[arg-type]
+            plan=plan,
+            snapshots=snapshots,
+            recorder=Silence(),
+            progress=progress,
+        )
+        worker.train()
+        return feed, worker.progress, {name: value.clone() for name, value in replica.model.state_dict().items()}

@@ -1,0 +1,121 @@
+"""A loss that is no number: the training stops, or goes back to the last checkpoint and on from there another way."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lib.checkpoint import load
+from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.data.upload import Batch
+from lib.errors import DivergedError
+from lib.replica import Replica
+from lib.rewinds import rewound
+from tests.roles.in_process import Run
+
+Poison = Callable[[set[int]], None]
+
+
+def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
+    return Config(
+        run=RunConfig(weights_dir=weights_dir, n_epochs=3, **run),
+        data=DataConfig(dir=data_set),
+        model=ModelConfig(name="tiny"),
+        logging=LoggingConfig(print_freq=2, report=False, tensorboard=False, quiet=True),
+        devices=("cpu",),
+        batch_size=8,
+    )
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
+    """Spoils the gradients of the second iteration of the second epoch, wherever one of these seeds holds."""
+    real = Replica.add_gradients
+
+    def make(seeds: set[int]) -> None:
+        def add(self: Replica, batch: Batch, meter: Any, *, share: float, key: tuple[int, int, int]) -> None:
+            spoilt = key[:2] == (1, 1) and self.seed in seeds
+            real(self, batch, meter, share=math.nan if spoilt else share, key=key)
+
+        monkeypatch.setattr(Replica, "add_gradients", add)
+
+    return make
+
+
+def test_it_stops_and_names_the_last_good_checkpoint(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
+    poison({1})
+    with pytest.raises(
+        DivergedError,
+        match=rf"^the loss is no number since iteration 3 of epoch 2; the last good checkpoint is {tmp_path}/run/"
+        r"checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again$",
+    ):
+        Run(config(small_data_set, tmp_path / "run")).train()
+
+
+def test_it_goes_back_and_on_another_way(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
+    poison({1})
+    settings = config(small_data_set, tmp_path / "run", on_nan="rewind")
+    _, progress, weights = Run(settings).train()
+    assert (progress.epoch, progress.rewinds) == (3, 1)
+    assert all(value.isfinite().all() for value in weights.values())
+    assert len(progress.val_record) == 3
+    latest = tmp_path / "run/checkpoints/epoch003_iter00000.pt"
+    assert load(latest).rewinds == 1
+    entries = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [(e["kind"], e["epoch"]) for e in entries[-6:]] == [
+        *(("train", 2), ("train", 2), ("val", 2)),
+        *(("train", 3), ("train", 3), ("val", 3)),
+    ]
+    poison(set())
+    _, straight, other = Run(config(small_data_set, tmp_path / "straight")).train()
+    assert straight.val_record[0] == progress.val_record[0]
+    assert any(not torch.equal(value, weights[name]) for name, value in other.items())
+
+
+@pytest.mark.parametrize("broken", [5, 9, 10, 12, 14])
+def test_a_resume_after_it_is_exact(tmp_path: Path, small_data_set: Path, poison: Poison, broken: int) -> None:
+    """Stopped, by a batch that cannot be read, at the checkpoint that it goes back to, or after it went back."""
+    poison({1})
+    _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rewind")).train()
+    stopped = Run(config(small_data_set, tmp_path / "stopped", on_nan="rewind"))
+    assert stopped.train(broken)[0].failure
+    _, again, resumed = stopped.train()
+    assert again == done
+    assert all(torch.equal(value, weights[name]) for name, value in resumed.items())
+
+
+def test_stopped_while_the_weights_are_no_numbers_a_resume_goes_back(
+    tmp_path: Path, small_data_set: Path, poison: Poison
+) -> None:
+    """After the second iteration they are, but no loss has shown it yet."""
+    poison({1})
+    run = Run(config(small_data_set, tmp_path / "run", on_nan="rewind"))
+    assert run.train(7)[0].failure
+    assert (tmp_path / "run/checkpoints/latest").read_text() == "epoch001_iter00000.pt"
+    _, progress, _ = run.train()
+    assert (progress.epoch, progress.rewinds) == (3, 1)
+
+
+def test_it_goes_back_so_often_and_no_further(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
+    settings = config(small_data_set, tmp_path / "run", on_nan="rewind", rewinds=2)
+    poison({rewound(settings, rewinds).run.seed for rewinds in range(5)})
+    with pytest.raises(DivergedError, match=r"since iteration 3 of epoch 2; the last good checkpoint is .*epoch001"):
+        Run(settings).train()
+    assert load(tmp_path / "run/checkpoints/epoch001_iter00000.pt").rewinds == 2
+
+
+def test_before_the_first_epoch_is_done_it_goes_back_to_the_start(
+    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Replica.add_gradients
+
+    def add(self: Replica, *arguments: Any, share: float, key: tuple[int, int, int]) -> None:
+        real(self, *arguments, share=math.nan if self.seed == 1 else share, key=key)
+
+    monkeypatch.setattr(Replica, "add_gradients", add)
+    _, progress, _ = Run(config(small_data_set, tmp_path / "run", on_nan="rewind")).train()
+    assert (progress.epoch, progress.rewinds) == (3, 1)
