@@ -1,0 +1,83 @@
+"""What the supervisor makes of time that passes; the failure matrix has the rest, in real runs."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lib import supervisor as module
+from lib.supervisor import Outcome, Supervisor, _Child
+
+
+class Clock:
+    """Time as the supervisor sees it."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+class Inbox:
+    """No post ever comes; ``events`` happen one after the other when it is looked for."""
+
+    def __init__(self, events: Iterator[object]) -> None:
+        self._events = events
+
+    def poll(self, _: int) -> int:
+        next(self._events, None)
+        return 0
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], jumps: list[float]) -> Outcome:
+    """How a run ends whose clock jumps, at one look after the other, and whose child then is killed."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    watched = Supervisor(Path(), [], patience_s=60)
+    watched._children = {"loader 0": _Child("loader 0", child)}
+
+    def events() -> Iterator[object]:
+        for jump in jumps:
+            clock.ahead_s += jump
+            yield
+        child.kill()
+        child.wait()
+
+    return watched._watch(Inbox(events()))  # type: ignore[arg-type]
+
+
+def test_while_it_is_stopped_itself_nobody_is_silent(
+    monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]
+) -> None:
+    assert "was killed by SIGKILL" in watch(monkeypatch, child, [0, 300, 0, 300]).message
+
+
+def test_who_is_silent_for_long_is_named(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]) -> None:
+    told = watch(monkeypatch, child, [0.9] * 80)
+    assert (told.status, told.message.partition(";")[0]) == (
+        1,
+        "loader 0 gave no sign of life for 60 s (run.patience_s) while starting",
+    )
+
+
+def test_a_killed_process_that_the_kernel_holds_is_named(
+    monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "_KILLED_S", 0.1)
+    monkeypatch.setattr(child, "kill", lambda: None)
+    watched = Supervisor(tmp_path, [], patience_s=60)
+    watched._children = {"trainer 0": _Child("trainer 0", child)}
+    told = watched._kill_all()
+    monkeypatch.undo()
+    assert told == f"Killed, but held by the kernel, as by a disk that is away: trainer 0 (process {child.pid})."
