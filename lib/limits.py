@@ -8,8 +8,7 @@ from lib.errors import ResourceError
 
 # What Python, torch and their libraries open in a process; sockets to one more worker.
 _OPEN_FILES, _OPEN_FILES_A_WORKER = 64, 16
-# Batch files of a split that a loader keeps open at least; it is faster with all of them.
-_BATCH_FILES = 256
+# A loader lets each split have two fifths of the limit.
 _SPARE = 3
 
 
@@ -30,6 +29,7 @@ def allow_many_files(config: Config, data: DataSet) -> None:
 
 
 def open_files(config: Config, data: DataSet) -> int:
-    """How many files the process that needs most may have open at once."""
-    loader = sum(min(len(counts), _BATCH_FILES + config.batch_size) for counts in (data.train_counts, data.val_counts))
-    return _OPEN_FILES + _OPEN_FILES_A_WORKER * config.world_size + loader
+    """What the limit must be: for all batch files at once, which is faster, or for those of a batch of each split."""
+    base = _OPEN_FILES + _OPEN_FILES_A_WORKER * config.world_size
+    every = len(data.train_counts) + len(data.val_counts)
+    return min(base + every, max(5 * base, base + 2 * config.batch_size))

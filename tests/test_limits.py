@@ -1,9 +1,9 @@
 import resource
-from pathlib import Path
 
+import msgspec
 import pytest
 
-from lib.config import Config, DataConfig, ExchangeConfig
+from lib.config import Config, ExchangeConfig
 from lib.data.data_set import DataSet, numbered_classes
 from lib.errors import ResourceError
 from lib.limits import allow_many_files, open_files
@@ -31,20 +31,29 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return now
 
 
-def test_as_many_as_imagenet_takes(limits: list[int]) -> None:
+def test_all_files_at_once_where_they_may_be(limits: list[int]) -> None:
     config = Config(devices=("cpu",) * 4, exchange=ExchangeConfig(method="peer"), batch_size=256)
+    limits[1] = 1_000_000
     allow_many_files(config, IMAGENET)
+    assert 0.4 * limits[0] > 5004
+
+
+def test_else_as_many_as_may_be(limits: list[int]) -> None:
+    allow_many_files(Config(), IMAGENET)
     assert limits == [4096, 4096]
-    assert open_files(config, IMAGENET) == 64 + 4 * 16 + 512 + 196
-    limits[:] = [256, 1 << 20]  # all of its files, and room
-    allow_many_files(config, IMAGENET)
-    assert 0.4 * limits[0] > 5004 + 196
+
+
+def test_what_a_batch_takes_is_needed_or_what_there_is() -> None:
+    assert open_files(Config(batch_size=256), IMAGENET) == 64 + 16 + 2 * 256
+    assert open_files(Config(batch_size=8), IMAGENET) == 5 * (64 + 16)
+    small = msgspec.structs.replace(IMAGENET, train_counts=(16,) * 3, val_counts=(16, 4))
+    assert open_files(Config(), small) == 64 + 16 + 5
 
 
 def test_what_is_there_already_stays(limits: list[int]) -> None:
-    limits[:] = [20000, 1 << 20]
-    allow_many_files(Config(data=DataConfig(dir=Path("d"))), IMAGENET)
-    assert limits == [20000, 1 << 20]
+    limits[:] = [100_000, 1_000_000]
+    allow_many_files(Config(), IMAGENET)
+    assert limits == [100_000, 1_000_000]
 
 
 def test_too_few_is_an_error_before_anything_starts(limits: list[int]) -> None:

@@ -87,6 +87,7 @@ class HickleBatches:
         """As ``rows``, begun at once: what comes back waits until it is done. Both raise DataError."""
         runs = self._runs(indices)
         files = list(dict.fromkeys(file for file, *_ in runs))
+        self._make_room(files)
         try:
             for file in files:  # on this thread, as h5py has one lock
                 self._make_open(file)
@@ -107,8 +108,6 @@ class HickleBatches:
                 self._forget(files)
                 raise
             self._from_disk = out.nbytes < seconds * _MEMORY_BYTES_PER_S
-            if len(self._open) > self._most_open:
-                self._close(list(self._open)[: -self._most_open])
 
         return finish
 
@@ -173,6 +172,12 @@ class HickleBatches:
                 raise DataError(f"{self._paths[file]} ends early; {MEND}")
             position += got
             part = part[got:]
+
+    def _make_room(self, files: list[int]) -> None:
+        """Close the files that were not used for longest, where these would be too many more."""
+        surplus = len(self._open.keys() | set(files)) - self._most_open
+        if surplus > 0:
+            self._close([file for file in self._open if file not in files][:surplus])
 
     def _make_open(self, file: int) -> None:
         """See to it that the file is open, and known to be what the manifest says. Raises DataError."""

@@ -47,6 +47,7 @@ def test_random_rows_again_and_again_with_few_open_files(
         indices = rng.integers(0, 48, 9)
         source.rows(indices, out)
         assert np.array_equal(out, images[indices])
+        assert len(source._open) == len(set(indices // 16))  # none but those of the batch
 
 
 def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
