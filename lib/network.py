@@ -51,7 +51,7 @@ class Network:
     def probabilities(self, images_BHWC: NDArray[np.uint8], crops: int) -> Tensor:
         """Of each class, averaged over so many crops (1, 2 or 10) of each picture: float64 (B, K), on the CPU."""
         device = next(self.model.parameters()).device
-        images = torch.from_numpy(images_BHWC).to(device)
+        images = torch.tensor(images_BHWC, device=device)
         seen = ViewsConfig(mean=self.preparation.subtracted, std=self.preparation.std)
         transform = Transform(seen, self.preparation.mean.numpy(), self.crop, device)
         views_V3 = torch.from_numpy(crop_views(crops, img_size=self.img_size, crop=self.crop)).to(device)
