@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks import command
+from benchmarks import command, torchnet
 from benchmarks.feed_peers import ByDataLoader, by_hickle
 from benchmarks.feeding import Feeding, feeding
 from benchmarks.harness import Contender, take_turns
@@ -59,6 +59,10 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parse(argv)
     device = torch.device("cuda" if command.has_gpu() else "cpu")
     size = arguments.batch_size
+    if arguments.torchnet:
+        with tempfile.TemporaryDirectory(prefix="feed-", dir=arguments.scratch) as place:
+            command.show("feed", arguments, torchnet.measure(arguments, Path(place), device))
+        return 0
     with contextlib.ExitStack() as stack:
         folder = arguments.data
         if folder is None:
@@ -113,6 +117,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the packed images")
     parser.add_argument("--workers", type=int, default=min(8, len(os.sched_getaffinity(0))), help="of the DataLoader")
     parser.add_argument("--cold", action="store_true", help="before each turn the kernel is to forget the files")
+    parser.add_argument("--torchnet", action="store_true", help="instead: the measure of the torchnet README")
     parser.add_argument("--scratch", type=Path, help="folder to pack noise in; none: that for temporary files")
     command.take_keys(parser)
     return parser.parse_args(argv)

@@ -40,6 +40,18 @@ def test_json_has_what_is_promised(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not any(tmp_path.iterdir())
 
 
+def test_the_measure_of_the_torchnet_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--images", "256", "--img_size", "32", "--rounds", "1", "--scratch", str(tmp_path)]
+    assert feed.main([*sizes, "--torchnet", "--json", "--", *TINY]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    cases = [row["case"] for row in told["rows"] if row["name"] == "ours"]
+    assert cases == [
+        *(f"cifar10, {split}, memory" for split in ("train", "val")),
+        *(f"imagenet, {split}, {where}" for split in ("train", "val") for where in ("disk", "memory")),
+    ]
+    assert all(row["unit"] == "s" and row["low"] > 0 for row in told["rows"])
+
+
 def test_every_way_brings_every_image(tmp_path: Path) -> None:
     pack_noise(tmp_path / "data", train=24, val=1, img_size=32, file_batch_size=16)
     files = batch_files(tmp_path / "data", "train")

@@ -1,0 +1,96 @@
+"""The measure of the torchnet README: seconds for a batch of 128, train and test views, from disk and from memory.
+
+A batch counts once it is cut, mirrored and normalised on the device. CIFAR-10 is read into memory as a run begins,
+so it comes from there only. Source of their figures: README of farrajota's multi-gpu-torchnet, 4 threads.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.feeding import Feeding, feeding
+from benchmarks.harness import Contender, Row, take_turns
+from benchmarks.ours import configuration, synchronize
+from benchmarks.packed import forget, pack_noise
+from lib.config import Config
+from lib.data.data_set import read_mean_image
+from lib.data.layout import SPLITS
+from lib.data.transform import Transform
+
+_BATCH = 128
+_THEIRS = {
+    ("cifar10", "train", "memory"): 0.00772,
+    ("cifar10", "val", "memory"): 0.00557,
+    ("imagenet", "train", "disk"): 0.34635,
+    ("imagenet", "train", "memory"): 0.34553,
+    ("imagenet", "val", "disk"): 0.35729,
+    ("imagenet", "val", "memory"): 0.36107,
+}
+_CIFAR_FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+
+
+def measure(arguments: argparse.Namespace, folder: Path, device: torch.device) -> list[Row]:
+    """A case for each of their figures; theirs, of 2017 and another machine, stands beside as the first peer."""
+    images = arguments.images
+    pack_noise(folder / "imagenet", train=images, val=images, img_size=arguments.img_size)
+    write_cifar10(folder / "cifar10", images)
+    sources = {
+        "cifar10": ["--data.source", "cifar10", "--data.img_size", "32", "--model.name", "tiny"],
+        "imagenet": ["--data.source", "hickle"],
+    }
+    rows: list[Row] = []
+    for name, keys in sources.items():
+        common = [*keys, "--data.dir", str(folder / name), "--batch_size", str(_BATCH)]
+        config = configuration([*common, *arguments.keys])
+        for split in SPLITS:
+            with feeding(config, device, split) as fed:
+                cut = transform(config, fed, device)
+                for where in (where for where in ("disk", "memory") if (name, split, where) in _THEIRS):
+                    before = partial(forget, folder / name) if where == "disk" else _nothing
+                    ours = partial(seconds_a_batch, fed, cut, before, images // _BATCH, device)
+                    theirs = _THEIRS[name, split, where]
+                    ways = [Contender("ours", ours), Contender("torchnet README", partial(float, theirs))]
+                    ways[0].turn()
+                    rows += take_turns(f"{name}, {split}, {where}", "s", ways, arguments.rounds)
+    return rows
+
+
+def transform(config: Config, fed: Feeding, device: torch.device) -> Transform:
+    return Transform(config.views, read_mean_image(fed.data), fed.crop, device)
+
+
+def seconds_a_batch(
+    fed: Feeding, cut: Transform, before: Callable[[], None], batches: int, device: torch.device
+) -> float:
+    """Of so many, once those that were ready ahead are gone."""
+    for _ in range(fed.slots):
+        next(fed.feed)
+    before()
+    synchronize(device)
+    began = time.perf_counter()
+    for batch in islice(fed.feed, batches):
+        cut(batch.images_BHWC, batch.views_BV)
+    synchronize(device)
+    return (time.perf_counter() - began) / batches
+
+
+def write_cifar10(folder: Path, images: int) -> None:
+    """Random records in the published format, so many in each split."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in _CIFAR_FILES:
+        count = images if name.startswith("test") else -(-images // 5)
+        records = rng.integers(0, 256, (count, 1 + 3 * 32 * 32), np.uint8)
+        records[:, 0] %= 10
+        (folder / name).write_bytes(records.tobytes())
+    (folder / "batches.meta.txt").write_text("".join(f"class{i}\n" for i in range(10)), encoding="utf-8")
+
+
+def _nothing() -> None:
+    pass
