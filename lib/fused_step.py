@@ -63,8 +63,8 @@ class FusedStep:
         self._network, self._flat, self._dtype, self._label_smoothing = network, flat, dtype, label_smoothing
         self._transform, self._optimizer, self._averaging, self._exchange = transform, optimizer, averaging, exchange
         device = flat.row.device
-        self._images = self._place(batch_size)
-        self._labels_B = torch.zeros(batch_size, dtype=torch.int64, device=device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._images, self._labels_B = self._room(batch_size)
         self._count, self._iteration = torch.zeros(2, dtype=torch.int64, device=device)
         self._share = torch.zeros((), device=device)
         self._known: dict[str, float] = {}
@@ -74,10 +74,12 @@ class FusedStep:
         self._side = torch.cuda.Stream(device)
         self._generator = torch.cuda.default_generators[device.index]
         self._meter: Meter | None = None
-        self._graph: torch.cuda.CUDAGraph | None = None
 
     def add_gradients(self, batch: Batch, meter: Meter, *, share: float, iteration: int, seed: int) -> None:
         count = len(batch.labels_B)
+        if count > len(self._labels_B):
+            self._graph = None
+            self._images, self._labels_B = self._room(count)
         if count:
             self._cut(batch, self._images)
             self._labels_B[:count].copy_(batch.labels_B)
@@ -145,6 +147,10 @@ class FusedStep:
         self._side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._side):
             self._averaging.update(part)
+
+    def _room(self, batch_size: int) -> tuple[Tensor, Tensor]:
+        """For images and labels of a batch that a graph reads."""
+        return self._place(batch_size), torch.zeros(batch_size, dtype=torch.int64, device=self._flat.row.device)
 
     def _place(self, batch_size: int) -> Tensor:
         """Room for so many images, laid out as the network eats them."""

@@ -38,7 +38,8 @@ class Feed:
         channel.send(share_images)
         channel.send(share_labels)
         self._upload = upload_to(device, images, labels)
-        self._lent: deque[tuple[int, Ask]] = deque()
+        self._lent: deque[tuple[int, Ask]] = deque()  # with the loader
+        self._filled: deque[tuple[int, Ask]] = deque()
         self._ready: deque[Batch] = deque()
         self._slots = list(range(slots))
         self._lend(self._slots)
@@ -52,21 +53,33 @@ class Feed:
         if self.fails():
             raise DataError(self.failure)
         if not self._ready:
-            raise StopIteration
+            if not self._filled:
+                raise StopIteration
+            self._put()
         batch = self._ready.popleft()
         self._upload.hand_over(batch)
-        while len(self._ready) < self._upload.ahead and self._lent and not self.failure and self._channel.ready():
+        while self._lent and not self.failure and self._channel.ready():
             self._receive()
+        while self._filled and len(self._ready) < self._upload.ahead:
+            self._put()
         return batch
 
-    def fails(self) -> bool:
-        """Whether the next batch cannot be read, and ``failure`` says why. Waits until that is known."""
-        if not self._ready and not self.failure:
+    def used(self) -> None:
+        """The batch in hand is not read any more by what the device is asked to do from here on."""
+        self._upload.used()
+
+    def fails(self, within: int = 1) -> bool:
+        """Whether one of the next ``within`` batches cannot be read, and ``failure`` says why.
+
+        Waits until that is known.
+        """
+        while not self.failure and len(self._ready) + len(self._filled) < within:
             if not self._lent:
                 self._lend(self._upload.taken(wait=True))
-            if self._lent:
-                self._receive()
-        return not self._ready and bool(self.failure)
+            if not self._lent:
+                return False
+            self._receive()
+        return len(self._ready) + len(self._filled) < within
 
     def restart(self, plan: Iterator[Ask]) -> None:
         """Go on with another plan; what was read ahead is thrown away. Raises DataError when it cannot be read."""
@@ -102,4 +115,8 @@ class Feed:
             return
         if filled != Filled(slot, ask.batch, ask.count):
             raise ProtocolError(f"asked for {ask.split} batch {ask.batch} in slot {slot}, got {filled}")
+        self._filled.append((slot, ask))
+
+    def _put(self) -> None:
+        slot, ask = self._filled.popleft()
         self._ready.append(self._upload.put(slot, ask.views))

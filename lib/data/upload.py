@@ -36,6 +36,9 @@ class Upload(Protocol):
     def hand_over(self, batch: Batch) -> None:
         """The consumer now gets ``batch``, and is done with the one before."""
 
+    def used(self) -> None:
+        """The consumer is done with the batch that it has, as far as what is enqueued after this goes."""
+
     def taken(self, *, wait: bool) -> list[int]:
         """Slots that may be lent again. ``wait``: until there is at least one."""
 
@@ -68,6 +71,9 @@ class InPlace:
 
     def hand_over(self, batch: Batch) -> None:
         self._used = self._current
+
+    def used(self) -> None:
+        pass
 
     def taken(self, *, wait: bool) -> list[int]:
         used, self._used = self._used, []
@@ -103,6 +109,7 @@ class CudaUpload:
         )
         self._copied: deque[tuple[int, torch.cuda.Event]] = deque()
         self._arrivals: deque[torch.cuda.Event] = deque()
+        self._free: torch.cuda.Event | None = None
 
     def put(self, slot: int, views: Views) -> Batch:
         n = len(views)
@@ -123,9 +130,13 @@ class CudaUpload:
 
     def hand_over(self, batch: Batch) -> None:
         compute = torch.cuda.current_stream()
-        # What was enqueued so far includes all work on the batch before, whose buffer is filled next.
-        self._stream.wait_stream(compute)
+        # All work on the batch before, whose buffer is filled next, comes before this.
+        self._stream.wait_event(self._free or compute.record_event())
+        self._free = None
         compute.wait_event(self._arrivals.popleft())
+
+    def used(self) -> None:
+        self._free = torch.cuda.current_stream().record_event()
 
     def taken(self, *, wait: bool) -> list[int]:
         slots = []

@@ -11,6 +11,7 @@ class Alone:
 
     spent_s = 0.0
     in_graphs = True
+    lag = 0
 
     def __init__(self, device: torch.device) -> None:
         self.leaving = self.asked = False

@@ -21,6 +21,9 @@ class Exchange(Protocol):
     spent_s: float
     """seconds that this replica has spent in exchanges, in all"""
 
+    lag: int
+    """updates that are still made after the one in which a replica asked to leave"""
+
     in_graphs: bool
     """whether ``average`` is work of the device alone, which a CUDA graph may capture"""
 

@@ -21,6 +21,7 @@ class Collective:
     """``Exchange`` among all processes of ``torch.distributed``'s default group, which it makes."""
 
     in_graphs = False
+    lag = 0
 
     def __init__(self, rank: int, world_size: int, device: torch.device, patience_s: float) -> None:
         self.leaving = self.asked = False

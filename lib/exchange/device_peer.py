@@ -1,8 +1,8 @@
 """``Peer`` among GPUs that reach each other's memory, without the hosts: they meet on the device.
 
 An exchange is then work in a stream like any other. A CUDA graph may hold it, copies go on beside computing, and a
-host may be some iterations ahead of its GPU. So whether to leave is agreed on a few iterations late, but after the
-same iteration everywhere.
+host may be some updates ahead of its GPU. So whether to leave is agreed on a few updates late, but after the same
+one everywhere.
 """
 
 import time
@@ -19,15 +19,15 @@ from lib.ipc.channel import Channel
 from lib.kernels.mean import mean
 from lib.kernels.meeting import BOARD, Status, meet
 
-# Iterations that a host may be ahead of what it knows of its device.
-_AHEAD = 8
 _POLL_S = 50e-6
 # Up to so many bytes each replica averages all of a stretch by itself: sharing the work out takes longer.
 _SMALL = 1 << 20
 
 
 class DevicePeer(Peer):
-    """``Exchange`` among GPUs of one machine, one each. ``on_wait`` is called while a host waits for its device."""
+    """``Exchange`` among GPUs of one machine, one each. ``on_wait`` is called while a host waits for its device, which
+    it may be ``lag`` updates ahead of.
+    """
 
     in_graphs = True
 
@@ -37,15 +37,17 @@ class DevicePeer(Peer):
         channels: Mapping[int, Channel],
         device: torch.device,
         *,
+        lag: int,
         patience_s: float,
         on_wait: Callable[[str], None],
     ) -> None:
         super().__init__(rank, channels, device)
+        self.lag = lag
         self._patience_ns, self._on_wait = int(patience_s * 1e9), on_wait
         self._status = Status(device)
         self._told = False
         self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
-        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=True) for _ in range(_AHEAD + 1)]
+        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=True) for _ in range(lag + 1)]
         self.allocate(BOARD, torch.int64)
         self._boards = self._rows.pop()
 
@@ -87,7 +89,7 @@ class DevicePeer(Peer):
         outcome.copy_(self._status.outcome, non_blocking=True)
         event.record()
         self._outcomes.append((outcome, event))
-        if len(self._outcomes) > _AHEAD:
+        if len(self._outcomes) > self.lag:
             self._take_outcome()
 
     def settle(self) -> None:

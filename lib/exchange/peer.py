@@ -23,6 +23,7 @@ class Peer:
     """``Exchange`` among the workers of one machine, on CPUs through mapped memory, on GPUs through CUDA IPC."""
 
     in_graphs = False
+    lag = 0
 
     def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:
         self.leaving = self.asked = False

@@ -11,14 +11,16 @@ from lib.data.plan import Plan
 from lib.devices import describe
 from lib.models.registry import model_spec
 from lib.recipes import plain, told_images
+from lib.replica import Replica
 from lib.roles.setup import all_devices
 
 
-def introduction(config: Config, data: DataSet, model: nn.Module, crop: int, dtype: torch.dtype) -> str:
+def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:
     """A few lines for people."""
     names = ", ".join(map(describe, all_devices(config)))
     batch = f"batch {config.batch_size} each, {config.batch_size * config.world_size} in all; "
     batch = batch if config.world_size > 1 else f"batch {config.batch_size}; "
+    exchange = config.exchange.method + (f" of {config.exchange.what}" if config.world_size > 1 else "")
     rows = (
         (
             "data",
@@ -27,10 +29,11 @@ def introduction(config: Config, data: DataSet, model: nn.Module, crop: int, dty
         ),
         (
             "network",
-            f"{config.model.name}, {n_parameters(model):,} parameters, crop {crop}, "
-            f"computing in {str(dtype).removeprefix('torch.')}",
+            f"{config.model.name}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
+            f"computing in {str(dtype).removeprefix('torch.')}"
+            + ("" if replica.why_not_fused else " with kernels of its own"),
         ),
-        ("devices", f"{names}; {batch}exchange {config.exchange.method}"),
+        ("devices", f"{names}; {batch}exchange {exchange}"),
         ("recipe", _recipe(config)),
         ("run", f"{config.run.weights_dir}, {config.run.n_epochs} epochs, seed {config.run.seed}"),
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),

@@ -64,7 +64,7 @@ def run(context: Context) -> None:
     figures = Figures.of(sums(gathered)[1:])
     estimate = Estimate(figures=figures, seconds=seconds, gigabytes=max(row[0] for row in gathered))
     if context.rank == 0:
-        print(introduction(config, data, replica.model, replica.crop, dtype))
+        print(introduction(config, data, replica, dtype))
         print(f"resumes:  {start}" if start else "resumes:  nothing, it starts anew")
         print(told(estimate, plan.train.iterations, config.run.n_epochs, device.type), flush=True)
     exchange.close()

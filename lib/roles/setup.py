@@ -18,6 +18,9 @@ from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
 from lib.roles.process import Context
 
+# Updates that a host may be ahead of its GPU: one that the GPU computes, one that waits.
+_MOST_LAG = 2
+
 
 def set_up(config: Config, rank: int) -> tuple[torch.device, torch.dtype]:
     """Choose and prepare the device of worker ``rank``; the type is what the network computes in."""
@@ -61,8 +64,14 @@ def _peer(context: Context, channels: dict[int, Channel], device: torch.device) 
     # Only here: it needs Triton, which is not everywhere.
     from lib.exchange.device_peer import DevicePeer  # noqa: PLC0415
 
-    patience_s = context.last_resort_s
-    return DevicePeer(context.rank, channels, device, patience_s=patience_s, on_wait=context.hotline.alive)
+    return DevicePeer(
+        context.rank,
+        channels,
+        device,
+        lag=min(_MOST_LAG, config.data.slots - 2),  # as many batches are to be there before an update: see the trainer
+        patience_s=context.last_resort_s,
+        on_wait=context.hotline.alive,
+    )
 
 
 def meet_themselves(devices: Sequence[torch.device]) -> bool:

@@ -82,7 +82,7 @@ class Trainer:
             of_update = self.plan.train.of_one_update(at.iteration, self.config.optimizer.accumulate)
             if not self.add_gradients(of_update):
                 break
-            self.leave_if_data_fails()
+            self.leave_if_data_fails(within=1 + self.exchange.lag)
             self.replica.update(rate=rate, weight_decay=decay)
             self.exchange.agree()
             at.iteration = of_update.stop
@@ -131,15 +131,17 @@ class Trainer:
                     share=self.config.world_size / images,
                     key=(at.epoch, iteration, self.rank),
                 )
+                self.feed.used()
                 self.recorder.iteration()
         return len(of_update) == 1 or not any(row[0] for row in self.exchange.gather([lacking]))
 
-    def leave_if_data_fails(self) -> bool:
-        """Whether this worker's next batch cannot be read: then all are to leave once they agree on that.
+    def leave_if_data_fails(self, within: int = 1) -> bool:
+        """Whether one of this worker's next batches cannot be read: then all are to leave once they agree on that.
 
-        Called before each update, so that no worker is ever half through one that another worker cannot make.
+        Called before each update, with as many batches as there are updates until they agree, so that no worker is
+        ever half through one that another worker cannot make.
         """
-        fails = self.feed.fails()
+        fails = self.feed.fails(within)
         if fails:
             self.exchange.leave()
         return fails
@@ -260,7 +262,7 @@ def run(context: Context) -> None:
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     context.hotline.alive("opening the log")
     recorder = recorder_of(context, replica, plan, progress)
-    recorder.say(introduction(config, data, replica.model, replica.crop, dtype))
+    recorder.say(introduction(config, data, replica, dtype))
     if origin:
         recorder.say(origin)
     if context.rank == 0:

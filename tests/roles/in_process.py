@@ -34,7 +34,10 @@ class MemoryFeed:
     def restart(self, plan: Iterator[Ask]) -> None:
         self._asks = plan
 
-    def fails(self) -> bool:
+    def used(self) -> None:
+        pass
+
+    def fails(self, within: int = 1) -> bool:
         if self._left == self.asked_for:
             self.failure = "00001.hkl is gone"
         return bool(self.failure)
