@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import h5py
 import hickle
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.data.batch_file import read_images
 from lib.data.decode import Resize, decode
 from lib.data.layout import BatchFile
 from lib.data.pictures import Entry, read_picture
@@ -151,9 +151,7 @@ class AddUp:
         with self.path.open("rb") as raw:
             if _size_and_crc32(raw)[1] != self.crc32:
                 return None
-        with h5py.File(self.path) as file:
-            images_BHWC: NDArray[np.uint8] = file["data"][...]
-        return _total(images_BHWC)
+        return _total(read_images(self.path))
 
     def __str__(self) -> str:
         return f"the reading of {self.path}"

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib.checkpoint import Checkpoint, load
+from lib.data.batch_file import pixel_offset
 from lib.data.decode import decode as decode_picture
-from lib.data.hickle_batches import pixel_offset
 from lib.errors import CheckpointError, DataError, ProtocolError
 from lib.ipc.channel import MAX_BYTES, Channel
 from lib.ipc.messages import Fill, Message, decode, encode
@@ -160,6 +160,8 @@ def batch_file() -> bytes:
     file = io.BytesIO()
     with h5py.File(file, "w") as h5:
         h5["data"] = np.zeros((4, 6, 6, 3), np.uint8)
+        for i in range(9):  # so that its header goes on elsewhere
+            h5["data"].attrs[f"attribute {i}"] = i
     return file.getvalue()
 
 

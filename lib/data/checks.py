@@ -1,8 +1,8 @@
 """Is the data set whole? Asked once, before any process is started, so that the answer is one clear line."""
 
 from lib.config import Config
+from lib.data.batch_file import pixel_offset
 from lib.data.data_set import DataSet
-from lib.data.hickle_batches import pixel_offset
 from lib.data.layout import SPLITS, Layout, Manifest, Split, read_classes, read_labels, read_mean
 from lib.errors import ConfigError, DataError
 

@@ -1,11 +1,10 @@
 """The batch files as a source: hickle files, read row by row straight into the slot.
 
-h5py opens each file once, to check it and to learn where in the file the pixels begin; from then on
-``preadv`` puts rows where they are wanted, without a copy in between and without h5py's global lock. Between two
-of these calls a reader holds Python's lock for a microsecond or two: that, too, bounds how fast several can be.
+Each file's header is read once, to check it and to learn where in the file the pixels begin; from then on
+``preadv`` puts rows where they are wanted, without a copy in between. Between two of these calls a reader holds
+Python's lock for a microsecond or two: that, too, bounds how fast several can be.
 """
 
-import errno
 import os
 import resource
 import time
@@ -13,16 +12,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.data.batch_file import open_batch_file, pixels_begin
 from lib.data.layout import Layout, Manifest, Split, read_labels
 from lib.data.source import Finish
-from lib.data.verify import MAKE, MEND, refuse_damaged
+from lib.data.verify import MEND, refuse_damaged
 from lib.errors import DataError
 
 T = TypeVar("T")
@@ -32,28 +30,6 @@ _Run: TypeAlias = tuple[int, int, int, int]
 _SHARE_OF_OPEN_FILES = 0.4
 # A reader that is slower than this does not read from memory.
 _MEMORY_BYTES_PER_S = 1e9
-
-
-def pixel_offset(path: Path, shape: tuple[int, int, int, int]) -> int:
-    """Where in a batch file the pixels of ``shape`` (B, H, W, 3) begin, in bytes.
-
-    Raises DataError when the file is missing, not HDF5, or holds something else.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            data = file.get("data")
-            if not isinstance(data, h5py.Dataset):
-                raise DataError(f"{path} is no batch file: it has no dataset 'data'")
-            if data.shape != shape or data.dtype != np.uint8:
-                raise DataError(f"{path} holds {data.dtype} {data.shape} where the manifest says uint8 {shape}; {MEND}")
-            offset = data.id.get_offset()
-            if offset is None:
-                raise DataError(f"{path} is chunked or compressed; rows can be read only from plain files")
-            return int(offset)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; {MAKE}") from None
-    except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file ({error}); {MEND}") from None
 
 
 class HickleBatches:
@@ -89,7 +65,7 @@ class HickleBatches:
         files = list(dict.fromkeys(file for file, *_ in runs))
         self._make_room(files)
         try:
-            for file in files:  # on this thread, as h5py has one lock
+            for file in files:
                 self._make_open(file)
             self._verify([file for file in files if file in self._unverified])
         except DataError:
@@ -185,10 +161,10 @@ class HickleBatches:
             self._open.move_to_end(file)
             return
         path = self._paths[file]
-        descriptor = _open(path)
+        descriptor = open_batch_file(path)
         try:
             if file not in self._offsets:
-                self._offsets[file] = pixel_offset(path, (self.file_counts[file], *self._shape))
+                self._offsets[file] = pixels_begin(descriptor, path, (self.file_counts[file], *self._shape))
         except DataError:
             os.close(descriptor)
             raise
@@ -204,14 +180,3 @@ class HickleBatches:
         wait(self._at_work)  # other batches may be read from these
         for file in files:
             os.close(self._open.pop(file))
-
-
-def _open(path: Path) -> int:
-    """A descriptor, where h5py would only say that it cannot open the file. Raises DataError."""
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; {MAKE}") from None
-    except OSError as error:
-        way_out = "; raise the limit: ulimit -n" if error.errno == errno.EMFILE else ""
-        raise DataError(f"{path} cannot be opened: {error.strerror}{way_out}") from None

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.data import hickle_batches
-from lib.data.hickle_batches import HickleBatches, pixel_offset
+from lib.data.batch_file import pixel_offset
+from lib.data.hickle_batches import HickleBatches
 from lib.data.layout import Layout, layout, read_manifest
 from lib.errors import DataError
 
