@@ -58,7 +58,7 @@ class DataConfig:
     """what is put in a new order each epoch: every image; the batch files, each read in its own
     order (for disks that dislike random reads); or nothing"""
 
-    slots: int = 6
+    slots: int = 8
     """batches a loader may hold ready ahead of its trainer"""
 
     readers: int = 4

@@ -49,7 +49,7 @@ class Feed:
 
     def __next__(self) -> Batch:
         """The next batch; the one before must not be read any more. Raises DataError when it cannot be read."""
-        self._lend(self._upload.taken(wait=False))
+        self._lend(self._upload.taken(wait=self._upload.crowded))
         if self.fails():
             raise DataError(self.failure)
         if not self._ready:

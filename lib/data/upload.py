@@ -14,6 +14,8 @@ from lib.data.views import COLUMNS, Views
 
 # Batches on the device at once: one that is computed on, one that arrives.
 _DEVICE_BUFFERS = 2
+# A host that is further ahead of its device than this gains nothing, and keeps slots from the loader.
+_MOST_WAITING = 2
 
 
 class Batch(NamedTuple):
@@ -39,6 +41,10 @@ class Upload(Protocol):
     def used(self) -> None:
         """The consumer is done with the batch that it has, as far as what is enqueued after this goes."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many slots wait for the device that the loader runs short of them."""
+
     def taken(self, *, wait: bool) -> list[int]:
         """Slots that may be lent again. ``wait``: until there is at least one."""
 
@@ -58,6 +64,7 @@ class InPlace:
     """``Upload`` to the CPU: the slot is the batch, and is free once the consumer asks for the next."""
 
     ahead = 0
+    crowded = False
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         self._images, self._labels = torch.from_numpy(images), torch.from_numpy(labels)
@@ -137,6 +144,10 @@ class CudaUpload:
 
     def used(self) -> None:
         self._free = torch.cuda.current_stream().record_event()
+
+    @property
+    def crowded(self) -> bool:
+        return len(self._copied) > _MOST_WAITING
 
     def taken(self, *, wait: bool) -> list[int]:
         slots = []

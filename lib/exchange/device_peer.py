@@ -47,7 +47,7 @@ class DevicePeer(Peer):
         self._status = Status(device)
         self._told = False
         self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
-        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=True) for _ in range(lag + 1)]
+        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=device.type == "cuda") for _ in range(lag + 1)]
         self.allocate(BOARD, torch.int64)
         self._boards = self._rows.pop()
 
@@ -72,13 +72,15 @@ class DevicePeer(Peer):
         self._meet_there()
         for parts in replicas:
             own = parts[self._rank][self._rank]
-            # Copies first: the copy engines move them while the processors compute something else.
-            mean([part[self._rank] if part[self._rank] is own else part[self._rank].clone() for part in parts], own)
+            replicas_here = {self._rank: own}
+            for rank in self._others():
+                # Copied first: the copy engines do that while the processors compute something else.
+                replicas_here[rank] = parts[rank][self._rank].clone()
+            mean([replicas_here[rank] for rank in range(self._world_size)], own)
         self._meet_there()  # from here on nobody reads what we overwrite below
         for parts in replicas:
-            for rank, theirs in enumerate(parts):
-                if rank != self._rank:
-                    parts[self._rank][rank].copy_(theirs[rank], non_blocking=True)
+            for rank in self._others():
+                parts[self._rank][rank].copy_(parts[rank][rank], non_blocking=True)
         self._meet_there()  # the next gradients must not overwrite what others still read
 
     def agree(self) -> None:
@@ -104,6 +106,14 @@ class DevicePeer(Peer):
         self.spent_s = float(self._status.waited_ns) / 1e9
         return super().gather(values)
 
+    def _others(self) -> list[int]:
+        """All other ranks, each worker beginning with another one: no device's links are asked by all at once."""
+        return [(self._rank + distance) % self._world_size for distance in range(1, self._world_size)]
+
+    def close(self) -> None:
+        self._boards = []  # with the rows, before the meeting: an owner must outlive the users of its memory
+        super().close()
+
     def _take_outcome(self) -> None:
         outcome, event = self._outcomes.popleft()
         self._wait(event)
@@ -114,7 +124,11 @@ class DevicePeer(Peer):
         self.leaving |= bool(leaving)
 
     def _wait(self, event: torch.cuda.Event) -> None:
+        # Meetings on the device give up after this time, so it has stopped working if it takes any longer.
+        deadline = time.monotonic() + 2 * self._patience_ns / 1e9
         while not event.query():
+            if time.monotonic() > deadline:
+                raise PeerLost(f"{self._device} has not done its work for {2 * self._patience_ns / 1e9:g} s")
             self._on_wait("waiting for the device")
             time.sleep(_POLL_S)
 

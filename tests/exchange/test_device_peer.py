@@ -1,0 +1,74 @@
+"""What GPUs do around their meetings, with meetings of hosts in their place: each replica in a thread of its own."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lib.exchange import device_peer
+from lib.exchange.device_peer import DevicePeer
+from tests.exchange.test_peer import CPU, join
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
+
+
+class HostMeetings(DevicePeer):
+    def _meet_there(self) -> None:
+        self._meet("there")
+
+
+def replica(folder: Path, rank: int, world_size: int) -> HostMeetings:
+    channels = join(folder, rank, world_size)._channels
+    return HostMeetings(rank, channels, CPU, lag=2, patience_s=20, on_wait=lambda doing: None)
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+@pytest.mark.parametrize("small", [0, 1 << 20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_all_hold_the_mean_of_each_stretch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, small: int, dtype: torch.dtype
+) -> None:
+    """In shares, or each for itself; what lies outside the stretches stays."""
+    one_at_a_time = threading.Lock()  # Triton's interpreter is not made for threads
+    plain = device_peer.mean
+
+    def mean(replicas: list[Tensor], out: Tensor) -> None:
+        with one_at_a_time:
+            plain(replicas, out)
+
+    monkeypatch.setattr(device_peer, "mean", mean)
+    monkeypatch.setattr(device_peer, "_SMALL", small)
+
+    def before(rank: int) -> Tensor:
+        return torch.randn(3000, generator=torch.Generator().manual_seed(rank)).to(dtype)
+
+    def body(rank: int) -> Tensor:
+        peer = replica(tmp_path, rank, world_size)
+        row = peer.allocate(3000, dtype)
+        row.copy_(before(rank))
+        peer.average(row[:1000], row[1500:])
+        result = row.clone()
+        del row
+        peer.close()
+        return result
+
+    with ThreadPoolExecutor(world_size) as pool:
+        results = list(pool.map(body, range(world_size)))
+    expected = torch.stack([before(rank).float() for rank in range(world_size)]).mean(0)
+    for rank, result in enumerate(results):
+        assert torch.equal(result[1000:1500], before(rank)[1000:1500])
+        for stretch in (slice(0, 1000), slice(1500, 3000)):
+            assert torch.equal(result[stretch], results[0][stretch])
+            bound = 1e-6 if dtype == torch.float32 else 1e-2
+            torch.testing.assert_close(result[stretch].float(), expected[stretch], rtol=bound, atol=bound)
+
+
+def test_nobody_asks_the_same_one_first(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        peers = list(pool.map(lambda rank: replica(tmp_path, rank, 4), range(4)))
+        for turn in range(3):
+            assert sorted(peer._others()[turn] for peer in peers) == [0, 1, 2, 3]
+        list(pool.map(lambda peer: peer.close(), peers))
