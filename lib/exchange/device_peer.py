@@ -26,7 +26,7 @@ _SMALL = 1 << 20
 
 class DevicePeer(Peer):
     """``Exchange`` among GPUs of one machine, one each. ``on_wait`` is called while a host waits for its device, which
-    it may be ``lag`` updates ahead of.
+    it may be ``ahead`` updates ahead of.
     """
 
     in_graphs = True
@@ -37,17 +37,18 @@ class DevicePeer(Peer):
         channels: Mapping[int, Channel],
         device: torch.device,
         *,
-        lag: int,
+        ahead: int,
         patience_s: float,
         on_wait: Callable[[str], None],
     ) -> None:
         super().__init__(rank, channels, device)
-        self.lag = lag
+        self._ahead = ahead
+        self.lag = ahead + 1  # what a host asks for goes with the update after the one in hand
         self._patience_ns, self._on_wait = int(patience_s * 1e9), on_wait
         self._status = Status(device)
         self._told = False
         self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
-        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=device.type == "cuda") for _ in range(lag + 1)]
+        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=device.type == "cuda") for _ in range(ahead + 1)]
         self.allocate(BOARD, torch.int64)
         self._boards = self._rows.pop()
 
@@ -91,7 +92,7 @@ class DevicePeer(Peer):
         outcome.copy_(self._status.outcome, non_blocking=True)
         event.record()
         self._outcomes.append((outcome, event))
-        if len(self._outcomes) > self.lag:
+        if len(self._outcomes) > self._ahead:
             self._take_outcome()
 
     def settle(self) -> None:

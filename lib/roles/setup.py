@@ -19,7 +19,7 @@ from lib.ipc.channel import Channel
 from lib.roles.process import Context
 
 # Updates that a host may be ahead of its GPU: one that the GPU computes, one that waits.
-_MOST_LAG = 2
+_MOST_AHEAD = 2
 
 
 def set_up(config: Config, rank: int) -> tuple[torch.device, torch.dtype]:
@@ -68,7 +68,7 @@ def _peer(context: Context, channels: dict[int, Channel], device: torch.device) 
         context.rank,
         channels,
         device,
-        lag=min(_MOST_LAG, config.data.slots - 2),  # as many batches are to be there before an update: see the trainer
+        ahead=max(0, min(_MOST_AHEAD, config.data.slots - 3)),  # two batches more are to be there: see the trainer
         patience_s=context.last_resort_s,
         on_wait=context.hotline.alive,
     )

@@ -22,7 +22,7 @@ class HostMeetings(DevicePeer):
 
 def replica(folder: Path, rank: int, world_size: int) -> HostMeetings:
     channels = join(folder, rank, world_size)._channels
-    return HostMeetings(rank, channels, CPU, lag=2, patience_s=20, on_wait=lambda doing: None)
+    return HostMeetings(rank, channels, CPU, ahead=2, patience_s=20, on_wait=lambda doing: None)
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
