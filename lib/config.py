@@ -14,6 +14,7 @@ from lib.config_training import ModelConfig, OptimizerConfig, Regime, ScheduleCo
 from lib.errors import ConfigError
 
 __all__ = [
+    "Averaged",
     "ComputeConfig",
     "Config",
     "DataConfig",
@@ -27,6 +28,8 @@ __all__ = [
     "SyntheticConfig",
     "ViewsConfig",
 ]
+
+Averaged = Literal["gradients", "velocities", "weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,12 +160,48 @@ class ExchangeConfig:
     """none: one worker alone; peer: the replicas of one machine read each other's memory; collective:
     torch.distributed (NCCL or gloo), for any number of machines, started by torchrun"""
 
-    what: Literal["gradients", "velocities", "weights"] = "gradients"
-    """what is averaged around each update; the same mathematics. weights: and momenta, as theano_alexnet did"""
+    rule: Literal["average", "elastic"] = "average"
+    """average: replicas become their average; elastic: each is drawn to a centre and the centre to them (EASGD,
+    arXiv:1412.6651), and the centre is what is validated and saved"""
+
+    every: int = 1
+    """updates from one exchange to the next: iterations, unless optimizer.accumulate makes several one update;
+    with rule average, more than 1 is local SGD"""
+
+    alpha: float = 0.0
+    """elastic: the moving rate, how far a replica goes towards the centre at an exchange; 0: 0.9 / workers"""
+
+    what: Literal["auto", "gradients", "velocities", "weights"] = "auto"
+    """what is averaged around each update; the same mathematics. weights: and momenta, as theano_alexnet did;
+    auto: gradients, or weights where replicas differ between exchanges (every, elastic)"""
 
     meet: Literal["auto", "host", "device"] = "auto"
     """peer: where replicas wait for each other. auto: on the device where each has a GPU of its own that
     reaches the others' memory, else through ZeroMQ"""
+
+    def __post_init__(self) -> None:
+        at_least("exchange.every", self.every, 1)
+        if not 0 <= self.alpha <= 1:
+            raise ConfigError(f"exchange.alpha is {self.alpha:g}; it must lie in [0, 1]")
+        if self.alpha and self.rule != "elastic":
+            raise ConfigError(f"exchange.alpha is {self.alpha:g}, but only exchange.rule elastic has a moving rate")
+        if self.apart and self.what not in ("auto", "weights"):
+            raise ConfigError(
+                f"exchange.what is {self.what}, but with exchange.rule {self.rule} every {self.every} iterations "
+                "replicas exchange weights, as they differ in between; set exchange.what to auto"
+            )
+
+    @property
+    def apart(self) -> bool:
+        """Whether replicas differ between exchanges."""
+        return self.rule == "elastic" or self.every > 1
+
+    @property
+    def averaged(self) -> Averaged:
+        """What ``what`` stands for."""
+        if self.what == "auto":
+            return "weights" if self.apart else "gradients"
+        return self.what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +229,11 @@ class Config:
         if len(self.devices) > 1 and self.exchange.method == "none":
             raise ConfigError(
                 f"{len(self.devices)} workers with exchange.method none would train apart; set exchange.method to peer"
+            )
+        if self.exchange.alpha * self.world_size > 1:
+            raise ConfigError(
+                f"exchange.alpha is {self.exchange.alpha:g}, which would move the centre beyond the mean of "
+                f"{self.world_size} replicas; it must be at most 1 / workers"
             )
 
     @property

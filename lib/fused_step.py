@@ -14,9 +14,8 @@ from torch import Tensor
 
 from lib.data.transform import Transform
 from lib.data.upload import Batch
-from lib.exchange.averaging import Averaging
-from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
+from lib.exchange.rules import Rule
 from lib.fused_optimizer import FusedSGD
 from lib.kernels.loss import add_up, cross_entropy
 from lib.kernels.views import cut_to_blocks, to_blocks
@@ -56,12 +55,11 @@ class FusedStep:
         label_smoothing: float,
         transform: Transform,
         optimizer: FusedSGD,
-        averaging: Averaging,
-        exchange: Exchange,
+        rule: Rule,
         dtype: torch.dtype,
     ) -> None:
         self._network, self._flat, self._dtype, self._label_smoothing = network, flat, dtype, label_smoothing
-        self._transform, self._optimizer, self._averaging, self._exchange = transform, optimizer, averaging, exchange
+        self._transform, self._optimizer, self._rule = transform, optimizer, rule
         device = flat.row.device
         self._graph: torch.cuda.CUDAGraph | None = None
         self._images, self._labels_B = self._room(batch_size)
@@ -96,8 +94,8 @@ class FusedStep:
             self._graph = self._captured()
         self._generator.manual_seed(self._seed)
         self._graph.replay()
-        if not self._exchange.in_graphs:
-            self._averaging.update(slice(0, len(self._flat.parameters)))
+        if not self._rule.in_graphs:
+            self._rule.update(slice(0, len(self._flat.parameters)))
 
     @torch.no_grad()
     def outputs(self, batch: Batch) -> Tensor:
@@ -122,7 +120,7 @@ class FusedStep:
         graph = torch.cuda.CUDAGraph()
         # The loader's uploads go on meanwhile in this thread's other streams.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            if self._exchange.in_graphs:
+            if self._rule.in_graphs:
                 self._pass(lambda part: self._beside(self._early[part]))
                 self._beside(self._late)
                 torch.cuda.current_stream().wait_stream(self._side)
@@ -146,7 +144,7 @@ class FusedStep:
         """Average and update on a stream of its own: copies between devices go on while this one computes."""
         self._side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._side):
-            self._averaging.update(part)
+            self._rule.update(part)
 
     def _room(self, batch_size: int) -> tuple[Tensor, Tensor]:
         """For images and labels of a batch that a graph reads."""

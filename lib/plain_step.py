@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from lib.data.transform import Transform
 from lib.data.upload import Batch
-from lib.exchange.averaging import Averaging
-from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
+from lib.exchange.rules import Rule
 from lib.metrics import Meter
 from lib.models.losses import Outputs, main_logits
 from lib.optimizer import MomentumSGD
@@ -27,14 +26,13 @@ class PlainStep:
         label_smoothing: float,
         transform: Transform,
         optimizer: MomentumSGD,
-        averaging: Averaging,
-        exchange: Exchange,
+        rule: Rule,
         dtype: torch.dtype,
         compiled: bool,
         frozen_norms: Sequence[nn.Module],
     ) -> None:
         self._model, self._flat, self._loss, self._label_smoothing = model, flat, loss, label_smoothing
-        self._transform, self._optimizer, self._averaging, self._exchange = transform, optimizer, averaging, exchange
+        self._transform, self._optimizer, self._rule = transform, optimizer, rule
         self._frozen_norms = frozen_norms
         device = flat.row.device
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
@@ -55,9 +53,7 @@ class PlainStep:
 
     def update(self, *, rate: float, weight_decay: float) -> None:
         self._optimizer.rate, self._optimizer.weight_decay = rate, weight_decay
-        self._averaging.update(slice(0, len(self._flat.parameters)))
-        if len(self._flat.buffers):
-            self._exchange.average(self._flat.buffers)
+        self._rule.update(slice(0, len(self._flat.parameters)))
         self._flat.gradients.zero_()
 
     @torch.no_grad()

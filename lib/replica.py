@@ -1,6 +1,7 @@
 """A replica: one network on one device, with its update rule, and what is done with a batch."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,10 @@ from lib.data.data_set import DataSet, read_mean_image
 from lib.data.transform import Transform
 from lib.data.upload import Batch
 from lib.evaluation.crops import log_probabilities
-from lib.exchange.averaging import KINDS
+from lib.exchange.averaging import Optimizer
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
+from lib.exchange.rules import Rule, rule_of
 from lib.fine_tuning import freeze
 from lib.metrics import Meter
 from lib.models.losses import cross_entropy, main_logits
@@ -46,7 +48,7 @@ class Replica:
         """why the step is not computed by kernels made for this network; empty if it is"""
         self.flat = Flat(self.model, exchange.allocate, self._allocate_gradients)
         self._transform = Transform(config.views, read_mean_image(data), self.crop, device)
-        self._step = self._plain_step() if self.why_not_fused else self._fused_step()
+        self._step, self._rule = self._plain_step() if self.why_not_fused else self._fused_step()
 
     def add_gradients(self, batch: Batch, meter: Meter, *, share: float, key: tuple[int, int, int]) -> None:
         """Let one batch's gradients be part of the next ``update``, and count it.
@@ -58,12 +60,22 @@ class Replica:
         self._step.add_gradients(batch, meter, share=share, iteration=key[1], seed=seed)
 
     def update(self, *, rate: float, weight_decay: float) -> None:
-        """One update from the gradients added since the last, averaged: after it all replicas are equal."""
+        """One update from the gradients added since the last, with whatever exchange ``exchange.rule`` wants."""
         self._step.update(rate=rate, weight_decay=weight_decay)
 
     def refresh(self) -> None:
-        """To be called when others than ``update`` have changed the weights."""
+        """To be called when others than ``update`` have changed the weights, the same way on all replicas."""
         self._step.refresh()
+        self._rule.restart()
+
+    def agreed(self) -> AbstractContextManager[None]:
+        """Within it all replicas are equal: what is validated and saved. Called by all at the same point."""
+        return self._rule.agreed()
+
+    @property
+    def together(self) -> bool:
+        """Whether replicas have just exchanged, so that one alone may call ``agreed``."""
+        return self._rule.together
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], meter: Meter) -> None:
@@ -87,28 +99,29 @@ class Replica:
         where it writes them by itself.
         """
         dtype = torch.float32 if self.why_not_fused else self._dtype
-        if self._config.exchange.what == "gradients":
+        if self._config.exchange.averaged == "gradients":
             return self._exchange.allocate(numel, dtype)
         return torch.zeros(numel, dtype=dtype, device=self.device)
 
-    def _plain_step(self) -> Step:
+    def _plain_step(self) -> tuple[Step, Rule]:
         config, flat = self._config, self.flat
         optimizer = MomentumSGD(flat, config.optimizer)
-        return PlainStep(
+        rule = self._rule_of(optimizer)
+        step = PlainStep(
             self.model,
             flat,
             loss=self._spec.loss_function(),
             label_smoothing=config.optimizer.label_smoothing,
             transform=self._transform,
             optimizer=optimizer,
-            averaging=KINDS[config.exchange.what](optimizer, flat, self._exchange),
-            exchange=self._exchange,
+            rule=rule,
             dtype=self._dtype,
             compiled=config.compute.compile,
             frozen_norms=self._frozen_norms,
         )
+        return step, rule
 
-    def _fused_step(self) -> Step:
+    def _fused_step(self) -> tuple[Step, Rule]:
         # Only here: they need Triton, which is not everywhere.
         from lib.fused_optimizer import FusedSGD  # noqa: PLC0415
         from lib.fused_step import FusedStep  # noqa: PLC0415
@@ -117,14 +130,19 @@ class Replica:
         copy = flat.parameters.to(self._dtype)
         optimizer = FusedSGD(flat, copy, config.optimizer)
         network = self._spec.fused_network()(self.model, self.crop, flat.by_name(copy), flat.by_name(flat.gradients))
-        return FusedStep(
+        rule = self._rule_of(optimizer)
+        step = FusedStep(
             network,
             flat,
             batch_size=config.batch_size,
             label_smoothing=config.optimizer.label_smoothing,
             transform=self._transform,
             optimizer=optimizer,
-            averaging=KINDS[config.exchange.what](optimizer, flat, self._exchange),
-            exchange=self._exchange,
+            rule=rule,
             dtype=self._dtype,
         )
+        return step, rule
+
+    def _rule_of(self, optimizer: Optimizer) -> Rule:
+        config = self._config
+        return rule_of(config.exchange, optimizer, self.flat, self._exchange, config.world_size)

@@ -4,12 +4,11 @@ All three are the same mathematics, as replicas are equal before each update and
 velocities; they differ in the bytes that are moved. ``Weights`` is what theano_alexnet did.
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
+from lib.config import Averaged
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
-
-What = Literal["gradients", "velocities", "weights"]
 
 
 class Optimizer(Protocol):
@@ -70,7 +69,7 @@ class Weights:
         self._optimizer.refresh(part)
 
 
-KINDS: dict[What, type[Gradients] | type[Velocities] | type[Weights]] = {
+KINDS: dict[Averaged, type[Gradients] | type[Velocities] | type[Weights]] = {
     "gradients": Gradients,
     "velocities": Velocities,
     "weights": Weights,

@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib.config import Config
+from lib.config import Config, ExchangeConfig
 from lib.data.data_set import DataSet
 from lib.data.plan import Plan
 from lib.devices import describe
+from lib.exchange.rules import moving_rate
 from lib.models.registry import model_spec
 from lib.recipes import plain, told_images
 from lib.replica import Replica
@@ -20,7 +21,7 @@ def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.d
     names = ", ".join(map(describe, all_devices(config)))
     batch = f"batch {config.batch_size} each, {config.batch_size * config.world_size} in all; "
     batch = batch if config.world_size > 1 else f"batch {config.batch_size}; "
-    exchange = config.exchange.method + (f" of {config.exchange.what}" if config.world_size > 1 else "")
+    exchange = _exchange(config.exchange, config.world_size) if config.world_size > 1 else config.exchange.method
     rows = (
         (
             "data",
@@ -39,6 +40,14 @@ def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.d
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
     )
     return "\n".join(f"{name + ':':<9} {text}" for name, text in rows)
+
+
+def _exchange(config: ExchangeConfig, world_size: int) -> str:
+    """How replicas exchange what, and when."""
+    what = f"{config.method} of {config.averaged}"
+    if config.rule == "elastic":
+        what = f"{config.method}, elastic with moving rate {moving_rate(config, world_size):g}"
+    return what + (f" every {config.every} iterations" if config.every > 1 else "")
 
 
 def _recipe(config: Config) -> str:

@@ -62,13 +62,14 @@ class Trainer:
         """Bring the epoch in hand to its end and save what is to be saved; False where all are to leave before."""
         at, run = self.progress, self.config.run
         self.train_epoch()
-        if self.exchange.leaving or not self.validate():
-            self.save()
-            return False
-        self.exchange.verify(self.replica.flat.row)
-        at.epoch, at.iteration = at.epoch + 1, 0
-        if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
-            self.save()
+        with self.replica.agreed():
+            if self.exchange.leaving or not self.validate():
+                self.save()
+                return False
+            self.exchange.verify(self.replica.flat.row)
+            at.epoch, at.iteration = at.epoch + 1, 0
+            if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
+                self.save()
         self.recorder.end_of_epoch()
         return True
 
@@ -89,8 +90,9 @@ class Trainer:
             at_end = at.iteration == iterations or self.exchange.leaving
             if at_end or at.iteration // print_freq > of_update.start // print_freq:
                 self.report(rate)
-            if self.rank == 0 and self.snapshots.due():
-                self.save()
+            if self.rank == 0 and self.snapshots.due() and self.replica.together:
+                with self.replica.agreed():
+                    self.save()
         self.recorder.end_of_phase()
 
     def rewind(self, error: AllDivergedError) -> None:
@@ -183,7 +185,8 @@ class Trainer:
         """
         began, waited_s = time.perf_counter(), self.feed.waited_s
         meter = Meter(self.replica.device)
-        self.replica.evaluate(self.val_subset_batches(), meter)
+        with self.replica.agreed():
+            self.replica.evaluate(self.val_subset_batches(), meter)
         totals, _ = meter.take()
         failing, *totals = sums(self.exchange.gather([self.leave_if_data_fails(), *totals]))
         if failing:
@@ -226,7 +229,7 @@ class Trainer:
         raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
 
     def save(self) -> None:
-        """Worker 0 writes a checkpoint: after an exchange its replica is everyone's."""
+        """Worker 0 writes a checkpoint: where replicas agree, its own is everyone's."""
         if self.rank == 0:
             self.exchange.settle()
             self.hotline.alive("saving a checkpoint")

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from lib.config import OptimizerConfig
+from lib.config import Averaged, OptimizerConfig
 from lib.exchange.alone import Alone
-from lib.exchange.averaging import KINDS, What
+from lib.exchange.averaging import KINDS
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
 from lib.optimizer import MomentumSGD
@@ -23,7 +23,7 @@ def gradients(step: int, rank: int, like: torch.Tensor) -> torch.Tensor:
     return torch.randn(like.shape, generator=torch.Generator().manual_seed(10 * step + rank))
 
 
-def trained(model: nn.Module, what: What, nesterov: bool, exchange: Exchange, ranks: list[int]) -> torch.Tensor:
+def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange, ranks: list[int]) -> torch.Tensor:
     """Weights and velocities after updates on the mean gradient of ``ranks`` here and of all in ``exchange``."""
     flat = Flat(copy.deepcopy(model), exchange.allocate, exchange.allocate)
     optimizer = MomentumSGD(flat, OptimizerConfig(nesterov=nesterov))
@@ -40,7 +40,7 @@ def trained(model: nn.Module, what: What, nesterov: bool, exchange: Exchange, ra
 
 @pytest.mark.parametrize("what", KINDS)
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_all_are_one_update_on_the_mean_gradient(tmp_path: Path, what: What, nesterov: bool) -> None:
+def test_all_are_one_update_on_the_mean_gradient(tmp_path: Path, what: Averaged, nesterov: bool) -> None:
     torch.manual_seed(3)
     model = nn.Sequential(nn.Linear(40, 30), nn.Linear(30, 5))
 

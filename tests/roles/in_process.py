@@ -1,4 +1,4 @@
-"""Trainings in this process: the real trainer with a feed from memory, one worker, a small network."""
+"""Trainings in this process: the real trainer with a feed from memory, a small network; a thread each worker."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -16,12 +16,13 @@ from lib.data.sources import source_kind
 from lib.data.upload import Batch
 from lib.errors import DataError
 from lib.exchange.alone import Alone
+from lib.exchange.base import Exchange
 from lib.recorder import Silence
 from lib.replica import Replica
 from lib.rewinds import rewound
 from lib.roles.setup import identity, preparation
 from lib.roles.trainer import Trainer, plan_of
-from lib.snapshots import Progress, Snapshots
+from lib.snapshots import Progress, Snapshots, spread
 
 
 class MemoryFeed:
@@ -65,26 +66,31 @@ class Run:
             for split, count in (("train", 24), ("val", 16))
         }
 
-    def train(self, broken: int | None = None) -> tuple[MemoryFeed, Progress, dict[str, Tensor]]:
-        """Go on from the latest checkpoint, or begin; the feed, how far it came, and the weights."""
-        exchange = Alone(torch.device("cpu"))
+    def train(
+        self, broken: int | None = None, exchange: Exchange | None = None, rank: int = 0
+    ) -> tuple[MemoryFeed, Progress, dict[str, Tensor]]:
+        """Go on from the latest checkpoint, or begin; the feed, how far it came, and the weights.
+
+        ``exchange`` is that of worker ``rank``, where there are several.
+        """
+        exchange = exchange or Alone(torch.device("cpu"))
         replica = Replica(self.config, self.data, torch.device("cpu"), torch.float32, exchange)
         snapshots = Snapshots(
             self.config.run, identity(self.config, self.data), preparation(self.config, self.data), replica, 8
         )
-        start = snapshots.start()
-        progress = snapshots.restore(start) if start else Progress()
+        start = snapshots.start() if rank == 0 else None
+        progress = spread(snapshots.restore(start) if start else Progress(), replica, exchange)
         replica.seed = rewound(self.config, progress.rewinds).run.seed
         context: Any = SimpleNamespace(
             config=self.config,
-            name="trainer 0",
-            rank=0,
+            name=f"trainer {rank}",
+            rank=rank,
             sheet=SimpleNamespace(data=self.data),
             hotline=SimpleNamespace(alive=lambda *_, **__: None),
         )
         plan = plan_of(context, replica, progress)
         labels = {split: np.arange(len(images)) % 4 for split, images in self.images.items()}
-        picks = Picks(self.config, self.data, labels, 0)
+        picks = Picks(self.config, self.data, labels, rank)
         feed = MemoryFeed(plan.run(progress.epoch, progress.iteration), self.images, picks, broken)
         worker = Trainer(
             context,

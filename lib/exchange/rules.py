@@ -1,0 +1,189 @@
+"""When replicas exchange, and what becomes of each: their average every so many updates, or elastic averaging.
+
+Elastic averaging (EASGD: Zhang, Choromanska and LeCun, arXiv:1412.6651, the synchronous form) lets each replica go its
+own way, on a spring to a centre c. With moving rate a, at each exchange of n replicas w:
+
+    w_i <- w_i - a (w_i - c)        each replica
+    c   <- c + a sum_i (w_i - c)    the centre: c + n a (mean - c), with the c from before
+
+Theano-MPI computes the same two lines on a server, for one replica after the other; here all come at once, and each
+keeps a copy of the centre. The copies follow from the same bits, so they hold the same bits.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+import torch
+
+from lib.config import ExchangeConfig
+from lib.exchange.averaging import KINDS, Averaging, Optimizer
+from lib.exchange.base import Exchange
+from lib.exchange.flat import Flat
+
+# The paper's beta: how far the centre moves towards the mean of the replicas at an exchange.
+_BETA = 0.9
+
+
+class Rule(Protocol):
+    """What an update of a replica is, together with the others'."""
+
+    @property
+    def in_graphs(self) -> bool:
+        """Whether each update is the same work of the device alone, which a CUDA graph may capture; ``update`` may
+        then come stretch by stretch, otherwise it is asked for all parameters at once.
+        """
+
+    @property
+    def together(self) -> bool:
+        """Whether replicas have exchanged since their last update: then ``agreed`` asks nothing of the others."""
+
+    def update(self, part: slice) -> None:
+        """Update this stretch of the parameters, and exchange where that is due; called by all replicas."""
+
+    def agreed(self) -> AbstractContextManager[None]:
+        """Within it all replicas hold the same row: what is validated and saved. Called by all at the same point."""
+
+    def restart(self) -> None:
+        """Replicas have been made equal by others."""
+
+
+class EveryUpdate:
+    """Replicas are equal after each update: its average is part of it."""
+
+    together = True
+
+    def __init__(self, averaging: Averaging, flat: Flat, exchange: Exchange) -> None:
+        self.in_graphs = exchange.in_graphs
+        self._averaging, self._flat, self._exchange = averaging, flat, exchange
+
+    def update(self, part: slice) -> None:
+        self._averaging.update(part)
+        if part.stop == len(self._flat.parameters) and len(self._flat.buffers):
+            self._exchange.average(self._flat.buffers)
+
+    def agreed(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def restart(self) -> None:
+        pass
+
+
+class Local:
+    """Local SGD: each replica goes on by itself, and every so many updates all become their average."""
+
+    in_graphs = False
+
+    def __init__(self, optimizer: Optimizer, flat: Flat, exchange: Exchange, every: int) -> None:
+        self._optimizer, self._flat, self._exchange, self._every = optimizer, flat, exchange, every
+        self._since = 0
+
+    @property
+    def together(self) -> bool:
+        return not self._since
+
+    def update(self, part: slice) -> None:
+        self._optimizer.step(part)
+        self._since += 1
+        if self._since == self._every:
+            self._become_average()
+        else:
+            self._exchange.average()  # of nothing: a meeting, so that all leave after the same update
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        if self._since:
+            self._become_average()
+        yield
+
+    def restart(self) -> None:
+        self._since = 0
+
+    def _become_average(self) -> None:
+        self._exchange.average(self._flat.row)
+        self._optimizer.refresh(slice(0, len(self._flat.parameters)))
+        self._since = 0
+
+
+class Elastic:
+    """Each replica is drawn to a centre, and the centre to the replicas; the centre is what is validated and saved.
+
+    Velocities stay each replica's own; float buffers become their average. ``alpha`` is the moving rate.
+    """
+
+    in_graphs = False
+
+    def __init__(
+        self, optimizer: Optimizer, flat: Flat, exchange: Exchange, *, every: int, alpha: float, world_size: int
+    ) -> None:
+        self._optimizer, self._flat, self._exchange = optimizer, flat, exchange
+        self._every, self._alpha, self._world_size = every, alpha, world_size
+        self._centre = flat.parameters.clone()
+        self._all_parameters = slice(0, len(flat.parameters))
+        self._shared = exchange.allocate(len(flat.parameters) + len(flat.buffers))
+        self._since = 0
+
+    @property
+    def together(self) -> bool:
+        return not self._since
+
+    def update(self, part: slice) -> None:
+        self._optimizer.step(part)
+        self._since += 1
+        if self._since == self._every:
+            self._pull()
+            self._since = 0
+        else:
+            self._exchange.average()  # of nothing: a meeting, so that all leave after the same update
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """The centre, at rest: its velocities are zero."""
+        flat = self._flat
+        if self._since and len(flat.buffers):
+            self._exchange.average(flat.buffers)
+        mine = flat.parameters.clone(), flat.velocities.clone()
+        self._become(self._centre, torch.zeros_like(flat.velocities))
+        try:
+            yield
+        finally:
+            self._become(*mine)
+
+    def restart(self) -> None:
+        self._centre.copy_(self._flat.parameters)
+        self._since = 0
+
+    def _pull(self) -> None:
+        """The two lines above."""
+        flat = self._flat
+        torch.cat([flat.parameters, flat.buffers], out=self._shared)
+        self._exchange.average(self._shared)
+        mean, buffers = self._shared.split([len(flat.parameters), len(flat.buffers)])
+        flat.parameters.lerp_(self._centre, self._alpha)
+        self._centre.lerp_(mean, self._world_size * self._alpha)
+        flat.buffers.copy_(buffers)
+        self._optimizer.refresh(self._all_parameters)
+
+    def _become(self, parameters: torch.Tensor, velocities: torch.Tensor) -> None:
+        self._flat.parameters.copy_(parameters)
+        self._flat.velocities.copy_(velocities)
+        self._optimizer.refresh(self._all_parameters)
+
+
+def rule_of(config: ExchangeConfig, optimizer: Optimizer, flat: Flat, exchange: Exchange, world_size: int) -> Rule:
+    """The rule that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for; one worker needs none."""
+    if world_size == 1 or not config.apart:
+        return EveryUpdate(KINDS[config.averaged](optimizer, flat, exchange), flat, exchange)
+    if config.rule == "average":
+        return Local(optimizer, flat, exchange, config.every)
+    alpha = moving_rate(config, world_size)
+    return Elastic(optimizer, flat, exchange, every=config.every, alpha=alpha, world_size=world_size)
+
+
+def moving_rate(config: ExchangeConfig, world_size: int) -> float:
+    """``exchange.alpha``, or the paper's.
+
+    >>> moving_rate(ExchangeConfig(rule="elastic"), 2)
+    0.45
+    """
+    return config.alpha or _BETA / world_size

@@ -1,0 +1,64 @@
+"""Trainings whose replicas differ between exchanges: what is validated and saved is the same on all of them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.checkpoint import CheckpointFolder, load
+from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.data.upload import Batch
+from lib.exchange.peer import Peer
+from lib.metrics import Meter
+from lib.replica import Replica
+from tests.exchange.test_peer import together
+from tests.roles.in_process import Run
+
+
+def config(data_set: Path, weights_dir: Path, exchange: ExchangeConfig, minutes: float) -> Config:
+    return Config(
+        run=RunConfig(weights_dir=weights_dir, n_epochs=2, snapshot_minutes=minutes, snapshot_freq=2, keep=9),
+        data=DataConfig(dir=data_set),
+        model=ModelConfig(name="tiny_without_dropout"),
+        logging=LoggingConfig(print_freq=2, val_freq=2, val_images=8, report=False, tensorboard=False, quiet=True),
+        exchange=exchange,
+        devices=("cpu", "cpu"),
+        batch_size=4,
+    )
+
+
+@pytest.mark.parametrize(
+    "exchange", [ExchangeConfig(method="peer", every=4), ExchangeConfig(method="peer", rule="elastic", every=4)]
+)
+def test_replicas_agree_where_they_are_validated_and_saved(
+    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch, exchange: ExchangeConfig
+) -> None:
+    """Three iterations an epoch, so the exchange falls into the second: the trainer itself verifies after each."""
+    real = Replica.evaluate
+
+    def evaluate(self: Replica, batches: Iterable[Batch], meter: Meter) -> None:
+        self._exchange.verify(self.flat.row)
+        real(self, batches, meter)
+
+    monkeypatch.setattr(Replica, "evaluate", evaluate)
+    run = Run(config(small_data_set, tmp_path / "run", exchange, minutes=0))
+
+    def body(peer: Peer, rank: int) -> list[tuple[float, float]]:
+        return run.train(exchange=peer, rank=rank)[1].val_record
+
+    first, second = together(2, body, tmp_path)
+    assert first == second
+    saved = load(tmp_path / "run/checkpoints/epoch002_iter00000.pt")
+    at_rest = all(not velocity.any() for velocity in saved.velocities.values())
+    assert at_rest == (exchange.rule == "elastic")
+
+
+def test_within_an_epoch_they_are_saved_just_after_an_exchange(tmp_path: Path, small_data_set: Path) -> None:
+    """The disk is always due here; a save at another moment would keep one replica, not the average."""
+    run = Run(config(small_data_set, tmp_path / "run", ExchangeConfig(method="peer", every=2), minutes=1e-9))
+    together(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
+    names = {path.name for path in (tmp_path / "run/checkpoints").glob("*.pt")}
+    assert names == {"epoch000_iter00002.pt", "epoch001_iter00002.pt", "epoch002_iter00000.pt"}
+    assert CheckpointFolder(tmp_path / "run/checkpoints", keep=9).latest()
+    assert torch.isfinite(load(tmp_path / "run/checkpoints/epoch001_iter00002.pt").val_record).all()
