@@ -129,7 +129,7 @@ def windows(values: Sequence[tuple[float, float]], seconds: float) -> tuple[floa
     """The medians of the first and the last part of (seconds, value), the warm-up left out.
 
     >>> windows([(second, float(second)) for second in range(100)], 100)
-    (36.0, 86.0)
+    (36.5, 83.0)
     """
     warm = min(_WARM_UP * seconds, _WARM_UP_S)
     width = min(_WINDOW_S, seconds / 3)
