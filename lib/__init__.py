@@ -9,7 +9,7 @@ A run, from the outside in. Every floor imports only from those below it (tests/
     roles/{trainer,loader,validator,...}       what each process does; roles/trainer.py opens with the loop
     recorder, snapshots, replica               what is shown and kept; a training as a checkpoint; the network
     plain_step, fused_step                     forwards, backwards, update: of any network; of one with kernels
-    exchange/{peer,device_peer,collective}     replicas become their average: exchange/averaging says of what,
+    exchange/{peer,collective,hierarchical,..} replicas become their average: exchange/averaging says of what,
                                                exchange/rules when, or how else
     formats/, weights, fine_tuning             weights of other programs; begin with those of another training
     data/{feed,upload}, data/sources           the trainer's end of the loader; from a slot to the device; ways in

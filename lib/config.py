@@ -156,9 +156,10 @@ class LoggingConfig:
 class ExchangeConfig:
     """exchange: how replicas become their average."""
 
-    method: Literal["none", "peer", "collective"] = "none"
+    method: Literal["none", "peer", "collective", "hierarchical"] = "none"
     """none: one worker alone; peer: the replicas of one machine read each other's memory; collective:
-    torch.distributed (NCCL or gloo), for any number of machines, started by torchrun"""
+    torch.distributed (NCCL or gloo), for any number of machines, started by torchrun; hierarchical: peer
+    within each machine, collective between them, started by torchrun too"""
 
     rule: Literal["average", "elastic"] = "average"
     """average: replicas become their average; elastic: each is drawn to a centre and the centre to them (EASGD,

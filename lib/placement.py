@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from lib.config import Config
 from lib.errors import ConfigError
 
+LAUNCHED = ("collective", "hierarchical")
+"""methods of exchange whose processes find each other as PyTorch's launcher arranged it"""
+
 
 def workers(devices: int, environment: Mapping[str, str]) -> int:
     """How many workers the whole run has, where this machine's part of the configuration names so many devices.
@@ -28,17 +31,17 @@ def place(config: Config, environment: Mapping[str, str]) -> tuple[Config, Seque
     (``auto``). Raises ConfigError when it does not fit what torchrun started.
     """
     if not _launched(environment):
-        if config.exchange.method == "collective" and config.world_size > 1:
+        if config.exchange.method in LAUNCHED and config.world_size > 1:
             raise ConfigError(
-                "exchange.method collective needs PyTorch's launcher: torchrun --nproc-per-node "
+                f"exchange.method {config.exchange.method} needs PyTorch's launcher: torchrun --nproc-per-node "
                 f"{config.world_size} train.py ...; on one machine exchange.method peer does without"
             )
         return config, range(config.world_size)
     rank, world_size, local_world_size = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    if world_size > 1 and config.exchange.method != "collective":
+    if world_size > 1 and config.exchange.method not in LAUNCHED:
         raise ConfigError(
             f"torchrun started {world_size} workers, but exchange.method is {config.exchange.method}; "
-            "set exchange.method to collective, or start train_2gpu.py without torchrun"
+            "set exchange.method to collective or hierarchical, or start train_2gpu.py without torchrun"
         )
     if len(config.devices) not in (1, local_world_size):
         raise ConfigError(

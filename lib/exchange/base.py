@@ -12,14 +12,17 @@ from lib.errors import ReplicasDiffer
 class Exchange(Protocol):
     """Makes replicas become their average, adds up figures, and lets all of them leave after the same step."""
 
-    leaving: bool
-    """whether any replica had been asked to leave, as all of them last agreed; equal on all of them"""
+    @property
+    def leaving(self) -> bool:
+        """Whether any replica had been asked to leave, as all of them last agreed; equal on all of them."""
 
-    asked: bool
-    """whether ``leave`` was called here"""
+    @property
+    def asked(self) -> bool:
+        """Whether ``leave`` was called here."""
 
-    spent_s: float
-    """seconds that this replica has spent in exchanges, in all"""
+    @property
+    def spent_s(self) -> float:
+        """Seconds that this replica has spent in exchanges, in all."""
 
     lag: int
     """updates that are still made after the one in which a replica asked to leave"""

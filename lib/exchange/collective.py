@@ -6,7 +6,7 @@ environment).
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import torch
@@ -26,7 +26,7 @@ class Collective:
     def __init__(self, rank: int, world_size: int, device: torch.device, patience_s: float) -> None:
         self.leaving = self.asked = False
         self.spent_s = 0.0
-        self._rank, self._world_size, self._device = rank, world_size, device
+        self._rank, self._world_size, self._device, self._patience_s = rank, world_size, device, patience_s
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
             rank=rank,
@@ -46,6 +46,21 @@ class Collective:
                 # The library gives all processes the same bits of the sum, so they have the same of the mean.
                 stretch.div_(self._world_size)
         self.spent_s += time.perf_counter() - began
+
+    def average_among(self, groups: Sequence[Sequence[int]]) -> Callable[[Tensor], None]:
+        """A function that makes a tensor its mean over the processes of that one of ``groups`` (ranks) which this
+        process is in. All processes call this with the same groups; each is in one of them.
+        """
+        timeout = timedelta(seconds=self._patience_s)
+        made = [dist.new_group(list(ranks), timeout=timeout) for ranks in groups]
+        own, count = next((made[i], len(ranks)) for i, ranks in enumerate(groups) if self._rank in ranks)
+
+        def average(tensor: Tensor) -> None:
+            with _lost_peers_named():
+                dist.all_reduce(tensor, group=own)
+                tensor.div_(count)
+
+        return average
 
     def copy_first(self, stretch: Tensor) -> None:
         with _lost_peers_named():

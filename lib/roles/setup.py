@@ -1,6 +1,8 @@
 """Parts that more than one role is built from."""
 
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -14,8 +16,10 @@ from lib.errors import ConfigError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.exchange.collective import Collective
+from lib.exchange.hierarchical import Hierarchical, find_neighbours
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
+from lib.placement import LAUNCHED
 from lib.roles.process import Context
 
 # Updates that a host may be ahead of its GPU: one that the GPU computes, one that waits.
@@ -40,14 +44,28 @@ def join(context: Context, device: torch.device) -> Exchange:
     rank, config = context.rank, context.config
     if config.world_size == 1:
         return Alone(device)
-    if config.exchange.method == "collective":
-        return Collective(rank, config.world_size, device, context.last_resort_s)
+    if config.exchange.method in LAUNCHED:
+        everyone = Collective(rank, config.world_size, device, context.last_resort_s)
+        return everyone if config.exchange.method == "collective" else _hierarchical(context, everyone, device)
     channels = {}
     for other in range(config.world_size):
         if other != rank:
             low, high = sorted((rank, other))
             channels[other] = context.channel(f"trainers{low}-{high}", bind=rank == low, peer=f"trainer {other}")
     return _peer(context, channels, device)
+
+
+def _hierarchical(context: Context, everyone: Collective, device: torch.device) -> Hierarchical:
+    """Neighbours meet in the folder of the first of them."""
+    machine, local_rank = int(os.environ["GROUP_RANK"]), int(os.environ["LOCAL_RANK"])
+    neighbours = find_neighbours(everyone, machine, local_rank, context.folder)
+    there = replace(context, folder=neighbours.folder)
+    channels = {}
+    for other, rank in enumerate(neighbours.ranks):
+        if other != local_rank:
+            low, high = sorted((local_rank, other))
+            channels[other] = there.channel(f"neighbours{low}-{high}", bind=local_rank == low, peer=f"trainer {rank}")
+    return Hierarchical(everyone, neighbours, local_rank, channels, device)
 
 
 def _peer(context: Context, channels: dict[int, Channel], device: torch.device) -> Peer:

@@ -1,0 +1,66 @@
+"""One of four workers on two machines, for test_hierarchical.py: FOLDER RANK, and torch.distributed's environment."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib.errors import ReplicasDiffer
+from lib.exchange.collective import Collective
+from lib.exchange.hierarchical import Hierarchical, find_neighbours
+from lib.ipc.channel import Channel
+
+WORKERS, NUMEL, CPU = 4, 1001, torch.device("cpu")
+
+
+def main(out: Path, rank: int) -> None:
+    torch.set_num_threads(1)
+    machine, local_rank = rank % 2, rank // 2  # dealt out by turns: a launcher may number them as it likes
+    everyone = Collective(rank, WORKERS, CPU, patience_s=30)
+    with tempfile.TemporaryDirectory() as private:
+        neighbours = find_neighbours(everyone, machine, local_rank, Path(private))
+        assert neighbours.ranks == (machine, machine + 2)
+        assert neighbours.alike == ((0, 1), (2, 3))
+        other = Channel(
+            neighbours.folder / "0-1", bind=local_rank == 0, peer=f"neighbour {1 - local_rank}", patience_s=30
+        )
+        exchange = Hierarchical(everyone, neighbours, local_rank, {1 - local_rank: other}, CPU)
+        row, small = exchange.allocate(NUMEL), exchange.allocate(3)
+        noise = torch.randn(NUMEL, generator=torch.Generator().manual_seed(rank))
+        row.copy_(noise)
+        exchange.copy_first(row)
+        first = row.numpy().copy()
+        for _ in range(4):
+            row += noise
+            small += rank
+            before = row.numpy().copy()
+            exchange.average(row, small)
+        exchange.verify(row)
+        after = row.numpy().copy()
+        row[5] += rank == 3
+        try:
+            exchange.verify(row)
+            found = ""
+        except ReplicasDiffer as error:
+            found = str(error)
+        left = -1
+        for step in range(5):
+            if step == 2 and rank == 1:
+                exchange.leave()
+            exchange.average(row)
+            exchange.agree()
+            if exchange.leaving:
+                left = step
+                break
+        gathered = exchange.gather([float(rank)])
+        np.savez(
+            out / f"{rank}.npz", first=first, before=before, after=after, small=small.numpy(), found=found, left=left,
+            gathered=gathered,
+        )  # fmt: skip
+        exchange.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
