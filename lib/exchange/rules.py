@@ -10,6 +10,7 @@ Theano-MPI computes the same two lines on a server, for one replica after the ot
 keeps a copy of the centre. The copies follow from the same bits, so they hold the same bits.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
@@ -69,8 +70,8 @@ class EveryUpdate:
         pass
 
 
-class Local:
-    """Local SGD: each replica goes on by itself, and every so many updates all become their average."""
+class Apart(ABC):
+    """Each replica goes on by itself, and every so many updates all of them come together."""
 
     in_graphs = False
 
@@ -86,55 +87,48 @@ class Local:
         self._optimizer.step(part)
         self._since += 1
         if self._since == self._every:
-            self._become_average()
+            self._come_together()
+            self._since = 0
         else:
             self._exchange.average()  # of nothing: a meeting, so that all leave after the same update
+
+    @abstractmethod
+    def _come_together(self) -> None:
+        """What an exchange makes of the replicas."""
+
+
+class Local(Apart):
+    """Local SGD: replicas become their average."""
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
         if self._since:
-            self._become_average()
+            self._come_together()
+            self._since = 0
         yield
 
     def restart(self) -> None:
         self._since = 0
 
-    def _become_average(self) -> None:
+    def _come_together(self) -> None:
         self._exchange.average(self._flat.row)
         self._optimizer.refresh(slice(0, len(self._flat.parameters)))
-        self._since = 0
 
 
-class Elastic:
+class Elastic(Apart):
     """Each replica is drawn to a centre, and the centre to the replicas; the centre is what is validated and saved.
 
     Velocities stay each replica's own; float buffers become their average. ``alpha`` is the moving rate.
     """
 
-    in_graphs = False
-
     def __init__(
         self, optimizer: Optimizer, flat: Flat, exchange: Exchange, *, every: int, alpha: float, world_size: int
     ) -> None:
-        self._optimizer, self._flat, self._exchange = optimizer, flat, exchange
-        self._every, self._alpha, self._world_size = every, alpha, world_size
+        super().__init__(optimizer, flat, exchange, every)
+        self._alpha, self._world_size = alpha, world_size
         self._centre = flat.parameters.clone()
         self._all_parameters = slice(0, len(flat.parameters))
         self._shared = exchange.allocate(len(flat.parameters) + len(flat.buffers))
-        self._since = 0
-
-    @property
-    def together(self) -> bool:
-        return not self._since
-
-    def update(self, part: slice) -> None:
-        self._optimizer.step(part)
-        self._since += 1
-        if self._since == self._every:
-            self._pull()
-            self._since = 0
-        else:
-            self._exchange.average()  # of nothing: a meeting, so that all leave after the same update
 
     @contextmanager
     def agreed(self) -> Iterator[None]:
@@ -153,7 +147,7 @@ class Elastic:
         self._centre.copy_(self._flat.parameters)
         self._since = 0
 
-    def _pull(self) -> None:
+    def _come_together(self) -> None:
         """The two lines above."""
         flat = self._flat
         torch.cat([flat.parameters, flat.buffers], out=self._shared)
