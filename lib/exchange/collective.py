@@ -12,9 +12,11 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from lib.errors import PeerLost
 from lib.exchange.base import count_differing, refuse_differing
+from lib.exchange.fresh_store import fresh_store
 
 
 class Collective:
@@ -27,11 +29,14 @@ class Collective:
         self.leaving = self.asked = False
         self.spent_s = 0.0
         self._rank, self._world_size, self._device, self._patience_s = rank, world_size, device, patience_s
+        timeout = timedelta(seconds=patience_s)
+        launchers, _, _ = next(rendezvous("env://", timeout=timeout))
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
+            store=fresh_store(launchers, rank, world_size, patience_s),
             rank=rank,
             world_size=world_size,
-            timeout=timedelta(seconds=patience_s),
+            timeout=timeout,
             device_id=device if device.type == "cuda" else None,
         )
 

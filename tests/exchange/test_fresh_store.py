@@ -1,0 +1,46 @@
+"""What an earlier start left in the launcher's store is not found by the next one."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from torch.distributed import HashStore, Store
+
+from lib.errors import PeerLost
+from lib.exchange.fresh_store import fresh_store
+
+
+def start(store: Store, world_size: int, late: int = 0) -> list[Store]:
+    """The part of the store that each worker of one start gets; worker ``late`` comes after the others."""
+
+    def join(rank: int) -> Store:
+        time.sleep(0.1 * (rank == late))
+        return fresh_store(store, rank, world_size, patience_s=10)
+
+    with ThreadPoolExecutor(world_size) as pool:
+        return list(pool.map(join, range(world_size)))
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_each_start_has_a_part_of_its_own_that_its_workers_share(late: int) -> None:
+    kept = HashStore()
+    for _ in range(3):
+        parts = start(kept, 3, late)
+        assert not any(part.check(["address"]) for part in parts)
+        parts[2].set("address", "here")
+        assert [part.get("address") for part in parts] == [b"here"] * 3
+
+
+def test_a_start_that_failed_half_way_disturbs_no_later_one() -> None:
+    kept = HashStore()
+    with pytest.raises(PeerLost, match=r"workers 1, 2 were not there within 0\.05 s"):
+        fresh_store(kept, 0, 3, patience_s=0.05)
+    with pytest.raises(PeerLost, match=r"worker 0 was not there within 0\.05 s"):
+        fresh_store(kept, 1, 3, patience_s=0.05)
+    parts = start(kept, 3)
+    parts[0].set("address", "here")
+    assert [part.get("address") for part in parts] == [b"here"] * 3
+
+
+def test_a_single_worker_waits_for_nobody() -> None:
+    fresh_store(HashStore(), 0, 1, patience_s=0)
