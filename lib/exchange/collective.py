@@ -30,7 +30,7 @@ class Collective:
         self.spent_s = 0.0
         self._rank, self._world_size, self._device, self._patience_s = rank, world_size, device, patience_s
         timeout = timedelta(seconds=patience_s)
-        launchers, _, _ = next(rendezvous("env://", timeout=timeout))
+        launchers, _, _ = next(rendezvous("env://", rank, world_size, timeout=timeout))
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
             store=fresh_store(launchers, rank, world_size, patience_s),
