@@ -4,15 +4,28 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from benchmarks.harness import Row
+from lib.command_line import report_errors
 
 ROOT = Path(__file__).parents[1]
+
+
+def run(main: Callable[[Sequence[str]], int]) -> int:
+    """``main`` on this process's command line: the exit status. SIGTERM, too, takes along all it started and wrote."""
+    signal.signal(signal.SIGTERM, _leave)
+    return report_errors(lambda: main(sys.argv[1:]))
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def parser(name: str, description: str | None, *, rounds: int) -> argparse.ArgumentParser:

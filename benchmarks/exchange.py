@@ -16,7 +16,6 @@ from torch.multiprocessing.spawn import spawn
 from benchmarks import command
 from benchmarks.exchange_worker import FIGURES, work
 from benchmarks.harness import Row
-from lib.command_line import report_errors
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,4 +57,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(report_errors(lambda: main(sys.argv[1:])))
+    sys.exit(command.run(main))

@@ -19,7 +19,6 @@ from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import OurStep, configuration
 from benchmarks.packed import pack_noise
 from benchmarks.training import finished, workers
-from lib.command_line import report_errors
 
 
 def main(argv: Sequence[str]) -> int:
@@ -98,4 +97,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(report_errors(lambda: main(sys.argv[1:])))
+    sys.exit(command.run(main))

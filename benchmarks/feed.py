@@ -20,7 +20,6 @@ from benchmarks.harness import Contender, take_turns
 from benchmarks.ours import configuration, synchronize
 from benchmarks.packed import batch_files, forget, pack_noise
 from benchmarks.processes import cpu_seconds, resident_bytes
-from lib.command_line import report_errors
 
 
 class Loader:
@@ -124,4 +123,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(report_errors(lambda: main(sys.argv[1:])))
+    sys.exit(command.run(main))

@@ -22,7 +22,6 @@ from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.photographs import draw_photographs
 from benchmarks.processes import cpu_seconds
-from lib.command_line import report_errors
 from lib.data.layout import layout
 from lib.data.pictures import Entry, list_pictures
 from preprocessing.packing import Packer
@@ -149,4 +148,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(report_errors(lambda: main(sys.argv[1:])))
+    sys.exit(command.run(main))

@@ -18,7 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks import command
 from benchmarks.command import ROOT, machine
+from benchmarks.training import end
 from benchmarks.watched import Sample, roles, sample
 
 # Allocators settle in this part of the time, of which no more than two minutes count as that.
@@ -48,9 +50,9 @@ class Row(NamedTuple):
     flat: bool
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Whether all was flat, as an exit status."""
-    options = _options()
+    options = _options(argv)
     with tempfile.TemporaryDirectory() as folder:
         _draw(Path(folder))
         samples, speeds, status = soak(Path(folder), options.minutes, options.epoch_size)
@@ -65,20 +67,20 @@ def main() -> int:
     return 0 if flat else 1
 
 
-def _options() -> argparse.Namespace:
+def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.soak", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--minutes", type=float, default=60, help="of training (default: 60)")
     parser.add_argument("--epoch-size", type=int, default=2000, help="iterations in an epoch (default: 2000)")
     parser.add_argument("--json", action="store_true", help="end with a line of JSON")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def _draw(folder: Path) -> None:
     script = str(ROOT / "preprocessing/generate_toy_data.sh")
-    command = [script, *_IMAGES, "--tar_root_dir", str(folder / "data")]
+    words = [script, *_IMAGES, "--tar_root_dir", str(folder / "data")]
     python = {"PYTHON": sys.executable}
-    subprocess.run(command, check=True, env=os.environ | python, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(words, check=True, env=os.environ | python, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def soak(
@@ -86,10 +88,10 @@ def soak(
 ) -> tuple[dict[str, list[Sample]], list[tuple[float, float]], int]:
     """Train; the samples of every process, (seconds, images a second) of every report, and the exit status."""
     metrics = folder / "models/metrics.jsonl"
-    command = [sys.executable, str(ROOT / "train_2gpu.py"), *_TRAINING, "--data.dir", str(folder / "data")]
-    command += ["--run.weights_dir", str(metrics.parent), "--run.snapshot_minutes", str(min(1, minutes / 10))]
-    command += ["--data.epoch_size", str(epoch_size)]
-    run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    words = [sys.executable, str(ROOT / "train_2gpu.py"), *_TRAINING, "--data.dir", str(folder / "data")]
+    words += ["--run.weights_dir", str(metrics.parent), "--run.snapshot_minutes", str(min(1, minutes / 10))]
+    words += ["--data.epoch_size", str(epoch_size)]
+    run = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         _wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, run)
         found = roles(run.pid)
@@ -105,8 +107,7 @@ def soak(
         run.send_signal(signal.SIGINT)
         return samples, speeds, run.wait(_START_S)
     finally:
-        run.kill()
-        run.wait()
+        end(run)
 
 
 def _wait_for(there: Callable[[], bool], run: subprocess.Popen[bytes]) -> None:
@@ -165,4 +166,4 @@ def show(rows: Sequence[Row], speed: Row) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

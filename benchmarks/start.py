@@ -16,7 +16,6 @@ import torch
 from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.training import seconds_to_first_iteration, workers
-from lib.command_line import report_errors
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,4 +77,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(report_errors(lambda: main(sys.argv[1:])))
+    sys.exit(command.run(main))

@@ -12,7 +12,6 @@ from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import OurStep, configuration
 from benchmarks.plain import PlainStep, Sizes, plain_network
-from lib.command_line import report_errors
 
 _MODES = ("default", "max-autotune-no-cudagraphs")
 
@@ -76,4 +75,4 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(report_errors(lambda: main(sys.argv[1:])))
+    sys.exit(command.run(main))

@@ -65,10 +65,10 @@ def started(keys: Sequence[str], environment: Mapping[str, str]) -> Iterator[tup
         try:
             yield process, Path(folder) / "metrics.jsonl"
         finally:
-            _end(process)
+            end(process)
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """At once, and its processes with it: the second signal means that."""
     while process.poll() is None:
         process.send_signal(signal.SIGTERM)

@@ -1,12 +1,17 @@
 """What the soak makes of a leak; ``make soak`` runs it."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.soak import compare_speed, judge, windows
 from benchmarks.watched import Sample, roles, sample
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("leaks", Sample._fields[1:])
@@ -39,3 +44,23 @@ def test_watched_processes_are_those_of_the_run() -> None:
 def test_too_short_to_compare() -> None:
     with pytest.raises(SystemExit, match="too short"):
         windows([(0.0, 1.0)], 60)
+
+
+def test_it_takes_its_run_along_when_it_is_told_to_end(tmp_path: Path) -> None:
+    def processes() -> list[str]:
+        """What mentions our folder: the run, and its roles by their run's folder."""
+        found = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False)
+        return found.stdout.split()
+
+    command = [sys.executable, "-m", "benchmarks.soak", "--minutes", "5"]
+    soak = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/models/metrics.jsonl")):
+        assert soak.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert len(processes()) == 5
+    soak.send_signal(signal.SIGTERM)
+    assert soak.wait(20) == 128 + signal.SIGTERM
+    assert processes() == []
+    assert list(tmp_path.iterdir()) == []
