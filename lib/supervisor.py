@@ -95,6 +95,10 @@ class Supervisor:
         finally:
             signal.signal(signal.SIGINT, previous)
 
+    @property
+    def _trainers(self) -> list[_Child]:
+        return [self._children[f"{role} {rank}"] for role, rank in self._roles if role == "trainer"]
+
     def _kill_all(self) -> str:
         """End whoever is left; what to tell of those that the kernel does not let go."""
         children = self._children.values()
@@ -124,6 +128,8 @@ class Supervisor:
                 return outcome
             if len(self._asked_by) > passed_on:
                 passed_on = len(self._asked_by)
+                if not self._trainers:  # nobody who would save anything
+                    return Outcome(128 + self._asked_by[0], "stopped")
                 if passed_on > 1:
                     return Outcome(128 + self._asked_by[0], "stopped at once; the last checkpoint stands")
                 self._ask_trainers_to_stop()
@@ -208,8 +214,8 @@ class Supervisor:
 
     def _ask_trainers_to_stop(self) -> None:
         print("\nstopping after this iteration; once more to stop at once", file=sys.stderr, flush=True)
-        for name, child in self._children.items():
-            if name.startswith("trainer") and child.process.poll() is None:
+        for child in self._trainers:
+            if child.process.poll() is None:
                 child.process.terminate()
 
 

@@ -97,6 +97,16 @@ def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
     assert_nothing_is_left(run, pids)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_saves_nothing_stops_at_the_first_signal(start: type[Run], number: signal.Signals) -> None:
+    run = start("--dry_run")
+    while "rehearsal 1" not in run.pids():
+        assert run.process.poll() is None
+        time.sleep(0.02)
+    run.process.send_signal(number)
+    assert run.end(within_s=3) == (128 + number, "stopped\n")
+
+
 def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:
     """All workers go back together, once; the second time they stop."""
     rewind = ("--run.on_nan", "rewind", "--run.rewinds", 1)
