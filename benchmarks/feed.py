@@ -94,9 +94,9 @@ def turn(
     before: Callable[[], None] = lambda: None,
 ) -> float:
     """Images a second over ``--images`` of them."""
-    before()
     if arguments.cold:
-        forget(folder)
+        forget(folder)  # before what is ready is drained: what takes its place is read at once
+    before()
     synchronize(device)
     began, count = time.perf_counter(), 0
     for images_BHWC in batches():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -168,10 +169,12 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of format {FORMAT} of this program")
     try:
-        parts = {"identity": Identity(**state["identity"]), "preparation": Preparation(**state["preparation"])}
-        return Checkpoint(**({key: state[key] for key in state if key != "format"} | parts))
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} lacks a part or has one too many: {error}") from None
+        saved = msgspec.convert(state, Checkpoint)
+    except msgspec.ValidationError as error:
+        raise _damaged(path, f"a part of it is not what it should be: {error}") from None
+    if min(saved.epoch, saved.iteration, saved.rewinds) < 0 or saved.val_record.numel() != 2 * saved.epoch:
+        raise _damaged(path, "its counts of epochs and iterations cannot be")
+    return saved
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,11 +27,7 @@ def classify(description: str) -> int:
                 stream.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
         network = open_network(options)
         show = SHOWN[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
-        try:
-            return classify_all(network.to(device_of(options.device)), options, show)
-        except BrokenPipeError:  # whoever reads us has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        return classify_all(network.to(device_of(options.device)), options, show)
 
     return report_errors(main)
 

@@ -26,7 +26,7 @@ class Figures:
 
     @classmethod
     def of(cls, sums: Sequence[float]) -> "Figures":
-        """From ``Meter.sums``, added up over all workers."""
+        """From what ``Meter.take`` gives, added up over all workers."""
         loss, wrong1, wrong5, images = sums
         n = max(images, 1.0)
         return cls(loss / n, wrong1 / n, wrong5 / n, int(images))

@@ -18,6 +18,7 @@ from pathlib import Path
 import zmq
 
 from lib.errors import ProtocolError, said
+from lib.ipc.channel import MAX_BYTES
 from lib.ipc.messages import Alive, Failed, Left, decode
 
 # How often processes are looked at, in seconds.
@@ -69,6 +70,7 @@ class Supervisor:
         context = zmq.Context()
         try:
             inbox = context.socket(zmq.PULL)
+            inbox.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
             inbox.bind(f"ipc://{self._folder / 'supervisor'}")
             with _handled(self._asked_by):
                 self._start()

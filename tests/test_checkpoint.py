@@ -105,6 +105,21 @@ def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
         load(path)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"epoch": "x"}, {"epoch": -1}, {"epoch": 2}, {"iteration": -1}, {"parameters": 5}, {"velocities": [1]}),
+        *({"val_record": "no"}, {"parameters": {"w": 1.0}}, {"identity": {}}, {"seed": True}),
+    ],
+    ids=str,
+)
+def test_a_whole_file_with_a_wrong_part_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(1), is_best=False)
+    torch.save(torch.load(path, weights_only=True) | wrong, path)
+    with pytest.raises(CheckpointError, match=r"a part of it is not what it should be|cannot be"):
+        load(path)
+
+
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="no checkpoint of format 2"):

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.checkpoint import Checkpoint, load
+from lib.checkpoint import FORMAT, Checkpoint, load
 from lib.data.batch_file import pixel_offset
 from lib.data.decode import decode as decode_picture
 from lib.errors import CheckpointError, DataError, ProtocolError
@@ -175,10 +175,19 @@ def test_fuzzed_batch_files(scratch: Path, data: bytes) -> None:
         assert str(scratch) in str(error)
 
 
+STATE = {
+    "format": FORMAT,
+    "identity": {"model": "m", "n_classes": 1, "img_size": 8, "data_fingerprint": "f"},
+    "preparation": {"resize": "crop", "mean": torch.zeros(3, 8, 8), "classes": (("a", "b"),)},
+    **{"seed": 1, "epoch": 1, "total_batch_size": 16, "iteration": 0},
+    **{"val_record": torch.zeros(1, 2), "parameters": {"w": torch.arange(6.0)}, "velocities": {}},
+}
+
+
 @cache
 def saved() -> bytes:
     file = io.BytesIO()
-    torch.save({"format": 1, "identity": {}, "parameters": {"w": torch.arange(6.0)}, "epoch": 3}, file)
+    torch.save(STATE, file)
     return file.getvalue()
 
 

@@ -41,7 +41,7 @@ def _ask(store: Store, rank: int, patience_s: float) -> str:
     try:
         store.wait([_answer_to(word)], timedelta(seconds=patience_s))
     except DistStoreError:
-        raise PeerLost(f"worker 0 was not there within {patience_s:g} s (run.patience_s)") from None
+        raise PeerLost(f"worker 0 was not there within {patience_s:g} s") from None
     return store.get(_answer_to(word)).decode()
 
 
@@ -50,7 +50,7 @@ def _answer(store: Store, name: str, missing: set[int], patience_s: float) -> No
     while missing:
         if time.monotonic() > deadline:
             ranks = ", ".join(map(str, sorted(missing)))
-            raise PeerLost(f"workers {ranks} were not there within {patience_s:g} s (run.patience_s)")
+            raise PeerLost(f"workers {ranks} were not there within {patience_s:g} s")
         for rank in missing:
             if store.check([_word(rank)]):
                 store.set(_answer_to(store.get(_word(rank)).decode()), name)

@@ -24,6 +24,8 @@ from lib.roles.process import Context
 
 # Updates that a host may be ahead of its GPU: one that the GPU computes, one that waits.
 _MOST_AHEAD = 2
+# What the kernels of a meeting on the device are written for.
+_MOST_DEVICES = 8
 
 
 def set_up(config: Config, rank: int) -> tuple[torch.device, torch.dtype]:
@@ -93,9 +95,9 @@ def _peer(context: Context, channels: dict[int, Channel], device: torch.device) 
 
 
 def meet_themselves(devices: Sequence[torch.device]) -> bool:
-    """Whether these are GPUs, each worker's its own, that reach each other's memory."""
+    """Whether these are GPUs, at most eight, each worker's its own, that reach each other's memory."""
     gpus = [device for device in devices if device.type == "cuda"]
-    own = len(set(gpus)) == len(devices)
+    own = len(set(gpus)) == len(devices) <= _MOST_DEVICES
     return own and all(torch.cuda.can_device_access_peer(a, b) for a in gpus for b in gpus if a != b)
 
 
