@@ -66,6 +66,8 @@ def exchanges(among: Among, arguments: argparse.Namespace) -> list[Row]:
     """Of what may be averaged: gradients in the type they are computed in, velocities, weights and velocities."""
     config = _configuration(among, arguments)
     device, dtype = set_up(config, among.rank)
+    # Sums would grow from call to call until they are no numbers; gloo, which has nothing else, is called a few times.
+    mean = distributed.ReduceOp.AVG if device.type == "cuda" else distributed.ReduceOp.SUM
     rows: list[Row] = []
     kinds: dict[str, tuple[torch.dtype, int]] = {
         f"gradients, {str(dtype).removeprefix('torch.')}": (dtype, 1),
@@ -80,7 +82,7 @@ def exchanges(among: Among, arguments: argparse.Namespace) -> list[Row]:
         row.copy_(bytes_)
         ways: dict[str, Callable[[], object]] = {
             f"ours, {type(ours).__name__}": partial(_average, ours, row),
-            "all-reduce": partial(distributed.all_reduce, bytes_),
+            "all-reduce": partial(distributed.all_reduce, bytes_, op=mean),
         }
         contenders = [Contender(name, partial(_ms, way, arguments.iterations, device)) for name, way in ways.items()]
         for contender in contenders:

@@ -45,8 +45,8 @@ class Measured:
 
 
 # To be exchanged when there are new ones; docs/scaling.md shows them. Four workers: all asked the first GPU first, so
-# 122 MB took 1.10 ms (docs/performance.md).
-MEASURED = (Measured(1, 54_100, 365.0), Measured(2, 104_800, 365.0), Measured(4, 191_000, 174.0))
+# 122 MB took 1.10 ms (docs/performance.md); of 182 to 191 k images a second, the middle.
+MEASURED = (Measured(1, 54_100, 365.0), Measured(2, 104_800, 365.0), Measured(4, 186_500, 174.0))
 
 
 @dataclass(frozen=True, kw_only=True)

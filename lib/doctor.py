@@ -30,11 +30,11 @@ from lib.errors import UserError
 
 _ROOT = Path(__file__).parents[1]
 _GB = 1e9
-# A loader opens up to 256 files a split; sockets and libraries need some more.
+# A loader keeps up to 0.4 of what it may open; fewer files than this are opened again and again.
 _OPEN_FILES = 1024
 # CUDA puts small files there for what processes share of a GPU's memory.
 _SHM_BYTES = 16e6
-# AlexNet on one fast GPU eats about so much: 256 x 256 x 3 bytes, some thousands of times a second.
+# 256 x 256 x 3 bytes, five thousand times a second. The fastest GPU eats ten times as much, from memory.
 _DISK_BYTES_S = 1.0 * _GB
 _PEER_BYTES_S = 10 * _GB
 

@@ -18,6 +18,7 @@ def cut_to_blocks(images_BHWC: Tensor, mean_HWC: Tensor, views_BV: Tensor, crop:
     Images (B, H, W, 3) and ``mean_HWC``, float32, are contiguous; ``views_BV`` are plain rows, int16 (B, 3). Images
     of ``out_BYXC`` beyond the B-th stay as they are.
     """
+    views_BV = views_BV.contiguous()  # one view may stand for all images: an expanded row
     batch, height, width, _ = images_BHWC.shape
     _, rows, columns, channels = out_BYXC.shape
     side = round((channels // 3) ** 0.5)

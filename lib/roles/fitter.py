@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ def run(context: Context) -> None:
     """Print a line a batch size, and the largest that fits."""
     config, data = context.config, context.sheet.data
     device, dtype = set_up(config, context.rank)
-    replica = Replica(config, data, device, dtype, Alone(device))
+    # The fused step keeps room for batch_size images, and more where a batch needs it: it is to start with none.
+    replica = Replica(replace(config, batch_size=1), data, device, dtype, Alone(device))
 
     def seconds(size: int) -> float:
         context.hotline.alive(f"trying batch size {size}", patience_s=10 * config.run.patience_s)

@@ -188,7 +188,7 @@ class Trainer:
         with self.replica.agreed():
             self.replica.evaluate(self.val_subset_batches(), meter)
         totals, _ = meter.take()
-        failing, *totals = sums(self.exchange.gather([self.leave_if_data_fails(), *totals]))
+        failing, *totals = sums(self.exchange.gather([self.leave_if_data_fails(within=1 + self.exchange.lag), *totals]))
         if failing:
             return False
         self.recorder.validation_subset(self.progress, Figures.of(totals))
@@ -203,7 +203,7 @@ class Trainer:
             self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
             yield next(self.feed)
             self.recorder.validated()
-        self.leave_if_data_fails()
+        self.leave_if_data_fails(within=1 + self.exchange.lag)  # those that the next epoch's first update relies on
 
     def val_subset_batches(self) -> Iterator[Batch]:
         """This worker's batches of the subset: few, so they are broken off only where one cannot be read."""

@@ -28,7 +28,7 @@ def test_two_workers_on_gpus(data_set: Path, run_script: Script, precision: str)
     assert done.returncode == 0, done.stderr
     assert "cuda:0" in done.stdout
     assert ("cuda:1" in done.stdout) == (N_GPUS > 1)
-    assert "Producer process" not in done.stderr  # torch's complaint when an owner goes before a user
+    assert "Producer process" not in done.stderr, done.stderr  # torch's complaint when an owner goes before a user
     assert shared_memory() == []
 
 

@@ -156,6 +156,9 @@ def test_views_as_blocks(side: int, rows: int) -> None:
     views.cut_to_blocks(images, mean_HWC, drawn, crop, out)
     assert torch.equal(out[:3], views.to_blocks(apply_views(images, mean_HWC, drawn, crop), side, rows))
     assert out[3].isnan().all()
+    center = drawn[1:2].expand(3, -1)  # as evaluation gives one view to all
+    views.cut_to_blocks(images, mean_HWC, center, crop, out)
+    assert torch.equal(out[:3], views.to_blocks(apply_views(images, mean_HWC, center, crop), side, rows))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
