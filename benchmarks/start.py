@@ -1,6 +1,6 @@
 """Seconds from the command to the figures of the first iteration, with cold and with warm caches.
 
-Cold: nothing compiled is kept from before, neither the compiler's kernels nor Python's modules.
+Cold: nothing compiled is kept from before: no kernels of compilers or of CUDA's driver, no modules of Python.
 """
 
 import argparse
@@ -53,7 +53,12 @@ def measure(arguments: argparse.Namespace, count: int) -> list[Row]:
 
 def environment(caches: Path) -> dict[str, str]:
     """What makes compilers keep their work in this folder and nowhere else."""
-    places = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton", "PYTHONPYCACHEPREFIX": "python"}
+    places = {
+        "TORCHINDUCTOR_CACHE_DIR": "inductor",
+        "TRITON_CACHE_DIR": "triton",
+        "CUDA_CACHE_PATH": "cuda",
+        "PYTHONPYCACHEPREFIX": "python",
+    }
     return {name: str(caches / place) for name, place in places.items()}
 
 

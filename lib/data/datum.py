@@ -3,6 +3,7 @@
 Source: caffe.proto of https://github.com/BVLC/caffe
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def read_datum(record: bytes) -> Any:
     if datum.float_data:
         raise DataError("its numbers are floats, not bytes")
     shape = (datum.channels, datum.height, datum.width)
-    if datum.channels not in (1, 3) or len(datum.data) != np.prod(shape) or not datum.data:
+    if datum.channels not in (1, 3) or min(shape) < 1 or len(datum.data) != math.prod(shape):
         raise DataError(f"it is no Datum of an image: {len(datum.data)} bytes for a shape of {shape}")
     return datum
 

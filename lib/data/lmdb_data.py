@@ -6,7 +6,9 @@
 The first time, every record is read once: that it is an image, and what its label is.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -39,7 +41,8 @@ class DecodeRecord:
     resize: Resize
 
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
-        record = self._transaction.get(name)
+        with _damage_told(self.folder):
+            record = self._transaction.get(name)
         if record is None:
             raise DataError("there is no such record any more")
         return datum_image(bytes(record), self.img_size, self.resize)
@@ -104,7 +107,8 @@ def _mark(folder: Path) -> str:
     stat = (folder / "data.mdb").stat()
     database = _open_database(folder)
     try:
-        return fingerprint(stat.st_size, database.stat()["entries"], database.info()["last_txnid"], _ends(database))
+        with _damage_told(folder):
+            return fingerprint(stat.st_size, database.stat()["entries"], database.info()["last_txnid"], _ends(database))
     finally:
         database.close()
 
@@ -121,7 +125,7 @@ def _scan(folder: Path) -> bytes:
     names, labels = [], []
     print(f"reading {folder} through, once ...", flush=True)
     try:
-        with database.begin() as transaction, transaction.cursor() as cursor:
+        with _damage_told(folder), database.begin() as transaction, transaction.cursor() as cursor:
             for key, record in cursor:
                 try:
                     labels.append(read_datum(bytes(record)).label)
@@ -139,10 +143,18 @@ def _scan(folder: Path) -> bytes:
 
 
 def _open_database(folder: Path) -> lmdb.Environment:
-    try:
+    with _damage_told(folder):
         return lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+
+
+@contextlib.contextmanager
+def _damage_told(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except lmdb.Error as error:
-        raise DataError(f"{folder} is no LMDB, or damaged ({error})") from None
+        raise DataError(
+            f"{folder} is no LMDB, or damaged ({error}); make it again with Caffe's convert_imageset"
+        ) from None
 
 
 def _index_path(data: DataConfig, mark: str, split: Split) -> Path:

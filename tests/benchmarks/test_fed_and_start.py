@@ -41,8 +41,10 @@ def test_start_json_has_what_is_promised(capsys: pytest.CaptureFixture[str], mon
     seen: list[str] = []
 
     def run(keys: Sequence[str], timeout_s: float, environment: dict[str, str]) -> float:
-        cold = environment["TRITON_CACHE_DIR"] not in seen
-        seen.append(environment["TRITON_CACHE_DIR"])
+        caches = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH", "PYTHONPYCACHEPREFIX")
+        assert len({environment[name] for name in caches}) == len(caches)
+        cold = environment["CUDA_CACHE_PATH"] not in seen
+        seen.append(environment["CUDA_CACHE_PATH"])
         return 8.0 if cold else 4.0
 
     monkeypatch.setattr(start, "seconds_to_first_iteration", run)

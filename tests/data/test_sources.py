@@ -10,6 +10,7 @@ import pytest
 
 from lib.config import DataConfig, SyntheticConfig
 from lib.data.data_set import DataSet, read_mean_image
+from lib.data.datum import Datum
 from lib.data.source import Source
 from lib.data.sources import SOURCES, source_kind
 from lib.errors import ConfigError, DataError
@@ -273,6 +274,23 @@ def damage_a_database(data: Path) -> None:
     (data / "ilsvrc12_val_lmdb/data.mdb").write_bytes(b"no database" * 1000)
 
 
+def damage_its_pages(data: Path) -> None:
+    """The two first, which say where the others are, stay."""
+    path = data / "ilsvrc12_val_lmdb/data.mdb"
+    content = bytearray(path.read_bytes())
+    for page in range(2, len(content) // 4096):
+        content[4096 * page + 10] = 0  # leaf, branch or what else it is
+    path.write_bytes(content)
+
+
+def turn_a_record_round(data: Path) -> None:
+    """Two negative sides: as many bytes as they should be."""
+    shutil.rmtree(data / "ilsvrc12_val_lmdb")
+    write_records(
+        data / "ilsvrc12_val_lmdb", [Datum(channels=3, height=-2, width=-2, data=b"x" * 12).SerializeToString()]
+    )
+
+
 def lose_a_batch(data: Path) -> None:
     (data / "data_batch_3.bin").unlink()
 
@@ -304,6 +322,8 @@ def swap_images_and_labels(data: Path) -> None:
         ("lmdb", lose_a_database, "holds 0 folders \\*val\\* with a data.mdb, where one should be"),
         ("lmdb", too_few_names, "data has labels up to 3, but its list of names has 1 classes"),
         ("lmdb", damage_a_database, "ilsvrc12_val_lmdb is no LMDB, or damaged"),
+        ("lmdb", damage_its_pages, "ilsvrc12_val_lmdb is no LMDB, or damaged .*; make it again"),
+        ("lmdb", turn_a_record_round, "12 bytes for a shape of \\(3, -2, -2\\)"),
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
         ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: no binary file of CIFAR-10"),
         ("mnist", cut_the_images, "train-images-idx3-ubyte.gz cannot be unpacked"),
