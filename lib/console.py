@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from lib.metrics import Figures
 from lib.pace import Pace, clock_time
+from lib.terminal import maybe_unread
 
 _COLUMNS = (
     ("epoch", 9),
@@ -91,6 +92,41 @@ def details(figures: Figures, more: Mapping[str, float]) -> str:
     """``describe``, with rate, speed and where the time went."""
     times = "  ".join(f"{what} {100 * more[what]:.0f} %" for what in ("wait", "compute", "exchange"))
     return f"{describe(figures)}  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s  {times}"
+
+
+class Unwatched:
+    """``Console`` that does as another does, as long as there is anything to write to."""
+
+    def __init__(self, other: Console) -> None:
+        self._other = other
+
+    @maybe_unread()
+    def say(self, text: str) -> None:
+        self._other.say(text)
+
+    @maybe_unread()
+    def warn(self, text: str) -> None:
+        self._other.warn(text)
+
+    @maybe_unread()
+    def phase(self, name: str, epoch: int, done: int, total: int) -> None:
+        self._other.phase(name, epoch, done, total)
+
+    @maybe_unread()
+    def iteration(self) -> None:
+        self._other.iteration()
+
+    @maybe_unread()
+    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+        self._other.training(iteration, figures, more)
+
+    @maybe_unread()
+    def epoch(self, row: EpochRow) -> None:
+        self._other.epoch(row)
+
+    @maybe_unread()
+    def close(self) -> None:
+        self._other.close()
 
 
 class Quiet:

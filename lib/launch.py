@@ -29,6 +29,7 @@ from lib.roles.process import RunSheet, write_run_sheet
 from lib.run_folder import run_folder
 from lib.supervisor import Outcome, Supervisor
 from lib.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
+from lib.terminal import tell
 from lib.trackers.registry import check_trackers
 
 
@@ -43,13 +44,13 @@ def train(description: str, spec: Path) -> int:
         config, ranks = place(config, os.environ)
         data = check(config)
         if switches.find_batch_size:
-            return _run(dataclasses.replace(config, devices=config.devices[:1]), data, [("fitter", 0)], None)
+            return _run(dataclasses.replace(config, devices=config.devices[:1]), data, [("fitter", 0)])
         if switches.dry_run:
-            return _run(config, data, _workers(ranks, "rehearsal"), None)
+            return _run(config, data, _workers(ranks, "rehearsal"))
         if 0 not in ranks:  # worker 0, elsewhere, keeps the run's folder
-            return _run(config, data, _workers(ranks, "trainer"), None)
-        with _weights_dir(config) as folder:
-            status = _run(config, data, _workers(ranks, "trainer"), folder)
+            return _run(config, data, _workers(ranks, "trainer"))
+        with _weights_dir(config) as (folder, lock):
+            status = _run(config, data, _workers(ranks, "trainer"), folder, lock=lock)
             if status == 0 and config.logging.report:
                 _report(config)
             return status
@@ -71,7 +72,7 @@ def validate(description: str, spec: Path) -> int:
             switches=VALIDATION,
         )
         data = check(config)
-        return _run(config, data, _workers(range(config.world_size), "validator"), None, evaluation)
+        return _run(config, data, _workers(range(config.world_size), "validator"), evaluation=evaluation)
 
     return report_errors(main)
 
@@ -105,18 +106,28 @@ def _run(
     config: Config,
     data: DataSet,
     roles: Sequence[tuple[str, int]],
-    weights_dir: Path | None,
+    weights_dir: Path | None = None,
+    *,
+    lock: int | None = None,
     evaluation: Evaluation | None = None,
 ) -> int:
+    way_out = _way_out(config) if ("trainer", 0) in roles else ""
     with run_folder() as folder:
         write_run_sheet(folder, RunSheet(config, data, os.getpid(), evaluation))
-        outcome = Supervisor(folder, roles, config.run.patience_s).run()
-    if weights_dir:
-        _log(weights_dir, outcome)
+        outcome = Supervisor(folder, roles, config.run.patience_s, way_out=way_out, lock=lock).run()
     if outcome.message:
         kind = "" if outcome.status > 128 else "error: "
-        print(f"{outcome.traceback}{kind}{outcome.message}", file=sys.stderr)
+        tell(f"{outcome.traceback}{kind}{outcome.message}")
+    if weights_dir:
+        _log(weights_dir, outcome)
     return outcome.status
+
+
+def _way_out(config: Config) -> str:
+    """How to go on with a training that has ended early."""
+    if config.run.resume == "auto":
+        return "Start the same command again to go on from the last checkpoint."
+    return "Start the same command again with --run.resume auto to go on from the last checkpoint."
 
 
 def _log(weights_dir: Path, outcome: Outcome) -> None:
@@ -127,8 +138,10 @@ def _log(weights_dir: Path, outcome: Outcome) -> None:
 
 
 @contextlib.contextmanager
-def _weights_dir(config: Config) -> Iterator[Path]:
-    """The run's folder, ours alone while inside, with the resolved configuration in it."""
+def _weights_dir(config: Config) -> Iterator[tuple[Path, int]]:
+    """The run's folder, ours alone while inside, with the resolved configuration in it; and the file by whose lock
+    it is ours.
+    """
     folder = config.run.weights_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +158,7 @@ def _weights_dir(config: Config) -> Iterator[Path]:
         (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
         command = shlex.join(["python", *sys.argv])
         (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
-        yield folder
+        yield folder, lock
         sweep(folder / "checkpoints")
     finally:
         os.close(lock)

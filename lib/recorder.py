@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lib.config import Config
-from lib.console import console, describe
+from lib.console import Unwatched, console, describe
 from lib.data.plan import Plan
 from lib.errors import brief
 from lib.intervals import EpochSums, WaitAdvice
@@ -63,7 +63,7 @@ class Recorder:
         self._metrics = MetricsLog(
             self._weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration
         )
-        self._console = console(config.run.n_epochs, quiet=config.logging.quiet)
+        self._console = Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet))
         self._log = open_log(self._weights_dir, role)
         self._trackers = list(trackers)
         self._refresher = Refresher(self._weights_dir) if config.logging.report else None

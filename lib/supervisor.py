@@ -20,6 +20,7 @@ import zmq
 from lib.errors import ProtocolError, said
 from lib.ipc.channel import MAX_BYTES
 from lib.ipc.messages import Alive, Failed, Left, decode
+from lib.terminal import tell
 
 # How often processes are looked at, in seconds.
 _TICK_S = 0.1
@@ -58,10 +59,23 @@ class _Child:
 
 
 class Supervisor:
-    """Runs ``roles``, pairs of (module, rank), which talk through sockets in ``folder``."""
+    """Runs ``roles``, pairs of (module, rank), which talk through sockets in ``folder``.
 
-    def __init__(self, folder: Path, roles: Sequence[tuple[str, int]], patience_s: float) -> None:
+    ``way_out`` is what the user may do once a run has ended early; ``lock``, where there is one, the open file by
+    whose lock the run's results are ours: trainers hold it too, so it stays while one of them still saves.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        roles: Sequence[tuple[str, int]],
+        patience_s: float,
+        *,
+        way_out: str = "",
+        lock: int | None = None,
+    ) -> None:
         self._folder, self._roles, self._patience_s = folder, roles, patience_s
+        self._way_out, self._lock = way_out, lock
         self._children: dict[str, _Child] = {}
         self._asked_by: list[signal.Signals] = []
 
@@ -76,26 +90,35 @@ class Supervisor:
                 self._start()
                 outcome = self._watch(inbox)
         except Exception as error:  # a fault of ours must not leave the others alone
-            outcome = Outcome(1, f"the supervisor failed: {said(error)}. {_RESUME}", traceback.format_exc())
+            outcome = self._early(1, f"the supervisor failed: {said(error)}.", traceback.format_exc())
         finally:
             stuck = self._kill_all()
             context.destroy(linger=0)
         return replace(outcome, message=" ".join(filter(None, [outcome.message, stuck])))
 
+    def _early(self, status: int, what: str, traceback: str = "") -> Outcome:
+        """``what`` ended the run, and what to do now."""
+        return Outcome(status, f"{what} {self._way_out}".rstrip(), traceback)
+
     def _start(self) -> None:
         root = Path(__file__).parents[1]
         path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        # Ctrl-C goes to every process of the terminal, but only the supervisor answers it: children inherit
-        # that it is ignored.
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C, and the end of the terminal, go to all of its processes, but only the supervisor answers: children
+        # inherit that these are blocked, and what comes meanwhile reaches us afterwards.
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
         try:
             for role, rank in self._roles:
                 command = [sys.executable, "-P", "-m", f"lib.roles.{role}", str(self._folder), str(rank)]
-                process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stdin=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    command,
+                    env=os.environ | {"PYTHONPATH": path},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=() if self._lock is None or role != "trainer" else (self._lock,),
+                )
                 name = f"{role} {rank}"
                 self._children[name] = _Child(name, process, patience_s=self._patience_s)
         finally:
-            signal.signal(signal.SIGINT, previous)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
     @property
     def _trainers(self) -> list[_Child]:
@@ -126,7 +149,7 @@ class Supervisor:
                 # We were stopped ourselves (Ctrl-Z), and so were they: that is no silence of theirs.
                 self._forgive(now - looked_at)
             looked_at = now
-            if outcome := self._failure(inbox):
+            if outcome := self._failure(inbox, now):
                 return outcome
             if len(self._asked_by) > passed_on:
                 passed_on = len(self._asked_by)
@@ -136,7 +159,7 @@ class Supervisor:
                     return Outcome(128 + self._asked_by[0], "stopped at once; the last checkpoint stands")
                 self._ask_trainers_to_stop()
         self._listen(inbox)
-        return self._failure(inbox) or self._ended()
+        return self._failure(inbox, looked_at) or self._ended()
 
     def _ended(self) -> Outcome:
         """All have ended well: because they were done, or asked to."""
@@ -145,8 +168,8 @@ class Supervisor:
         for child in self._children.values():
             if child.left:
                 name = signal.Signals(child.left.signal).name
-                why = f"{child.name} was asked to stop by {name}, so all stopped, with a checkpoint"
-                return Outcome(128 + child.left.signal, f"{why}. {_RESUME}")
+                why = f"{child.name} was asked to stop by {name}, so all stopped, with a checkpoint."
+                return self._early(128 + child.left.signal, why)
         return Outcome(0)
 
     def _listen(self, inbox: zmq.Socket[bytes]) -> None:
@@ -165,7 +188,7 @@ class Supervisor:
                     case Alive(_, doing, patience_s):
                         child.doing, child.patience_s = doing, patience_s
 
-    def _failure(self, inbox: zmq.Socket[bytes]) -> Outcome | None:
+    def _failure(self, inbox: zmq.Socket[bytes], now: float) -> Outcome | None:
         """What ends the run now, if anything does."""
         dead = [c for c in self._children.values() if c.process.poll() not in (None, 0) or c.failed]
         if dead and self._asked_by and all(c.process.poll() == -signal.SIGTERM for c in dead):
@@ -176,7 +199,7 @@ class Supervisor:
                 inbox.poll(int(_TICK_S * 1000))
                 self._listen(inbox)
             return self._blame()
-        return self._silence()
+        return self._silence(now)
 
     def _blame(self) -> Outcome:
         """The process that failed first of its own accord, not because another one did."""
@@ -185,11 +208,10 @@ class Supervisor:
         failed = [c for c in children if c.failed and not c.failed.consequence]
         followed = [c for c in children if c.failed and c.failed.consequence]
         silent = [c for c in children if c.process.poll() not in (None, 0)]
-        return _explain((failed or killed or followed or silent)[0])
+        return self._explain((failed or killed or followed or silent)[0])
 
-    def _silence(self) -> Outcome | None:
+    def _silence(self, now: float) -> Outcome | None:
         """Whoever is stopped, says nothing any more, or stays when the others have left."""
-        now = time.monotonic()
         for child in self._children.values():
             if child.process.poll() is not None:
                 child.done_at = child.done_at or now
@@ -206,47 +228,42 @@ class Supervisor:
                 why = f"was still there {_GRACE_S:g} s after others had ended,"
             else:
                 continue
-            return Outcome(1, f"{child.name} {why} while {child.doing}; the run was ended. {_RESUME}")
+            return self._early(1, f"{child.name} {why} while {child.doing}; the run was ended.")
         return None
 
     def _forgive(self, gap_s: float) -> None:
         for child in self._children.values():
             child.heard_at += gap_s
             child.stopped_at = None
+            child.done_at = child.done_at and child.done_at + gap_s
 
     def _ask_trainers_to_stop(self) -> None:
-        print("\nstopping after this iteration; once more to stop at once", file=sys.stderr, flush=True)
+        tell("\nstopping after this iteration; once more to stop at once")
         for child in self._trainers:
             if child.process.poll() is None:
                 child.process.terminate()
 
-
-_RESUME = "Start the same command again to go on from the last checkpoint."
-
-
-def _explain(child: _Child) -> Outcome:
-    """One message: who, why, and what to do."""
-    if child.failed:
-        if not child.failed.traceback:
+    def _explain(self, child: _Child) -> Outcome:
+        """One message: who, why, and what to do."""
+        if child.failed and not child.failed.traceback:
             return Outcome(2, child.failed.error)
-        return Outcome(
-            1,
-            f"{child.name} failed while {child.doing}: {child.failed.error}. {_RESUME}",
-            child.failed.traceback,
-        )
-    status = child.process.poll() or 0
-    if status >= 0:
-        return Outcome(1, f"{child.name} ended with status {status} while {child.doing}; see its output above.")
-    name = signal.Signals(-status).name
-    hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
-    return Outcome(1, f"{child.name} was killed by {name}{hint} while {child.doing}. {_RESUME}")
+        if child.failed:
+            why = f"{child.name} failed while {child.doing}: {child.failed.error}."
+            return self._early(1, why, child.failed.traceback)
+        status = child.process.poll() or 0
+        if status >= 0:
+            return Outcome(1, f"{child.name} ended with status {status} while {child.doing}; see its output above.")
+        name = signal.Signals(-status).name
+        hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
+        return self._early(1, f"{child.name} was killed by {name}{hint} while {child.doing}.")
 
 
 def _remove_shared_memory(pid: int) -> None:
     """What CUDA IPC leaves of a process that has ended, named after it by torch and by NVIDIA's driver."""
     for name in (f"torch_{pid}_*", f"cuda.shm.*.{pid:x}.*"):
         for path in Path("/dev/shm").glob(name):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # gone, or another user's of a process with the number of ours
+                path.unlink()
 
 
 def _is_stopped(pid: int) -> bool:
@@ -261,7 +278,9 @@ def _is_stopped(pid: int) -> bool:
 @contextlib.contextmanager
 def _handled(asked_by: list[signal.Signals]) -> Iterator[None]:
     """While inside, signals that ask the run to end are noted in ``asked_by`` instead of ending us."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else nohup has asked that the terminal's end be nothing
+        signals.append(signal.SIGHUP)
     previous = {s: signal.signal(s, lambda number, _: asked_by.append(signal.Signals(number))) for s in signals}
     try:
         yield

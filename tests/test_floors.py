@@ -17,6 +17,7 @@ FLOORS: list[set[str]] = [
         "config_training",
         "pace",
         "parenthood",
+        "terminal",
         "refresher",
         "environment",
         "disk",

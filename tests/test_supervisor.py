@@ -1,5 +1,7 @@
 """What the supervisor makes of time that passes; the failure matrix has the rest, in real runs."""
 
+import contextlib
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -81,3 +83,40 @@ def test_a_killed_process_that_the_kernel_holds_is_named(
     told = watched._kill_all()
     monkeypatch.undo()
     assert told == f"Killed, but held by the kernel, as by a disk that is away: trainer 0 (process {child.pid})."
+
+
+def test_a_trainer_inherits_the_lock_and_is_deaf_to_the_terminal(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        watched = Supervisor(tmp_path, [("trainer", 0), ("loader", 0)], patience_s=60, lock=lock.fileno())
+        watched._start()
+    trainer, loader = (child.process.pid for child in watched._children.values())
+    try:
+        assert str(tmp_path / "lock") in open_files(trainer)
+        assert str(tmp_path / "lock") not in open_files(loader)
+        status = Path(f"/proc/{loader}/status").read_text()
+        blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            assert blocked >> (number - 1) & 1
+            assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        watched._kill_all()
+
+
+def open_files(pid: int) -> set[str]:
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # just closed
+            found.add(str(path.readlink()))
+    return found
+
+
+def test_nohup_is_respected() -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    asked_by: list[signal.Signals] = []
+    try:
+        with module._handled(asked_by):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    assert asked_by == [signal.SIGTERM]

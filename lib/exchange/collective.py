@@ -18,6 +18,9 @@ from lib.errors import PeerLost
 from lib.exchange.base import count_differing, refuse_differing
 from lib.exchange.fresh_store import fresh_store
 
+# Between looks whether the others have come, in seconds: often at first, as they mostly come soon.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5e-5, 2e-3
+
 
 class Collective:
     """``Exchange`` among all processes of ``torch.distributed``'s default group, which it makes."""
@@ -25,9 +28,18 @@ class Collective:
     in_graphs = False
     lag = 0
 
-    def __init__(self, rank: int, world_size: int, device: torch.device, patience_s: float) -> None:
+    def __init__(
+        self,
+        rank: int,
+        world_size: int,
+        device: torch.device,
+        patience_s: float,
+        on_wait: Callable[[str], None] = lambda doing: None,
+    ) -> None:
+        """``on_wait`` is called while we wait for others."""
         self.leaving = self.asked = False
         self.spent_s = 0.0
+        self._on_wait = on_wait
         self._rank, self._world_size, self._device, self._patience_s = rank, world_size, device, patience_s
         timeout = timedelta(seconds=patience_s)
         launchers, _, _ = next(rendezvous("env://", rank, world_size, timeout=timeout))
@@ -45,11 +57,10 @@ class Collective:
 
     def average(self, *stretches: Tensor) -> None:
         began = time.perf_counter()
-        with _lost_peers_named():
-            for stretch in stretches:
-                dist.all_reduce(stretch)
-                # The library gives all processes the same bits of the sum, so they have the same of the mean.
-                stretch.div_(self._world_size)
+        for stretch in stretches:
+            self._sum(stretch)
+            # The library gives all processes the same bits of the sum, so they have the same of the mean.
+            stretch.div_(self._world_size)
         self.spent_s += time.perf_counter() - began
 
     def average_among(self, groups: Sequence[Sequence[int]]) -> Callable[[Tensor], None]:
@@ -61,21 +72,18 @@ class Collective:
         own, count = next((made[i], len(ranks)) for i, ranks in enumerate(groups) if self._rank in ranks)
 
         def average(tensor: Tensor) -> None:
-            with _lost_peers_named():
-                dist.all_reduce(tensor, group=own)
-                tensor.div_(count)
+            self._sum(tensor, own)
+            tensor.div_(count)
 
         return average
 
     def copy_first(self, stretch: Tensor) -> None:
-        with _lost_peers_named():
-            dist.broadcast(stretch, src=0)
+        self._finish(lambda: dist.broadcast(stretch, src=0, async_op=True))
 
     def agree(self) -> None:
         asked = torch.tensor(float(self.asked), device=self._device)
-        with _lost_peers_named():
-            dist.all_reduce(asked)
-            self.leaving = bool(asked > 0)
+        self._finish(lambda: dist.all_reduce(asked, async_op=True))
+        self.leaving = bool(asked > 0)
 
     def settle(self) -> None:
         pass
@@ -83,25 +91,44 @@ class Collective:
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         mine = torch.tensor([*values, self.asked], dtype=torch.float64, device=self._device)
         everyone = [torch.empty_like(mine) for _ in range(self._world_size)]
-        with _lost_peers_named():
-            dist.all_gather(everyone, mine)
+        self._finish(lambda: dist.all_gather(everyone, mine, async_op=True))
         rows = [row.tolist() for row in everyone]
         self.leaving = any(row[-1] for row in rows)
         return [tuple(row[:-1]) for row in rows]
 
     def verify(self, stretch: Tensor) -> None:
         first = stretch.clone()
-        with _lost_peers_named():
-            dist.broadcast(first, src=0)
+        self._finish(lambda: dist.broadcast(first, src=0, async_op=True))
         refuse_differing(self.gather([count_differing(stretch, first)]), stretch.numel())
 
     def leave(self) -> None:
         self.asked = True
 
     def close(self) -> None:
-        with _lost_peers_named():
-            dist.barrier()
+        self._finish(lambda: dist.barrier(async_op=True))
         dist.destroy_process_group()
+
+    def _sum(self, tensor: Tensor, group: dist.ProcessGroup | None = None) -> None:
+        """``tensor`` becomes its sum over ``group``; NCCL does it in the order of the stream, nobody waits."""
+        if self._device.type == "cuda":
+            with _lost_peers_named():
+                dist.all_reduce(tensor, group=group)
+        else:
+            self._finish(lambda: dist.all_reduce(tensor, group=group, async_op=True))
+
+    def _finish(self, begin: Callable[[], dist.Work | None]) -> None:
+        """Begin what all processes do together and wait for its end, with signs of life: others may be long in
+        coming, as while the first of us writes a checkpoint to a slow disk.
+        """
+        with _lost_peers_named():
+            work = begin()
+            assert work is not None  # we are in the group
+            pause_s = _FIRST_PAUSE_S
+            while not work.is_completed():
+                self._on_wait("waiting for another worker in an exchange")
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            work.wait()
 
 
 @contextlib.contextmanager

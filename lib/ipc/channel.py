@@ -74,11 +74,14 @@ class Channel:
     def _wait(self, event: int, doing: str) -> bool:
         if self._socket.poll(0, event):
             return True
-        deadline = time.monotonic() + self._patience_s
-        while (left := deadline - time.monotonic()) > 0:
+        waited_s = 0.0
+        while (left_s := self._patience_s - waited_s) > 0:
             self._on_wait(doing)
-            if self._socket.poll(int(1000 * min(left, TICK_S)) + 1, event):
+            began = time.monotonic()
+            if self._socket.poll(int(1000 * min(left_s, TICK_S)) + 1, event):
                 return True
+            # Where we were stopped meanwhile (Ctrl-Z), so was our peer: that is no silence of its own.
+            waited_s += min(time.monotonic() - began, 2 * TICK_S)
         return False
 
 

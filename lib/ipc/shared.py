@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import ProtocolError, ResourceError
+from lib.errors import PeerLost, ProtocolError, ResourceError
 from lib.ipc.messages import Share
 
 
@@ -39,12 +39,17 @@ def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any],
 
 
 def attach(share: Share) -> NDArray[Any]:
-    """The owner's array. Raises ProtocolError when the address is not of this kind or too small."""
+    """The owner's array. Raises PeerLost when the owner is gone, ProtocolError when the address is not of this kind
+    or too small.
+    """
     address = re.fullmatch(r"file:(/proc/\d+/fd/\d+)", share.address)
     if address is None or any(n < 0 for n in share.shape):
         raise ProtocolError(f"{share} is no mapped memory")
     size = math.prod(share.shape) * np.dtype(share.dtype).itemsize
-    descriptor = os.open(address[1], os.O_RDWR | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(address[1], os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise PeerLost(f"the owner of {share.name} is gone") from None
     try:
         if os.fstat(descriptor).st_size < size:
             raise ProtocolError(f"{share} is larger than the memory behind it")

@@ -31,7 +31,7 @@ _SLOWER_WITH_VERIFY = 10
 
 def run(context: Context) -> None:
     """Fill slots as the trainer lends them, until it says stop. Raises DataError when a file has gone bad."""
-    # Ctrl-C and SIGTERM are for the trainer, which finishes its iteration and then sends Stop.
+    # SIGTERM is for the trainer, which finishes its iteration and then sends Stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config, data = context.config, context.sheet.data
     kind = source_kind(config.data.source)

@@ -18,6 +18,7 @@ from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
 from lib.log import open_log
 from lib.parenthood import end_with_parent
+from lib.terminal import tell
 
 # A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
 # This many times run.patience_s is the last resort, should all wait for each other.
@@ -78,7 +79,7 @@ class Context:
 
     def warn(self, text: str) -> None:
         """Tell the user, and the run's log if it has one, of something that need not end the run."""
-        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+        tell(f"{self.name}: {text}")
         if self.config.run.weights_dir.is_dir():
             open_log(self.config.run.weights_dir, self.name).warning("%s", text)
 

@@ -47,7 +47,7 @@ def join(context: Context, device: torch.device) -> Exchange:
     if config.world_size == 1:
         return Alone(device)
     if config.exchange.method in LAUNCHED:
-        everyone = Collective(rank, config.world_size, device, context.last_resort_s)
+        everyone = Collective(rank, config.world_size, device, context.last_resort_s, context.hotline.alive)
         return everyone if config.exchange.method == "collective" else _hierarchical(context, everyone, device)
     channels = {}
     for other in range(config.world_size):

@@ -280,8 +280,7 @@ def run(context: Context) -> None:
         asked_by.append(number)
         exchange.leave()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+    signal.signal(signal.SIGTERM, leave)
     trainer = Trainer(
         context,
         replica=replica,

@@ -1,7 +1,10 @@
 """Real runs of the real scripts, on the CPU, with a small network."""
 
 import json
+import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import time
@@ -94,22 +97,44 @@ def interrupt(words: list[str], cwd: Path, metrics: Path, at_line: int, number: 
     return process.returncode, stderr
 
 
-@pytest.mark.parametrize(
-    ("number", "at_line"),
-    [(signal.SIGINT, 1), (signal.SIGTERM, 4)],
-)
-def test_interrupted_and_resumed_equals_uninterrupted(
-    tmp_path: Path, whole_run: tuple[Path, Path], number: signal.Signals, at_line: int
-) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
     words = command("train_2gpu.py", *TWO, "--data.dir", data)
-    status, stderr = interrupt(words, tmp_path, models / "metrics.jsonl", at_line, number)
-    assert status == 128 + number, stderr
+    status, stderr = interrupt(words, tmp_path, models / "metrics.jsonl", 1, signal.SIGINT)
+    assert status == 128 + signal.SIGINT, stderr
     assert "stopping after this iteration" in stderr
     resumed = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
     assert "resumed:" in resumed.stdout
     assert_same_bits(models, whole)
+
+
+def test_a_closed_terminal_is_no_loss(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
+    data, whole = whole_run
+    models = tmp_path / "models"
+    words = command("train_2gpu.py", *TWO, "--data.dir", data)
+    status, screen = close_terminal(words, tmp_path, models / "metrics.jsonl", 4)
+    assert screen.startswith("data: ")
+    assert status == 128 + signal.SIGHUP, screen
+    assert (models / "train.log").read_text().endswith("supervisor: ended with status 129\n")
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert_same_bits(models, whole)
+
+
+def close_terminal(words: list[str], cwd: Path, metrics: Path, at_line: int) -> tuple[int, str]:
+    """As ``interrupt``, but the run has a terminal, which goes away: its exit status, and what it had shown."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.execv(words[0], words)
+    shown = b""
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.read_text().count("\n") >= at_line):
+        assert time.monotonic() < deadline, shown
+        if select.select([terminal], [], [], 0.01)[0]:
+            shown += os.read(terminal, 4096)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:

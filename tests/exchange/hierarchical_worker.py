@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ WORKERS, NUMEL, CPU = 4, 1001, torch.device("cpu")
 
 def main(out: Path, rank: int) -> None:
     torch.set_num_threads(1)
+    said: list[str] = []
     machine, local_rank = rank % 2, rank // 2  # dealt out by turns: a launcher may number them as it likes
-    everyone = Collective(rank, WORKERS, CPU, patience_s=30)
+    everyone = Collective(rank, WORKERS, CPU, patience_s=30, on_wait=said.append)
     with tempfile.TemporaryDirectory() as private:
         neighbours = find_neighbours(everyone, machine, local_rank, Path(private))
         assert neighbours.ranks == (machine, machine + 2)
@@ -54,10 +56,12 @@ def main(out: Path, rank: int) -> None:
             if exchange.leaving:
                 left = step
                 break
+        said.clear()
+        time.sleep(0.3 * (rank == 2))  # as one that saves
         gathered = exchange.gather([float(rank)])
         np.savez(
             out / f"{rank}.npz", first=first, before=before, after=after, small=small.numpy(), found=found, left=left,
-            gathered=gathered,
+            gathered=gathered, said=len(said),
         )  # fmt: skip
         exchange.close()
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lib.errors import ProtocolError, ResourceError
+from lib.errors import PeerLost, ProtocolError, ResourceError
 from lib.ipc import shared
 from lib.ipc.messages import Share
 
@@ -60,3 +60,10 @@ def test_a_share_larger_than_its_memory_is_refused() -> None:
     assert np.array_equal(mine, np.zeros(10))
     with pytest.raises(ProtocolError, match="is larger than the memory behind it"):
         shared.attach(Share("x", share.address, (11,), "uint8"))
+
+
+def test_memory_of_an_owner_who_is_gone() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with pytest.raises(PeerLost, match="the owner of slots is gone"):
+        shared.attach(Share("slots", f"file:/proc/{gone.pid}/fd/3", (1,), "uint8"))
