@@ -13,6 +13,10 @@ class DataError(UserError):
     """The data set on disk is missing, damaged, or not the one that was meant."""
 
 
+class UnavailableError(DataError):
+    """Data cannot be read now, but may be later: nothing is to stand in for it."""
+
+
 class CheckpointError(UserError):
     """A checkpoint cannot be read, or belongs to another training."""
 

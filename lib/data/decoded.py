@@ -2,15 +2,14 @@
 
 A picture that cannot be decoded is named once, and from then on the next picture of its class stands in for it,
 with the same label. So a batch always has as many images as its plan says, whichever worker meets the picture.
+One whose bytes cannot be had, because its disk is away, is no such picture: that is an error, and may pass.
 """
-
-import os
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.decoders import Decoders
-from lib.data.index import Index
+from lib.data.index import Index, readable
 from lib.data.source import Prompt, Say
 from lib.errors import DataError
 
@@ -25,7 +24,10 @@ class DecodedPictures(Prompt):
         self._names, self._decoders, self._where, self._say = index.names, decoders, where, say
 
     def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        """Decode images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError when a whole class is broken."""
+        """Decode images ``indices`` (n,) into ``out`` (n, H, W, 3).
+
+        Raises UnavailableError when one cannot be read now, DataError when a whole class is broken.
+        """
         shown = [self.stand_ins.get(index, index) for index in indices.tolist()]
         for place, reason in sorted(self._decoders.fill(self._named(shown), out).items()):
             self._replace(shown[place], reason, out[place : place + 1])
@@ -46,7 +48,7 @@ class DecodedPictures(Prompt):
                 return
         raise DataError(
             f"{self._where}: no picture of class {self.labels[index]} can be decoded, "
-            f"e.g. {os.fsdecode(self._names[index])}: {reason}; remove the class or mend it"
+            f"e.g. {readable(self._names[index])}: {reason}; remove the class or mend it"
         )
 
     def _skipped(self, index: int, other: int, reason: str) -> None:
@@ -56,5 +58,5 @@ class DecodedPictures(Prompt):
             if shown == index:
                 self.stand_ins[known] = other
         self.stand_ins[index] = other
-        name, instead = os.fsdecode(self._names[index]), os.fsdecode(self._names[other])
+        name, instead = readable(self._names[index]), readable(self._names[other])
         self._say(f"{self._where}/{name} is skipped: {reason}; {instead} stands in ({len(self.stand_ins)} so far)")

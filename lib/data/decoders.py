@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import DataError
+from lib.errors import DataError, UnavailableError, said
 from lib.ipc import shared
 from lib.ipc.messages import Share
 
@@ -27,7 +28,10 @@ class Decode(Protocol):
     """Finds and decodes one picture. Travels to the decoders, so it opens what it needs there."""
 
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
-        """The picture (H, W, 3) that ``name`` stands for. Raises DataError with the reason."""
+        """The picture (H, W, 3) that ``name`` stands for.
+
+        Raises DataError with the reason when its bytes are no picture, UnavailableError when they cannot be had.
+        """
 
     def close(self) -> None:
         """Give back what was opened."""
@@ -37,7 +41,10 @@ class Decoders(Protocol):
     """Decodes many pictures."""
 
     def fill(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        """Decode ``names`` into ``out`` (n, H, W, 3). Returns why not, for the places where that failed."""
+        """Decode ``names`` into ``out`` (n, H, W, 3). Returns why not, for the places of broken pictures.
+
+        Raises UnavailableError when one cannot be read now; the same may be asked again.
+        """
 
     def close(self) -> None:
         """Give back processes and memory."""
@@ -59,12 +66,25 @@ class Here:
         for place, name in enumerate(names):
             try:
                 out[place] = self._decode(name)
+            except UnavailableError:
+                raise
             except DataError as error:
                 failed[place] = str(error)
         return failed
 
     def close(self) -> None:
         self._decode.close()
+
+
+class _Answer(NamedTuple):
+    """What a decoder says of one picture: nothing when it is done, or else one of these."""
+
+    broken: str = ""
+    unavailable: str = ""
+
+    @property
+    def done(self) -> bool:
+        return not (self.broken or self.unavailable)
 
 
 class _Worker:
@@ -82,17 +102,17 @@ class _Worker:
             raise _lost() from None
         self.given.append(place)
 
-    def take(self, out: NDArray[np.uint8]) -> tuple[int, str]:
-        """One picture into its place in ``out``: the place, and why not if it failed."""
+    def take(self, out: NDArray[np.uint8]) -> tuple[int, _Answer]:
+        """One picture into its place in ``out``: the place, and what the decoder says of it."""
         try:
-            reason = self.pipe.recv_bytes().decode()
+            answer = msgspec.msgpack.decode(self.pipe.recv_bytes(), type=_Answer)
         except (EOFError, OSError):
             raise _lost() from None
         place = self.given.popleft()
-        if not reason:
+        if answer.done:
             out[place] = self._pictures[self._taken % _PLACES]
         self._taken += 1
-        return place, reason
+        return place, answer
 
 
 class Pool:
@@ -114,15 +134,21 @@ class Pool:
 
     def fill(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
         failed: dict[int, str] = {}
+        unavailable = ""
         todo = deque(enumerate(names))
         while todo or any(worker.given for worker in self._workers):
             for _ in range(_PLACES):
                 self._give(todo)
             busy = {worker.pipe: worker for worker in self._workers if worker.given}
             for pipe in connection.wait(list(busy)):
-                place, reason = busy[pipe].take(out)  # type: ignore[index]
-                if reason:
-                    failed[place] = reason
+                place, answer = busy[pipe].take(out)  # type: ignore[index]
+                if answer.broken:
+                    failed[place] = answer.broken
+                if answer.unavailable:
+                    unavailable = answer.unavailable
+                    todo.clear()  # what was given comes back first, so that each pipe is at rest
+        if unavailable:
+            raise UnavailableError(unavailable)
         return failed
 
     def close(self) -> None:
@@ -152,12 +178,14 @@ def _work(pipe: Connection, decode: Decode, share: Share, number: int) -> None:
     try:
         while True:
             name = pipe.recv_bytes()
-            reason = ""
+            answer = _Answer()
             try:
                 pictures[done % _PLACES] = decode(name)
+            except UnavailableError as error:
+                answer = _Answer(unavailable=said(error))
             except DataError as error:
-                reason = str(error) or "for no stated reason"
-            pipe.send_bytes(reason.encode())
+                answer = _Answer(broken=said(error))
+            pipe.send_bytes(msgspec.msgpack.encode(answer))
             done += 1
     except (EOFError, OSError):
         return  # the loader has closed its end, or is gone

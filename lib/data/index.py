@@ -37,6 +37,16 @@ def read_index(path: Path) -> Index:
         raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
 
 
+def readable(name: bytes) -> str:
+    r"""A picture's name in one line of text, whatever its bytes are.
+
+    >>> readable("hüte/1.JPEG".encode()), readable(b"\x00\n1"), readable(b"\xff")
+    ('hüte/1.JPEG', '\\x00\\n1', '\\xff')
+    """
+    text = name.decode(errors="backslashreplace")
+    return text if text.isprintable() else repr(bytes(name))[2:-1]
+
+
 def fingerprint(*parts: object) -> str:
     """Names what ``parts``, of types whose ``repr`` says all, hold.
 

@@ -20,7 +20,7 @@ from lib.data.kept import kept, kept_mean
 from lib.data.layout import SPLITS, Split, layout
 from lib.data.pictures import Pictures, list_pictures
 from lib.data.source import Say, Source, SourceKind
-from lib.errors import DataError
+from lib.errors import DataError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,13 @@ class DecodeFile:
     resize: Resize
 
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
+        path = self.root / os.fsdecode(name)
         try:
-            data = (self.root / os.fsdecode(name)).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            raise DataError(f"it cannot be read: {error.strerror}") from None
+            raise UnavailableError(
+                f"{path} cannot be read: {error.strerror}; see to its disk, or put the picture back"
+            ) from None
         return decode(data, self.img_size, self.resize)
 
     def close(self) -> None: ...

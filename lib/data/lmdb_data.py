@@ -6,9 +6,8 @@
 The first time, every record is read once: that it is an image, and what its label is.
 """
 
-import contextlib
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,11 +24,13 @@ from lib.data.datum import datum_image, read_datum
 from lib.data.decode import Resize
 from lib.data.decoded import DecodedPictures
 from lib.data.decoders import open_decoders
-from lib.data.index import Index, fingerprint, index_bytes, read_index
+from lib.data.index import Index, fingerprint, index_bytes, read_index, readable
 from lib.data.kept import kept, kept_mean
 from lib.data.layout import SPLITS, Split, layout
 from lib.data.source import Say, Source, SourceKind
-from lib.errors import DataError
+from lib.errors import DataError, UnavailableError
+
+_MAKE = "make the database again with Caffe's convert_imageset"
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,26 @@ class DecodeRecord:
     resize: Resize
 
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
+        try:
+            record = self._record(name)
+        except UnavailableError:
+            self.close()  # whoever tries again finds what lies there then
+            raise
+        return datum_image(record, self.img_size, self.resize)
+
+    def close(self) -> None:
+        opened = vars(self)  # the same process may open a database only once at a time
+        if "_transaction" in opened:
+            opened.pop("_transaction").abort()
+        if "_database" in opened:
+            opened.pop("_database").close()
+
+    def _record(self, name: bytes) -> bytes:
         with _damage_told(self.folder):
             record = self._transaction.get(name)
         if record is None:
-            raise DataError("there is no such record any more")
-        return datum_image(bytes(record), self.img_size, self.resize)
-
-    def close(self) -> None:
-        if "_database" in vars(self):  # the same process may open a database only once at a time
-            self._transaction.abort()
-            self._database.close()
+            raise UnavailableError(f"{self.folder}: record {readable(name)} is gone; put the database back, or {_MAKE}")
+        return bytes(record)
 
     @cached_property
     def _database(self) -> lmdb.Environment:
@@ -104,57 +115,66 @@ def _folder(dir: Path, split: Split) -> Path:
 
 def _mark(folder: Path) -> str:
     """Names the database as it is now, without reading it all."""
-    stat = (folder / "data.mdb").stat()
-    database = _open_database(folder)
-    try:
-        with _damage_told(folder):
-            return fingerprint(stat.st_size, database.stat()["entries"], database.info()["last_txnid"], _ends(database))
-    finally:
-        database.close()
-
-
-def _ends(database: lmdb.Environment) -> list[bytes]:
-    """The first and the last record."""
-    with database.begin() as transaction, transaction.cursor() as cursor:
-        return [b"".join(cursor.item()) for there in (cursor.first(), cursor.last()) if there]
+    with _reading(folder) as (database, cursor):
+        ends = [b"".join(cursor.item()) for there in (cursor.first(), cursor.last()) if there]
+        size = (folder / "data.mdb").stat().st_size
+        return fingerprint(size, database.stat()["entries"], database.info()["last_txnid"], ends)
 
 
 def _scan(folder: Path) -> bytes:
     """The index of every record. Raises DataError, naming the first that is no image."""
-    database = _open_database(folder)
     names, labels = [], []
     print(f"reading {folder} through, once ...", flush=True)
-    try:
-        with _damage_told(folder), database.begin() as transaction, transaction.cursor() as cursor:
-            for key, record in cursor:
-                try:
-                    labels.append(read_datum(bytes(record)).label)
-                except DataError as error:
-                    raise DataError(
-                        f"{folder}: record {os.fsdecode(key)}: {error}; make the database again with Caffe's "
-                        "convert_imageset"
-                    ) from None
-                names.append(bytes(key))
-    finally:
-        database.close()
+    with _reading(folder) as (_, cursor):
+        for key, record in cursor:
+            names.append(bytes(key))
+            try:
+                labels.append(_label(names[-1], bytes(record)))
+            except DataError as error:
+                raise DataError(f"{folder}: record {readable(names[-1])}: {error}; {_MAKE}") from None
     if not names:
         raise DataError(f"{folder} holds no record; make it with Caffe's convert_imageset")
     return index_bytes(Index(np.array(names), np.array(labels, np.int64)))
 
 
+def _label(key: bytes, record: bytes) -> int:
+    if key.endswith(b"\0"):
+        raise DataError("its key ends in a zero byte, which NumPy's arrays of names cannot hold")
+    label: int = read_datum(record).label
+    return label
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[tuple[lmdb.Environment, lmdb.Cursor]]:
+    """The database, and a cursor at its beginning. Raises UnavailableError."""
+    database = _open_database(folder)
+    try:
+        with _damage_told(folder), database.begin() as transaction, transaction.cursor() as cursor:
+            yield database, cursor
+    finally:
+        database.close()
+
+
 def _open_database(folder: Path) -> lmdb.Environment:
+    """Raises UnavailableError, also when the file is cut off: it is read as memory, where a page that is not there
+    is the end of the process.
+    """
     with _damage_told(folder):
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+        database = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+    size = (folder / "data.mdb").stat().st_size
+    used = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+    if size < used:
+        database.close()
+        raise UnavailableError(f"{folder}/data.mdb is cut off: it has {size:,} of {used:,} bytes; copy it again whole")
+    return database
 
 
-@contextlib.contextmanager
+@contextmanager
 def _damage_told(folder: Path) -> Iterator[None]:
     try:
         yield
     except lmdb.Error as error:
-        raise DataError(
-            f"{folder} is no LMDB, or damaged ({error}); make it again with Caffe's convert_imageset"
-        ) from None
+        raise UnavailableError(f"{folder} is no LMDB, or damaged ({error}); copy it again, or {_MAKE}") from None
 
 
 def _index_path(data: DataConfig, mark: str, split: Split) -> Path:

@@ -39,11 +39,11 @@ def datum_of(image: np.ndarray, label: int, encoded: bytes | None = None) -> byt
     return Datum(channels=3, height=height, width=width, data=planes.tobytes(), label=label).SerializeToString()
 
 
-def write_records(folder: Path, records: list[bytes]) -> Path:
+def write_records(folder: Path, records: list[bytes], keys: list[bytes] | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with lmdb.open(str(folder), map_size=1 << 24) as database, database.begin(write=True) as transaction:
         for number, record in enumerate(records):
-            transaction.put(b"%08d_n%02d/x.JPEG" % (number, number), record)
+            transaction.put(keys[number] if keys else b"%08d_n%02d/x.JPEG" % (number, number), record)
     return folder
 
 

@@ -1,6 +1,7 @@
 """Every way in: what it says of a data set, what it reads, and what it answers to a damaged one."""
 
 import gzip
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from lib.data.data_set import DataSet, read_mean_image
 from lib.data.datum import Datum
 from lib.data.source import Source
 from lib.data.sources import SOURCES, source_kind
-from lib.errors import ConfigError, DataError
+from lib.errors import ConfigError, DataError, UnavailableError
 from tests.data.data_files import SPLITS, datum_of, images_of, write_jpeg_folder, write_lmdb, write_records
 
 
@@ -145,6 +146,63 @@ def test_a_broken_picture_is_named_once_and_another_of_its_class_stands_in(tmp_p
     assert said[1].endswith("n01/005.JPEG stands in (2 so far)")
 
 
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_a_picture_whose_disk_is_away_is_no_broken_one(tmp_path: Path, decoders: int) -> None:
+    """Nothing stands in for it: that would go on for the rest of the run."""
+    folder = write_jpeg_folder(tmp_path / "data")
+    said: list[str] = []
+    source = opened(config("jpeg_folder", folder, decoders=decoders), said=said)
+    out = np.zeros((24, 32, 32, 3), np.uint8)
+    source.rows(np.arange(24), out)
+    whole, path = out.copy(), folder / "train/n01/009.JPEG"
+    for away in (folder / "train", path):
+        away.rename(tmp_path / "away")
+        with pytest.raises(UnavailableError, match=r"JPEG cannot be read: No such file or directory; see to its disk"):
+            source.rows(np.arange(24), out)
+        (tmp_path / "away").rename(away)
+    path.rename(tmp_path / "away")
+    path.mkdir()  # another error
+    with pytest.raises(UnavailableError, match=f"{path} cannot be read: Is a directory"):
+        source.rows(np.arange(24), out)
+    path.rmdir()
+    (tmp_path / "away").rename(path)
+    source.rows(np.arange(24), out)
+    source.close()
+    assert np.array_equal(out, whole)
+    assert said == []
+
+
+def test_a_database_that_goes_away_is_no_broken_picture(tmp_path: Path) -> None:
+    folder = write_lmdb(tmp_path / "data") / "ilsvrc12_train_lmdb"
+    source, out = opened(config("lmdb", tmp_path / "data")), np.zeros((24, 32, 32, 3), np.uint8)
+    folder.rename(tmp_path / "away")
+    with pytest.raises(UnavailableError, match="ilsvrc12_train_lmdb is no LMDB, or damaged .*No such file"):
+        source.rows(np.arange(24), out)
+    write_records(folder, [])
+    with pytest.raises(UnavailableError, match="record 00000000_n00/x.JPEG is gone; put the database back, or make"):
+        source.rows(np.arange(24), out)
+    shutil.rmtree(folder)
+    (tmp_path / "away").rename(folder)
+    source.rows(np.arange(24), out)
+    source.close()
+    assert np.array_equal(out, all_rows(opened(config("lmdb", tmp_path / "data"))))
+
+
+def test_keys_that_are_no_text_are_told_in_one_line(tmp_path: Path) -> None:
+    write_lmdb(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/ilsvrc12_val_lmdb")
+    images, labels = images_of(2)
+    records = [datum_of(image, int(label)) for image, label in zip(images, labels, strict=True)]
+    records[1] = datum_of(np.empty(0), 1, b"no picture")
+    keys = [b"\xff\x00a\n", b"\xff\x00b\n"]
+    write_records(tmp_path / "data/val", records, keys)
+    said: list[str] = []
+    source = opened(config("lmdb", tmp_path / "data"), "val", said)
+    with pytest.raises(DataError, match=r"no picture of class 1 can be decoded, e\.g\. \\xff\\x00b\\n: it is none of"):
+        source.rows(np.arange(2), np.zeros((2, 32, 32, 3), np.uint8))
+    source.close()
+
+
 def test_a_class_without_a_whole_picture_is_an_error(tmp_path: Path) -> None:
     folder = write_jpeg_folder(tmp_path / "data")
     data = config("jpeg_folder", folder)
@@ -266,6 +324,16 @@ def a_record_without_an_image(data: Path) -> None:
     write_records(data / "ilsvrc12_val_lmdb", [datum_of(np.zeros((4, 4, 3), np.uint8), 0)[:-30]])
 
 
+def end_a_key_in_zero(data: Path) -> None:
+    shutil.rmtree(data / "ilsvrc12_val_lmdb")
+    write_records(data / "ilsvrc12_val_lmdb", [datum_of(np.zeros((4, 4, 3), np.uint8), 0)], [b"\xff\0"])
+
+
+def cut_a_database(data: Path) -> None:
+    path = data / "ilsvrc12_train_lmdb/data.mdb"
+    os.truncate(path, path.stat().st_size - 4096)
+
+
 def lose_a_database(data: Path) -> None:
     shutil.rmtree(data / "ilsvrc12_val_lmdb")
 
@@ -319,10 +387,12 @@ def swap_images_and_labels(data: Path) -> None:
         ("jpeg_folder", shutil.rmtree, "data folder .*data does not exist; name one that holds train/ and val/"),
         ("lmdb", a_record_that_is_no_datum, "record 00000001_n01/x.JPEG: it is no Datum; make the database again"),
         ("lmdb", a_record_without_an_image, "record 00000000_n00/x.JPEG: it is no Datum"),
+        ("lmdb", end_a_key_in_zero, r"record \\xff\\x00: its key ends in a zero byte.*; make the database again"),
+        ("lmdb", cut_a_database, r"train_lmdb/data.mdb is cut off: it has [\d,]+ of [\d,]+ bytes; copy it again whole"),
         ("lmdb", lose_a_database, "holds 0 folders \\*val\\* with a data.mdb, where one should be"),
         ("lmdb", too_few_names, "data has labels up to 3, but its list of names has 1 classes"),
         ("lmdb", damage_a_database, "ilsvrc12_val_lmdb is no LMDB, or damaged"),
-        ("lmdb", damage_its_pages, "ilsvrc12_val_lmdb is no LMDB, or damaged .*; make it again"),
+        ("lmdb", damage_its_pages, "ilsvrc12_val_lmdb is no LMDB, or damaged .*; copy it again, or make"),
         ("lmdb", turn_a_record_round, "12 bytes for a shape of \\(3, -2, -2\\)"),
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
         ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: no binary file of CIFAR-10"),
