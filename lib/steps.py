@@ -11,6 +11,9 @@ from lib.metrics import Meter
 from lib.models.losses import Outputs
 from lib.models.registry import model_spec
 
+# Kernels count the numbers of a layer in 32 bits, and AlexNet's largest layer has 290,400 an image.
+MOST_FUSED = 4096
+
 
 class Step(Protocol):
     """One network's forward and backward pass and its update, averaged with the other replicas."""
@@ -35,6 +38,7 @@ def why_not_fused(config: Config, device: torch.device) -> str:
         "compute.fused is false": not config.compute.fused,
         "compute.deterministic is true": config.compute.deterministic,
         f"{config.model.name} has no kernels of its own": not model_spec(config.model.name).fused,
+        f"batch_size is more than {MOST_FUSED}": config.batch_size > MOST_FUSED,
         "optimizer.accumulate is not 1": config.optimizer.accumulate != 1,
         "model.freeze names parts": bool(config.model.freeze),
         "Triton is not installed": importlib.util.find_spec("triton") is None,

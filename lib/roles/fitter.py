@@ -16,6 +16,7 @@ from lib.metrics import Meter
 from lib.replica import Replica
 from lib.roles.process import Context, run_role
 from lib.roles.setup import set_up
+from lib.steps import MOST_FUSED
 
 _ITERATIONS = 3
 # A system that ran full would kill us, or others: the CPU's memory is never filled further than this.
@@ -33,8 +34,8 @@ def run(context: Context) -> None:
         context.hotline.alive(f"trying batch size {size}", patience_s=10 * config.run.patience_s)
         return _seconds(replica, size, data.img_size, data.n_classes)
 
-    best = 0
-    for size, taken in grow(seconds, data.count("train")):
+    best, most = 0, data.count("train") if replica.why_not_fused else min(MOST_FUSED, data.count("train"))
+    for size, taken in grow(seconds, most):
         best = size
         print(
             f"batch_size {size:>6}: {1000 * taken:>9,.1f} ms an iteration  {size / taken:>9,.0f} images/s", flush=True
