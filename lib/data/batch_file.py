@@ -43,6 +43,9 @@ def pixels_begin(descriptor: int, path: Path, shape: tuple[int, int, int, int]) 
         raise DataError(f"{path} holds {array.dtype} {array.shape} where the manifest says uint8 {shape}; {MEND}")
     if array.offset is None:
         raise DataError(f"{path} is chunked or compressed; rows can be read only from plain files")
+    size, end = os.fstat(descriptor).st_size, array.offset + math.prod(shape)
+    if end > size:
+        raise DataError(f"{path} ends early: it has {size:,} bytes, and its images go to byte {end:,}; {MEND}")
     return array.offset
 
 

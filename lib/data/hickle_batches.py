@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lib.data.batch_file import open_batch_file, pixels_begin
 from lib.data.layout import Layout, Manifest, Split, read_labels
 from lib.data.source import Finish
-from lib.data.verify import MEND, refuse_damaged
+from lib.data.verify import LOOK, MEND, refuse_damaged
 from lib.errors import DataError
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class HickleBatches:
             try:
                 got = os.preadv(descriptor, (part,), position)
             except OSError as error:
-                raise DataError(f"{self._paths[file]} cannot be read: {error.strerror}; {MEND}") from None
+                raise DataError(f"{self._paths[file]} cannot be read: {error.strerror}; {LOOK}") from None
             if got == 0:
                 raise DataError(f"{self._paths[file]} ends early; {MEND}")
             position += got

@@ -8,6 +8,7 @@ from lib.errors import DataError
 
 MAKE = "run preprocessing/generate_data.sh again"
 MEND = f"delete it and {MAKE}"
+LOOK = f"see to its disk, or {MEND}"
 _CHUNK = 4 << 20
 
 
@@ -21,6 +22,6 @@ def refuse_damaged(path: Path, packed: BatchFile) -> None:
     except FileNotFoundError:
         raise DataError(f"{path} is missing; {MAKE}") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; {MEND}") from None
+        raise DataError(f"{path} cannot be read: {error.strerror}; {LOOK}") from None
     if crc32 != packed.crc32:
         raise DataError(f"{path} is damaged (its checksum is not the manifest's); {MEND}")

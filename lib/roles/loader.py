@@ -68,7 +68,7 @@ def serve(context: Context, channel: Channel, sources: dict[Pass, Source], picks
             continue
         match channel.receive(Fill, Stop):
             case Stop():
-                context.hotline.alive("stopping")
+                context.alive("stopping")
                 channel.send(Stop())
                 return
             case Fill(slot, split, epoch, number, rewinds):
@@ -111,13 +111,13 @@ def _finish(context: Context, batch: _Begun) -> None:
         batch.attempt,
         patience_s=config.run.patience_s if config.data.on_error == "wait" else 0.0,
         warn=context.warn,
-        alive=context.hotline.alive,
+        alive=context.alive,
     )
 
 
 def _alive(context: Context, doing: str) -> None:
     slower = _SLOWER_WITH_VERIFY if context.config.data.verify else 1
-    context.hotline.alive(doing, patience_s=slower * context.config.run.patience_s)
+    context.alive(doing, patience_s=slower * context.config.run.patience_s)
 
 
 def _wait_for_stop(channel: Channel) -> None:

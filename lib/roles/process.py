@@ -61,20 +61,20 @@ class Context:
     def config(self) -> Config:
         return self.sheet.config
 
+    def alive(self, doing: str, *, patience_s: float | None = None) -> None:
+        """Tell the supervisor what we do or wait for, as ``Hotline.alive``. Raises PeerLost when it is gone."""
+        self.hotline.alive(doing, patience_s=patience_s)
+        if self.orphaned:
+            raise PeerLost("the supervisor is gone")
+
     def channel(self, name: str, *, bind: bool, peer: str) -> Channel:
         """A line to another process; while we wait on it the supervisor hears that we are alive."""
-
-        def on_wait(doing: str) -> None:
-            self.hotline.alive(doing)
-            if self.orphaned:
-                raise PeerLost("the supervisor is gone")
-
         return Channel(
             self.folder / name,
             bind=bind,
             peer=peer,
             patience_s=self.last_resort_s,
-            on_wait=on_wait,
+            on_wait=self.alive,
         )
 
     def warn(self, text: str) -> None:

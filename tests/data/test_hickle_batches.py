@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,19 @@ def test_a_file_that_shrinks_while_we_train_is_named(at: Layout, source: HickleB
         source.rows(np.array([31]), out)
 
 
+def test_pixels_beyond_the_end_are_found_when_a_file_is_opened(at: Layout) -> None:
+    path = at.batch_file("train", 16, 1)
+    size = path.stat().st_size
+    end = pixel_offset(path, (16, 32, 32, 3)) + 16 * 32 * 32 * 3
+    os.truncate(path, end)
+    pixel_offset(path, (16, 32, 32, 3))
+    os.truncate(path, end - 1)
+    says = rf"00001.hkl ends early: it has {end - 1:,} bytes, and its images go to byte {end:,}; delete it and run"
+    with pytest.raises(DataError, match=says):
+        pixel_offset(path, (16, 32, 32, 3))
+    assert end <= size
+
+
 def foreign(path: Path, kind: str) -> None:
     if kind == "text":
         path.write_text("this is no HDF5 file" * 1000)
@@ -122,6 +137,31 @@ def test_a_file_that_was_put_back_is_read_anew(at: Layout, source: HickleBatches
     path.write_bytes(content)
     source.rows(np.arange(16, 32), out)
     assert np.array_equal(out, all_images(at)[16:32])
+
+
+def test_a_disk_that_fails_is_named_with_the_way_out(
+    at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a run, when the file has been read from before; once the disk is back, so are its rows."""
+    real, out = hickle_batches.os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
+    source.rows(np.arange(14, 18), out)
+    broken = source._open[1]
+
+    def preadv(descriptor: int, buffers: object, position: int) -> int:
+        if descriptor == broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, buffers, position)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hickle_batches.os, "preadv", preadv)
+        with pytest.raises(
+            DataError,
+            match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; see to its disk, or delete it and run "
+            "preprocessing/generate_data.sh again$",
+        ):
+            source.rows(np.arange(14, 18), out)
+    source.rows(np.arange(14, 18), out)
+    assert np.array_equal(out, all_images(at)[14:18])
 
 
 def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

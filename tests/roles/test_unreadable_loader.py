@@ -1,10 +1,14 @@
 """A loader and a feed in one process, and batch files that cannot be read while they talk."""
 
+import errno
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,15 +16,17 @@ import torch
 
 from lib.config import DataConfig, RunConfig
 from lib.data import persistence
+from lib.data.batch_file import pixel_offset
 from lib.data.feed import Feed
 from lib.data.hickle_batches import HickleBatches
 from lib.data.layout import Layout, layout, read_manifest
 from lib.data.order import WorkerOrder
 from lib.data.plan import Ask
 from lib.data.views import center_views
-from lib.errors import DataError
+from lib.errors import DataError, PeerLost
 from lib.ipc.channel import Channel
-from lib.roles.loader import serve
+from lib.roles.loader import _Begun, _finish, serve
+from lib.roles.process import Context, RunSheet
 
 ORDER = WorkerOrder(file_counts=(16, 16, 16), seed=1, shuffle="none", batch_size=8, rank=0, world_size=1)
 ASKS = [Ask("train", 0, batch, center_views(8, img_size=32, crop=28)) for batch in range(6)]
@@ -52,7 +58,7 @@ def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
         picks: Any = SimpleNamespace(rows=lambda split, epoch, batch, rewinds: ORDER.indices(epoch, batch))
         context: Any = SimpleNamespace(
             config=SimpleNamespace(data=DataConfig(**data), run=RunConfig(patience_s=patience_s)),
-            hotline=SimpleNamespace(alive=lambda doing, patience_s=None: said.append(doing)),
+            alive=lambda doing, patience_s=None: said.append(doing),
             warn=said.append,
         )
 
@@ -115,6 +121,54 @@ def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, said: li
     assert said.count(f"{missing} [trying again for 60 s]") == 1
     assert f"waiting, as {missing}" in said
     assert sum(text.startswith("it can be read again, after 0.") for text in said) == 1
+
+
+@pytest.mark.parametrize("on_error", ["wait", "stop"])
+def test_a_disk_that_fails_in_the_middle(
+    at: Layout, start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch, on_error: str
+) -> None:
+    """EIO of the second batch's rows, three times."""
+    real, errors = os.preadv, [OSError(errno.EIO, os.strerror(errno.EIO))] * 3
+    place = pixel_offset(at.batch_file("train", 16, 0), (16, 32, 32, 3)) + 8 * 32 * 32 * 3
+
+    def preadv(descriptor: int, buffers: list[memoryview], position: int) -> int:
+        if position == place and errors:
+            raise errors.pop()
+        return real(descriptor, buffers, position)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    feed = start(on_error=on_error)
+    error = r"00000\.hkl cannot be read: Input/output error; see to its disk, or delete it and run"
+    if on_error == "wait":
+        assert len(list(feed)) == 6
+        assert errors == []
+        assert any(re.search(rf"{error} .*\[trying again for 60 s\]", text) for text in said)
+    else:
+        next(feed)
+        with pytest.raises(DataError, match=error):
+            next(feed)
+    feed.close()
+
+
+def test_who_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path, said: list[str]) -> None:
+    config = SimpleNamespace(
+        data=DataConfig(on_error="wait"), run=RunConfig(weights_dir=tmp_path / "none", patience_s=2)
+    )
+    sheet = SimpleNamespace(config=config, supervisor=os.getppid())
+
+    def alive(doing: str, patience_s: float | None = None) -> None:
+        said.append(doing)
+        if len(said) == 3:
+            sheet.supervisor = 0
+
+    def away() -> None:
+        raise DataError("00001.hkl is missing")
+
+    hotline: Any = SimpleNamespace(alive=alive)
+    context = Context("loader 0", 0, tmp_path, cast(RunSheet, sheet), hotline)
+    with pytest.raises(PeerLost, match="the supervisor is gone"):
+        _finish(context, _Begun(0, 0, 8, "reading", repeat(away)))
+    assert said == ["reading", *2 * ["waiting, as 00001.hkl is missing"]]
 
 
 def test_a_file_that_stays_away_is_an_error_once_patience_is_over(at: Layout, start: Start, said: list[str]) -> None:
