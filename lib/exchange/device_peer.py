@@ -99,12 +99,14 @@ class DevicePeer(Peer):
         event = torch.cuda.Event()
         event.record()
         self._wait(event)
+        lost, waited_ns = self._status.account()
+        self.spent_s = waited_ns / 1e9
+        self._refuse_lost(lost)
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self.settle()
         while self._outcomes:  # all gather after the same update, so what is taken here is the same everywhere
             self._take_outcome()
-        self.spent_s = float(self._status.waited_ns) / 1e9
         return super().gather(values)
 
     def _others(self) -> list[int]:
@@ -120,9 +122,12 @@ class DevicePeer(Peer):
         self._wait(event)
         leaving, lost = outcome.tolist()
         self._spare.append(outcome)
+        self._refuse_lost(lost)
+        self.leaving |= bool(leaving)
+
+    def _refuse_lost(self, lost: int) -> None:
         if lost:
             raise PeerLost(f"trainer {lost - 1} did not come to a meeting within {self._patience_ns / 1e9:g} s")
-        self.leaving |= bool(leaving)
 
     def _wait(self, event: torch.cuda.Event) -> None:
         # Meetings on the device give up after this time, so it has stopped working if it takes any longer.

@@ -38,14 +38,16 @@ class Status:
         """() whether this one is asked to leave."""
         return self.numbers[3]
 
-    @property
-    def waited_ns(self) -> Tensor:
-        """() nanoseconds that it has waited at meetings."""
-        return self.numbers[4]
+    def account(self) -> tuple[int, int]:
+        """(1 + the rank that did not come, or 0; nanoseconds that it has waited at meetings): waits for the device."""
+        _, _, lost, _, waited_ns = self.numbers.tolist()
+        return lost, waited_ns
 
 
 def meet(boards: list[Tensor], rank: int, status: Status, patience_ns: int) -> None:
-    """One meeting of the devices whose ``boards`` these are, by rank. Nobody is waited for longer than patience."""
+    """One meeting of the devices whose ``boards`` these are, by rank. Nobody is waited for longer than patience, and
+    nobody at all once one has not come.
+    """
     padded = [*boards, *[boards[0]] * (MOST - len(boards))]
     _meet[(1,)](
         *padded, boards[rank], status.numbers, patience_ns, RANK=rank, COUNT=len(boards), APART=_APART, num_warps=1
@@ -59,6 +61,7 @@ def _meet(
 ):  # fmt: skip
     number = tl.load(status) + 1
     tl.store(status, number)
+    lost = tl.load(status + 2)
     leaving = tl.load(status + 3)
     word = 2 * number + leaving
     turn = (number % 2) * COUNT * APART
@@ -72,7 +75,7 @@ def _meet(
         if other != RANK:
             place = own + turn + other * APART
             seen = tl.load(place, volatile=True)
-            while (seen < 2 * number) & (now - began < patience_ns):
+            while (seen < 2 * number) & (now - began < patience_ns) & (lost == 0):
                 seen = tl.load(place, volatile=True)
                 now = globaltimer()
             if seen < 2 * number:
