@@ -47,7 +47,7 @@ def join(context: Context, device: torch.device) -> Exchange:
     if config.world_size == 1:
         return Alone(device)
     if config.exchange.method in LAUNCHED:
-        everyone = Collective(rank, config.world_size, device, context.last_resort_s, context.hotline.alive)
+        everyone = Collective(rank, config.world_size, device, context.last_resort_s, context.alive)
         return everyone if config.exchange.method == "collective" else _hierarchical(context, everyone, device)
     channels = {}
     for other in range(config.world_size):
@@ -90,7 +90,7 @@ def _peer(context: Context, channels: dict[int, Channel], device: torch.device) 
         device,
         ahead=max(0, min(_MOST_AHEAD, config.data.slots - 3)),  # two batches more are to be there: see the trainer
         patience_s=context.last_resort_s,
-        on_wait=context.hotline.alive,
+        on_wait=context.alive,
     )
 
 
