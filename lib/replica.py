@@ -46,7 +46,7 @@ class Replica:
         self._frozen_norms = freeze(self.model, config.model.freeze)
         self.why_not_fused = why_not_fused(config, device)
         """why the step is not computed by kernels made for this network; empty if it is"""
-        self.flat = Flat(self.model, exchange.allocate, self._allocate_gradients)
+        self.flat = Flat(self.model, exchange.allocate, self._allocate_gradients, self._frozen_norms)
         self._transform = Transform(config.views, read_mean_image(data), self.crop, device)
         self._step, self._rule = self._plain_step() if self.why_not_fused else self._fused_step()
 

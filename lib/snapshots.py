@@ -115,19 +115,29 @@ class Snapshots:
         saved = checkpoint.load(path)
         checkpoint.refuse_other(path, saved.identity, self._identity)
         checkpoint.refuse_other_preparation(path, saved.preparation, self._preparation)
+        if saved.iteration:
+            self._refuse_another_order(path, saved)
         with torch.no_grad():
             self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
             for name, velocity in self._replica.flat.velocity_of.items():
                 if name in saved.velocities:  # what was frozen then had none, and begins at rest
                     velocity.copy_(saved.velocities[name])
-        if saved.iteration and saved.total_batch_size != self._total_batch_size:
-            raise CheckpointError(
-                f"{path} lies within an epoch of iterations of {saved.total_batch_size} images; here they have "
-                f"{self._total_batch_size} (batch_size x workers), so some images would come twice and others never: "
-                "keep that product, or go on from a checkpoint at an epoch's end"
-            )
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record, saved.rewinds)
+
+    def _refuse_another_order(self, path: Path, saved: Checkpoint) -> None:
+        """Raises CheckpointError where the rest of the epoch would not be what the checkpoint has not seen of it."""
+        if saved.total_batch_size != self._total_batch_size:
+            here = f"{self._total_batch_size} (batch_size x workers)"
+            found, keep = f"of iterations of {saved.total_batch_size} images; here they have {here}", "that product"
+        elif saved.seed != self._run.seed:
+            found, keep = f"ordered by run.seed {saved.seed}; here that is {self._run.seed}", "that seed"
+        else:
+            return
+        raise CheckpointError(
+            f"{path} lies within an epoch {found}, so some images would come twice and others never: "
+            f"keep {keep}, or go on from a checkpoint at an epoch's end"
+        )
 
     def diverged(self, what: str, progress: Progress) -> DivergedError:
         """The error to raise when the training has become no numbers."""
@@ -144,6 +154,8 @@ def spread(progress: Progress, replica: Replica, exchange: Exchange) -> Progress
     epoch, iteration, rewinds, n_records = map(int, exchange.gather(figures)[0])
     flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
     first = exchange.gather(flat)[0]
-    exchange.copy_first(replica.flat.row)
+    for row in replica.flat.rows:
+        exchange.copy_first(row)
+        exchange.verify(row)  # the only time for what is frozen: nothing changes it from here on
     replica.refresh()
     return Progress(epoch, iteration, list(zip(first[::2], first[1::2], strict=True)), rewinds)

@@ -2,14 +2,16 @@
 
     [ weights | biases and norms | velocities of both, alike | float buffers ]
 
-Frozen parameters (``requires_grad`` off) stay where they are: nothing changes them, so they are alike without it.
+A second row holds the rest, as bytes: frozen parameters (``requires_grad`` off), buffers of frozen norms, and counts.
+It is never averaged: nothing in it changes what others compute, and a rounded mean of equal numbers may be another
+number. It is copied where one replica's numbers become those of all.
 
 Many small copies become one large one, one handle lends them all, and the update is a few operations on long
 vectors. Weights come first because decay and rate of the others may differ, and the last layer's first of all:
 gradients become ready from the last layer to the first.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,8 @@ class Flat:
     """Owns the row of a model's trained parameters, their velocities and float buffers, and one of its gradients.
 
     The model's parameters and float buffers become views of the first, and their ``grad`` of the second if that is
-    float32. ``allocate`` and ``allocate_gradients`` give so many zeros.
+    float32. Frozen parameters, other buffers and all buffers of modules in ``frozen`` become views of ``still``, which
+    is allocated only where there are any. ``allocate`` and ``allocate_gradients`` give so many zeros.
     """
 
     def __init__(
@@ -30,24 +33,35 @@ class Flat:
         model: nn.Module,
         allocate: Callable[[int], Tensor],
         allocate_gradients: Callable[[int], Tensor] | None = None,
+        frozen: Collection[nn.Module] = (),
     ) -> None:
         trained = [(name, p) for name, p in reversed(list(model.named_parameters())) if p.requires_grad]
         self._parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
         parameters = list(self._parameters.values())
-        buffers = [b for b in model.buffers() if b.is_floating_point()]
+        of_frozen = {id(b) for module in frozen for b in module.buffers()}
+        buffers = [b for b in model.buffers() if b.is_floating_point() and id(b) not in of_frozen]
+        in_row = {id(tensor) for tensor in (*parameters, *buffers)}
+        rest = [tensor for tensor in (*model.parameters(), *model.buffers()) if id(tensor) not in in_row]
         n_parameters = _length(parameters)
         self.row = allocate(2 * n_parameters + _length(buffers))
         self.parameters, self.velocities, self.buffers = self.row.split(
             [n_parameters, n_parameters, len(self.row) - 2 * n_parameters]
         )
+        self.still = allocate(_length_as_bytes(rest)) if rest else self.row[:0]
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
         self.n_weights = _length(p for p in parameters if p.ndim > 1)
         self.velocity_of = self.by_name(self.velocities)
-        _move(parameters, self.parameters)
-        _move(buffers, self.buffers)
+        _move(parameters, _places(parameters, self.parameters))
+        _move(buffers, _places(buffers, self.buffers))
+        _move(rest, _places_as_bytes(rest, self.still))
         if self.gradients.dtype == torch.float32:
             for parameter, place in zip(parameters, _places(parameters, self.gradients), strict=True):
                 parameter.grad = place
+
+    @property
+    def rows(self) -> list[Tensor]:
+        """All memory in which replicas are alike, velocities included."""
+        return [row for row in (self.row, self.still) if len(row)]
 
     def by_name(self, row: Tensor) -> dict[str, Tensor]:
         """Each parameter's stretch of ``row``, laid out as ``parameters``, in the parameter's shape."""
@@ -74,10 +88,27 @@ def _places(tensors: Iterable[Tensor], row: Tensor) -> Iterator[Tensor]:
         offset += _padded(tensor.numel())
 
 
+def _numbers(tensor: Tensor) -> int:
+    """How many float32 numbers take as much room."""
+    return _padded(-(-tensor.nbytes // 4))
+
+
+def _length_as_bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(map(_numbers, tensors))
+
+
+def _places_as_bytes(tensors: Iterable[Tensor], row: Tensor) -> Iterator[Tensor]:
+    """The stretch of ``row`` (float32) that belongs to each tensor, in its shape and its own type."""
+    offset = 0
+    for tensor in tensors:
+        end = offset + _numbers(tensor)
+        yield row[offset:end].view(tensor.dtype)[: tensor.numel()].view(tensor.shape)
+        offset = end
+
+
 @torch.no_grad()
-def _move(tensors: Iterable[Tensor], row: Tensor) -> None:
-    """Copy each tensor into its place in ``row`` and make it a view of that place."""
-    tensors = list(tensors)
-    for tensor, place in zip(tensors, _places(tensors, row), strict=True):
+def _move(tensors: Iterable[Tensor], places: Iterable[Tensor]) -> None:
+    """Copy each tensor into its place and make it a view of that."""
+    for tensor, place in zip(tensors, places, strict=True):
         place.copy_(tensor)
         tensor.data = place

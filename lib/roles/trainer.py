@@ -252,14 +252,7 @@ def run(context: Context) -> None:
     snapshots = Snapshots(
         config.run, identity(config, data), preparation(config, data), replica, config.batch_size * config.world_size
     )
-    start = snapshots.start() if context.rank == 0 else None
-    progress, origin = Progress(), ""
-    if start:
-        progress = snapshots.restore(start)
-        origin = f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
-    elif context.rank == 0 and config.model.weights:
-        origin = f"weights:  {start_from(replica.model, config.model.weights)}"
-    progress = spread(progress, replica, exchange)
+    progress, origin = begin(context, snapshots, replica, exchange)
     replica.seed = rewound(config, progress.rewinds).run.seed
     plan = plan_of(context, replica, progress)
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
@@ -299,6 +292,19 @@ def run(context: Context) -> None:
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
     refuse_failure(feed)
+
+
+def begin(context: Context, snapshots: Snapshots, replica: Replica, exchange: Exchange) -> tuple[Progress, str]:
+    """How far the training is, on all workers, with every replica brought there; and where worker 0 got it from."""
+    progress, origin = Progress(), ""
+    weights = context.config.model.weights
+    if context.rank == 0:
+        if start := snapshots.start():
+            progress = snapshots.restore(start)
+            origin = f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
+        elif weights:
+            origin = f"weights:  {start_from(replica.model, weights)}"
+    return spread(progress, replica, exchange), origin
 
 
 def plan_of(context: Context, replica: Replica, progress: Progress) -> Plan:

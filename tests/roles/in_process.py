@@ -21,8 +21,8 @@ from lib.recorder import Silence
 from lib.replica import Replica
 from lib.rewinds import rewound
 from lib.roles.setup import identity, preparation
-from lib.roles.trainer import Trainer, plan_of
-from lib.snapshots import Progress, Snapshots, spread
+from lib.roles.trainer import Trainer, begin, plan_of
+from lib.snapshots import Progress, Snapshots
 
 
 class MemoryFeed:
@@ -75,12 +75,10 @@ class Run:
         """
         exchange = exchange or Alone(torch.device("cpu"))
         replica = Replica(self.config, self.data, torch.device("cpu"), torch.float32, exchange)
+        total = self.config.batch_size * self.config.world_size
         snapshots = Snapshots(
-            self.config.run, identity(self.config, self.data), preparation(self.config, self.data), replica, 8
+            self.config.run, identity(self.config, self.data), preparation(self.config, self.data), replica, total
         )
-        start = snapshots.start() if rank == 0 else None
-        progress = spread(snapshots.restore(start) if start else Progress(), replica, exchange)
-        replica.seed = rewound(self.config, progress.rewinds).run.seed
         context: Any = SimpleNamespace(
             config=self.config,
             name=f"trainer {rank}",
@@ -88,6 +86,8 @@ class Run:
             sheet=SimpleNamespace(data=self.data),
             hotline=SimpleNamespace(alive=lambda *_, **__: None),
         )
+        progress, _ = begin(context, snapshots, replica, exchange)
+        replica.seed = rewound(self.config, progress.rewinds).run.seed
         plan = plan_of(context, replica, progress)
         labels = {split: np.arange(len(images)) % 4 for split, images in self.images.items()}
         picks = Picks(self.config, self.data, labels, rank)

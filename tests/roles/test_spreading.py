@@ -1,0 +1,131 @@
+"""What worker 0 read, from a checkpoint or from given weights, is what every worker goes on with: all of it."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.errors import CheckpointError, ReplicasDiffer
+from lib.exchange.alone import Alone
+from lib.exchange.flat import Flat
+from lib.exchange.peer import Peer
+from lib.fine_tuning import start_from
+from lib.models.tiny import Tiny
+from lib.replica import Replica
+from lib.snapshots import Progress, spread
+from tests.conftest import write_data_set
+from tests.exchange.test_peer import together
+from tests.roles.in_process import Run
+
+
+def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
+    return Config(
+        run=RunConfig(**({"weights_dir": weights_dir, "n_epochs": 1} | run)),
+        data=DataConfig(dir=data_set),
+        model=ModelConfig(name="tiny", freeze=("features",), weights=str(weights_dir / "given.pt")),
+        logging=LoggingConfig(print_freq=2, report=False, tensorboard=False, quiet=True),
+        exchange=ExchangeConfig(method="peer"),
+        devices=("cpu", "cpu"),
+        batch_size=4,
+    )
+
+
+def frozen_of(weights: dict[str, Tensor]) -> list[Tensor]:
+    return [value for name, value in weights.items() if name.startswith("features")]
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) > 0 and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_frozen_parts_are_worker_0s_on_every_worker_from_given_weights_and_after_a_resume(
+    tmp_path: Path, small_data_set: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    torch.manual_seed(7)
+    torch.save(Tiny(4, 28).state_dict(), folder / "given.pt")
+    given = Tiny(4, 28)
+    start_from(given, folder / "given.pt")
+    settings = config(small_data_set, folder)
+    goes_on = replace(settings, run=replace(settings.run, n_epochs=2), model=replace(settings.model, weights=None))
+    for run in (Run(settings), Run(goes_on)):
+        first, second = together(2, lambda peer, rank, run=run: run.train(exchange=peer, rank=rank)[2], tmp_path)
+        assert same(frozen_of(first), frozen_of(given.state_dict()))
+        assert same(list(first.values()), list(second.values()))
+
+
+class Network(nn.Sequential):
+    """With a trained norm, a frozen one, and what neither a parameter nor a float buffer holds."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 5, bias=False), nn.BatchNorm1d(5))
+        self.register_buffer("flags", torch.zeros(3, dtype=torch.bool))
+        for parameter in (*self[2].parameters(), *self[3].parameters()):
+            parameter.requires_grad_(False)
+        for tensor in self.state_dict().values():
+            tensor.copy_(torch.full_like(tensor, value))
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_all_of_a_network_is_spread_and_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, differs: bool
+) -> None:
+    def body(peer: Peer, rank: int) -> tuple[dict[str, Tensor], int]:
+        model = Network(rank + 1.0)
+        flat = Flat(model, peer.allocate, frozen=[model[3]])
+        replica: Any = SimpleNamespace(flat=flat, refresh=lambda: None)
+        if differs:
+            flat.still[0] = 5.0 - rank
+            monkeypatch.setattr(peer, "copy_first", lambda stretch: stretch)
+            flat.row.zero_()
+            with pytest.raises(ReplicasDiffer, match="replica 1 differs from replica 0 in .* numbers"):
+                spread(Progress(), replica, peer)
+        else:
+            spread(Progress(), replica, peer)
+        return {name: value.clone() for name, value in model.state_dict().items()}, len(flat.buffers)
+
+    for weights, n_averaged in together(2, body, tmp_path):
+        if not differs:
+            expected = Network(1.0).state_dict()
+            assert same(list(weights.values()), list(expected.values()))
+        assert n_averaged == 2 * 32  # mean and variance of the trained norm only
+
+
+def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
+    """The mean of eight equal numbers, added up one by one, is another number for nearly every second of them."""
+    data_set = write_data_set(tmp_path / "data", train=8, val=8, img_size=40)
+    settings = config(data_set.dir, tmp_path / "run")
+    settings = replace(settings, model=ModelConfig(name="resnet18", freeze=("bn1", "layer1")))
+    cpu = torch.device("cpu")
+    replica = Replica(settings, Run(settings).data, cpu, torch.float32, Alone(cpu))
+    there = replica.flat.still.untyped_storage().data_ptr()
+    floats = {n: b for n, b in replica.model.named_buffers() if b.is_floating_point()}
+    still = {name for name, buffer in floats.items() if buffer.untyped_storage().data_ptr() == there}
+    assert still == {name for name in floats if name.startswith(("bn1", "layer1"))} != set()
+
+
+@pytest.mark.parametrize(
+    ("seed", "batch_size", "says"),
+    [
+        (2, 4, r"lies within an epoch ordered by run.seed 1; here that is 2, so some .* keep that seed, or go"),
+        (1, 8, r"within an epoch of iterations of 4 images; here they have 8 \(batch_size x workers\)"),
+    ],
+)
+def test_another_order_within_an_epoch_is_refused_before_anything_changes(
+    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch, seed: int, batch_size: int, says: str
+) -> None:
+    settings = replace(config(small_data_set, tmp_path / "run"), model=ModelConfig(name="tiny"), devices=("cpu",))
+    assert Run(settings).train(broken=2)[1].iteration == 2
+
+    def changed(*_: object) -> None:
+        raise AssertionError("the weights were changed")
+
+    monkeypatch.setattr(nn.Module, "load_state_dict", changed)
+    with pytest.raises(CheckpointError, match=says):
+        Run(replace(settings, run=replace(settings.run, seed=seed), batch_size=batch_size)).train()
