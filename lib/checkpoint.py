@@ -83,7 +83,7 @@ class CheckpointFolder:
         self._folder, self._keep = folder, keep
 
     def save(self, checkpoint: Checkpoint, *, is_best: bool, written: Callable[[], Any] = lambda: None) -> Path:
-        """Write it, point ``latest`` (and ``best``) at it, and delete what need not be kept.
+        """Write it, point (``best`` and) ``latest`` at it, and delete what need not be kept.
 
         ``written`` is called whenever more of it is on the disk.
         Raises CheckpointError when the disk does not take it; what was there before stays.
@@ -92,9 +92,9 @@ class CheckpointFolder:
         try:
             make_folder(self._folder)
             write_whole(path, lambda file: _fill(file, checkpoint), written)
-            write_whole(self._folder / "latest", lambda file: file.write(path.name.encode()))
-            if is_best:
-                write_whole(self._folder / "best", lambda file: file.write(path.name.encode()))
+            # Best first: a run that goes on from ``latest`` would not see again that this one is.
+            for pointer in ("best", "latest") if is_best else ("latest",):
+                write_whole(self._folder / pointer, lambda file: file.write(path.name.encode()))
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in words of its own
             reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
             raise CheckpointError(
@@ -127,27 +127,27 @@ class CheckpointFolder:
 
     def latest(self) -> Path | None:
         """The newest checkpoint, or None where there is none. Raises CheckpointError when its file is gone."""
-        return self._pointed("latest")
+        return self._pointed("latest", "another checkpoint with --run.resume, or start anew with --run.resume never")
 
     def best(self) -> Path | None:
-        """The one with the lowest validation error."""
-        return self._pointed("best")
+        """The one with the lowest validation error; as ``latest``."""
+        return self._pointed("best", "another checkpoint with --checkpoint")
 
-    def _pointed(self, pointer: str) -> Path | None:
-        try:
-            name = (self._folder / pointer).read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return None
-        path = self._folder / name
-        if not path.is_file():
-            raise CheckpointError(
-                f"{self._folder / pointer} points at {name}, which is missing; name another checkpoint with "
-                "--run.resume, or start anew with --run.resume never"
-            )
+    def _pointed(self, pointer: str, way_out: str) -> Path | None:
+        path = self._target(pointer)
+        if path and not path.is_file():
+            raise CheckpointError(f"{self._folder / pointer} points at {path.name}, which is missing; name {way_out}")
         return path
 
+    def _target(self, pointer: str) -> Path | None:
+        """What it points at, there or not."""
+        try:
+            return self._folder / (self._folder / pointer).read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
     def _prune(self, newest: Path) -> None:
-        best = self.best()
+        best = self._target("best")  # which somebody may have taken away: no reason to keep no checkpoint any more
         others = sorted(self._folder.glob("epoch*_iter*.pt"), key=lambda path: path.stat().st_mtime_ns)
         others = [path for path in others if path not in (newest, best)]
         for path in others[: max(0, len(others) - (self._keep - 1))]:

@@ -12,7 +12,11 @@ _JUDGED_S = 1.0
 
 
 class EpochSums:
-    """Adds up the intervals of one epoch's training."""
+    """Adds up the intervals of one epoch's training.
+
+    Where the epoch was resumed, those before it come from ``metrics.jsonl``. What a process that was killed had trained
+    between its last entry there and its last checkpoint is lacking, in the mean as in the time.
+    """
 
     def __init__(self) -> None:
         self._totals = [0.0, 0.0, 0.0, 0.0]

@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lib.durable import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,61 @@ def places(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
     return torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``metrics.jsonl``, as far as this program reads it again."""
+
+    kind: Literal["train", "val", "val_subset"]
+    epoch: int
+    """from 1"""
+    iteration: int
+    loss: float
+    top1_error: float
+    top5_error: float
+    images: int
+    learning_rate: float = 0.0
+    images_per_s: float = 0.0
+
+    @property
+    def position(self) -> tuple[int, float]:
+        """Epoch (from 0) and iteration.
+
+        Validation comes after every iteration, that of a subset after the iterations that it names: a checkpoint
+        made there is made before it.
+        """
+        after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
+        return self.epoch - 1, self.iteration + after[self.kind]
+
+    @property
+    def sums(self) -> list[float]:
+        """As ``Meter.take`` gives them, over all workers."""
+        means = (self.loss, self.top1_error, self.top5_error)
+        return [*(mean * self.images for mean in means), float(self.images)]
+
+    @property
+    def seconds(self) -> float:
+        """How long the training took that this is of."""
+        return self.images / self.images_per_s if self.images_per_s else 0.0
+
+
 class MetricsLog:
     """``metrics.jsonl``: one object a line, each written at once so that a reader sees whole lines."""
 
+    damaged: int
+    """lines that were left out because they are no whole entry"""
+    taken_over: list[Entry]
+    """what an earlier process wrote of the epoch in hand"""
+
     def __init__(self, path: Path, *, epoch: int, iteration: int) -> None:
-        """Open to go on after ``iteration`` iterations of ``epoch`` (from 0): what lies beyond is dropped."""
-        kept = [line for line in _lines(path) if _position(line) <= (epoch, iteration)]
-        part = path.with_suffix(".partial")
-        part.write_text("".join(kept), encoding="utf-8")
-        part.replace(path)
+        """Open to go on after ``iteration`` iterations of ``epoch`` (from 0): what lies beyond is dropped.
+
+        So are damaged lines, at the end (the power went) or in the middle (the disk's doing): a training that is whole
+        is not to end for figures that nothing depends on.
+        """
+        entries = [(_entry(line), line) for line in _lines(path)]
+        kept = [(entry, line) for entry, line in entries if entry and entry.position <= (epoch, iteration)]
+        write_whole(path, lambda file: file.write(b"".join(line + b"\n" for _, line in kept)))
+        self.damaged = sum(entry is None for entry, _ in entries)
+        self.taken_over = [entry for entry, _ in kept if entry.epoch == epoch + 1]
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
@@ -111,22 +160,16 @@ class MetricsLog:
         os.close(self._descriptor)
 
 
-def _lines(path: Path) -> list[str]:
-    """Whole lines only: a run that was killed may have left half of one."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+def _lines(path: Path) -> list[bytes]:
+    return [line for line in path.read_bytes().split(b"\n") if line] if path.exists() else []
 
 
-def _position(line: str) -> tuple[int, float]:
-    """Epoch (from 0) and iteration of an entry.
-
-    Validation comes after every iteration, that of a subset after the iterations that it names: a checkpoint
-    made there is made before it.
-    """
-    entry = json.loads(line)
-    after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
-    return entry["epoch"] - 1, entry["iteration"] + after[entry["kind"]]
+def _entry(line: bytes) -> Entry | None:
+    """What a line says, if it is whole."""
+    try:
+        return msgspec.convert(json.loads(line), Entry)
+    except (ValueError, RecursionError):  # neither text, nor JSON, nor (msgspec's error is a ValueError) an entry
+        return None
 
 
 def write_val_record(path: Path, record: NDArray[np.float64]) -> None:

@@ -65,6 +65,8 @@ class Recorder:
         )
         self._console = Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet))
         self._log = open_log(self._weights_dir, role)
+        if damaged := self._metrics.damaged:
+            self.warn(f"lines left out of metrics.jsonl as damaged: {damaged}; the figures in them are lost")
         self._trackers = list(trackers)
         self._refresher = Refresher(self._weights_dir) if config.logging.report else None
         self._advice = WaitAdvice()
@@ -91,6 +93,9 @@ class Recorder:
     def epoch(self, progress: Progress, iterations: int) -> None:
         """An epoch of so many iterations begins, or goes on."""
         self._epoch = EpochSums()
+        for entry in self._metrics.taken_over:
+            if (entry.kind, entry.epoch) == ("train", progress.epoch + 1):
+                self._epoch.add(entry.sums, entry.learning_rate, entry.seconds)
         self._console.phase("training", progress.epoch + 1, progress.iteration, iterations)
 
     def iteration(self) -> None:
@@ -164,8 +169,9 @@ class Recorder:
             self._refresher.refresh()
 
     def close(self) -> None:
-        """The run is over."""
+        """The run is over, or goes on with another recorder."""
         self._console.close()
+        self._metrics.close()
         self._tell_trackers(lambda tracker: tracker.close())
         if self._refresher:
             self._refresher.close()

@@ -1,9 +1,11 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from lib import checkpoint as checkpoint_module
 from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation, load, refuse_other
 from lib.errors import CheckpointError
 
@@ -51,6 +53,33 @@ def test_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
     assert names(tmp_path) == ["best", *kept, "latest"]
     assert folder.latest() == tmp_path / kept[-1]
     assert folder.best() == tmp_path / kept[0]
+
+
+def test_a_best_that_somebody_took_away_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1), is_best=True).unlink()
+    with pytest.raises(CheckpointError, match=r"best points at epoch001_iter00000.pt, .* another checkpoint with --ch"):
+        folder.best()
+    assert folder.save(checkpoint(2), is_best=False) == folder.latest()
+    folder.save(checkpoint(3), is_best=True)
+    assert names(tmp_path) == ["best", "epoch003_iter00000.pt", "latest"]
+
+
+def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power goes before the last file of a save has its name."""
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1), is_best=True)
+    real = checkpoint_module.write_whole
+
+    def cut(path: Path, *more: Any) -> None:
+        if path.name == "latest":
+            raise KeyboardInterrupt
+        real(path, *more)
+
+    monkeypatch.setattr(checkpoint_module, "write_whole", cut)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(checkpoint(2), is_best=True)
+    assert (folder.best(), folder.latest()) == (tmp_path / checkpoint(2).name, tmp_path / checkpoint(1).name)
 
 
 def test_nothing_yet(tmp_path: Path) -> None:

@@ -73,6 +73,31 @@ def test_log_goes_on_where_the_checkpoint_was_and_drops_what_lies_beyond(tmp_pat
     assert places == [("train", 1, 5), ("train", 1, 10), ("val", 1, 10), ("train", 2, 5), ("train", 2, 10)]
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(b'{"kind": "tra', b"\0" * 40, b"\xff\xfe", b"5", b"[]", b'{"kind": "train", "epoch": 1, "iteration": 7}'),
+        b'{"kind": "other", "epoch": 1, "iteration": 7, "loss": 1, "top1_error": 0, "top5_error": 0, "images": 9}',
+    ],
+)
+def test_damaged_lines_are_left_out_and_counted(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, epoch=0, iteration=0)
+    log.write("train", 1, 5, Figures(1.0, 0.5, 0.1, 10), {})
+    log.write("val_subset", 1, 5, Figures(float("nan"), 0.5, 0.1, 10), {})
+    log.close()
+    whole = path.read_bytes()
+    first, second = whole.splitlines(keepends=True)
+    path.write_bytes(first + damaged + b"\n" + second + damaged)
+    log = MetricsLog(path, epoch=0, iteration=9)
+    log.close()
+    assert log.damaged == 2
+    assert path.read_bytes() == whole
+    log = MetricsLog(path, epoch=0, iteration=9)
+    log.close()
+    assert not log.damaged
+
+
 def test_log_of_an_epoch_whose_validation_is_to_come_has_no_validation(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, epoch=0, iteration=0)
