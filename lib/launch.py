@@ -25,6 +25,7 @@ from lib.log import open_log
 from lib.placement import place
 from lib.refresher import Refresher
 from lib.resolved import resolved
+from lib.restarts import go_on_after_restart, mark_start
 from lib.roles.process import RunSheet, write_run_sheet
 from lib.run_folder import run_folder
 from lib.supervisor import Outcome, Supervisor
@@ -49,6 +50,7 @@ def train(description: str, spec: Path) -> int:
             return _run(config, data, _workers(ranks, "rehearsal"))
         if 0 not in ranks:  # worker 0, elsewhere, keeps the run's folder
             return _run(config, data, _workers(ranks, "trainer"))
+        config = go_on_after_restart(config, os.environ)
         with _weights_dir(config) as (folder, lock):
             status = _run(config, data, _workers(ranks, "trainer"), folder, lock=lock)
             if status == 0 and config.logging.report:
@@ -149,19 +151,27 @@ def _weights_dir(config: Config) -> Iterator[tuple[Path, int]]:
     except OSError as error:
         raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}") from None
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
+        _claim(folder, lock)
         if config.run.resume == "never":
             _move_aside(folder)
         (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
         command = shlex.join(["python", *sys.argv])
         (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
+        mark_start(config, os.environ)
         yield folder, lock
         sweep(folder / "checkpoints")
     finally:
         os.close(lock)
+
+
+def _claim(folder: Path, lock: int) -> None:
+    """Raises ConfigError where another run has the folder. Where the disk knows no locks that is the user's concern."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
+    except OSError as error:
+        tell(f"warning: {folder} cannot be locked ({error.strerror}): let no other run train there at the same time")
 
 
 def _move_aside(folder: Path) -> None:

@@ -47,7 +47,17 @@ FLOORS: list[set[str]] = [
     },
     {"data.*", "models.*", "ipc.*", "kernels.*", "evaluation.*", "checkpoint", "profiler"},
     {
-        *("formats.*", "limits", "resolved", "console", "completion", "command_line", "devices", "placement"),
+        *(
+            "formats.*",
+            "limits",
+            "resolved",
+            "console",
+            "completion",
+            "command_line",
+            "devices",
+            "placement",
+            "restarts",
+        ),
         *("data.feed", "trackers.*"),
     },
     {"exchange.*", "weights", "fine_tuning", "optimizer", "fused_optimizer", "steps"},

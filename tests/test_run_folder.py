@@ -1,6 +1,7 @@
 """The private folder of a run: who may see it, and when it goes."""
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -53,6 +54,14 @@ def test_that_of_a_run_that_was_killed_goes_with_the_next(place: Path) -> None:
     assert left.is_dir()
     with run_folder() as folder:
         assert list(place.iterdir()) == [folder]
+
+
+def test_where_files_cannot_be_locked_runs_leave_each_other_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    test_runs_at_once_leave_each_other_alone()
 
 
 def test_where_temporary_files_have_a_long_path_it_is_in_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:

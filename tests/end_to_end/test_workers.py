@@ -107,9 +107,12 @@ def free_port() -> int:
 
 
 def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path, run_script: Script) -> None:
-    """Two launchers on loopback stand in for the machines; the run must end as one that nothing disturbed."""
+    """Two launchers on loopback stand in for the machines; the run must end as one that nothing disturbed.
+
+    That it was to begin anew must not make it begin anew again.
+    """
     write_data_set(tmp_path / "data", train=320)
-    options = ("--devices", "[cpu]", "--batch_size", "8", "--run.n_epochs", "12")
+    options = ("--devices", "[cpu]", "--batch_size", "8", "--run.n_epochs", "12", "--run.resume", "never")
     assert run_script("train_2gpu.py", *OPTIONS, *workers(2), "--run.n_epochs", 12).returncode == 0
     (tmp_path / "models").rename(tmp_path / "undisturbed")
     rendezvous = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--rdzv-id", "test")

@@ -1,0 +1,35 @@
+"""How a run gets its folder."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from lib import launch
+from lib.config import Config, RunConfig
+from lib.errors import ConfigError
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_folder_that_cannot_be_locked_is_told_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path))):
+        assert (tmp_path / "config.yaml").is_file()
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {tmp_path} cannot be locked ({os.strerror(number)}): let no other run")
+
+
+def test_a_folder_that_another_run_has_is_refused(tmp_path: Path) -> None:
+    config = Config(run=RunConfig(weights_dir=tmp_path))
+    with (
+        launch._weights_dir(config),
+        pytest.raises(ConfigError, match=f"another run is training in {tmp_path}; give"),
+        launch._weights_dir(config),
+    ):
+        pass
