@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lib.command_line import keys, parse, report_errors
-from lib.config import Config
+from lib.config import Config, ExchangeConfig
 from lib.errors import ConfigError
 from lib.models.registry import MODELS
 from lib.recipes import CAFFE_RESNET, IMAGENET_STD, NIN, TORCHNET
@@ -37,6 +37,15 @@ def test_config_then_spec_then_overrides(tmp_path: Path) -> None:
 
 def test_the_files_at_the_top_hold_the_defaults() -> None:
     assert parsed(spec=ROOT / "spec_1gpu.yaml") == Config()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+def test_every_spec_trains_on_256_images_an_update(workers: int) -> None:
+    config = parsed(spec=ROOT / f"spec_{workers}gpu.yaml")
+    assert config.devices == ("auto",) * workers
+    assert config.batch_size * config.world_size == 256
+    assert config.exchange == ExchangeConfig(method="peer" if workers > 1 else "none")
+    assert (config.exchange.averaged, config.exchange.rule, config.exchange.every) == ("gradients", "average", 1)
 
 
 def test_names_that_scripts_rely_on() -> None:

@@ -1,13 +1,15 @@
 """Nothing from outside is executed, and whatever the four parsers are given ends in an error of ours.
 
 Messages, batch files, checkpoints and pictures are fed damaged and random bytes by hypothesis: each time the answer
-must be a right one or one of our errors; never a crash, a hang or another exception.
+must be a right one or one of our errors, within bounded memory; never a crash, a hang or another exception.
 """
 
 import ast
 import io
 import pickle
+import resource
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -29,32 +31,75 @@ from lib.ipc.messages import Fill, Message, decode, encode
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "preprocessing").rglob("*.py"), *ROOT.glob("*.py")]
+# Whatever they are called by: that they are imported at all is too much.
+FORBIDDEN_MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN = {
-    *("pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open", "yaml.load"),
-    *("yaml.unsafe_load", "yaml.full_load", "hickle.load", "hkl.load", "eval", "exec", "os.system", "joblib.load"),
+    *("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.Loader", "yaml.UnsafeLoader"),
+    *("hickle.load", "hkl.load", "torch.jit.load", "eval", "exec", "os.system", "builtins.eval", "builtins.exec"),
 }
 # What makes a call safe, where it is not safe by itself.
-DEMANDED = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
+DEMANDED = {"torch.load": ("weights_only", True), "numpy.load": ("allow_pickle", False)}
+MEMORY_BYTES = 2 << 30  # the largest picture that is allowed takes 341 MiB decoded, and is copied a few times
 many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def calls(path: Path) -> list[ast.Call]:
-    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+def dangers(source: str) -> list[str]:
+    """What in a program may execute what it reads, whatever it is called there, with the line."""
+    nodes, imported = list(ast.walk(ast.parse(source))), dict[str, str]()
+    found = list[str]()
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            imported |= {name.asname or name.name: above + name.name for name in node.names}
+            names = [above + name.name for name in node.names]
+            found += [f"{node.lineno} {n}" for n in names if n in FORBIDDEN or n.split(".")[0] in FORBIDDEN_MODULES]
+
+    def full_name(node: ast.expr) -> str:
+        first, dot, rest = ast.unparse(node).partition(".")
+        return imported.get(first, first) + dot + rest
+
+    for node in nodes:
+        if isinstance(node, ast.Name | ast.Attribute) and full_name(node) in FORBIDDEN:
+            found.append(f"{node.lineno} {full_name(node)}")
+        if isinstance(node, ast.Call):
+            name = full_name(node.func)
+            keywords = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
+            unsafe = name in DEMANDED and keywords.get(DEMANDED[name][0]) is not DEMANDED[name][1]
+            if unsafe or keywords.get("shell") or name.endswith((".extractall", ".extract")):
+                found.append(f"{node.lineno} {name}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "from pickle import Unpickler as U",
+        "import _pickle as harmless",
+        "def f():\n    from marshal import loads",
+        "import yaml as y\ny.load(text, y.SafeLoader)",
+        "from yaml import unsafe_load as safe_load",
+        "from hickle import load",
+        "import hickle as h\nf = h.load",
+        "eval(text)",
+        "from os import system",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "import numpy as np\nnp.load(path, allow_pickle=True)",
+        "from numpy import load\nload(path)",
+        "subprocess.run(text, shell=True)",
+        "tar.extractall(folder)",
+    ],
+)
+def test_dangers_are_seen(source: str) -> None:
+    assert dangers(source)
 
 
 def test_the_product_executes_nothing_it_reads() -> None:
-    seen = set()
-    for path in PRODUCT:
-        for call in calls(path):
-            name = ast.unparse(call.func)
-            keywords = {k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)}
-            assert name not in FORBIDDEN, f"{path}:{call.lineno} {name}"
-            assert not (keywords.get("shell") or name.endswith(".extractall")), f"{path}:{call.lineno} {name}"
-            if name in DEMANDED:
-                key, value = DEMANDED[name]
-                assert keywords.get(key) is value, f"{path}:{call.lineno} {name} without {key}={value}"
-                seen.add(name)
-    assert seen == set(DEMANDED)  # the test looks where it should
+    assert not [f"{path}:{danger}" for path in PRODUCT for danger in dangers(path.read_text())]
+    sources = " ".join(path.read_text() for path in PRODUCT)
+    assert "torch.load(" in sources and "np.load(" in sources  # the test looks where it should
 
 
 class Bomb:
@@ -108,6 +153,22 @@ def test_a_message_too_long_is_dropped_with_its_sender(tmp_path: Path) -> None:
     channel.close()
 
 
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """A parser that asks for more fails here: what it is given are some kilobytes."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY_BYTES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def assert_ours(error: Exception, says: str) -> None:
+    """It says so, and it is not that memory was short."""
+    assert says in str(error)
+    assert not isinstance(error.__context__, MemoryError) and "memory" not in str(error).lower()
+
+
 def mutations(original: bytes) -> st.SearchStrategy[bytes]:
     """``original`` cut off, with bytes overwritten, or with bytes put in."""
 
@@ -122,11 +183,11 @@ def mutations(original: bytes) -> st.SearchStrategy[bytes]:
 
 @many
 @given(st.one_of(st.binary(max_size=200), mutations(encode(Fill(3, "train", 1, 2)))))
-def test_fuzzed_messages(frame: bytes) -> None:
+def test_fuzzed_messages(little_memory: None, frame: bytes) -> None:
     try:
         assert isinstance(decode(frame), Message.__args__)
     except ProtocolError as error:
-        assert "is no message of ours" in str(error)
+        assert_ours(error, "is no message of ours")
 
 
 @cache
@@ -139,13 +200,13 @@ def picture(kind: str) -> bytes:
 
 @many
 @given(st.one_of(*(mutations(picture(kind)) for kind in ("JPEG", "PNG", "WEBP", "BMP"))))
-def test_fuzzed_pictures(data: bytes) -> None:
+def test_fuzzed_pictures(little_memory: None, data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about odd but readable files
         try:
             pixels = decode_picture(data, 24, "squash")
         except DataError as error:
-            assert str(error)
+            assert_ours(error, "it ")
         else:
             assert pixels.shape == (24, 24, 3)
 
@@ -167,12 +228,12 @@ def batch_file() -> bytes:
 
 @many
 @given(mutations(batch_file()))
-def test_fuzzed_batch_files(scratch: Path, data: bytes) -> None:
+def test_fuzzed_batch_files(little_memory: None, scratch: Path, data: bytes) -> None:
     scratch.write_bytes(data)
     try:
         assert pixel_offset(scratch, (4, 6, 6, 3)) >= 0
     except DataError as error:
-        assert str(scratch) in str(error)
+        assert_ours(error, str(scratch))
 
 
 STATE = {
@@ -193,11 +254,11 @@ def saved() -> bytes:
 
 @many
 @given(mutations(saved()))
-def test_fuzzed_checkpoints(scratch: Path, data: bytes) -> None:
+def test_fuzzed_checkpoints(little_memory: None, scratch: Path, data: bytes) -> None:
     scratch.write_bytes(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             assert isinstance(load(scratch), Checkpoint)
         except CheckpointError as error:
-            assert str(scratch) in str(error)
+            assert_ours(error, str(scratch))

@@ -3,11 +3,14 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from lib.errors import PeerLost
 from lib.exchange import device_peer
 from lib.exchange.device_peer import DevicePeer
 from tests.exchange.test_peer import CPU, join
@@ -71,4 +74,14 @@ def test_nobody_asks_the_same_one_first(tmp_path: Path) -> None:
         peers = list(pool.map(lambda rank: replica(tmp_path, rank, 4), range(4)))
         for turn in range(3):
             assert sorted(peer._others()[turn] for peer in peers) == [0, 1, 2, 3]
+        list(pool.map(lambda peer: peer.close(), peers))
+
+
+def test_who_did_not_come_to_a_meeting_of_devices_is_named(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        peers = list(pool.map(lambda rank: replica(tmp_path, rank, 2), range(2)))
+        done: Any = SimpleNamespace(query=lambda: True)
+        peers[0]._outcomes.append((torch.tensor([0, 1 + 1]), done))
+        with pytest.raises(PeerLost, match="trainer 1 did not come to a meeting within 20 s"):
+            peers[0]._take_outcome()
         list(pool.map(lambda peer: peer.close(), peers))

@@ -1,7 +1,7 @@
 """AlexNet by hand against AlexNet by PyTorch's layers and automatic gradients."""
 
-import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from lib.data.views import apply_views
@@ -12,40 +12,78 @@ from lib.models.alexnet import AlexNet
 from lib.models.alexnet_fused import FusedAlexNet
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+CROP = 71
 
 
-@pytest.mark.parametrize("crop", [71])
-def test_logits_and_gradients_are_the_plain_networks(crop: int) -> None:
-    torch.manual_seed(0)
-    torch.backends.cudnn.allow_tf32 = False
-    model = AlexNet(10, crop).to(DEVICE)
-    with torch.no_grad():
-        for parameter in model.parameters():  # so that logits differ, and gradients are not tiny
-            parameter *= 3 if parameter.ndim > 1 else 1
-    flat = Flat(model, lambda numel: torch.zeros(numel, device=DEVICE))
-    found = torch.full_like(flat.parameters, float("nan"))
-    fused = FusedAlexNet(model, crop, flat.by_name(flat.parameters), flat.by_name(found))
-    images = torch.randint(0, 256, (3, 72, 72, 3), dtype=torch.uint8, device=DEVICE)
-    x = apply_views(images, torch.full((72, 72, 3), 120.0, device=DEVICE), torch.zeros(3, 3, device=DEVICE), crop)
-    labels = torch.tensor([3, 7, 0], device=DEVICE)
-    blocks = to_blocks(x, fused.block, fused.rows)
+class Twins:
+    """The same network twice: plain in float32, and fused with weights, gradients and pictures of ``dtype``."""
 
-    torch.testing.assert_close(fused.forward(blocks, training=False), model.eval()(x), rtol=1e-4, atol=1e-4)
+    def __init__(self, dtype: torch.dtype, count: int) -> None:
+        torch.manual_seed(0)
+        torch.backends.cudnn.allow_tf32 = False
+        model = self.model = AlexNet(10, CROP).to(DEVICE)
+        with torch.no_grad():
+            for parameter in model.parameters():  # so that logits differ, and gradients are not tiny
+                parameter *= 3 if parameter.ndim > 1 else 1
+                parameter.copy_(parameter.to(dtype))
+        self.flat = Flat(model, lambda numel: torch.zeros(numel, device=DEVICE))
+        weights = self.flat.parameters if dtype == torch.float32 else self.flat.parameters.to(dtype)
+        self.found = self.flat.by_name(torch.full_like(weights, float("nan")))
+        self.fused = FusedAlexNet(model, CROP, self.flat.by_name(weights), self.found)
+        images = torch.randint(0, 256, (count, 72, 72, 3), dtype=torch.uint8, device=DEVICE)
+        mean, views = torch.full((72, 72, 3), 120.0, device=DEVICE), torch.zeros(count, 3, device=DEVICE)
+        self.x = apply_views(images, mean, views, CROP)
+        self.labels = torch.tensor([3, 7, 0], device=DEVICE)[:count]
+        self.blocks = to_blocks(self.x, self.fused.block, self.fused.rows).to(dtype)
 
-    for module in (model.classifier[3], model.classifier[6]):
-        module.p = 0.0  # without chance, the same in both
-    fused._dropout = 0.0
-    functional.cross_entropy(model.train()(x), labels, reduction="sum").mul(0.5).backward()
-    logits, ready = fused.forward(blocks, training=True), {}
-    g = torch.empty_like(logits)
-    cross_entropy(logits, labels, torch.tensor(3, device=DEVICE), torch.tensor(0.5, device=DEVICE), 0.0, g)
-    by_name = flat.by_name(found)
-    fused.backward(g, lambda part: ready.update({name: by_name[name].clone() for name in fused.ready[part]}))
+    def without_chance(self) -> None:
+        for module in (self.model.classifier[3], self.model.classifier[6]):
+            module.p = 0.0
+        self.fused._dropout = 0.0
+
+    def plain_gradients(self) -> dict[str, Tensor]:
+        functional.cross_entropy(self.model.train()(self.x), self.labels, reduction="sum").mul(0.5).backward()
+        return dict(self.flat.by_name(self.flat.gradients))
+
+    def fused_gradients(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """All of them, and each that was said to be ready, as it was then."""
+        logits, ready = self.fused.forward(self.blocks, training=True), {}
+        g, count = torch.empty_like(logits), torch.tensor(len(logits), device=DEVICE)
+        cross_entropy(logits, self.labels, count, torch.tensor(0.5, device=DEVICE), 0.0, g)
+        self.fused.backward(
+            g, lambda part: ready.update({name: self.found[name].clone() for name in self.fused.ready[part]})
+        )
+        return dict(self.found), ready
+
+
+def distance(found: Tensor, expected: Tensor) -> float:
+    """The norm of the difference over the norm."""
+    return float((found.detach().float() - expected.detach()).norm() / expected.detach().norm())
+
+
+def test_logits_and_gradients_are_the_plain_networks() -> None:
+    twins = Twins(torch.float32, 2)
+    bound = 1e-5 if DEVICE.type == "cpu" else 1e-4
+    plain_logits = twins.model.eval()(twins.x)
+    torch.testing.assert_close(twins.fused.forward(twins.blocks, training=False), plain_logits, rtol=bound, atol=bound)
+    twins.without_chance()
+    plain, (fused, ready) = twins.plain_gradients(), twins.fused_gradients()
     # On a GPU, convolutions may differ in the last bits, and now and then another value of a window is the largest.
     bound = 1e-5 if DEVICE.type == "cpu" else 5e-3
-    for name, expected in flat.by_name(flat.gradients).items():
-        difference = (by_name[name] - expected).norm() / expected.norm()
-        assert difference < bound, (name, difference)
-    assert [*ready] == [*by_name][: len(ready)]  # in the order in which they lie in the row
+    for name, expected in plain.items():
+        assert distance(fused[name], expected) < bound, name
+    assert [*ready] == [*fused][: len(ready)]  # in the order in which they lie in the row
     for name, gradient in ready.items():
-        assert torch.equal(gradient, by_name[name])  # as ready as was said
+        assert torch.equal(gradient, fused[name])  # as ready as was said
+
+
+def test_in_bfloat16_they_are_the_plain_float32_networks_but_for_rounding() -> None:
+    """A gradient's error grows on its way back to the first layer; PyTorch's own autocast comes as close there."""
+    twins = Twins(torch.bfloat16, 2)
+    assert distance(twins.fused.forward(twins.blocks, training=False), twins.model.eval()(twins.x)) < 0.02
+    twins.without_chance()
+    plain, (fused, _) = twins.plain_gradients(), twins.fused_gradients()
+    for name, expected in plain.items():
+        assert fused[name].dtype == torch.bfloat16
+        bound = 0.08 if name.startswith("classifier") else 0.2
+        assert distance(fused[name], expected) < bound, name
