@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import DataError, UserError
+from lib.parenthood import end_with_parent
 from preprocessing.toy_outlines import OUTLINES, wnid
 from preprocessing.toy_pictures import SPLITS, VERSION, picture
 
@@ -59,13 +60,19 @@ def _draw_share(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
             _write(folder / path, functools.partial(image.save, format="JPEG", quality=90))
 
 
+def _draw_for(parent: int, folder: Path, seed: int, jobs: Sequence[Job]) -> None:
+    """What a process of its own does, for as long as the one that started it lives."""
+    if end_with_parent(parent):
+        _draw_share(folder, seed, jobs)
+
+
 def _draw_all(folder: Path, seed: int, jobs: Sequence[Job], processes: int) -> None:
-    """Shares are dealt out beforehand: a process that needs to ask for nothing cannot hang when its parent dies."""
+    """Shares are dealt out beforehand, so that a process needs to ask for nothing."""
     if processes == 1:
         return _draw_share(folder, seed, jobs)
     context = multiprocessing.get_context("spawn")
     shares = [jobs[k::processes] for k in range(processes)]
-    team = [context.Process(target=_draw_share, args=(folder, seed, share), daemon=True) for share in shares]
+    team = [context.Process(target=_draw_for, args=(os.getpid(), folder, seed, share), daemon=True) for share in shares]
     for process in team:
         process.start()
     for process in team:
@@ -135,7 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--val-images", type=int, default=640, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="another seed, other pictures; default: %(default)s")
     parser.add_argument("--classes", type=int, default=len(OUTLINES), help="2 to %(default)s; default: %(default)s")
+    parser.add_argument("--parent", type=int, help="end when this process does, the one that starts this script")
     settings = vars(parser.parse_args(arguments))
+    if (parent := settings.pop("parent")) is not None and not end_with_parent(parent):
+        return 1
     start = time.perf_counter()
     try:
         draw(**settings)

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
 from lib.data.class_names import find_words, read_words
 from lib.data.layout import SPLITS, ClassName, Layout, Split, read_manifest
 from lib.errors import DataError
+from lib.npy import array_of
 from preprocessing.command import run, say
 from preprocessing.devkit import read_synsets
 from preprocessing.files import write_whole
@@ -47,10 +47,10 @@ def readable_names(settings: Settings) -> dict[str, str]:
 def read_filenames(at: Layout, split: Split) -> list[str]:
     """The names of the split's images, in the order of the batch files. Raises DataError without them."""
     try:
-        names: list[str] = np.load(at.filenames(split), allow_pickle=False).tolist()
+        names: list[str] = array_of(at.filenames(split).read_bytes()).tolist()
     except FileNotFoundError:
         raise DataError(f"{at.filenames(split)} is missing; run preprocessing/make_hkl.py") from None
-    except (ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{at.filenames(split)} is damaged ({error}); run preprocessing/make_hkl.py") from None
     return names
 

@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import tempfile
 from multiprocessing.reduction import DupFd
 from typing import Any
 
@@ -38,10 +37,6 @@ def _attach(size: int, handle: Any) -> SharedBuffer:
 
 
 def _anonymous_file(size: int) -> int:
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("pictures")
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
+    fd = os.memfd_create("pictures")
     os.ftruncate(fd, size)
     return fd

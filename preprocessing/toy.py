@@ -1,5 +1,6 @@
 """The drawn pictures that a toy data set is made of when there are no real ones."""
 
+import os
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ def draw_toy_images(settings: Settings) -> None:
     counts = [f"--{split}-images={settings.limit(split)}" for split in SPLITS]
     command = [sys.executable, "-m", "preprocessing.draw_toy_images", str(folder.absolute()), *counts]
     try:
-        subprocess.run([*command, f"--seed={settings.seed}"], check=True, cwd=PROJECT)
+        subprocess.run([*command, f"--seed={settings.seed}", f"--parent={os.getpid()}"], check=True, cwd=PROJECT)
     except subprocess.CalledProcessError as error:
         raise DataError(
             f"drawing the toy pictures into {folder} failed (status {error.returncode}, see above)"

@@ -102,12 +102,10 @@ class Tones(NamedTuple):
     saturations: tuple[float, float]
 
 
-# Vivid objects before muted scenery, seven in ten brighter than it and three darker. Were it as often the one as
-# the other, AlexNet's first weights, nearly zero, would take half as long again to catch on to anything.
+# Vivid objects before muted scenery, always brighter than it: were some darker, AlexNet's first weights, nearly zero,
+# would take longer to catch on to anything.
 SCENE = Tones(values=(0.30, 0.60), saturations=(0.10, 0.50))
 BRIGHT = Tones(values=(0.75, 1.00), saturations=(0.40, 0.95))
-DARK = Tones(values=(0.20, 0.50), saturations=(0.60, 1.00))
-DARK_OBJECTS = 0.0
 
 
 def _ramp(rng: Generator, hue: float, tones: Tones) -> Floats:
@@ -128,15 +126,10 @@ def _paler(ramp: Floats, least: float) -> Floats:
     return 1 - (1 - ramp) * np.minimum(1, (1 - least) / np.maximum(1 - _luma(ramp)[:, None], 1e-3))
 
 
-def _darker(ramp: Floats, most: float) -> Floats:
-    return ramp * np.minimum(1, most / np.maximum(_luma(ramp)[:, None], 1e-3))
-
-
 def _object_ramp(rng: Generator, hue: float, around: float) -> Floats:
     """Colours for an object that stands out, in a grey picture too, from a background of luma `around`."""
     gap = rng.uniform(0.2, 0.3)
-    if rng.random() < DARK_OBJECTS:
-        return _darker(_ramp(rng, hue, DARK), around - gap)
+    rng.random()  # means nothing now; without it all pictures would be others
     return _paler(_ramp(rng, hue, BRIGHT), around + gap)
 
 

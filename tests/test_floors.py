@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
         "type_errors",
         "run_folder",
         "durable",
+        "npy",
         "seal",
         "peers",
         "trackers.base",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lib.data.layout import ClassName, Split
 from lib.errors import DataError
+from lib.npy import array_of
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,8 +65,8 @@ def read_mean_image(data: DataSet) -> NDArray[np.float32]:
         return np.full(shape, data.mean_value, np.float32)
     path = data.mean_image
     try:
-        mean: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        mean: NDArray[Any] = array_of(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
     if mean.shape != shape or mean.dtype.kind != "f":
         raise DataError(f"{path} holds {mean.dtype} {mean.shape} where numbers of shape {shape} should be")

@@ -57,7 +57,7 @@ class Feed:
                 raise StopIteration
             self._put()
         batch = self._ready.popleft()
-        self._upload.hand_over(batch)
+        self._upload.hand_over()
         while self._lent and not self.failure and self._channel.ready():
             self._receive()
         while self._filled and len(self._ready) < self._upload.ahead:

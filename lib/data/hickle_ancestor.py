@@ -27,6 +27,7 @@ from lib.data.index import fingerprint
 from lib.data.layout import Layout, Split
 from lib.data.source import Prompt
 from lib.errors import ConfigError, DataError
+from lib.npy import array_of
 
 # Turned files that are kept: neighbouring batches share one.
 _KEPT_FILES = 2
@@ -125,8 +126,8 @@ def _folders(at: Layout, split: str) -> list[Path]:
 
 def _load_labels(path: Path) -> NDArray[np.int64]:
     try:
-        labels: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        labels: NDArray[Any] = array_of(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); make_labels.py of theano_alexnet writes it") from None
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{path} holds {labels.dtype} {labels.shape} where one whole number an image should be")

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import tokenize
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import DataError
+
+# What NumPy and zipfile have to say of it.
+_DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, tokenize.TokenError, zipfile.BadZipFile)
 
 
 class Index(NamedTuple):
@@ -31,10 +36,13 @@ def index_bytes(index: Index) -> bytes:
 def read_index(path: Path) -> Index:
     """Raises DataError when the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Index(arrays["names"], arrays["labels"])
-    except (OSError, ValueError, EOFError, KeyError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            index = Index(arrays["names"], arrays["labels"])
+        if index.names.dtype.kind != "S" or index.labels.dtype != np.int64 or index.names.shape != index.labels.shape:
+            raise ValueError("it holds other arrays than names and labels")
+    except _DAMAGE as error:
         raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
+    return index
 
 
 def readable(name: bytes) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lib.config import DataConfig
 from lib.data.layout import layout
 from lib.data.source import Source
+from lib.durable import write_whole
 from lib.errors import ConfigError
 
 MEAN_SAMPLES = 10_000
@@ -38,9 +39,8 @@ def kept(path: Path, make: Callable[[], bytes]) -> Path:
         try:
             _claim(lock, path)
             if not path.exists():
-                aside = path.with_name(f".{path.name}.partial")
-                aside.write_bytes(make())
-                aside.replace(path)
+                content = make()
+                write_whole(path, lambda file: file.write(content))
         finally:
             os.close(lock)
     except OSError as error:

@@ -12,7 +12,6 @@ number of workers and any batch size.
 """
 
 import hashlib
-import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import DataError
+from lib.npy import array_of
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -253,9 +253,9 @@ def _load(path: Path, crc32: int | None, remedy: str) -> NDArray[Any]:
         content = path.read_bytes()
         if crc32 not in (None, zlib.crc32(content)):
             raise DataError(f"{path} is damaged (its checksum is not the manifest's); delete it and {remedy} again")
-        loaded: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+        loaded: NDArray[Any] = array_of(content)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; {remedy}") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it and {remedy} again") from None
     return loaded

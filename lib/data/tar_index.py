@@ -13,7 +13,8 @@ from typing import IO
 
 import msgspec
 
-from lib.errors import DataError
+from lib.durable import write_whole
+from lib.errors import ConfigError, DataError
 
 BLOCK = 512
 
@@ -41,17 +42,24 @@ def tar_index(path: Path, cache_dir: Path | None) -> list[Place]:
     with path.open("rb") as outer, path.open("rb") as inner:
         places = list(_places(path, outer, inner, stat.st_size))
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        aside = kept.with_suffix(".partial")
-        aside.write_bytes(msgspec.msgpack.encode(_Index(*key, places)))
-        aside.replace(kept)
+        _keep(kept, msgspec.msgpack.encode(_Index(*key, places)))
     return places
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda file: file.write(content))
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}; name a folder that can be, with --misc_dir"
+        ) from None
 
 
 def _kept_places(kept: Path, key: tuple[str, int, int]) -> list[Place] | None:
     try:
         index = msgspec.msgpack.decode(kept.read_bytes(), type=_Index)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError):
         return None
     return index.places if (index.path, index.bytes, index.mtime_ns) == key else None
 

@@ -35,8 +35,8 @@ class Upload(Protocol):
     def put(self, slot: int, views: Views) -> Batch:
         """Start to bring the first ``len(views)`` images of ``slot`` to the device."""
 
-    def hand_over(self, batch: Batch) -> None:
-        """The consumer now gets ``batch``, and is done with the one before."""
+    def hand_over(self) -> None:
+        """The consumer now gets the batch that was put next, and is done with the one before."""
 
     def used(self) -> None:
         """The consumer is done with the batch that it has, as far as what is enqueued after this goes."""
@@ -76,7 +76,7 @@ class InPlace:
         n = len(views)
         return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(views))
 
-    def hand_over(self, batch: Batch) -> None:
+    def hand_over(self) -> None:
         self._used = self._current
 
     def used(self) -> None:
@@ -135,7 +135,7 @@ class CudaUpload:
         self._arrivals.append(event)
         return batch
 
-    def hand_over(self, batch: Batch) -> None:
+    def hand_over(self) -> None:
         compute = torch.cuda.current_stream()
         # All work on the batch before, whose buffer is filled next, comes before this.
         self._stream.wait_event(self._free or compute.record_event())

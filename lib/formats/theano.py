@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import WeightsError
+from lib.npy import array_of
 
 LibConv = Literal["cudnn", "cudaconvnet"]
 
@@ -83,10 +84,10 @@ def _last_epoch(path: Path) -> int:
 
 def _load(path: Path) -> Tensor:
     try:
-        return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+        return torch.from_numpy(array_of(path.read_bytes()).astype(np.float32))
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing; all files of one epoch are needed") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is damaged: {error}") from None
 
 

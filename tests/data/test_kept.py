@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lib.data import kept as module
+from lib.data.index import Index, index_bytes, read_index
 from lib.data.kept import kept
-from lib.errors import ConfigError
+from lib.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -40,3 +42,36 @@ def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "_PATIENCE_S", 0.2)
     with pytest.raises(ConfigError, match=r"has been making .*x for 0\.2 s; end it, or name another folder"):
         kept(tmp_path / "x", lambda: b"ours")
+
+
+def test_what_is_kept_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((os.fstat(fd).st_ino, (tmp_path / "x").exists())))
+    path = kept(tmp_path / "x", lambda: b"ours")
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+INDEX = Index(np.array([b"a/1.JPEG", b"b/2.JPEG"]), np.arange(2))
+
+
+def test_an_index_is_what_was_written(tmp_path: Path) -> None:
+    names, labels = read_index(kept(tmp_path / "x.npz", lambda: index_bytes(INDEX)))
+    assert (names.tolist(), labels.tolist()) == (INDEX.names.tolist(), [0, 1])
+
+
+@pytest.mark.parametrize("damage", ["half", "zeros", "one byte", "another kind", "other arrays", "gone"])
+def test_a_damaged_index_is_one_line(tmp_path: Path, damage: str) -> None:
+    content, path = index_bytes(INDEX), tmp_path / "x.npz"
+    path.write_bytes(
+        {
+            "half": content[: len(content) // 2],
+            "zeros": content[: len(content) // 2].ljust(len(content), b"\0"),
+            "one byte": content[:200] + bytes([content[200] ^ 1]) + content[201:],
+            "another kind": content.replace(b"PK\x01\x02\x2d\x03\x2d\0\0\0\0", b"PK\x01\x02\x2d\x03\x2d\0\0\0\x63"),
+            "other arrays": index_bytes(Index(INDEX.names, np.arange(3))),
+            "gone": b"",
+        }[damage]
+    )
+    with pytest.raises(DataError, match=r"x\.npz is missing or damaged \(.+\); delete it and start again$") as error:
+        read_index(path)
+    assert "\n" not in str(error.value)

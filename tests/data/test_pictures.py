@@ -7,7 +7,7 @@ import pytest
 
 from lib.data import pictures as module
 from lib.data.pictures import list_pictures, read_picture
-from lib.errors import DataError
+from lib.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -101,6 +101,16 @@ def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path, monkeypatch)
     for kept in (tmp_path / "cache").iterdir():
         kept.write_bytes(b"damaged")
     assert len(list_pictures(path, tmp_path / "cache").entries) == 2
+
+
+def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced, cache = [], tmp_path / "cache"
+    path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append([file.suffix for file in cache.iterdir()]))
+    list_pictures(path, cache)
+    assert synced == [[".partial"], [".msgpack"]]
+    with pytest.raises(ConfigError, match=r"val.tar/tar_.*msgpack cannot be written: .*exists; name a folder"):
+        list_pictures(path, path)
 
 
 def test_what_cannot_be_listed(folder, tmp_path):

@@ -40,7 +40,7 @@ def test_uploaded_batches_are_the_slots() -> None:
         ready.append(upload.put(slot, views))
         expected.append([tensor.clone() for tensor in plain.put(slot, views)])
         batch = ready.pop(0)
-        upload.hand_over(batch)
+        upload.hand_over()
         busy = busy @ busy / 2000
         seen.append([tensor.clone() for tensor in batch])
     for got, wanted in zip(seen, expected, strict=True):

@@ -1,15 +1,19 @@
 """The toy data set: the same files every time, all of them, and nothing but the outline to tell classes apart."""
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_tree import group_is_gone, wait_for
 
 from lib.errors import DataError
 from preprocessing import draw_toy_images
 from preprocessing.draw_toy_images import OUTLINES, draw, main, picture, wnid
+from tests.conftest import ROOT
 
 CLASSES = range(len(OUTLINES))
 
@@ -96,6 +100,24 @@ def test_a_drawing_process_that_fails_is_told(tmp_path: Path, capfd: pytest.Capt
     with pytest.raises(DataError, match="1 of 2 drawing processes"):
         draw(tmp_path / "toy", train_images=90, val_images=10, seed=1, processes=2)
     assert "IsADirectoryError" in capfd.readouterr().err
+
+
+DRAWING = """
+from pathlib import Path
+from preprocessing.settings import Settings
+from preprocessing.toy import draw_toy_images
+draw_toy_images(Settings(tar_root_dir=Path("{folder}"), toy=True, train_images=9000))
+"""
+
+
+def test_what_draws_ends_with_the_process_that_wants_the_pictures(tmp_path: Path) -> None:
+    """However that ends: the script which it starts, and the processes that the script starts."""
+    command = [sys.executable, "-c", DRAWING.format(folder=tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    wait_for(lambda: any(tmp_path.glob("toy_images/train/*/*.JPEG")))
+    process.kill()
+    process.wait()
+    wait_for(lambda: group_is_gone(process.pid), 5)
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"train_images": 104}, {"val_images": 21}, {"classes": 9}])
