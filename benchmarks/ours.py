@@ -7,7 +7,7 @@ from itertools import cycle
 import torch
 
 from benchmarks.command import ROOT
-from lib.command_line import parse
+from lib.command_line.parse import parse
 from lib.config import Config
 from lib.data.data_set import DataSet
 from lib.data.sources import source_kind
@@ -15,9 +15,9 @@ from lib.data.upload import Batch
 from lib.data.views import draw_views
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
-from lib.metrics import Meter
-from lib.replica import Replica
+from lib.recording.metrics import Meter
 from lib.roles.setup import set_up
+from lib.training.replica import Replica
 
 # Noise teaches nothing, and at a real rate may end in numbers that are none, which cost less power to compute.
 RATE = 1e-5

@@ -33,8 +33,8 @@ With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator complete
 `python train.py` too: `pip install argcomplete`, once `activate-global-python-argcomplete`, and a new shell.
 
 `views.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` have the values of the network's recipe
-([lib/recipes.py](../lib/recipes.py)) unless they are set; the defaults below are those of `alexnet`. The run's
-`config.yaml` says at each of them whether it is the recipe's.
+([lib/models/recipes.py](../lib/models/recipes.py)) unless they are set; the defaults below are those of `alexnet`. The
+run's `config.yaml` says at each of them whether it is the recipe's.
 
 ## Exit statuses
 

@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lib.models.recipes import Recipe  # noqa: E402
 from lib.models.registry import MODELS  # noqa: E402  (the line above lets this file be run from any folder)
-from lib.recipes import Recipe  # noqa: E402
 
 BEGIN, END = "<!-- networks: written by docs/generate_networks.py -->\n", "<!-- end of networks -->\n"
 

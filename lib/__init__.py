@@ -7,13 +7,16 @@ A run, from the outside in. Every floor imports only from those below it (tests/
     doctor, wholeness                          is the machine fit for training; is the data set what was packed
     supervisor                                 one process a role; whoever dies or falls silent ends the run
     roles/{trainer,loader,validator,...}       what each process does; roles/trainer.py opens with the loop
-    recorder, snapshots, replica               what is shown and kept; a training as a checkpoint; the network
-    plain_step, fused_step                     forwards, backwards, update: of any network; of one with kernels
+    recording/, trackers/, checkpoints/        what is shown and kept of a run; a training on disk, and back
+    training/{replica,plain_step,fused_step}   the network; forwards, backwards, update: of any network, and of one
+                                               with kernels; optimizers, fine-tuning
     exchange/{peer,collective,hierarchical,..} replicas become their average: exchange/averaging says of what,
                                                exchange/rules when, or how else
-    formats/, weights, fine_tuning             weights of other programs; begin with those of another training
     data/{feed,upload}, data/sources           the trainer's end of the loader; from a slot to the device; ways in
-    models/registry, kernels/                  the networks, each with its recipe; fast twins of plain layers
+    models/registry, kernels/, formats/        the networks, each with its recipe; fast twins of plain layers; weights
+                                               of other programs
+    evaluation/                                views of a picture, their mean, figures over a whole set
+    command_line/, machine/                    from words to a configuration; devices, limits, folders, files
     ipc/{channel,shared,cuda_memory}           typed messages over ZeroMQ; memory two processes see
     data/{order,views,plan}, schedule, chance  pure functions: which image when, cut where, at what rate
     config, data/layout, ipc/messages, errors  what may be set, what lies on disk, what may be said

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from lib.command_line import report_errors
+from lib.command_line.parse import report_errors
 from lib.data.decode import decode
 from lib.data.pictures import SUFFIXES
-from lib.devices import choose_device
 from lib.errors import ConfigError, DataError
 from lib.evaluation.shown import SHOWN, Show
-from lib.network import Network, best, open_network
+from lib.machine.devices import choose_device
+from lib.training.network import Network, best, open_network
 
 
 def classify(description: str) -> int:

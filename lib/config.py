@@ -1,6 +1,6 @@
 """The configuration: what may be set, its type, default and meaning. One frozen dataclass a section.
 
-``config.yaml`` says what to train, ``spec_Ngpu.yaml`` on what; ``lib.command_line`` reads them.
+``config.yaml`` says what to train, ``spec_Ngpu.yaml`` on what; ``lib.command_line.parse`` reads them.
 A part of the program is given its section; only roles and ``launch`` see the whole.
 """
 

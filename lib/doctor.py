@@ -20,13 +20,13 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from lib import disk, peers
-from lib.command_line import parse, report_errors
+from lib.command_line.parse import parse, report_errors
 from lib.config import Config
 from lib.data.layout import layout, read_manifest
 from lib.data.sources import source_kind
-from lib.devices import choose_device
 from lib.errors import UserError
+from lib.machine import disk, peers
+from lib.machine.devices import choose_device
 
 _ROOT = Path(__file__).parents[1]
 _GB = 1e9

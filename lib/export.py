@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lib.checkpoint import Preparation
+from lib.checkpoints.checkpoint import Preparation
 from lib.classify import add_network_options
-from lib.command_line import report_errors
+from lib.command_line.parse import report_errors
 from lib.errors import ConfigError
 from lib.formats import onnx_file, safe_tensors, theano
-from lib.network import Network, open_network
+from lib.training.network import Network, open_network
 
 
 def export(description: str) -> int:

@@ -12,25 +12,25 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lib.command_line import parse, report_errors
+from lib.command_line.parse import parse, report_errors
+from lib.command_line.resolved import resolved
+from lib.command_line.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
 from lib.config import Config
 from lib.data.checks import check_batch_size
 from lib.data.data_set import DataSet
 from lib.data.sources import source_kind
-from lib.durable import sweep
 from lib.errors import ConfigError
 from lib.evaluation.options import Evaluation
-from lib.limits import allow_many_files
-from lib.log import open_log
-from lib.placement import place
-from lib.refresher import Refresher
-from lib.resolved import resolved
+from lib.machine.durable import sweep
+from lib.machine.limits import allow_many_files
+from lib.machine.placement import place
+from lib.machine.run_folder import run_folder
+from lib.recording.log import open_log
+from lib.recording.refresher import Refresher
+from lib.recording.terminal import tell
 from lib.restarts import go_on_after_restart, mark_start
 from lib.roles.process import RunSheet, write_run_sheet
-from lib.run_folder import run_folder
 from lib.supervisor import Outcome, Supervisor
-from lib.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
-from lib.terminal import tell
 from lib.trackers.registry import check_trackers
 
 

@@ -20,7 +20,7 @@ import zmq
 from lib.errors import ProtocolError, said
 from lib.ipc.channel import MAX_BYTES
 from lib.ipc.messages import Alive, Failed, Left, decode
-from lib.terminal import tell
+from lib.recording.terminal import tell
 
 # How often processes are looked at, in seconds.
 _TICK_S = 0.1

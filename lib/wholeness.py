@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lib.command_line import parse, report_errors
+from lib.command_line.parse import parse, report_errors
 from lib.config import Config
 from lib.data.layout import (
     SPLITS,

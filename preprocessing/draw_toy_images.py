@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import DataError, UserError
-from lib.parenthood import end_with_parent
+from lib.machine.parenthood import end_with_parent
 from preprocessing.toy_outlines import OUTLINES, wnid
 from preprocessing.toy_pictures import SPLITS, VERSION, picture
 

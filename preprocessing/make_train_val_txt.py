@@ -8,7 +8,7 @@ import msgspec
 from lib.data.class_names import find_words, read_words
 from lib.data.layout import SPLITS, ClassName, Layout, Split, read_manifest
 from lib.errors import DataError
-from lib.npy import array_of
+from lib.machine.npy import array_of
 from preprocessing.command import run, say
 from preprocessing.devkit import read_synsets
 from preprocessing.files import write_whole

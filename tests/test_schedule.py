@@ -3,7 +3,7 @@ from typing import Literal
 import pytest
 
 from lib.config import Regime, ScheduleConfig
-from lib.recipes import SOUMITH
+from lib.models.recipes import SOUMITH
 from lib.schedule import learning_rate, weight_decay
 
 

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.checkpoint import FORMAT, Checkpoint, load
+from lib.checkpoints.checkpoint import FORMAT, Checkpoint, load
 from lib.data.batch_file import pixel_offset
 from lib.data.decode import decode as decode_picture
 from lib.errors import CheckpointError, DataError, ProtocolError

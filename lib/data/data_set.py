@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lib.data.layout import ClassName, Split
 from lib.errors import DataError
-from lib.npy import array_of
+from lib.machine.npy import array_of
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

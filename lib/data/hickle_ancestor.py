@@ -27,7 +27,7 @@ from lib.data.index import fingerprint
 from lib.data.layout import Layout, Split
 from lib.data.source import Prompt
 from lib.errors import ConfigError, DataError
-from lib.npy import array_of
+from lib.machine.npy import array_of
 
 # Turned files that are kept: neighbouring batches share one.
 _KEPT_FILES = 2

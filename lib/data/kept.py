@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from lib.config import DataConfig
 from lib.data.layout import layout
 from lib.data.source import Source
-from lib.durable import write_whole
 from lib.errors import ConfigError
+from lib.machine.durable import write_whole
 
 MEAN_SAMPLES = 10_000
 # Images read at a time for the mean.

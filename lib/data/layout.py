@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import DataError
-from lib.npy import array_of
+from lib.machine.npy import array_of
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")

@@ -10,7 +10,7 @@ from lib.data.data_set import DataSet
 from lib.data.layout import Pass, Split
 from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
 from lib.data.subset import SubsetOrder, subset_order
-from lib.rewinds import rewound
+from lib.training.rewinds import rewound
 
 
 class Picks:

@@ -13,7 +13,7 @@ from lib.data.layout import Pass
 from lib.data.order import worker_order
 from lib.data.subset import subset_order
 from lib.data.views import Views, center_views, draw_views
-from lib.rewinds import rewound
+from lib.training.rewinds import rewound
 
 
 @dataclass(frozen=True, slots=True)

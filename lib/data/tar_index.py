@@ -13,8 +13,8 @@ from typing import IO
 
 import msgspec
 
-from lib.durable import write_whole
 from lib.errors import ConfigError, DataError
+from lib.machine.durable import write_whole
 
 BLOCK = 512
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.evaluation.predictions import Predictions
-from lib.metrics import Figures
+from lib.recording.metrics import Figures
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lib.errors import ConfigError
 from lib.evaluation.confusion_picture import confusion_picture
 from lib.evaluation.figures import ClassFigures
-from lib.metrics import Figures
+from lib.recording.metrics import Figures
 
 
 def write_evaluation(

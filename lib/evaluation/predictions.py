@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.metrics import places
+from lib.recording.metrics import places
 
 
 @dataclass(frozen=True, kw_only=True)

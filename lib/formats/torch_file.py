@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib import checkpoint
+from lib.checkpoints import checkpoint
 from lib.errors import WeightsError
 
 # torchvision's standard deviations of red, green and blue.

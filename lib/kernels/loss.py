@@ -1,6 +1,6 @@
 """Softmax cross-entropy with its gradient, and the label's place among the logits, in one pass; sums in another.
 
-Plain twins: ``lib.models.losses.cross_entropy`` and ``lib.metrics.Meter``.
+Plain twins: ``lib.models.losses.cross_entropy`` and ``lib.recording.metrics.Meter``.
 """
 
 import torch
@@ -15,7 +15,7 @@ def cross_entropy(
     """Fill ``g_BK`` with the gradient of ``share`` times the summed loss; returns each image's loss and place.
 
     Only the first ``count`` images count (int64 on the device, as ``share`` is, float32): the others have loss and
-    gradient 0. Losses are float32 (B,), places int32 (B,): see ``lib.metrics.places``.
+    gradient 0. Losses are float32 (B,), places int32 (B,): see ``lib.recording.metrics.places``.
     """
     batch, classes = logits_BK.shape
     losses = torch.empty(batch, dtype=torch.float32, device=logits_BK.device)

@@ -1,6 +1,7 @@
-"""The update rule of ``lib.optimizer`` in one pass, which also writes the weights in the type the network computes in.
+"""The update rule of ``lib.training.optimizer`` in one pass, which also writes the weights in the type that the network
+computes in.
 
-Plain twin: ``lib.optimizer.MomentumSGD``. Rate and decay lie on the device, so that a captured graph follows a
+Plain twin: ``lib.training.optimizer.MomentumSGD``. Rate and decay lie on the device, so that a captured graph follows a
 schedule.
 """
 

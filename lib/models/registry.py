@@ -2,8 +2,8 @@
 
 import difflib
 
-from lib import recipes
 from lib.errors import ConfigError
+from lib.models import recipes
 from lib.models.spec import ModelSpec
 
 _SOUMITH = "soumith's imagenet-multiGPU.torch"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lib.errors import ConfigError
-from lib.recipes import Recipe
+from lib.models.recipes import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ModelSpec:
     (outputs, labels_B, label_smoothing) -> sum over the images"""
 
     fused: str = ""
-    """its twin in kernels of its own, as module.name in lib.models, for GPUs: see lib.fused_step. Empty: none"""
+    """its twin in kernels of its own, for GPUs, as module.name in lib.models: see lib.training.fused_step; or none"""
 
     def build(self, n_classes: int, crop: int, init: str = "default") -> Any:
         """The network, an nn.Module, its weights drawn from torch's default generator.
@@ -57,7 +57,7 @@ class ModelSpec:
         return _find(self.loss)
 
     def fused_network(self) -> Any:
-        """What ``fused`` names: (network, crop, weights, gradients) -> lib.fused_step.FusedNetwork."""
+        """What ``fused`` names: (network, crop, weights, gradients) -> lib.training.fused_step.FusedNetwork."""
         return _find(self.fused)
 
     def crop_of(self, img_size: int) -> int:

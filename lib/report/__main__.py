@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib.errors import UserError
-from lib.parenthood import end_with_parent
+from lib.machine.parenthood import end_with_parent
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lib.checkpoint import Checkpoint
+from lib.checkpoints.checkpoint import Checkpoint
 from lib.errors import UserError
 from lib.report import images
 from lib.report.answers import confusion_figure, samples_figure

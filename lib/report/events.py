@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from lib.checkpoint import Checkpoint
+from lib.checkpoints.checkpoint import Checkpoint
 
 
 def write_events(

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lib import checkpoint
-from lib.checkpoint import Checkpoint, CheckpointFolder
+from lib.checkpoints import checkpoint
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from lib.config import Config
 from lib.data.data_set import DataSet, read_mean_image
 from lib.data.layout import Split

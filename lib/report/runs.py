@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from lib.command_line import parse
+from lib.command_line.parse import parse
 from lib.config import Config
 from lib.errors import ConfigError
 

@@ -12,11 +12,11 @@ import torch
 from lib.data.upload import Batch
 from lib.data.views import center_views
 from lib.exchange.alone import Alone
-from lib.metrics import Meter
-from lib.replica import Replica
+from lib.recording.metrics import Meter
 from lib.roles.process import Context, run_role
 from lib.roles.setup import set_up
-from lib.steps import MOST_FUSED
+from lib.training.replica import Replica
+from lib.training.steps import MOST_FUSED
 
 _ITERATIONS = 3
 # A system that ran full would kill us, or others: the CPU's memory is never filled further than this.

@@ -8,12 +8,12 @@ from torch import nn
 from lib.config import Config, ExchangeConfig
 from lib.data.data_set import DataSet
 from lib.data.plan import Plan
-from lib.devices import describe
 from lib.exchange.rules import moving_rate
+from lib.machine.devices import describe
+from lib.models.recipes import plain, told_images
 from lib.models.registry import model_spec
-from lib.recipes import plain, told_images
-from lib.replica import Replica
 from lib.roles.setup import all_devices
+from lib.training.replica import Replica
 
 
 def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:

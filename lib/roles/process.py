@@ -12,13 +12,13 @@ import msgspec
 
 from lib.config import Config
 from lib.data.data_set import DataSet
-from lib.disk import disk_trouble
 from lib.errors import PeerLost, UserError, said
 from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel, Hotline
-from lib.log import open_log
-from lib.parenthood import end_with_parent
-from lib.terminal import tell
+from lib.machine.disk import disk_trouble
+from lib.machine.parenthood import end_with_parent
+from lib.recording.log import open_log
+from lib.recording.terminal import tell
 
 # A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
 # This many times run.patience_s is the last resort, should all wait for each other.

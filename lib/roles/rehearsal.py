@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import torch
 
-from lib.console import describe
+from lib.checkpoints.snapshots import Progress, Snapshots, spread
 from lib.data.plan import Plan
 from lib.exchange.base import sums
-from lib.metrics import Figures, Meter
-from lib.pace import clock_time
-from lib.replica import Replica
+from lib.recording.console import describe
+from lib.recording.metrics import Figures, Meter
+from lib.recording.pace import clock_time
 from lib.roles.introduction import introduction
 from lib.roles.process import Context, run_role
 from lib.roles.setup import identity, join, open_feed, preparation, set_up
-from lib.snapshots import Progress, Snapshots, spread
+from lib.training.replica import Replica
 
 # The first iteration allocates memory and chooses kernels; the time is taken over the others.
 _ITERATIONS = 4

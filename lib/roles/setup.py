@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import torch
 
-from lib.checkpoint import Identity, Preparation
+from lib.checkpoints.checkpoint import Identity, Preparation
 from lib.config import Config
 from lib.data.data_set import DataSet, read_mean_image
 from lib.data.feed import Feed
 from lib.data.plan import Ask
-from lib.devices import choose_device, prepare
 from lib.errors import ConfigError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
@@ -19,7 +18,8 @@ from lib.exchange.collective import Collective
 from lib.exchange.hierarchical import Hierarchical, find_neighbours
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
-from lib.placement import LAUNCHED
+from lib.machine.devices import choose_device, prepare
+from lib.machine.placement import LAUNCHED
 from lib.roles.process import Context
 
 # Updates that a host may be ahead of its GPU: one that the GPU computes, one that waits.

@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NoReturn
 
+from lib.checkpoints.snapshots import Progress, Snapshots, spread
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
-from lib.environment import write_environment
 from lib.errors import AllDivergedError, DataError, DivergedError
 from lib.exchange.base import Exchange, sums
-from lib.fine_tuning import start_from
-from lib.metrics import Figures, Meter
-from lib.recorder import Clock, Recorder, Silence, open_recorder
-from lib.replica import Replica
-from lib.rewinds import rewound
+from lib.recording.environment import write_environment
+from lib.recording.metrics import Figures, Meter
+from lib.recording.recorder import Clock, Recorder, Silence, open_recorder
 from lib.roles.introduction import facts, introduction
 from lib.roles.process import Context, run_role
 from lib.roles.setup import identity, join, open_feed, preparation, set_up
 from lib.schedule import learning_rate, weight_decay
-from lib.snapshots import Progress, Snapshots, spread
+from lib.training.fine_tuning import start_from
+from lib.training.replica import Replica
+from lib.training.rewinds import rewound
 
 
 class Trainer:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from lib import checkpoint
-from lib.checkpoint import CheckpointFolder
+from lib.checkpoints import checkpoint
+from lib.checkpoints.checkpoint import CheckpointFolder
+from lib.checkpoints.weights import load_weights
 from lib.config import Config
-from lib.console import describe
 from lib.data.data_set import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
@@ -21,10 +21,10 @@ from lib.evaluation.figures import by_class, confusion_matrix, overall
 from lib.evaluation.files import write_evaluation
 from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
-from lib.replica import Replica
+from lib.recording.console import describe
 from lib.roles.process import Context, run_role
 from lib.roles.setup import identity, join, open_feed, preparation, set_up
-from lib.weights import load_weights
+from lib.training.replica import Replica
 
 
 def run(context: Context) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from lib import classify, export
-from lib.command_line import parse
+from lib.command_line.parse import parse
+from lib.command_line.switches import TRAINING, VALIDATION, take_switches
 from lib.evaluation.options import Evaluation
 from lib.report import __main__ as report
-from lib.switches import TRAINING, VALIDATION, take_switches
 from preprocessing.settings import parse_settings
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES, blocks, commands

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from docs import generate_networks as networks
 from docs.generate_configuration import page
-from lib import recipes
-from lib.command_line import keys
+from lib.command_line.parse import keys
+from lib.models import recipes
 from lib.models.registry import MODELS
 from lib.models.spec import ModelSpec
 from tests.conftest import ROOT

@@ -159,7 +159,7 @@ def test_a_wrong_setting(data_set: Path, run_here: Script, options: list[object]
 
 
 def test_a_checkpoint_of_another_training(finished_run: Path, run_script: Script) -> None:
-    """Of another data set; tests/test_checkpoint.py has the other ways to differ."""
+    """Of another data set; tests/checkpoints/test_checkpoint.py has the other ways to differ."""
     write_data_set(finished_run / "other", seed=5)
     done = run_script("train_2gpu.py", *FINISHED, "--data.dir", "other")
     assert done.returncode == 2

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.weights import load_weights
 from lib.formats import safe_tensors
 from lib.models.registry import model_spec
-from lib.weights import load_weights
 from tests.conftest import ROOT, Script, write_data_set
 
 

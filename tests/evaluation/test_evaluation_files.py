@@ -10,7 +10,7 @@ from lib.errors import ConfigError
 from lib.evaluation.confusion_picture import confusion_picture
 from lib.evaluation.figures import ClassFigures
 from lib.evaluation.files import write_evaluation
-from lib.metrics import Figures
+from lib.recording.metrics import Figures
 
 NAMES = [("n01", "cat, house cat"), ("n02", "dog"), ("n03", "")]
 CLASSES = ClassFigures(

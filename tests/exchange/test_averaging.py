@@ -13,7 +13,7 @@ from lib.exchange.alone import Alone
 from lib.exchange.averaging import KINDS
 from lib.exchange.base import Exchange
 from lib.exchange.flat import Flat
-from lib.optimizer import MomentumSGD
+from lib.training.optimizer import MomentumSGD
 from tests.exchange.test_peer import CPU, join
 
 STEPS, WORKERS = 6, 3

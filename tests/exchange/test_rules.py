@@ -15,7 +15,7 @@ from lib.exchange.alone import Alone
 from lib.exchange.flat import Flat
 from lib.exchange.peer import Peer
 from lib.exchange.rules import Elastic, Rule, rule_of
-from lib.optimizer import MomentumSGD
+from lib.training.optimizer import MomentumSGD
 from tests.exchange.test_peer import CPU, together
 
 WORKERS, RATE, MOMENTUM = 3, 0.05, 0.9

@@ -8,8 +8,8 @@ from lib.config import ViewsConfig
 from lib.data.transform import Transform
 from lib.data.upload import CudaUpload, InPlace
 from lib.data.views import apply_views, draw_views
-from lib.devices import choose_device
 from lib.ipc import shared
+from lib.machine.devices import choose_device
 from lib.models.alexnet import AlexNet
 from lib.models.layers import ResponseNorm
 

@@ -9,13 +9,13 @@ from torch.nn import functional
 from lib.config import OptimizerConfig, ViewsConfig
 from lib.data.views import apply_views, draw_views
 from lib.exchange.flat import Flat
-from lib.fused_optimizer import FusedSGD
 from lib.kernels import loss, mean, pooling, rectifier, response_norm, views
 from lib.kernels.columns import column_sums
-from lib.metrics import Meter
 from lib.models.layers import ResponseNorm
 from lib.models.losses import cross_entropy
-from lib.optimizer import MomentumSGD
+from lib.recording.metrics import Meter
+from lib.training.fused_optimizer import FusedSGD
+from lib.training.optimizer import MomentumSGD
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # NumPy, which computes for the interpreter, warns of what a GPU does without a word.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.checkpoints.snapshots import Progress, Snapshots
 from lib.config import Config
 from lib.data.data_set import DataSet
 from lib.data.picks import Picks
@@ -17,12 +18,11 @@ from lib.data.upload import Batch
 from lib.errors import DataError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
-from lib.recorder import Silence
-from lib.replica import Replica
-from lib.rewinds import rewound
+from lib.recording.recorder import Silence
 from lib.roles.setup import identity, preparation
 from lib.roles.trainer import Trainer, begin, plan_of
-from lib.snapshots import Progress, Snapshots
+from lib.training.replica import Replica
+from lib.training.rewinds import rewound
 
 
 class MemoryFeed:

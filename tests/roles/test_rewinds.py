@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from lib.checkpoint import load
+from lib.checkpoints.checkpoint import load
 from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.upload import Batch
 from lib.errors import DivergedError
-from lib.replica import Replica
-from lib.rewinds import rewound
+from lib.training.replica import Replica
+from lib.training.rewinds import rewound
 from tests.roles.in_process import Run
 
 Poison = Callable[[set[int]], None]

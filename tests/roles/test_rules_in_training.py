@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.checkpoint import CheckpointFolder, load
+from lib.checkpoints.checkpoint import CheckpointFolder, load
 from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.upload import Batch
 from lib.exchange.peer import Peer
-from lib.metrics import Meter
-from lib.replica import Replica
+from lib.recording.metrics import Meter
+from lib.training.replica import Replica
 from tests.exchange.test_peer import together
 from tests.roles.in_process import Run
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoints.snapshots import Progress, spread
 from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.errors import CheckpointError, ReplicasDiffer
 from lib.exchange.alone import Alone
 from lib.exchange.flat import Flat
 from lib.exchange.peer import Peer
-from lib.fine_tuning import start_from
 from lib.models.tiny import Tiny
-from lib.replica import Replica
-from lib.snapshots import Progress, spread
+from lib.training.fine_tuning import start_from
+from lib.training.replica import Replica
 from tests.conftest import write_data_set
 from tests.exchange.test_peer import together
 from tests.roles.in_process import Run

@@ -160,7 +160,7 @@ def install(fault: Fault) -> None:
 
         os.fsync = told
 
-    patches = {"lib.ipc.channel": channel, "lib.supervisor": supervisor, "lib.checkpoint": checkpoint}
+    patches = {"lib.ipc.channel": channel, "lib.supervisor": supervisor, "lib.checkpoints.checkpoint": checkpoint}
     sys.meta_path.insert(0, Patched(patches))
 
 

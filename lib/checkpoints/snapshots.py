@@ -1,0 +1,161 @@
+"""A training as a checkpoint, and back: how replica and progress become one, and when that is due."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lib.checkpoints import checkpoint
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.config import RunConfig
+from lib.errors import CheckpointError, DivergedError
+from lib.exchange.base import Exchange
+from lib.training.replica import Replica
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    epoch: int = 0
+    """epochs done"""
+    iteration: int = 0
+    """iterations done of the epoch in hand"""
+    val_record: list[tuple[float, float]] = field(default_factory=list)
+    """validation top-1 error (a fraction) and loss of each epoch done"""
+    rewinds: int = 0
+    """how often the training went back to a checkpoint"""
+
+    @property
+    def val_errors(self) -> list[float]:
+        """Validation top-1 error, a fraction, of each epoch done."""
+        return [error for error, _ in self.val_record]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the network stands as it was validated, with the lowest error so far."""
+        return self.iteration == 0 and bool(self.val_record) and self.val_errors[-1] == min(self.val_errors)
+
+
+class Snapshots:
+    """Saves and restores the training of one replica."""
+
+    def __init__(
+        self,
+        run: RunConfig,
+        identity: Identity,
+        preparation: Preparation,
+        replica: Replica,
+        total_batch_size: int,
+    ) -> None:
+        self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
+        self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
+        self._total_batch_size = total_batch_size
+        self._saved_at = time.monotonic()
+
+    def start(self) -> Path | None:
+        """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""
+        if self._run.resume == "never":
+            return None
+        return self.folder.latest() if self._run.resume == "auto" else Path(self._run.resume)
+
+    def require_room(self) -> str:
+        """What to tell of a disk that may become full. Raises CheckpointError where it is: better now than later."""
+        kept = (*self._replica.model.state_dict().values(), *self._replica.flat.velocity_of.values())
+        return self.folder.require_room(sum(tensor.nbytes for tensor in kept) + self._preparation.mean.nbytes)
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is ``run.snapshot_minutes`` old."""
+        minutes = self._run.snapshot_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+
+    def save(self, progress: Progress, written: Callable[[], Any] = lambda: None) -> Path:
+        """Write a checkpoint; ``written`` is called whenever more of it is on the disk.
+
+        Raises DivergedError rather than save weights that are no numbers, CheckpointError when the disk fails.
+        """
+        replica = self._replica
+        if not torch.isfinite(replica.flat.row).all():
+            raise self.diverged(f"the weights are no numbers after iteration {progress.iteration}", progress)
+        path = self.folder.save(
+            Checkpoint(
+                identity=self._identity,
+                preparation=self._preparation,
+                seed=self._run.seed,
+                total_batch_size=self._total_batch_size,
+                epoch=progress.epoch,
+                iteration=progress.iteration,
+                rewinds=progress.rewinds,
+                val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
+                # Cloned: a tensor that is a view of the flat row would be saved with the whole row.
+                parameters={k: v.detach().clone().cpu() for k, v in replica.model.state_dict().items()},
+                velocities={k: v.detach().clone().cpu() for k, v in replica.flat.velocity_of.items()},
+            ),
+            is_best=progress.is_best,
+            written=written,
+        )
+        self._saved_at = time.monotonic()
+        return path
+
+    def restore_latest(self) -> Progress:
+        """As ``restore``, from the last checkpoint."""
+        path = self.folder.latest()
+        if path is None:
+            raise CheckpointError(f"there is no checkpoint in {self._run.weights_dir} to go back to")
+        return self.restore(path)
+
+    def restore(self, path: Path) -> Progress:
+        """Bring the replica to where the checkpoint left it.
+
+        Raises CheckpointError when that cannot be read or belongs to another training.
+        """
+        saved = checkpoint.load(path)
+        checkpoint.refuse_other(path, saved.identity, self._identity)
+        checkpoint.refuse_other_preparation(path, saved.preparation, self._preparation)
+        if saved.iteration:
+            self._refuse_another_order(path, saved)
+        with torch.no_grad():
+            self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
+            for name, velocity in self._replica.flat.velocity_of.items():
+                if name in saved.velocities:  # what was frozen then had none, and begins at rest
+                    velocity.copy_(saved.velocities[name])
+        record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
+        return Progress(saved.epoch, saved.iteration, record, saved.rewinds)
+
+    def _refuse_another_order(self, path: Path, saved: Checkpoint) -> None:
+        """Raises CheckpointError where the rest of the epoch would not be what the checkpoint has not seen of it."""
+        if saved.total_batch_size != self._total_batch_size:
+            here = f"{self._total_batch_size} (batch_size x workers)"
+            found, keep = f"of iterations of {saved.total_batch_size} images; here they have {here}", "that product"
+        elif saved.seed != self._run.seed:
+            found, keep = f"ordered by run.seed {saved.seed}; here that is {self._run.seed}", "that seed"
+        else:
+            return
+        raise CheckpointError(
+            f"{path} lies within an epoch {found}, so some images would come twice and others never: "
+            f"keep {keep}, or go on from a checkpoint at an epoch's end"
+        )
+
+    def diverged(self, what: str, progress: Progress) -> DivergedError:
+        """The error to raise when the training has become no numbers."""
+        latest = self.folder.latest()
+        kept = f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
+        return DivergedError(
+            f"{what} of epoch {progress.epoch + 1}; {kept}; lower optimizer.learning_rate and start again"
+        )
+
+
+def spread(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
+    """Worker 0's progress and replica, on every worker: only worker 0 needs to see the checkpoint's disk."""
+    figures = [progress.epoch, progress.iteration, progress.rewinds, len(progress.val_record)]
+    epoch, iteration, rewinds, n_records = map(int, exchange.gather(figures)[0])
+    flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
+    first = exchange.gather(flat)[0]
+    for row in replica.flat.rows:
+        exchange.copy_first(row)
+        exchange.verify(row)  # the only time for what is frozen: nothing changes it from here on
+    replica.refresh()
+    return Progress(epoch, iteration, list(zip(first[::2], first[1::2], strict=True)), rewinds)

@@ -1,0 +1,1 @@
+"""What a run finds and leaves on its machine: devices, limits, files, processes."""

@@ -1,0 +1,61 @@
+"""What a run ran on and with: kept as ``weights_dir/environment.json`` for whoever wonders later."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
+
+
+def write_environment(folder: Path, more: Mapping[str, Any]) -> None:
+    """Write ``folder/environment.json``: ``more``, then machine, devices, versions and git commit."""
+    found = dict(more) | environment()
+    part = folder / "environment.json.partial"
+    part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / "environment.json")
+
+
+def environment() -> dict[str, Any]:
+    """Machine, devices, versions and git commit, each as text or a list of texts."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "CPU cores": str(len(os.sched_getaffinity(0))),
+        "GPUs": gpus or ["none"],
+        "Python": platform.python_version(),
+        "CUDA": str(torch.version.cuda or "none"),
+        "packages": [f"{name} {_version(name)}" for name in _PACKAGES],
+        "git commit": git_commit(Path(__file__).parents[2]),
+    }
+
+
+def git_commit(root: Path) -> str:
+    """The commit of the program, with a note where files differ from it; "unknown" outside a repository."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty= with changes", "--abbrev=12"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

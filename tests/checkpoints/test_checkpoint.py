@@ -1,0 +1,179 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lib.checkpoints import checkpoint as checkpoint_module
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation, load, refuse_other
+from lib.errors import CheckpointError
+
+IDENTITY = Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="abc")
+
+
+def checkpoint(epoch: int = 1, iteration: int = 0) -> Checkpoint:
+    return Checkpoint(
+        identity=IDENTITY,
+        preparation=Preparation(
+            resize="crop", mean=torch.arange(12.0).view(3, 2, 2), classes=(("n01", "cat"), ("n02", "dog"))
+        ),
+        seed=1,
+        total_batch_size=16,
+        epoch=epoch,
+        iteration=iteration,
+        val_record=torch.tensor([[0.5, 1.0]] * epoch, dtype=torch.float64),
+        parameters={"w": torch.full((3,), float(epoch))},
+        velocities={"w": torch.zeros(3)},
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_round_trip_and_plain_tensors(tmp_path: Path) -> None:
+    path = CheckpointFolder(tmp_path, keep=2).save(checkpoint(3, 17), is_best=False)
+    assert path.name == "epoch003_iter00017.pt"
+    again = load(path)
+    assert again.identity == IDENTITY
+    assert (again.preparation.resize, again.preparation.classes[1]) == ("crop", ("n02", "dog"))
+    assert torch.equal(again.preparation.mean, torch.arange(12.0).view(3, 2, 2))
+    assert (again.epoch, again.iteration, again.seed) == (3, 17, 1)
+    assert torch.equal(again.parameters["w"], torch.full((3,), 3.0))
+    plain = torch.load(path, weights_only=True)
+    assert plain["identity"]["model"] == "tiny"
+
+
+def test_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=2)
+    for epoch in range(1, 7):
+        folder.save(checkpoint(epoch), is_best=epoch == 2)
+    kept = [f"epoch00{e}_iter00000.pt" for e in (2, 5, 6)]
+    assert names(tmp_path) == ["best", *kept, "latest"]
+    assert folder.latest() == tmp_path / kept[-1]
+    assert folder.best() == tmp_path / kept[0]
+
+
+def test_a_best_that_somebody_took_away_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1), is_best=True).unlink()
+    with pytest.raises(CheckpointError, match=r"best points at epoch001_iter00000.pt, .* another checkpoint with --ch"):
+        folder.best()
+    assert folder.save(checkpoint(2), is_best=False) == folder.latest()
+    folder.save(checkpoint(3), is_best=True)
+    assert names(tmp_path) == ["best", "epoch003_iter00000.pt", "latest"]
+
+
+def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power goes before the last file of a save has its name."""
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1), is_best=True)
+    real = checkpoint_module.write_whole
+
+    def cut(path: Path, *more: Any) -> None:
+        if path.name == "latest":
+            raise KeyboardInterrupt
+        real(path, *more)
+
+    monkeypatch.setattr(checkpoint_module, "write_whole", cut)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(checkpoint(2), is_best=True)
+    assert (folder.best(), folder.latest()) == (tmp_path / checkpoint(2).name, tmp_path / checkpoint(1).name)
+
+
+def test_nothing_yet(tmp_path: Path) -> None:
+    assert CheckpointFolder(tmp_path / "new", keep=1).latest() is None
+
+
+def test_a_failing_disk_leaves_the_previous_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1), is_best=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        folder.save(checkpoint(2), is_best=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_room_is_asked_for_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = CheckpointFolder(tmp_path / "run/checkpoints", keep=2)
+    monkeypatch.setattr("lib.checkpoints.checkpoint.free_bytes", lambda _: 3_500_000)
+    assert folder.require_room(500_000) == ""
+    assert folder.require_room(1_000_000) == (
+        f"{tmp_path}/run/checkpoints has room for 3 more checkpoints of 0.001 GB, and 4 may be wanted (run.keep 2): "
+        "make room"
+    )
+    with pytest.raises(
+        CheckpointError, match="has room for 0 more checkpoints of 0.004 GB; make room, or name another"
+    ):
+        folder.require_room(4_000_000)
+    folder.save(checkpoint(1), is_best=True)
+    assert folder.require_room(1_000_000) == ""
+    assert names(tmp_path / "run/checkpoints") == ["best", "epoch001_iter00000.pt", "latest"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("lib.checkpoints.checkpoint.write_whole", refused)
+    with pytest.raises(CheckpointError, match=f"{tmp_path} cannot be written: Read-only file system; mend that"):
+        CheckpointFolder(tmp_path, keep=1).require_room(1)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1, 100, -1])
+def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
+    path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(), is_best=False)
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    with pytest.raises(CheckpointError, match=str(path)):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"epoch": "x"}, {"epoch": -1}, {"epoch": 2}, {"iteration": -1}, {"parameters": 5}, {"velocities": [1]}),
+        *({"val_record": "no"}, {"parameters": {"w": 1.0}}, {"identity": {}}, {"seed": True}),
+    ],
+    ids=str,
+)
+def test_a_whole_file_with_a_wrong_part_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(1), is_best=False)
+    torch.save(torch.load(path, weights_only=True) | wrong, path)
+    with pytest.raises(CheckpointError, match=r"a part of it is not what it should be|cannot be"):
+        load(path)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="no checkpoint of format 2"):
+        load(tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        load(tmp_path / "nothing.pt")
+
+
+def test_a_latest_that_points_nowhere_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(), is_best=False).unlink()
+    with pytest.raises(CheckpointError, match="which is missing"):
+        folder.latest()
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (replace(IDENTITY, model="alexnet"), "another network: tiny, here it is alexnet"),
+        (replace(IDENTITY, n_classes=10), "another number of classes: 4, here it is 10"),
+        (replace(IDENTITY, img_size=64), "another image size: 32, here it is 64"),
+        (replace(IDENTITY, data_fingerprint="def"), "another data set (.*): abc, here it is def"),
+    ],
+)
+def test_another_training_is_refused(other: Identity, says: str) -> None:
+    refuse_other(Path("c.pt"), IDENTITY, IDENTITY)
+    with pytest.raises(CheckpointError, match=says):
+        refuse_other(Path("c.pt"), IDENTITY, other)

@@ -1,0 +1,71 @@
+"""The private folder of a run: who may see it, and when it goes."""
+
+import contextlib
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lib.machine.run_folder import run_folder
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A short path, as where the path of temporary files is long, another place is taken."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
+
+
+def test_it_is_private_and_goes_with_its_run(place: Path) -> None:
+    with contextlib.suppress(KeyError), run_folder() as folder:
+        assert folder.parent == place
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        raise KeyError
+    assert not list(place.iterdir())
+
+
+def test_runs_at_once_leave_each_other_alone() -> None:
+    with run_folder() as first:
+        with run_folder() as second:
+            assert first != second
+            assert first.is_dir()
+        assert first.is_dir()
+
+
+def test_that_of_a_run_that_was_killed_goes_with_the_next(place: Path) -> None:
+    code = "import time; from lib.machine.run_folder import run_folder\n"
+    code += "with run_folder() as folder: print(folder, flush=True); time.sleep(60)"
+    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        left = Path(killed.stdout.readline().strip())
+        with run_folder():
+            assert left.is_dir()
+        killed.send_signal(signal.SIGKILL)
+    assert left.is_dir()
+    with run_folder() as folder:
+        assert list(place.iterdir()) == [folder]
+
+
+def test_where_files_cannot_be_locked_runs_leave_each_other_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    test_runs_at_once_leave_each_other_alone()
+
+
+def test_where_temporary_files_have_a_long_path_it_is_in_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """A socket's path has room for a hundred bytes."""
+    monkeypatch.setattr("tempfile.tempdir", str(place / ("x" * 80)))
+    with run_folder() as folder:
+        assert folder.parent == Path("/tmp")

@@ -1,0 +1,79 @@
+"""The process that writes the page beside a training: one at a time, and never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lib.recording.refresher import Refresher
+from tests.conftest import ROOT
+
+
+def children() -> set[int]:
+    found = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return set(map(int, found))
+
+
+def run_folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text("run: {n_epochs: 1}\nmodel: {name: tiny}\nlogging: {tensorboard: false}\n")
+    return tmp_path
+
+
+def test_one_at_a_time_and_none_once_closed(tmp_path: Path) -> None:
+    refresher = Refresher(run_folder(tmp_path))
+    before = children()
+    refresher.refresh()
+    started = children() - before
+    refresher.refresh()
+    assert len(started) == 1
+    assert children() - before == started
+    refresher.close()
+    assert children() == before
+    refresher.close()
+
+
+def test_it_finishes_with_a_page_or_says_no(tmp_path: Path) -> None:
+    assert not Refresher(tmp_path / "nowhere").finish()
+    assert Refresher(run_folder(tmp_path)).finish()
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_it_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from lib.recording.refresher import Refresher;"
+        "r = Refresher(pathlib.Path(sys.argv[1])); r.refresh(); print(r._process.pid, flush=True); time.sleep(60)"
+    )
+    run_folder(tmp_path)
+    trainer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert trainer.stdout
+    pid = int(trainer.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot be done before we look
+    trainer.kill()
+    trainer.wait()
+    trainer.stdout.close()
+    os.kill(pid, signal.SIGCONT)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_it_rests_nine_times_as_long_as_a_page_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[float] = []
+
+    def start(self: Refresher) -> subprocess.Popen[bytes]:
+        started.append(time.monotonic())
+        return subprocess.Popen(["sleep", "0.1"])
+
+    monkeypatch.setattr(Refresher, "_start", start)
+    refresher = Refresher(tmp_path)
+    while len(started) < 2:
+        refresher.refresh()
+        time.sleep(0.01)
+    refresher.close()
+    assert 0.9 < started[1] - started[0] < 5

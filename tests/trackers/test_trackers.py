@@ -1,0 +1,120 @@
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lib.checkpoints.snapshots import Progress
+from lib.config import Config, LoggingConfig, RunConfig
+from lib.errors import ConfigError
+from lib.recording.metrics import Figures
+from lib.recording.recorder import Recorder
+from lib.trackers import registry
+from lib.trackers.registry import check_trackers, open_trackers
+
+
+def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="wandb is wanted but not installed; pip install wandb, or say"):
+        check_trackers(LoggingConfig(tracker="wandb", tensorboard=False))
+    with pytest.raises(ConfigError, match="or say --logging.tensorboard false"):
+        check_trackers(LoggingConfig())
+    check_trackers(LoggingConfig(tensorboard=False))
+
+
+def test_tensorboard_shows_the_figures_and_hides_what_a_resumed_run_repeats(tmp_path: Path) -> None:
+    for first, loss in ((0, 2.0), (3, 1.0)):
+        (tracker,) = open_trackers(LoggingConfig(), tmp_path, {"run.seed": "1"}, first)
+        for step in range(first + 1, first + 6):
+            tracker.scalars({"train/loss": loss}, step)
+        tracker.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    seen = {event.step: event.value for event in events.Scalars("train/loss")}
+    assert seen == dict.fromkeys(range(1, 4), 2.0) | dict.fromkeys(range(4, 9), 1.0)
+    assert events.Tags()["tensors"] == ["configuration/text_summary"]
+
+
+@pytest.mark.parametrize("name", sorted(registry.TRACKERS))
+def test_every_tracker_is_where_the_registry_says(name: str) -> None:
+    module, kind, _ = registry.TRACKERS[name]
+    assert hasattr(registry.importlib.import_module(module), kind)
+
+
+class FakeMLflow(ModuleType):
+    """What of MLflow is used, remembering what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__("mlflow")
+        self.told: list[tuple[str, object]] = []
+
+    def start_run(self, **how: str) -> SimpleNamespace:
+        self.told.append(("start_run", how))
+        return SimpleNamespace(info=SimpleNamespace(run_id="abc"))
+
+    def log_params(self, settings: dict[str, str]) -> None:
+        self.told.append(("log_params", settings))
+
+
+def test_a_resumed_run_goes_on_under_its_name_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = FakeMLflow()
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    logging = LoggingConfig(tensorboard=False, tracker="mlflow")
+    for step in (0, 7, 0):
+        open_trackers(logging, tmp_path / ".", {"run.seed": "1"}, step)
+    new = [("start_run", {"run_name": tmp_path.name}), ("log_params", {"run.seed": "1"})]
+    assert mlflow.told == [*new, ("start_run", {"run_id": "abc"}), *new]
+
+
+def test_a_resumed_run_goes_on_under_its_name_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str | None] = []
+
+    def init(*, id: str | None, **_: object) -> SimpleNamespace:
+        names.append(id)
+        return SimpleNamespace(id="abc")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    for step in (0, 7):
+        open_trackers(LoggingConfig(tensorboard=False, tracker="wandb"), tmp_path, {}, step)
+    assert names == [None, "abc"]
+
+
+def test_a_tracker_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise RuntimeError("No API key.\nmore about it")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    with pytest.raises(ConfigError, match=r"^wandb cannot be started \(No API key.\); mend that, or say --logging.tr"):
+        open_trackers(LoggingConfig(tensorboard=False, tracker="wandb"), tmp_path, {}, 0)
+
+
+class Remembers:
+    def __init__(self) -> None:
+        self.told: list[tuple[dict[str, float], int]] = []
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        self.told.append((dict(values), step))
+
+    def close(self) -> None: ...
+
+
+class Breaks(Remembers):
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        super().scalars(values, step)
+        raise OSError("the server is gone")
+
+
+def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trackers = Breaks(), Remembers()
+    config = Config(run=RunConfig(weights_dir=tmp_path), logging=LoggingConfig(report=False))
+    recorder = Recorder(config, "t", Progress(epoch=1), iterations=5, trackers=trackers, device=torch.device("cpu"))
+    figures = Figures.of([2.0, 3, 1, 4])
+    for _ in range(2):
+        recorder.validation_subset(Progress(epoch=1, iteration=2), figures)
+    recorder.close()
+    values = {"val_subset/loss": 0.5, "val_subset/top1_error": 0.75, "val_subset/top5_error": 0.25}
+    assert trackers[1].told == [(values, 7)] * 2
+    assert len(trackers[0].told) == 1
+    assert capsys.readouterr().err.count("Breaks failed (the server is gone); nothing more is logged there") == 1

@@ -1,0 +1,92 @@
+"""``compute.precision`` and ``compute.compile`` on a CPU: what they change, and what they leave as it is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lib.config import ComputeConfig, Config, DataConfig, ModelConfig
+from lib.data.data_set import DataSet
+from lib.data.sources import source_kind
+from lib.data.upload import Batch
+from lib.data.views import draw_views
+from lib.exchange.alone import Alone
+from lib.machine.devices import prepare
+from lib.recording.metrics import Meter
+from lib.training.replica import Replica
+from tests.conftest import write_data_set
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_process() -> Iterator[None]:
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    yield
+    torch.set_num_threads(before[0])
+    torch.set_float32_matmul_precision(before[1])
+    torch.backends.cudnn.allow_tf32 = before[2]
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> Callable[..., Replica]:
+    """Makes a replica that has made one update, as ``compute`` says."""
+    config = Config(data=DataConfig(dir=write_data_set(tmp_path / "data").dir), model=ModelConfig(name="tiny"))
+    data: DataSet = source_kind("hickle").describe(config.data)
+
+    def make(**compute: Any) -> Replica:
+        settings = replace(config, compute=ComputeConfig(threads=1, **compute))
+        replica = Replica(settings, data, CPU, prepare(CPU, settings.compute, 1), Alone(CPU))
+        images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
+        views = draw_views(8, img_size=32, crop=replica.crop, views=config.views, seed=1, epoch=0)
+        batch = Batch(images, torch.arange(8) % 4, torch.from_numpy(views))
+        replica.add_gradients(batch, Meter(CPU), share=1 / 8, key=(0, 0, 0))
+        replica.update(rate=0.01, weight_decay=0.0)
+        return replica
+
+    return make
+
+
+def distance(found: Replica, expected: Replica) -> float:
+    """Of what one update has made, the norm of the difference over the norm."""
+    ours, theirs = found.flat.velocities, expected.flat.velocities
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+def test_bf16_is_float32_but_for_rounding_and_weights_stay_float32(step: Callable[..., Replica]) -> None:
+    plain, rounded = step(), step(precision="bf16")
+    assert {value.dtype for value in rounded.model.state_dict().values()} == {torch.float32}
+    assert rounded.flat.row.dtype == torch.float32
+    assert 1e-4 < distance(rounded, plain) < 0.05
+
+
+def test_auto_is_float32_and_tf32_asks_for_it(step: Callable[..., Replica]) -> None:
+    plain = step()
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert distance(step(precision="fp32"), plain) == 0
+    assert distance(step(precision="tf32"), plain) < 1e-3
+    assert torch.get_float32_matmul_precision() == "high"
+
+
+def test_compile_is_of_the_network_and_computes_the_step(
+    step: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler that leaves the network as it is: a real one takes seconds only to be imported."""
+    compiled, seen = [], []
+
+    def compiler(model: nn.Module, *, dynamic: bool) -> Callable[[torch.Tensor], Any]:
+        compiled.append((model, dynamic))
+        return lambda images: seen.append(len(images)) or model(images)
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    plain = step()
+    assert not compiled
+    replica = step(compile=True)
+    assert compiled == [(replica.model, False)]
+    assert seen == [8]
+    assert distance(replica, plain) == 0

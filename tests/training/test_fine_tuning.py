@@ -1,0 +1,83 @@
+"""Starting from another training's parameters: all fit, or it is said which do not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.weights import load_weights, weights_of
+from lib.errors import WeightsError
+from lib.models.googlenet import GoogLeNet
+from lib.models.tiny import Tiny
+from lib.training.fine_tuning import start_from
+
+
+def saved(folder: Path, model: nn.Module) -> Path:
+    return CheckpointFolder(folder, keep=1).save(
+        Checkpoint(
+            identity=Identity(model="any", n_classes=4, img_size=32, data_fingerprint=""),
+            preparation=Preparation(resize="squash", mean=torch.zeros(3, 32, 32), classes=(("n0", "zero"),) * 4),
+            seed=1,
+            total_batch_size=16,
+            epoch=1,
+            iteration=0,
+            val_record=torch.zeros(1, 2, dtype=torch.float64),
+            parameters=dict(model.state_dict()),
+            velocities={},
+        ),
+        is_best=False,
+    )
+
+
+def differing(a: nn.Module, b: nn.Module) -> set[str]:
+    theirs = b.state_dict()
+    return {name for name, value in weights_of(a).items() if not torch.equal(value, theirs[name])}
+
+
+def test_the_same_network_gets_every_parameter(tmp_path: Path) -> None:
+    theirs, ours = Tiny(4, 28), Tiny(4, 28)
+    path = saved(tmp_path, theirs)
+    assert start_from(ours, path) == f"{path}, all of them"
+    assert not differing(ours, theirs)
+    fresh = Tiny(4, 28)
+    load_weights(fresh, path)
+    assert not differing(fresh, theirs)
+    with pytest.raises(WeightsError, match="classifier.2.weight is"):
+        load_weights(Tiny(3, 28), path)
+
+
+def test_other_classes_get_new_last_layers_and_it_is_said(tmp_path: Path) -> None:
+    theirs, ours = GoogLeNet(5, 47, norm=True), GoogLeNet(3, 47, norm=True)
+    path = saved(tmp_path, theirs)
+    heads = ["head.2.weight", "head.2.bias", "auxiliary.7.weight", "auxiliary.7.bias"]
+    before = {name: ours.state_dict()[name].clone() for name in heads}
+    said = start_from(ours, path)
+    assert said == f"{path}, all but {', '.join(heads)}, which are new: 3 classes here, 5 there"
+    assert all(torch.equal(ours.state_dict()[name], before[name]) for name in heads)
+    ours.head, ours.auxiliary[7] = theirs.head, theirs.auxiliary[7]
+    assert not differing(ours, theirs)
+
+
+def test_a_shape_that_does_not_fit_is_named_with_both(tmp_path: Path) -> None:
+    path = saved(tmp_path, Tiny(4, 28))
+    other = Tiny(4, 28)
+    other.features[0] = nn.Conv2d(3, 16, 3, stride=2)
+    says = r"features.0.weight is \(16, 3, 5, 5\) there and \(16, 3, 3, 3\) in this network"
+    with pytest.raises(WeightsError, match=says):
+        start_from(other, path)
+    wider = Tiny(4, 28)
+    wider.classifier[2] = nn.Linear(wider.classifier[2].in_features + 1, 3)
+    with pytest.raises(WeightsError, match=r"classifier.2.weight is \(4, 128\) there and \(3, 129\)"):
+        start_from(wider, path)
+
+
+def test_another_network_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, Tiny(4, 28))
+    with pytest.raises(WeightsError, match="is of another network: stem.0.weight .* is missing there"):
+        start_from(GoogLeNet(4, 47), path)
+    more = Tiny(4, 28)
+    more.extra = nn.Linear(1, 1)
+    with pytest.raises(WeightsError, match="extra.weight .* has no place in this network .2 such."):
+        start_from(Tiny(4, 28), saved(tmp_path / "more", more))

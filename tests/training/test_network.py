@@ -1,0 +1,79 @@
+"""A finished network sees pictures as it did in its training, whatever the configuration was."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, refuse_other_preparation
+from lib.errors import CheckpointError
+from lib.export import told
+from lib.models.recipes import IMAGENET_STD
+from lib.models.registry import model_spec
+from lib.training.network import of_checkpoint, open_network
+from tests.conftest import write_data_set
+
+MEAN_CHW = 255 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+IMAGE_1HWC = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+
+
+def preparation(**more: object) -> Preparation:
+    classes = tuple((f"n{i}", f"class {i}") for i in range(4))
+    return Preparation(resize="squash", mean=MEAN_CHW, classes=classes, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("more", "lost_CHW", "std"),
+    [
+        ({}, MEAN_CHW, 1.0),
+        ({"subtracted": "channel"}, MEAN_CHW.mean((1, 2), keepdim=True).expand(3, 32, 32), 1.0),
+        ({"subtracted": "none", "std": (50.0, 50.0, 50.0)}, torch.zeros(3, 32, 32), 50.0),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_says_what_pictures_lose(more: dict[str, object], lost_CHW: torch.Tensor, std: float) -> None:
+    torch.manual_seed(0)
+    model = model_spec("tiny").build(4, 28).eval()
+    saved = Checkpoint(
+        identity=Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="abc"),
+        preparation=preparation(**more),
+        seed=1,
+        epoch=1,
+        total_batch_size=4,
+        iteration=0,
+        val_record=torch.zeros(1, 2),
+        parameters=model.state_dict(),
+        velocities={},
+    )
+    image_CHW = torch.from_numpy(IMAGE_1HWC[0]).permute(2, 0, 1).float()
+    seen_1CHW = ((image_CHW - lost_CHW) / std)[None, :, 2:30, 2:30]
+    expected = model(seen_1CHW).softmax(1).double()
+    torch.testing.assert_close(of_checkpoint(saved).probabilities(IMAGE_1HWC, 1), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_others_are_fed_as_the_recipe_has_it_or_as_is_said(tmp_path: Path) -> None:
+    write_data_set(tmp_path / "data", img_size=40)
+    torch.save(model_spec("resnet18").build(4, 35).state_dict(), tmp_path / "resnet.pt")
+    asked = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
+    network = open_network(argparse.Namespace(**asked, mean=None, std=None))
+    assert (network.preparation.subtracted, network.preparation.std) == ("channel", None)
+    network = open_network(argparse.Namespace(**asked, mean="none", std=[58.4, 57.12, 57.38]))
+    assert (network.preparation.subtracted, network.preparation.std) == ("none", IMAGENET_STD)
+
+
+def test_going_on_with_pictures_on_another_scale_is_refused() -> None:
+    here = preparation(subtracted="channel", std=IMAGENET_STD)
+    refuse_other_preparation(Path("c.pt"), here, here)
+    with pytest.raises(CheckpointError, match=r"trained with views.mean image, here it is channel; add --views.mean"):
+        refuse_other_preparation(Path("c.pt"), preparation(), here)
+    with pytest.raises(CheckpointError, match=r"views.std null, here it is \[58.4, 57.12, 57.38\]; add --views.std 'n"):
+        refuse_other_preparation(Path("c.pt"), preparation(subtracted="channel"), here)
+
+
+def test_an_exported_file_says_what_to_feed_it() -> None:
+    assert told(preparation()) == "float32 RGB, 0 to 255, less the mean image"
+    text = told(preparation(subtracted="channel", std=(50.0, 51.0, 52.0)))
+    means = [round(value, 2) for value in MEAN_CHW.mean((1, 2)).tolist()]
+    assert text == f"float32 RGB, 0 to 255, less its channels' means {means}, divided by [50.0, 51.0, 52.0]"
