@@ -1,9 +1,11 @@
 """Whole runs on GPUs: two workers, one or two devices."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,16 @@ OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--lo
 DETERMINISTIC = (*OPTIONS, "--compute.deterministic", "true")
 
 
-def shared_memory() -> list[Path]:
-    """What torch or the driver left in /dev/shm."""
-    return [*Path("/dev/shm").glob("torch_*"), *Path("/dev/shm").glob("cuda.shm.*")]
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Neither torch nor the driver leaves anything in /dev/shm, however a run ends."""
+    before = shared_memory()
+    yield
+    assert shared_memory() <= before
+
+
+def shared_memory() -> set[Path]:
+    return {*Path("/dev/shm").glob("torch_*"), *Path("/dev/shm").glob("cuda.shm.*")}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
@@ -29,7 +38,6 @@ def test_two_workers_on_gpus(data_set: Path, run_script: Script, precision: str)
     assert "cuda:0" in done.stdout
     assert ("cuda:1" in done.stdout) == (N_GPUS > 1)
     assert "Producer process" not in done.stderr, done.stderr  # torch's complaint when an owner goes before a user
-    assert shared_memory() == []
 
 
 def parameters_after(run_script: Script, folder: Path, name: str, *options: str) -> dict[str, torch.Tensor]:
@@ -90,7 +98,7 @@ def test_resumed_equals_uninterrupted_when_deterministic(tmp_path: Path, run_scr
     assert_same_bits(tmp_path / "models", tmp_path / "whole")
 
 
-def test_nothing_is_left_in_shared_memory_when_a_trainer_is_killed(tmp_path: Path, data_set: Path) -> None:
+def test_a_killed_trainer_ends_the_run(tmp_path: Path, data_set: Path) -> None:
     options = (*OPTIONS, "--run.n_epochs", 100000, "--run.snapshot_freq", 1000)
     command = [sys.executable, str(ROOT / "train_2gpu.py"), *map(str, options)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -98,7 +106,29 @@ def test_nothing_is_left_in_shared_memory_when_a_trainer_is_killed(tmp_path: Pat
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(1)
-    subprocess.run(["pkill", "-KILL", "-f", "lib.roles.trainer .* 1$"], check=True)
+    subprocess.run(["pkill", "-KILL", "-P", str(process.pid), "-f", "lib.roles.trainer .* 1$"], check=True)
     _, stderr = process.communicate(timeout=20)
     assert "trainer 1 was killed by SIGKILL" in stderr
-    assert shared_memory() == []
+
+
+def test_validation_repeats_the_runs_own(tmp_path: Path, run_script: Script) -> None:
+    """In the run each image has a view of its own; here all have the same ones, one after the other."""
+    write_data_set(tmp_path / "data", img_size=96)
+    options = ("--batch_size", 8, "--compute.precision", "fp32")
+    assert run_script("train.py", *options, "--run.n_epochs", 1).returncode == 0
+    of_run = json.loads((tmp_path / "models/metrics.jsonl").read_text().splitlines()[-1])
+    assert of_run["kind"] == "val"
+    again = figures(run_script, tmp_path / "one", *options)
+    assert again["top1_error"] == of_run["top1_error"]
+    assert again["loss"] == pytest.approx(of_run["loss"], rel=1e-5)
+    ten = (*options, "--crops", 10)
+    there, here = (figures(run_script, tmp_path / name, *ten, "--devices", f"[{name}]") for name in ("auto", "cpu"))
+    assert there["loss"] == pytest.approx(here["loss"], rel=1e-4)
+
+
+def figures(run_script: Script, out: Path, *options: object) -> dict[str, float]:
+    """What validate.py finds."""
+    done = run_script("validate.py", *options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, float] = json.loads((out / "figures.json").read_text())
+    return found
