@@ -1,5 +1,6 @@
 """Any number of workers, on one machine or several, by any exchange: the same training."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,15 +8,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 
 from tests.conftest import ROOT, Script, command, write_data_set
-from tests.end_to_end.test_training import assert_same_bits, final
+from tests.end_to_end.test_training import final
 
+T = TypeVar("T")
+Machine = subprocess.Popen[bytes]
 TORCHRUN = str(Path(sys.executable).with_name("torchrun"))
 OPTIONS = ("--model.name", "tiny_without_dropout", "--run.n_epochs", "4", "--logging.print_freq", "2")
 
@@ -56,18 +61,13 @@ def test_a_run_may_move_between_one_two_and_eight_workers(tmp_path: Path, data_s
 
 
 def test_within_an_epoch_the_total_batch_must_stay(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    words = command("train.py", *OPTIONS, *workers(2), "--run.n_epochs", 100000)
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    metrics = tmp_path / "models/metrics.jsonl"
-    while not (metrics.exists() and metrics.read_text()):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    stopped = (tmp_path / "models/checkpoints/latest").read_text()
-    if stopped.endswith("_iter00000.pt"):  # it was stopped just between two epochs, where any batch will do
-        return
-    done = run_script("train.py", *OPTIONS, *workers(2, total=12))
-    assert done.returncode == 2
+    """Three iterations an epoch, each followed by a checkpoint; the one after the epoch may go on with any batch."""
+    keep = ("--run.snapshot_minutes", "1e-9", "--run.keep", "9", "--run.n_epochs", "1")
+    done = run_script("train.py", *OPTIONS, *workers(2), *keep)
+    assert done.returncode == 0, done.stderr
+    within = tmp_path / "models/checkpoints/epoch000_iter00002.pt"
+    done = run_script("train.py", *OPTIONS, *workers(2, total=12), "--run.resume", within)
+    assert done.returncode == 2, done.stderr
     assert "lies within an epoch of iterations of 16 images; here they have 12" in done.stderr
 
 
@@ -89,21 +89,50 @@ def test_a_launcher_that_does_not_fit(tmp_path: Path, data_set: Path, words: lis
     assert says in done.stderr
 
 
-def test_collective_trains_as_peer_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    """Two summands have one sum, so here even the bits are the same."""
-    assert run_script("train_2gpu.py", *OPTIONS, *workers(2), "--run.weights_dir", "peer").returncode == 0
-    words = torchrun(2, "--devices", "[cpu]", "--batch_size", "8", "--run.weights_dir", "collective")
-    done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "exchange collective" in done.stdout
-    assert_same_bits(tmp_path / "collective", tmp_path / "peer")
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def start_two_machines(cwd: Path, workers_each: int, words: list[str], max_restarts: int = 0) -> list[Machine]:
+    """Two launchers on loopback stand in for them; what they say goes into files."""
+    rendezvous = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--rdzv-id", "test")
+    count = ("--nnodes", "2", "--nproc-per-node", str(workers_each), "--max-restarts", str(max_restarts))
+    machines = []
+    for number in range(2):
+        with (cwd / f"machine{number}").open("w") as said:
+            launcher = [TORCHRUN, *count, *rendezvous, *words]
+            machines.append(subprocess.Popen(launcher, cwd=cwd, stdout=said, stderr=subprocess.STDOUT))
+    return machines
+
+
+def finish(machines: list[Machine], cwd: Path, timeout_s: float = 120) -> list[str]:
+    """What each has said; none goes on after this."""
+    deadline = time.monotonic() + timeout_s
+    while any(machine.poll() is None for machine in machines) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for machine in machines:
+        machine.terminate()  # so that it ends its workers, too
+        machine.wait(30)
+    return [(cwd / f"machine{number}").read_text() for number in range(2)]
+
+
+def test_two_machines_of_two_workers_train_as_one(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    """Memory within a machine, ``torch.distributed`` between them."""
+    epochs = ("--run.n_epochs", "1")
+    assert run_script("train.py", *OPTIONS, *workers(1), *epochs, "--run.weights_dir", "one").returncode == 0
+    options = ("--devices", "[cpu]", "--batch_size", "4", *epochs)
+    machines = start_two_machines(
+        tmp_path, 2, command("train.py", *OPTIONS, "--exchange.method", "hierarchical", *options)[1:]
+    )
+    said = finish(machines, tmp_path)
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert any("exchange hierarchical" in text for text in said)
+    one, four = final(tmp_path / "one", 1), final(tmp_path / "models", 1)
+    for name, value in one.items():
+        torch.testing.assert_close(four[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path, run_script: Script) -> None:
@@ -115,34 +144,44 @@ def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path
     options = ("--devices", "[cpu]", "--batch_size", "8", "--run.n_epochs", "12", "--run.resume", "never")
     assert run_script("train_2gpu.py", *OPTIONS, *workers(2), "--run.n_epochs", 12).returncode == 0
     (tmp_path / "models").rename(tmp_path / "undisturbed")
-    rendezvous = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--rdzv-id", "test")
-    launcher = [TORCHRUN, "--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3", *rendezvous]
-    words = [*launcher, *command("train.py", *OPTIONS, "--exchange.method", "collective", *options)[1:]]
-    machines = [
-        subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
+    words = command("train.py", *OPTIONS, "--exchange.method", "collective", *options)[1:]
+    machines = start_two_machines(tmp_path, 1, words, max_restarts=3)
+    killed = False
     try:
-        deadline = time.monotonic() + 90
-        while not (tmp_path / "models/checkpoints/latest").exists():
-            assert time.monotonic() < deadline
-            assert all(machine.poll() is None for machine in machines), machines[0].communicate()
-            time.sleep(0.01)
-        os.kill(trainer_1(tmp_path), signal.SIGKILL)
-        outputs = [machine.communicate(timeout=120)[0] for machine in machines]
+        wait_for((tmp_path / "models/checkpoints/latest").exists, machines)
+        os.kill(trainer_1(tmp_path, machines), signal.SIGKILL)
+        killed = True
     finally:
-        for machine in machines:
-            machine.terminate()  # so that it ends its workers, too
-    assert [machine.returncode for machine in machines] == [0, 0], outputs
-    assert any("trainer 1 was killed by SIGKILL" in output for output in outputs)
-    assert any(re.search(r"resumed: .* epochs and 0 iterations done", output) for output in outputs)
+        said = finish(machines, tmp_path, 120 if killed else 0)
+        assert killed, said
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert any("trainer 1 was killed by SIGKILL" in text for text in said)
+    assert any(re.search(r"resumed: .* epochs and 0 iterations done", text) for text in said)
     assert_epoch_12_same(tmp_path)
 
 
-def trainer_1(cwd: Path) -> int:
-    """The process of trainer 1 of the run in this folder."""
-    found = subprocess.run(["pgrep", "-f", "lib.roles.trainer .* 1$"], capture_output=True, text=True, check=True)
-    return next(pid for pid in map(int, found.stdout.split()) if Path(f"/proc/{pid}/cwd").readlink() == cwd)
+def wait_for(holds: Callable[[], T | None], machines: list[Machine]) -> T:
+    """What ``holds`` gives, once that is something; the machines must go on until then."""
+    deadline = time.monotonic() + 90
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        assert all(machine.poll() is None for machine in machines)
+        time.sleep(0.01)
+    return found
+
+
+def trainer_1(cwd: Path, machines: list[Machine]) -> int:
+    """The process of trainer 1 of the run in this folder; it may be about to start."""
+
+    def find() -> int | None:
+        found = subprocess.run(["pgrep", "-f", "lib.roles.trainer .* 1$"], capture_output=True, text=True, check=False)
+        for pid in map(int, found.stdout.split()):
+            with contextlib.suppress(OSError):  # another run's, which has just ended
+                if Path(f"/proc/{pid}/cwd").readlink() == cwd:
+                    return pid
+        return None
+
+    return wait_for(find, machines)
 
 
 def assert_epoch_12_same(folder: Path) -> None:
