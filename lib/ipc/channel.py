@@ -86,7 +86,7 @@ class Channel:
 
 
 class Hotline:
-    """A role's line to the supervisor: signs of life, at most two a second, and a last word."""
+    """A role's line to the supervisor: what it does, signs of life while it does that, and a last word."""
 
     def __init__(self, path: Path, role: str, patience_s: float) -> None:
         self._role, self._patience_s = role, patience_s
@@ -96,7 +96,9 @@ class Hotline:
         self._socket.connect(f"ipc://{path}")
 
     def alive(self, doing: str, *, patience_s: float | None = None) -> None:
-        """Say what this process does now; ``patience_s`` where it may take longer than usual."""
+        """Say what this process does now, at most twice a second while that stays the same; ``patience_s`` where it
+        may take longer than usual.
+        """
         now = time.monotonic()
         if doing == self._said and now - self._said_at < TICK_S:
             return
