@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 
 from lib.data.layout import SPLITS, ClassName, Layout, Manifest, Split, SplitManifest, layout
-from preprocessing.files import npy, write_manifest, write_whole
+from lib.machine.npy import bytes_of
+from preprocessing.files import write_manifest, write_whole
 from preprocessing.tasks import Write, make_desk
 
 N_CLASSES = 1000
@@ -27,13 +28,13 @@ def pack_noise(folder: Path, *, train: int, val: int, img_size: int, file_batch_
             stop = min(start + file_batch_size, count)
             files.append(Write(0, path, stop - start, start, stop, add_up=False).run(desk).file)
         at.labels(split).parent.mkdir(exist_ok=True)
-        labels_crc32 = write_whole(at.labels(split), npy(rng.integers(0, N_CLASSES, count)))
+        labels_crc32 = write_whole(at.labels(split), bytes_of(rng.integers(0, N_CLASSES, count)))
         made[split] = SplitManifest(files=tuple(files), labels_crc32=labels_crc32)
     desk.close()
     at.misc.mkdir(exist_ok=True)
     names = [ClassName(i, f"{i:03d}", f"class {i}") for i in range(N_CLASSES)]
     write_whole(at.classes, msgspec.json.encode(names))
-    mean_crc32 = write_whole(at.mean, npy(np.full((3, img_size, img_size), 127.5, np.float32)))
+    mean_crc32 = write_whole(at.mean, bytes_of(np.full((3, img_size, img_size), 127.5, np.float32)))
     manifest = Manifest(
         img_size=img_size,
         file_batch_size=file_batch_size,

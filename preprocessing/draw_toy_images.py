@@ -8,17 +8,18 @@ interrupted drawing is completed by running it again.
 
 import argparse
 import contextlib
-import functools
+import io
 import json
 import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import DataError, UserError
+from lib.machine.durable import write_aside
 from lib.machine.parenthood import end_with_parent
 from preprocessing.toy_outlines import OUTLINES, wnid
 from preprocessing.toy_pictures import SPLITS, VERSION, picture
@@ -41,23 +42,17 @@ def _jobs(split: str, images: int, classes: int) -> list[Job]:
     return [Job(Path(split, wnid(c), f"{wnid(c)}_{n}.JPEG"), split, c, n) for c, n in numbered]
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Aside first: under its own name a file is always whole."""
-    aside = path.with_name(f".{path.name}.part")
-    write(aside)
-    aside.replace(path)
-
-
 def _write_json(path: Path, content: dict[str, int]) -> None:
-    _write(path, lambda aside: aside.write_text(json.dumps(content, indent=1) + "\n"))
+    write_aside(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _draw_share(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
     """What one process does; Ctrl-C reaches it as well as its parent, which is the one to tell of it."""
     with contextlib.suppress(KeyboardInterrupt):
         for path, split, class_index, number in jobs:
-            image = picture(seed, split, class_index, number)
-            _write(folder / path, functools.partial(image.save, format="JPEG", quality=90))
+            file = io.BytesIO()
+            picture(seed, split, class_index, number).save(file, format="JPEG", quality=90)
+            write_aside(folder / path, file.getvalue())
 
 
 def _draw_for(parent: int, folder: Path, seed: int, jobs: Sequence[Job]) -> None:
@@ -129,7 +124,7 @@ def draw(
     _draw_all(folder, seed, missing, min(useful, processes or len(os.sched_getaffinity(0))))
 
     words = "".join(f"{wnid(i)} {name}\n" for i, name in enumerate(list(OUTLINES)[:classes]))
-    _write(folder / "words.txt", lambda aside: aside.write_text(words))
+    write_aside(folder / "words.txt", words.encode())
     if (folder / BEGUN).exists():
         (folder / BEGUN).replace(folder / FINISHED)
 

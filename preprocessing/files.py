@@ -1,47 +1,32 @@
 """Files that are there whole or not at all."""
 
 import fcntl
-import io
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from lib.data.layout import Layout, Manifest
 from lib.errors import DataError
+from lib.machine import durable
 
 
 def write_whole(path: Path, data: bytes) -> int:
-    """Write aside, to the disk, and rename. Returns the crc32 of the bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = partial(path)
+    """Write it so that a power cut leaves it whole, or not there. Returns the crc32 of the bytes. Raises DataError."""
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_whole(path, lambda file: file.write(data))
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from None
-    aside.replace(path)
     return zlib.crc32(data)
 
 
 def write_manifest(at: Layout, manifest: Manifest) -> None:
     """Write it with its checksum."""
     write_whole(at.manifest, msgspec.json.format(msgspec.json.encode(manifest.sealed())))
-
-
-def npy(array: NDArray[Any]) -> bytes:
-    """The bytes of an .npy file."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
 
 
 def partial(path: Path) -> Path:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from lib.data.layout import SPLITS, Layout, Manifest, Split, SplitManifest
 from lib.errors import DataError
-from preprocessing.files import npy, write_manifest, write_whole
+from lib.machine.npy import bytes_of
+from preprocessing.files import write_manifest, write_whole
 from preprocessing.made import Made
 from preprocessing.sources import Sources
 
@@ -27,7 +28,7 @@ def write_lists(at: Layout, sources: Sources, made: Mapping[Split, Made]) -> Non
                 f"{at.dir}: {made[split].count} {split} images from {len(names)} pictures; "
                 f"delete {at.dir} to make all of it anew"
             )
-        write_whole(at.filenames(split), npy(np.array(names)))
+        write_whole(at.filenames(split), bytes_of(np.array(names)))
     skipped = [one for split in SPLITS for one in made[split].skipped]
     write_whole(at.skipped, "".join(f"{s.split}\t{s.name}\t{s.reason}\n" for s in skipped).encode())
 
@@ -35,7 +36,7 @@ def write_lists(at: Layout, sources: Sources, made: Mapping[Split, Made]) -> Non
 def write_mean(at: Layout, total_HWC: NDArray[np.int64], count: int) -> int:
     """Write the mean image, float32 (3, H, W), of ``count`` images with this sum. Returns its crc32."""
     mean_CHW = (total_HWC / count).astype(np.float32).transpose(2, 0, 1)
-    return write_whole(at.mean, npy(np.ascontiguousarray(mean_CHW)))
+    return write_whole(at.mean, bytes_of(np.ascontiguousarray(mean_CHW)))
 
 
 def write_first_manifest(at: Layout, sources: Sources, made: Mapping[Split, Made], mean_crc32: int) -> None:

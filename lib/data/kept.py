@@ -4,7 +4,6 @@ The fingerprint of what it was worked out from stands in the file's name, so not
 """
 
 import fcntl
-import io
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from lib.data.layout import layout
 from lib.data.source import Source
 from lib.errors import ConfigError
 from lib.machine.durable import write_whole
+from lib.machine.npy import bytes_of
 
 MEAN_SAMPLES = 10_000
 # Images read at a time for the mean.
@@ -77,7 +77,7 @@ def kept_mean(data: DataConfig, fingerprint: str, img_size: int, open_train: Cal
         try:
             count = min(MEAN_SAMPLES, len(source.labels))
             print(f"computing the mean image of {data.dir} from {count:,} images, once ...", flush=True)
-            return npy(sample_mean(source, count, img_size))
+            return bytes_of(sample_mean(source, count, img_size))
         finally:
             source.close()
 
@@ -94,10 +94,3 @@ def sample_mean(source: Source, count: int, img_size: int) -> NDArray[np.float32
         source.rows(part, images[: len(part)])
         total += images[: len(part)].sum(0, dtype=np.int64)
     return (total / count).transpose(2, 0, 1).astype(np.float32)
-
-
-def npy(array: NDArray[np.float32]) -> bytes:
-    """The bytes of a .npy file."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()

@@ -39,7 +39,7 @@ def write_whole(path: Path, fill: Callable[[BinaryIO], Any], written: Callable[[
     can tell a large file from a disk that is away. Raises what both raise, and OSError; then what was there before
     stays.
     """
-    part = path.with_name(f".{path.name}.partial")
+    part = _aside(path)
     try:
         with _Steadily(part, written) as file:
             fill(file)
@@ -49,6 +49,13 @@ def write_whole(path: Path, fill: Callable[[BinaryIO], Any], written: Callable[[
         part.unlink(missing_ok=True)
         raise
     _sync(path.parent)
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Whoever opens ``path`` meanwhile sees the old file or the new one, whole; a power cut may take both."""
+    part = _aside(path)
+    part.write_bytes(content)
+    part.replace(path)
 
 
 def sweep(folder: Path) -> None:
@@ -63,6 +70,10 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _sync(folder.parent)
         _sync(folder.parent.parent)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
 
 
 def _sync(folder: Path) -> None:

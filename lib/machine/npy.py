@@ -1,4 +1,4 @@
-"""The array in a .npy file, which may be damaged: NumPy has half a dozen errors for that, this has one."""
+"""Arrays as the bytes of a .npy file, and back. NumPy has half a dozen errors for damaged ones, this has one."""
 
 import io
 import tokenize
@@ -6,6 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def bytes_of(array: NDArray[Any]) -> bytes:
+    """A whole .npy file."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
 
 
 def array_of(content: bytes) -> NDArray[Any]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
+from lib.machine.durable import write_aside
+
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 
 
 def write_environment(folder: Path, more: Mapping[str, Any]) -> None:
     """Write ``folder/environment.json``: ``more``, then machine, devices, versions and git commit."""
     found = dict(more) | environment()
-    part = folder / "environment.json.partial"
-    part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    part.replace(folder / "environment.json")
+    write_aside(folder / "environment.json", (json.dumps(found, indent=2) + "\n").encode())
 
 
 def environment() -> dict[str, Any]:

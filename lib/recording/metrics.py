@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.machine.durable import write_whole
+from lib.machine.durable import write_aside, write_whole
+from lib.machine.npy import bytes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,4 @@ def _entry(line: bytes) -> Entry | None:
 
 def write_val_record(path: Path, record: NDArray[np.float64]) -> None:
     """theano_alexnet's val_record.npy: (epochs, 2), validation top-1 error (a fraction) and loss of each epoch."""
-    part = path.with_suffix(".partial")
-    with part.open("wb") as file:
-        np.save(file, record)
-    part.replace(path)
+    write_aside(path, bytes_of(record))

@@ -11,9 +11,10 @@ from PIL import Image
 
 from lib.checkpoints.checkpoint import Checkpoint
 from lib.errors import UserError
+from lib.machine.durable import write_aside
 from lib.report import images
 from lib.report.answers import confusion_figure, samples_figure
-from lib.report.drawing import Drawn, write_aside
+from lib.report.drawing import Drawn
 from lib.report.network import Effort, Looker, first_filters, latest
 from lib.report.predictions import Predictions, Sample
 from lib.report.runs import Run, read_config

@@ -14,6 +14,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from lib.machine.durable import write_aside
+
 # One a run; told apart by people who see few colours, and readable on white and on near black.
 COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
 # Placeholders: near black, so that a PNG on white is right as it is.
@@ -59,13 +61,6 @@ class Drawn:
     def write(self, folder: Path) -> None:
         """``folder/NAME.png``."""
         write_aside(folder / f"{self.name}.png", self.png)
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Whoever opens ``path`` meanwhile sees the old file or the new one, whole."""
-    part = path.with_name(f".{path.name}.partial")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def _saved(figure: Figure, kind: str) -> bytes:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lib.machine.durable import write_aside
 from lib.report.chapters import Chapter, chapter
 from lib.report.curves import learning_curves, speed_curves
-from lib.report.drawing import COLOURS, write_aside
+from lib.report.drawing import COLOURS
 from lib.report.events import write_events
 from lib.report.network import Effort
 from lib.report.runs import differing, read_run

@@ -96,7 +96,7 @@ def test_a_finished_drawing_is_left_alone(drawn: Path) -> None:
 def test_a_drawing_process_that_fails_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "toy").mkdir()
     draw_toy_images._claim(tmp_path / "toy", draw_toy_images._parameters({"train": 90, "val": 10}, 1, 10))
-    (tmp_path / "toy" / "train" / wnid(3) / f".{wnid(3)}_4.JPEG.part").mkdir(parents=True)  # in the way
+    (tmp_path / "toy" / "train" / wnid(3) / f".{wnid(3)}_4.JPEG.partial").mkdir(parents=True)  # in the way
     with pytest.raises(DataError, match="1 of 2 drawing processes"):
         draw(tmp_path / "toy", train_images=90, val_images=10, seed=1, processes=2)
     assert "IsADirectoryError" in capfd.readouterr().err
