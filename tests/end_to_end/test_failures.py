@@ -91,7 +91,7 @@ def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
     run.process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     run.process.send_signal(signal.SIGINT)
-    status, stderr = run.end(within_s=3)
+    status, stderr = run.end(within_s=10)
     assert status == 130
     assert "stopped at once; the last checkpoint stands" in stderr
     assert_nothing_is_left(run, pids)
@@ -104,7 +104,7 @@ def test_what_saves_nothing_stops_at_the_first_signal(start: type[Run], number: 
         assert run.process.poll() is None
         time.sleep(0.02)
     run.process.send_signal(number)
-    assert run.end(within_s=3) == (128 + number, "stopped\n")
+    assert run.end(within_s=10) == (128 + number, "stopped\n")
 
 
 def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:

@@ -42,7 +42,7 @@ def test_silence_ends_in_an_error_with_a_name(pair: Pair) -> None:
     began = time.monotonic()
     with pytest.raises(PeerLost, match=r"loader 0 sent no Filled for 0.3 s"):
         pair[1].receive(Filled)
-    assert 0.25 < time.monotonic() - began < 2
+    assert 0.25 < time.monotonic() - began < 10
 
 
 def test_nobody_there_to_take_a_message(tmp_path: Path) -> None:

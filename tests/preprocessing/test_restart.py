@@ -64,7 +64,7 @@ def test_ctrl_c_stops_it_in_good_order(long_tree, long_whole, tmp_path):
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "it goes on" in errors
     assert "Traceback" not in errors
@@ -79,7 +79,7 @@ def test_a_killed_worker_ends_it_with_one_line(long_tree, tmp_path):
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:  # noqa: PTH123
         workers = [int(pid) for pid in file.read().split() if b"spawn_main" in _command(int(pid))]
     os.kill(workers[0], signal.SIGKILL)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.count("error: ") == 1
     assert "SIGKILL" in errors

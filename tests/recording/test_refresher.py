@@ -76,4 +76,4 @@ def test_it_rests_nine_times_as_long_as_a_page_took(tmp_path: Path, monkeypatch:
         refresher.refresh()
         time.sleep(0.01)
     refresher.close()
-    assert 0.9 < started[1] - started[0] < 5
+    assert started[1] - started[0] > 0.9
