@@ -74,7 +74,7 @@ class RunConfig:
     older run in weights_dir is moved to weights_dir/old_N); or a checkpoint's path"""
 
     snapshot_freq: int = 1
-    """checkpoint after every so many epochs"""
+    """checkpoint after every so many epochs, and after each that is the best so far"""
 
     snapshot_minutes: float = 30.0
     """and after so many minutes within an epoch; 0: never"""

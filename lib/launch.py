@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lib.command_line.parse import parse, report_errors
-from lib.command_line.resolved import resolved
 from lib.command_line.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
 from lib.config import Config
 from lib.data.checks import check_batch_size
@@ -29,7 +28,7 @@ from lib.recording.log import open_log
 from lib.recording.refresher import Refresher
 from lib.recording.terminal import tell
 from lib.restarts import go_on_after_restart, mark_start
-from lib.roles.process import RunSheet, write_run_sheet
+from lib.roles.process import RunSheet, has_begun, write_run_sheet
 from lib.supervisor import Outcome, Supervisor
 from lib.trackers.registry import check_trackers
 
@@ -51,11 +50,8 @@ def train(description: str, spec: Path) -> int:
         if 0 not in ranks:  # worker 0, elsewhere, keeps the run's folder
             return _run(config, data, _workers(ranks, "trainer"))
         config = go_on_after_restart(config, os.environ)
-        with _weights_dir(config) as (folder, lock):
-            status = _run(config, data, _workers(ranks, "trainer"), folder, lock=lock)
-            if status == 0 and config.logging.report:
-                _report(config)
-            return status
+        with _weights_dir(config) as lock:
+            return _run(config, data, _workers(ranks, "trainer"), lock=lock)
 
     return report_errors(main)
 
@@ -108,21 +104,28 @@ def _run(
     config: Config,
     data: DataSet,
     roles: Sequence[tuple[str, int]],
-    weights_dir: Path | None = None,
     *,
     lock: int | None = None,
     evaluation: Evaluation | None = None,
 ) -> int:
     way_out = _way_out(config) if ("trainer", 0) in roles else ""
     with run_folder() as folder:
-        write_run_sheet(folder, RunSheet(config, data, os.getpid(), evaluation))
+        write_run_sheet(folder, RunSheet(config, data, os.getpid(), _command(), evaluation))
         outcome = Supervisor(folder, roles, config.run.patience_s, way_out=way_out, lock=lock).run()
+        begun = has_begun(folder)
     if outcome.message:
         kind = "" if outcome.status > 128 else "error: "
         tell(f"{outcome.traceback}{kind}{outcome.message}")
-    if weights_dir:
-        _log(weights_dir, outcome)
+    if begun:
+        _log(config.run.weights_dir, outcome)
+        if outcome.status == 0 and config.logging.report:
+            _report(config)
     return outcome.status
+
+
+def _command() -> str:
+    """What the user typed, and where."""
+    return f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['python', *sys.argv])}"
 
 
 def _way_out(config: Config) -> str:
@@ -140,9 +143,10 @@ def _log(weights_dir: Path, outcome: Outcome) -> None:
 
 
 @contextlib.contextmanager
-def _weights_dir(config: Config) -> Iterator[tuple[Path, int]]:
-    """The run's folder, ours alone while inside, with the resolved configuration in it; and the file by whose lock
-    it is ours.
+def _weights_dir(config: Config) -> Iterator[int]:
+    """While inside the run's folder is there and ours alone: the file by whose lock it is.
+
+    What lies in it is left alone: worker 0's trainer takes possession of it, once it knows that it can train.
     """
     folder = config.run.weights_dir
     try:
@@ -152,13 +156,8 @@ def _weights_dir(config: Config) -> Iterator[tuple[Path, int]]:
         raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}") from None
     try:
         _claim(folder, lock)
-        if config.run.resume == "never":
-            _move_aside(folder)
-        (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
-        command = shlex.join(["python", *sys.argv])
-        (folder / "command.txt").write_text(f"cd {shlex.quote(str(Path.cwd()))} && {command}\n", encoding="utf-8")
         mark_start(config, os.environ)
-        yield folder, lock
+        yield lock
         sweep(folder / "checkpoints")
     finally:
         os.close(lock)
@@ -172,19 +171,3 @@ def _claim(folder: Path, lock: int) -> None:
         raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
     except OSError as error:
         tell(f"warning: {folder} cannot be locked ({error.strerror}): let no other run train there at the same time")
-
-
-def _move_aside(folder: Path) -> None:
-    """Move an older run out of the way, into old_1, old_2, ...; nothing is deleted."""
-    ours = (
-        *("config.yaml", "metrics.jsonl", "val_record.npy", "checkpoints", "train.log", "command.txt"),
-        *("environment.json", "tensorboard", "report.html", "report", "trace.json.gz"),
-    )
-    found = [folder / name for name in ours if (folder / name).exists()]
-    if found:
-        number = 1
-        while (aside := folder / f"old_{number}").exists():
-            number += 1
-        aside.mkdir()
-        for path in found:
-            path.rename(aside / path.name)

@@ -163,13 +163,16 @@ class Supervisor:
 
     def _ended(self) -> Outcome:
         """All have ended well: because they were done, or asked to."""
+        left = {child.name: child.left for child in self._children.values() if child.left}
+        if self._asked_by and left:
+            saved = max(news.saved for news in left.values())  # one trainer saves for all, the others name none
+            why = f"stopped after saving {saved}." if saved else "stopped, with a checkpoint."
+            return self._early(128 + self._asked_by[0], why)
         if self._asked_by:
             return Outcome(128 + self._asked_by[0])
-        for child in self._children.values():
-            if child.left:
-                name = signal.Signals(child.left.signal).name
-                why = f"{child.name} was asked to stop by {name}, so all stopped, with a checkpoint."
-                return self._early(128 + child.left.signal, why)
+        for name, news in left.items():
+            why = f"{name} was asked to stop by {signal.Signals(news.signal).name}, so all stopped, with a checkpoint."
+            return self._early(128 + news.signal, why)
         return Outcome(0)
 
     def _listen(self, inbox: zmq.Socket[bytes]) -> None:

@@ -20,9 +20,17 @@ def test_a_folder_that_cannot_be_locked_is_told_and_used(
 
     monkeypatch.setattr("fcntl.flock", none)
     with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path))):
-        assert (tmp_path / "config.yaml").is_file()
+        pass
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {tmp_path} cannot be locked ({os.strerror(number)}): let no other run")
+
+
+def test_a_command_that_may_yet_be_refused_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("another run's")
+    with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never"))):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.yaml"]
+    assert (tmp_path / "config.yaml").read_text() == "another run's"
 
 
 def test_a_folder_that_another_run_has_is_refused(tmp_path: Path) -> None:

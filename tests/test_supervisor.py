@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib import supervisor as module
+from lib.ipc.messages import Left
 from lib.supervisor import Outcome, Supervisor, _Child
 
 
@@ -120,3 +121,21 @@ def test_nohup_is_respected() -> None:
     finally:
         signal.signal(signal.SIGHUP, previous)
     assert asked_by == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(
+    ("lefts", "message"),
+    [
+        ([], ""),
+        (["", "m/epoch002_iter00120.pt"], "stopped after saving m/epoch002_iter00120.pt. Go on."),
+        ([""], "stopped, with a checkpoint. Go on."),
+    ],
+    ids=str,
+)
+def test_who_stops_a_run_is_told_what_is_saved(child: subprocess.Popen[bytes], lefts: list[str], message: str) -> None:
+    watched = Supervisor(Path(), [], patience_s=60, way_out="Go on.")
+    watched._asked_by = [signal.SIGINT]
+    for rank, saved in enumerate(lefts):
+        name = f"trainer {rank}"
+        watched._children[name] = _Child(name, child, left=Left(name, signal.SIGTERM, saved))
+    assert watched._ended() == Outcome(130, message)

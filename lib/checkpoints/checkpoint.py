@@ -104,26 +104,33 @@ class CheckpointFolder:
         self._prune(path)
         return path
 
-    def require_room(self, n_bytes: int) -> str:
-        """What to tell where not all that is to be kept will fit, at ``n_bytes`` a checkpoint.
+    def require_room(self, n_bytes: int) -> None:
+        """Raises CheckpointError where not even one more of ``n_bytes`` fits, or the folder cannot be written.
 
-        Raises CheckpointError where not even one more does, or the folder cannot be written.
+        Nothing is left there: it may be another run's, and this one still be refused.
         """
+        probe = (self._folder if self._folder.is_dir() else self._folder.parent) / "probe"
         try:
-            make_folder(self._folder)
-            write_whole(self._folder / "probe", lambda file: file.write(b"probe"))
-            (self._folder / "probe").unlink()
+            write_whole(probe, lambda file: file.write(b"probe"))
+            probe.unlink()
         except OSError as error:
             raise CheckpointError(
                 f"{self._folder} cannot be written: {error.strerror}; mend that, or name another --run.weights_dir"
             ) from None
-        fits = free_bytes(self._folder) // n_bytes
+        if free_bytes(self._folder) < n_bytes:
+            raise CheckpointError(f"{self._room(n_bytes)}; make room, or name another --run.weights_dir")
+
+    def advice_on_room(self, n_bytes: int) -> str:
+        """What to tell where not all that is to be kept will fit, at ``n_bytes`` a checkpoint."""
         # The newest, the best, and the one that is being written.
         wanted = self._keep + 2 - len(list(self._folder.glob("epoch*_iter*.pt")))
-        figures = f"{self._folder} has room for {fits} more checkpoints of {n_bytes / 1e9:.3f} GB"
-        if fits < 1:
-            raise CheckpointError(f"{figures}; make room, or name another --run.weights_dir")
-        return f"{figures}, and {wanted} may be wanted (run.keep {self._keep}): make room" if fits < wanted else ""
+        if free_bytes(self._folder) >= wanted * n_bytes:
+            return ""
+        return f"{self._room(n_bytes)}, and {wanted} may be wanted (run.keep {self._keep}): make room"
+
+    def _room(self, n_bytes: int) -> str:
+        fits = free_bytes(self._folder) // n_bytes
+        return f"{self._folder} has room for {fits} more checkpoints of {n_bytes / 1e9:.3f} GB"
 
     def latest(self) -> Path | None:
         """The newest checkpoint, or None where there is none. Raises CheckpointError when its file is gone."""

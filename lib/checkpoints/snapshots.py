@@ -62,10 +62,19 @@ class Snapshots:
             return None
         return self.folder.latest() if self._run.resume == "auto" else Path(self._run.resume)
 
-    def require_room(self) -> str:
-        """What to tell of a disk that may become full. Raises CheckpointError where it is: better now than later."""
-        kept = (*self._replica.model.state_dict().values(), *self._replica.flat.velocity_of.values())
-        return self.folder.require_room(sum(tensor.nbytes for tensor in kept) + self._preparation.mean.nbytes)
+    def require_room(self) -> None:
+        """Raises CheckpointError where the disk is full: better now than later."""
+        self.folder.require_room(self._nbytes)
+
+    def advice_on_room(self) -> str:
+        """What to tell of a disk that may become full."""
+        return self.folder.advice_on_room(self._nbytes)
+
+    @property
+    def _nbytes(self) -> int:
+        replica = self._replica
+        kept = (*replica.model.state_dict().values(), *replica.flat.velocity_of.values(), self._preparation.mean)
+        return sum(int(tensor.nbytes) for tensor in kept)
 
     def due(self) -> bool:
         """Whether the last checkpoint is ``run.snapshot_minutes`` old."""

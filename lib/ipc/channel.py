@@ -110,9 +110,9 @@ class Hotline:
         self._send(Failed(self._role, error[: MAX_BYTES // 4], traceback[-MAX_BYTES // 4 :], consequence))
         self.close()
 
-    def left(self, number: int) -> None:
-        """Say that the run ends early because signal ``number`` asked this process to stop."""
-        self._send(Left(self._role, number))
+    def left(self, number: int, saved: str) -> None:
+        """Say that the run ends early because signal ``number`` asked this process to stop, and what it ``saved``."""
+        self._send(Left(self._role, number, saved))
 
     def close(self) -> None:
         self._context.destroy(linger=1000)

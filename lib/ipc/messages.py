@@ -88,10 +88,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Left(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer -> supervisor: this signal asked me to stop, and so all trainers leave before the end."""
+    """Trainer -> supervisor: this signal asked me to stop, and so all trainers leave before the end.
+
+    ``saved`` is the checkpoint to go on from; empty where another worker keeps them, or there is none.
+    """
 
     role: str
     signal: int
+    saved: str = ""
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from lib.recording.terminal import tell
 # A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
 # This many times run.patience_s is the last resort, should all wait for each other.
 _LAST_RESORT = 10
+_BEGUN = "begun"
 
 
 class RunSheet(msgspec.Struct, frozen=True):
@@ -32,6 +33,8 @@ class RunSheet(msgspec.Struct, frozen=True):
     data: DataSet
     supervisor: int
     """its process number"""
+    command: str = ""
+    """what the user typed, and where"""
     evaluation: Evaluation | None = None
     """what a validator is to do"""
 
@@ -45,6 +48,16 @@ def read_run_sheet(folder: Path) -> RunSheet:
     """Raises FileNotFoundError when the run is over and its folder gone."""
     text = (folder / "run.json").read_bytes()
     return msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
+
+
+def mark_begun(folder: Path) -> None:
+    """Leave word for ``has_begun`` in the run's private folder."""
+    (folder / _BEGUN).touch()
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a trainer has taken possession of ``run.weights_dir``: what lies there is of this run."""
+    return (folder / _BEGUN).exists()
 
 
 @dataclass(frozen=True, slots=True)

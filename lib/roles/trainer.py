@@ -14,11 +14,13 @@ from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.errors import AllDivergedError, DataError, DivergedError
 from lib.exchange.base import Exchange, sums
+from lib.recording.console import Unwatched, console
 from lib.recording.environment import write_environment
 from lib.recording.metrics import Figures, Meter
 from lib.recording.recorder import Clock, Recorder, Silence, open_recorder
+from lib.recording.weights_dir import take_possession
 from lib.roles.introduction import facts, introduction
-from lib.roles.process import Context, run_role
+from lib.roles.process import Context, mark_begun, run_role
 from lib.roles.setup import identity, join, open_feed, preparation, set_up
 from lib.schedule import learning_rate, weight_decay
 from lib.training.fine_tuning import start_from
@@ -46,6 +48,7 @@ class Trainer:
         self.replica, self.exchange, self.feed, self.plan = replica, exchange, feed, plan
         self.snapshots, self.recorder, self.progress = snapshots, recorder, progress
         self.meter, self.clock = Meter(replica.device), Clock()
+        self.saved = ""  # the last checkpoint that this worker has written
 
     def train(self) -> None:
         """Epochs of training, each followed by validation, until all are done or all replicas are to leave."""
@@ -68,7 +71,7 @@ class Trainer:
                 return False
             self.exchange.verify(self.replica.flat.row)
             at.epoch, at.iteration = at.epoch + 1, 0
-            if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
+            if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs or at.is_best:
                 self.save()
         self.recorder.end_of_epoch()
         return True
@@ -240,6 +243,7 @@ class Trainer:
                     raise
                 return  # the checkpoint before stands: what follows, here or in a resume, goes back to it
             self.hotline.alive("saved a checkpoint")
+            self.saved = str(path)
             self.recorder.saved(path)
 
 
@@ -255,43 +259,54 @@ def run(context: Context) -> None:
     progress, origin = begin(context, snapshots, replica, exchange)
     replica.seed = rewound(config, progress.rewinds).run.seed
     plan = plan_of(context, replica, progress)
+    if context.rank == 0 and progress.epoch < config.run.n_epochs:
+        snapshots.require_room()
+        take_possession(config, context.sheet.command)
+        mark_begun(context.folder)
+    exchange.gather([])  # from here on the run's log is ours, and loaders may write to it
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
-    context.hotline.alive("opening the log")
-    recorder = recorder_of(context, replica, plan, progress)
-    recorder.say(introduction(config, data, replica, dtype))
-    if origin:
-        recorder.say(origin)
-    if context.rank == 0:
-        if advice := snapshots.require_room():
-            recorder.warn(advice)
-        write_environment(config.run.weights_dir, facts(config, replica.model, plan))
-    if progress.epoch >= config.run.n_epochs:
-        recorder.say(f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more")
+    if progress.epoch < config.run.n_epochs:
+        context.hotline.alive("opening the log")
+        recorder = recorder_of(context, replica, plan, progress)
+        recorder.say("\n".join(filter(None, [introduction(config, data, replica, dtype), origin])))
+        if context.rank == 0:
+            if advice := snapshots.advice_on_room():
+                recorder.warn(advice)
+            write_environment(config.run.weights_dir, facts(config, replica.model, plan))
+        train(
+            Trainer(
+                context,
+                replica=replica,
+                exchange=exchange,
+                feed=feed,
+                plan=plan,
+                snapshots=snapshots,
+                recorder=recorder,
+                progress=progress,
+            )
+        )
+    elif context.rank == 0:
+        done = f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more"
+        Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet)).say(done)
+    exchange.close()  # a meeting of all, so that from here on every process ends soon
+    feed.close()
+    refuse_failure(feed)
+
+
+def train(trainer: Trainer) -> None:
+    """Train to the end, or until a signal asks to stop: the supervisor is told which, and what is saved."""
     asked_by: list[int] = []
 
     def leave(number: int, _: object) -> None:
         asked_by.append(number)
-        exchange.leave()
+        trainer.exchange.leave()
 
     signal.signal(signal.SIGTERM, leave)
-    trainer = Trainer(
-        context,
-        replica=replica,
-        exchange=exchange,
-        feed=feed,
-        plan=plan,
-        snapshots=snapshots,
-        recorder=recorder,
-        progress=progress,
-    )
     trainer.train()
-    context.hotline.alive("stopping")
-    if asked_by and trainer.progress.epoch < config.run.n_epochs:
-        context.hotline.left(asked_by[0])
+    trainer.hotline.alive("stopping")
+    if asked_by and trainer.progress.epoch < trainer.config.run.n_epochs:
+        trainer.hotline.left(asked_by[0], trainer.saved)
     trainer.recorder.close()
-    exchange.close()  # a meeting of all, so that from here on every process ends soon
-    feed.close()
-    refuse_failure(feed)
 
 
 def begin(context: Context, snapshots: Snapshots, replica: Replica, exchange: Exchange) -> tuple[Progress, str]:

@@ -101,10 +101,12 @@ def test_a_failing_disk_leaves_the_previous_one_whole(tmp_path: Path, monkeypatc
 
 
 def test_room_is_asked_for_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
     folder = CheckpointFolder(tmp_path / "run/checkpoints", keep=2)
     monkeypatch.setattr("lib.checkpoints.checkpoint.free_bytes", lambda _: 3_500_000)
-    assert folder.require_room(500_000) == ""
-    assert folder.require_room(1_000_000) == (
+    folder.require_room(1_000_000)
+    assert folder.advice_on_room(500_000) == ""
+    assert folder.advice_on_room(1_000_000) == (
         f"{tmp_path}/run/checkpoints has room for 3 more checkpoints of 0.001 GB, and 4 may be wanted (run.keep 2): "
         "make room"
     )
@@ -112,8 +114,10 @@ def test_room_is_asked_for_before_it_is_needed(tmp_path: Path, monkeypatch: pyte
         CheckpointError, match="has room for 0 more checkpoints of 0.004 GB; make room, or name another"
     ):
         folder.require_room(4_000_000)
+    assert not list((tmp_path / "run").iterdir()), "who is refused leaves nothing"
     folder.save(checkpoint(1), is_best=True)
-    assert folder.require_room(1_000_000) == ""
+    folder.require_room(1_000_000)
+    assert folder.advice_on_room(1_000_000) == ""
     assert names(tmp_path / "run/checkpoints") == ["best", "epoch001_iter00000.pt", "latest"]
 
 

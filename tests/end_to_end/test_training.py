@@ -104,6 +104,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run:
     status, stderr = interrupt(words, tmp_path, models / "metrics.jsonl", 1, signal.SIGINT)
     assert status == 128 + signal.SIGINT, stderr
     assert "stopping after this iteration" in stderr
+    latest = (models / "checkpoints/latest").read_text()
+    assert f"\nstopped after saving models/checkpoints/{latest}. Start the same command again" in stderr
     resumed = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
     assert "resumed:" in resumed.stdout
     assert_same_bits(models, whole)
@@ -116,7 +118,7 @@ def test_a_closed_terminal_is_no_loss(tmp_path: Path, whole_run: tuple[Path, Pat
     status, screen = close_terminal(words, tmp_path, models / "metrics.jsonl", 4)
     assert screen.startswith("data: ")
     assert status == 128 + signal.SIGHUP, screen
-    assert (models / "train.log").read_text().endswith("supervisor: ended with status 129\n")
+    assert "supervisor: ended with status 129: stopped after saving" in (models / "train.log").read_text()
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     assert_same_bits(models, whole)
 
@@ -161,13 +163,26 @@ def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, data_set: Pa
 
 def test_a_finished_run_says_so_and_never_starts_anew(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     assert run_script("train.py", *ONE).returncode == 0
+    models = tmp_path / "models"
+    before = contents(models)
     again = run_script("train.py", *ONE)
     assert again.returncode == 0
-    assert "nothing is left to do: all 4 epochs are done" in again.stdout
+    assert again.stdout == "nothing is left to do: all 4 epochs are done; raise run.n_epochs for more\n"
+    assert contents(models) == before
+    refused = run_script("train.py", *ONE, "--model.name", "tiny_without_dropout")
+    assert (refused.returncode, "belongs to another network" in refused.stderr) == (2, True)
+    assert contents(models) == before, "who is refused changes nothing"
     anew = run_script("train.py", *ONE, "--run.resume", "never")
     assert anew.returncode == 0
     assert "resumed" not in anew.stdout
-    assert_same_bits(tmp_path / "models", tmp_path / "models/old_1")
+    assert_same_bits(models, models / "old_1")
+    assert contents(models / "old_1") == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in ``folder`` that is of a run."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_validate_repeats_the_figures_of_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:

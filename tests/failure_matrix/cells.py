@@ -9,6 +9,7 @@ FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silenc
 PATIENCE_S = 15
 """run.patience_s of the runs"""
 AGAIN = r"Start the same command again to go on from the last checkpoint\."
+STOPPED = rf"stopped after saving models/checkpoints/\S+\.pt\. {AGAIN}\n"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _of_role_asked_to_stop(cell: Cell) -> Expected:
     if cell.moment == "starting":
         return Expected(1, rf"error: {cell.role} was killed by SIGTERM while starting\. {AGAIN}\n")
     if cell.moment == "stopping":
-        return Expected(130, "")
+        return Expected(130, STOPPED)
     if cell.role.startswith("loader"):
         return Expected(0, "", 60)
     why = "was asked to stop by SIGTERM, so all stopped, with a checkpoint"
@@ -83,7 +84,7 @@ def _of_supervisor(cell: Cell) -> Expected:
         case "SIGKILL":
             return Expected(-9, r"[\s\S]*")
         case "SIGSTOP":  # and continued; the run goes on meanwhile
-            return Expected(130 if cell.moment == "stopping" else 0, "", 60)
+            return Expected(130, STOPPED, 60) if cell.moment == "stopping" else Expected(0, "", 60)
         case "exception":
             return Expected(1, rf"Traceback [\s\S]+error: the supervisor failed: injected\. {AGAIN}\n")
         case "out of memory":
@@ -95,4 +96,4 @@ def _of_supervisor(cell: Cell) -> Expected:
             return Expected(143, says)
         case "stopping":
             return Expected(130, "stopped at once; the last checkpoint stands\n")
-    return Expected(143, r"\nstopping after this iteration; once more to stop at once\n", 20)
+    return Expected(143, rf"\nstopping after this iteration; once more to stop at once\n{STOPPED}", 20)

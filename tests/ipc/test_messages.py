@@ -29,7 +29,7 @@ ONE_OF_EACH: tuple[Message, ...] = (
     Figures(7, (1.5, float("inf")), True),
     Alive("loader 0", "reading", 60.0),
     Failed("trainer 1", "boom", "Traceback ...", False),
-    Left("trainer 0", 15),
+    Left("trainer 0", 15, "models/checkpoints/epoch001_iter00000.pt"),
     Stop(),
 )
 

@@ -59,6 +59,6 @@ def test_within_an_epoch_they_are_saved_just_after_an_exchange(tmp_path: Path, s
     run = Run(config(small_data_set, tmp_path / "run", ExchangeConfig(method="peer", every=2), minutes=1e-9))
     together(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
     names = {path.name for path in (tmp_path / "run/checkpoints").glob("*.pt")}
-    assert names == {"epoch000_iter00002.pt", "epoch001_iter00002.pt", "epoch002_iter00000.pt"}
+    assert names == {"epoch000_iter00002.pt", "epoch001_iter00000.pt", "epoch001_iter00002.pt", "epoch002_iter00000.pt"}
     assert CheckpointFolder(tmp_path / "run/checkpoints", keep=9).latest()
     assert torch.isfinite(load(tmp_path / "run/checkpoints/epoch001_iter00002.pt").val_record).all()
