@@ -3,23 +3,22 @@
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from lib.checkpoints.snapshots import Progress, Snapshots, spread
-from lib.data.plan import Plan
 from lib.exchange.base import sums
 from lib.recording.console import describe
-from lib.recording.metrics import Figures, Meter
+from lib.recording.metrics import Figures
 from lib.recording.pace import clock_time
+from lib.recording.recorder import Silence
 from lib.roles.introduction import introduction
+from lib.roles.parts import build
 from lib.roles.process import Context, run_role
-from lib.roles.setup import identity, join, open_feed, preparation, set_up
-from lib.training.replica import Replica
+from lib.roles.setup import join, open_feed, set_up
+from lib.roles.trainer import Trainer
 
-# The first iteration allocates memory and chooses kernels; the time is taken over the others.
-_ITERATIONS = 4
+_UPDATES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,41 +33,38 @@ class Estimate:
 
 
 def run(context: Context) -> None:
-    """Train a few iterations, all workers together; worker 0 says how it went."""
+    """Make a few updates as the trainer does, all workers together; worker 0 says how that went."""
     config, data = context.config, context.sheet.data
     device, dtype = set_up(config, context.rank)
     exchange = join(context, device)
-    replica = Replica(config, data, device, dtype, exchange)
-    total = config.batch_size * config.world_size
-    snapshots = Snapshots(config.run, identity(config, data), preparation(config, data), replica, total)
-    start = snapshots.start() if context.rank == 0 else None
-    spread(snapshots.restore(start) if start else Progress(), replica, exchange)
-    plan = Plan(config, data, rank=context.rank, crop=replica.crop)
-    asks = (ask for ask, _ in zip(plan.training(0), range(_ITERATIONS), strict=False))
-    feed = open_feed(context, asks, data, device)
-    meter = Meter(device)
-    count = min(_ITERATIONS, plan.train.iterations)
-    began = 0.0
-    for iteration in range(count):
-        context.hotline.alive(f"rehearsing iteration {iteration + 1}")
-        share = config.world_size / plan.train.all_workers_count(iteration)
-        key = (0, iteration, context.rank)
-        replica.add_gradients(next(feed), meter, share=share, key=key)
-        replica.update(rate=config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay)
-        exchange.agree()
-        if iteration == 0:
-            began = _now(device)
-    seconds = (_now(device) - began) / max(1, count - 1)
-    totals, _ = meter.take()
+    parts = build(context, exchange, device, dtype)
+    at = parts.progress
+    if at.epoch >= config.run.n_epochs or at.iteration == parts.plan.train.iterations:  # no training to come there
+        parts.progress = at = replace(at, epoch=0, iteration=0)
+    feed = open_feed(context, parts.plan.run(at.epoch, at.iteration), data, device)
+    trainer = Trainer(context, parts, feed, Silence())
+    seconds = _seconds_an_iteration(trainer, device)
+    totals, _ = trainer.meter.take()
     gathered = exchange.gather([_gigabytes(device), *totals])
     figures = Figures.of(sums(gathered)[1:])
     estimate = Estimate(figures=figures, seconds=seconds, gigabytes=max(row[0] for row in gathered))
     if context.rank == 0:
-        print(introduction(config, data, replica, dtype))
-        print(f"resumes:  {start}" if start else "resumes:  nothing, it starts anew")
-        print(told(estimate, plan.train.iterations, config.run.n_epochs, device.type), flush=True)
+        print(introduction(config, data, parts.replica, dtype))
+        print(parts.origin or "resumes:  nothing, it starts anew")
+        print(told(estimate, parts.plan.train.iterations, config.run.n_epochs, device.type), flush=True)
     exchange.close()
     feed.close()
+
+
+def _seconds_an_iteration(trainer: Trainer, device: torch.device) -> float:
+    """Make the updates; the time is that of all but the first, which allocates memory and chooses kernels."""
+    at, iterations = trainer.progress, trainer.plan.train.iterations
+    trainer.train_update()
+    began, first = _now(device), at.iteration
+    for _ in range(_UPDATES - 1):
+        if at.iteration < iterations:
+            trainer.train_update()
+    return (_now(device) - began) / max(1, at.iteration - first)
 
 
 def told(estimate: Estimate, iterations: int, n_epochs: int, device: str) -> str:

@@ -8,46 +8,37 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NoReturn
 
-from lib.checkpoints.snapshots import Progress, Snapshots, spread
+import torch
+
+from lib.checkpoints.snapshots import Progress, spread
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.errors import AllDivergedError, DataError, DivergedError
-from lib.exchange.base import Exchange, sums
+from lib.exchange.base import sums
 from lib.recording.console import Unwatched, console
 from lib.recording.environment import write_environment
 from lib.recording.metrics import Figures, Meter
 from lib.recording.recorder import Clock, Recorder, Silence, open_recorder
 from lib.recording.weights_dir import take_possession
 from lib.roles.introduction import facts, introduction
+from lib.roles.parts import Parts, build, go_on
 from lib.roles.process import Context, mark_begun, run_role
-from lib.roles.setup import identity, join, open_feed, preparation, set_up
+from lib.roles.setup import join, open_feed, set_up
 from lib.schedule import learning_rate, weight_decay
-from lib.training.fine_tuning import start_from
-from lib.training.replica import Replica
-from lib.training.rewinds import rewound
 
 
 class Trainer:
     """One worker's part of a run, from ``progress`` to its end."""
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        replica: Replica,
-        exchange: Exchange,
-        feed: Feed,
-        plan: Plan,
-        snapshots: Snapshots,
-        recorder: Recorder | Silence,
-        progress: Progress,
-    ) -> None:
+    def __init__(self, context: Context, parts: Parts, feed: Feed, recorder: Recorder | Silence) -> None:
         self.context, self.config = context, context.config
         self.rank, self.hotline = context.rank, context.hotline
-        self.replica, self.exchange, self.feed, self.plan = replica, exchange, feed, plan
-        self.snapshots, self.recorder, self.progress = snapshots, recorder, progress
-        self.meter, self.clock = Meter(replica.device), Clock()
+        self.replica, self.exchange, self.snapshots = parts.replica, parts.exchange, parts.snapshots
+        self.plan, self.progress = parts.plan, parts.progress
+        self.feed, self.recorder = feed, recorder
+        self.meter, self.clock = Meter(parts.replica.device), Clock()
+        self.rate = 0.0  # of the last update
         self.saved = ""  # the last checkpoint that this worker has written
 
     def train(self) -> None:
@@ -82,21 +73,28 @@ class Trainer:
         self.recorder.epoch(at, iterations)
         self.clock.lap(self.feed.waited_s, self.exchange.spent_s)
         while at.iteration < iterations and not self.exchange.leaving:
-            rate, decay = self.rate_and_decay()
-            of_update = self.plan.train.of_one_update(at.iteration, self.config.optimizer.accumulate)
-            if not self.add_gradients(of_update):
+            before = at.iteration
+            if not self.train_update():
                 break
-            self.leave_if_data_fails(within=1 + self.exchange.lag)
-            self.replica.update(rate=rate, weight_decay=decay)
-            self.exchange.agree()
-            at.iteration = of_update.stop
             at_end = at.iteration == iterations or self.exchange.leaving
-            if at_end or at.iteration // print_freq > of_update.start // print_freq:
-                self.report(rate)
+            if at_end or at.iteration // print_freq > before // print_freq:
+                self.report()
             if self.rank == 0 and self.snapshots.due() and self.replica.together:
                 with self.replica.agreed():
                     self.save()
         self.recorder.end_of_phase()
+
+    def train_update(self) -> bool:
+        """Train the iterations of the next update; False, on all workers, where it cannot be made."""
+        self.rate, decay = self.rate_and_decay()
+        of_update = self.plan.train.of_one_update(self.progress.iteration, self.config.optimizer.accumulate)
+        if not self.add_gradients(of_update):
+            return False
+        self.leave_if_data_fails(within=1 + self.exchange.lag)
+        self.replica.update(rate=self.rate, weight_decay=decay)
+        self.exchange.agree()
+        self.progress.iteration = of_update.stop
+        return True
 
     def rewind(self, error: AllDivergedError) -> None:
         """Go back to the last checkpoint, on all workers, and from there another way. Raises ``error`` if not to."""
@@ -108,12 +106,11 @@ class Trainer:
         self.recorder.warn(f"{error.what} of {where}, {rewinds} of at most {run.rewinds} times (run.rewinds)")
         saved = self.snapshots.restore_latest() if self.rank == 0 else Progress()
         self.progress = replace(spread(saved, self.replica, self.exchange), rewinds=rewinds)
-        self.replica.seed = rewound(self.config, rewinds).run.seed
-        self.plan = plan_of(self.context, self.replica, self.progress)
+        self.plan = go_on(self.context, self.replica, self.progress)
         self.feed.restart(self.plan.run(self.progress.epoch, self.progress.iteration))
         self.meter.reset()
         self.recorder.close()
-        self.recorder = recorder_of(self.context, self.replica, self.plan, self.progress)
+        self.recorder = recorder_of(self.context, self.plan, self.progress, self.replica.device)
         self.save()  # the same with its count of rewinds: a resume, too, goes the other way
 
     def add_gradients(self, of_update: range) -> bool:
@@ -216,7 +213,7 @@ class Trainer:
             self.hotline.alive(f"validating a subset at iteration {self.progress.iteration}")
             yield next(self.feed)
 
-    def report(self, rate: float) -> None:
+    def report(self) -> None:
         """Add up the last iterations' figures over all workers. Raises DivergedError if a loss was no number."""
         self.exchange.settle()
         totals, bad_at = self.meter.take()
@@ -225,7 +222,7 @@ class Trainer:
         if first_bad < float("inf"):
             self.refuse(f"the loss is no number since iteration {first_bad + 1:.0f}")
         _, elapsed, waited, exchanged, *totals = sums(gathered)
-        self.recorder.training(self.progress, totals, rate, (elapsed, waited, exchanged), self.config.world_size)
+        self.recorder.training(self.progress, totals, self.rate, (elapsed, waited, exchanged), self.config.world_size)
 
     def refuse(self, what: str) -> NoReturn:
         """Raises AllDivergedError; called by all workers at the same point."""
@@ -252,13 +249,8 @@ def run(context: Context) -> None:
     config, data = context.config, context.sheet.data
     device, dtype = set_up(config, context.rank)
     exchange = join(context, device)
-    replica = Replica(config, data, device, dtype, exchange)
-    snapshots = Snapshots(
-        config.run, identity(config, data), preparation(config, data), replica, config.batch_size * config.world_size
-    )
-    progress, origin = begin(context, snapshots, replica, exchange)
-    replica.seed = rewound(config, progress.rewinds).run.seed
-    plan = plan_of(context, replica, progress)
+    parts = build(context, exchange, device, dtype)
+    replica, snapshots, plan, progress = parts.replica, parts.snapshots, parts.plan, parts.progress
     if context.rank == 0 and progress.epoch < config.run.n_epochs:
         snapshots.require_room()
         take_possession(config, context.sheet.command)
@@ -267,24 +259,13 @@ def run(context: Context) -> None:
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     if progress.epoch < config.run.n_epochs:
         context.hotline.alive("opening the log")
-        recorder = recorder_of(context, replica, plan, progress)
-        recorder.say("\n".join(filter(None, [introduction(config, data, replica, dtype), origin])))
+        recorder = recorder_of(context, plan, progress, device)
+        recorder.say("\n".join(filter(None, [introduction(config, data, replica, dtype), parts.origin])))
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warn(advice)
             write_environment(config.run.weights_dir, facts(config, replica.model, plan))
-        train(
-            Trainer(
-                context,
-                replica=replica,
-                exchange=exchange,
-                feed=feed,
-                plan=plan,
-                snapshots=snapshots,
-                recorder=recorder,
-                progress=progress,
-            )
-        )
+        train(Trainer(context, parts, feed, recorder))
     elif context.rank == 0:
         done = f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more"
         Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet)).say(done)
@@ -309,30 +290,11 @@ def train(trainer: Trainer) -> None:
     trainer.recorder.close()
 
 
-def begin(context: Context, snapshots: Snapshots, replica: Replica, exchange: Exchange) -> tuple[Progress, str]:
-    """How far the training is, on all workers, with every replica brought there; and where worker 0 got it from."""
-    progress, origin = Progress(), ""
-    weights = context.config.model.weights
-    if context.rank == 0:
-        if start := snapshots.start():
-            progress = snapshots.restore(start)
-            origin = f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
-        elif weights:
-            origin = f"weights:  {start_from(replica.model, weights)}"
-    return spread(progress, replica, exchange), origin
-
-
-def plan_of(context: Context, replica: Replica, progress: Progress) -> Plan:
-    """What this worker trains and validates on."""
-    config, data = context.config, context.sheet.data
-    return Plan(config, data, rank=context.rank, crop=replica.crop, rewinds=progress.rewinds)
-
-
-def recorder_of(context: Context, replica: Replica, plan: Plan, progress: Progress) -> Recorder | Silence:
+def recorder_of(context: Context, plan: Plan, progress: Progress, device: torch.device) -> Recorder | Silence:
     """Worker 0 records for all."""
     if context.rank:
         return Silence()
-    return open_recorder(context.config, context.name, progress, plan, replica.device)
+    return open_recorder(context.config, context.name, progress, plan, device)
 
 
 def refuse_failure(feed: Feed) -> None:

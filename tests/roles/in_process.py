@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.checkpoints.snapshots import Progress, Snapshots
+from lib.checkpoints.snapshots import Progress
 from lib.config import Config
 from lib.data.data_set import DataSet
 from lib.data.picks import Picks
@@ -19,10 +19,8 @@ from lib.errors import DataError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.recording.recorder import Silence
-from lib.roles.setup import identity, preparation
-from lib.roles.trainer import Trainer, begin, plan_of
-from lib.training.replica import Replica
-from lib.training.rewinds import rewound
+from lib.roles.parts import build
+from lib.roles.trainer import Trainer
 
 
 class MemoryFeed:
@@ -74,11 +72,6 @@ class Run:
         ``exchange`` is that of worker ``rank``, where there are several.
         """
         exchange = exchange or Alone(torch.device("cpu"))
-        replica = Replica(self.config, self.data, torch.device("cpu"), torch.float32, exchange)
-        total = self.config.batch_size * self.config.world_size
-        snapshots = Snapshots(
-            self.config.run, identity(self.config, self.data), preparation(self.config, self.data), replica, total
-        )
         context: Any = SimpleNamespace(
             config=self.config,
             name=f"trainer {rank}",
@@ -86,21 +79,10 @@ class Run:
             sheet=SimpleNamespace(data=self.data),
             hotline=SimpleNamespace(alive=lambda *_, **__: None),
         )
-        progress, _ = begin(context, snapshots, replica, exchange)
-        replica.seed = rewound(self.config, progress.rewinds).run.seed
-        plan = plan_of(context, replica, progress)
+        parts = build(context, exchange, torch.device("cpu"), torch.float32)
         labels = {split: np.arange(len(images)) % 4 for split, images in self.images.items()}
         picks = Picks(self.config, self.data, labels, rank)
-        feed = MemoryFeed(plan.run(progress.epoch, progress.iteration), self.images, picks, broken)
-        worker = Trainer(
-            context,
-            replica=replica,
-            exchange=exchange,
-            feed=feed,  # type: ignore[arg-type]
-            plan=plan,
-            snapshots=snapshots,
-            recorder=Silence(),
-            progress=progress,
-        )
+        feed = MemoryFeed(parts.plan.run(parts.progress.epoch, parts.progress.iteration), self.images, picks, broken)
+        worker = Trainer(context, parts, feed, Silence())  # type: ignore[arg-type]
         worker.train()
-        return feed, worker.progress, {name: value.clone() for name, value in replica.model.state_dict().items()}
+        return feed, worker.progress, {name: value.clone() for name, value in parts.replica.model.state_dict().items()}

@@ -1,0 +1,58 @@
+"""What a worker trains with, and where its training stands: the same for a run and for its rehearsal."""
+
+from dataclasses import dataclass
+
+import torch
+
+from lib.checkpoints.snapshots import Progress, Snapshots, spread
+from lib.data.plan import Plan
+from lib.exchange.base import Exchange
+from lib.roles.process import Context
+from lib.roles.setup import identity, preparation
+from lib.training.fine_tuning import start_from
+from lib.training.replica import Replica
+from lib.training.rewinds import rewound
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """One worker's part of a training, all workers' brought to where it goes on."""
+
+    replica: Replica
+    exchange: Exchange
+    snapshots: Snapshots
+    progress: Progress
+    plan: Plan
+    """what it trains and validates on, as of ``progress``"""
+    origin: str = ""
+    """for people: where worker 0 got the weights from, unless they are new"""
+
+
+def build(context: Context, exchange: Exchange, device: torch.device, dtype: torch.dtype) -> Parts:
+    """Called by all workers. Raises CheckpointError or WeightsError where the training cannot go on, or begin."""
+    config, data = context.config, context.sheet.data
+    replica = Replica(config, data, device, dtype, exchange)
+    total_batch_size = config.batch_size * config.world_size
+    snapshots = Snapshots(config.run, identity(config, data), preparation(config, data), replica, total_batch_size)
+    progress, origin = _begin(context, snapshots, replica)
+    progress = spread(progress, replica, exchange)
+    plan = go_on(context, replica, progress)
+    return Parts(replica=replica, exchange=exchange, snapshots=snapshots, progress=progress, plan=plan, origin=origin)
+
+
+def go_on(context: Context, replica: Replica, progress: Progress) -> Plan:
+    """What this worker trains and validates on from ``progress``; the replica's dropout follows from that, too."""
+    replica.seed = rewound(context.config, progress.rewinds).run.seed
+    return Plan(context.config, context.sheet.data, rank=context.rank, crop=replica.crop, rewinds=progress.rewinds)
+
+
+def _begin(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Progress, str]:
+    """Worker 0 reads what there is to begin with: how far that is, and what it is."""
+    weights = context.config.model.weights
+    if context.rank == 0:
+        if start := snapshots.start():
+            progress = snapshots.restore(start)
+            return progress, f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
+        if weights:
+            return Progress(), f"weights:  {start_from(replica.model, weights)}"
+    return Progress(), ""
