@@ -207,7 +207,7 @@ class ExchangeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that can be set. The last three are the spec: on what to train."""
+    """Everything that can be set; devices, batch_size and exchange are the spec: on what to train."""
 
     run: RunConfig = field(default_factory=RunConfig)
     data: DataConfig = field(default_factory=DataConfig)

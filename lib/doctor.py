@@ -54,7 +54,7 @@ Check: TypeAlias = Callable[[Config], Iterator[Finding]]
 def main() -> int:
     """Print a line a finding; exit status 1 if one of them is bad."""
     settings, spec = _ROOT / "config.yaml", _ROOT / "spec_1gpu.yaml"
-    config, _ = parse(sys.argv[1:], description=str(__doc__), config=settings, spec=spec)
+    config, _ = parse(sys.argv[1:], description=str(__doc__), config=settings, spec=spec, prog="python -m lib.doctor")
     return tell(examine(config, CHECKS), coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
 

@@ -31,3 +31,10 @@ def test_only_what_is_bad_is_a_failure(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "fine  thing       text\nslow  thing       text\n"
     assert tell(iter([bad, fine]), coloured=True) == 1
     assert "\033[31mbad \033[0m" in capsys.readouterr().out
+
+
+def test_it_is_called_as_one_calls_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["doctor.py", "--help"])
+    with pytest.raises(SystemExit):
+        doctor.main()
+    assert capsys.readouterr().out.startswith("usage: python -m lib.doctor [--config FILE]")

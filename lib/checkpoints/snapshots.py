@@ -60,7 +60,12 @@ class Snapshots:
         """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""
         if self._run.resume == "never":
             return None
-        return self.folder.latest() if self._run.resume == "auto" else Path(self._run.resume)
+        if self._run.resume == "auto":
+            return self.folder.latest()
+        path = Path(self._run.resume)
+        if not path.exists():
+            raise CheckpointError(f"there is no checkpoint {path}; run.resume is auto, never or a checkpoint's path")
+        return path
 
     def require_room(self) -> None:
         """Raises CheckpointError where the disk is full: better now than later."""

@@ -15,10 +15,10 @@ _VALUES: Mapping[str, Sequence[str]] = {"model.name": tuple(MODELS)}
 
 def add_completers(actions: Sequence[Action]) -> None:
     """Let every action that is a key of the configuration offer its values; files where it takes a path."""
-    kinds = dict(_kinds(Config))
+    kind_of = dict(kinds(Config))
     for action in actions:
-        if action.dest in kinds and Path not in (kinds[action.dest], *get_args(kinds[action.dest])):
-            offered = _VALUES.get(action.dest) or values(kinds[action.dest])
+        if action.dest in kind_of and Path not in (kind_of[action.dest], *get_args(kind_of[action.dest])):
+            offered = _VALUES.get(action.dest) or values(kind_of[action.dest])
             action.completer = lambda offered=offered, **_: offered  # type: ignore[attr-defined]
 
 
@@ -33,9 +33,10 @@ def values(kind: Any) -> list[str]:
     return [str(value) for value in get_args(kind)] if get_origin(kind) is Literal else []
 
 
-def _kinds(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def kinds(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, type) of every key of a section."""
     for name, kind in get_type_hints(section).items():
         if is_dataclass(kind):
-            yield from _kinds(kind, f"{prefix}{name}.")
+            yield from kinds(kind, f"{prefix}{name}.")
         else:
             yield prefix + name, kind

@@ -7,6 +7,7 @@ configuration file (the spec), and the nearest valid key for one that does not e
 import argparse
 import difflib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -24,9 +25,10 @@ from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is 
     set_parsing_settings,
 )
 
-from lib.command_line.completion import add_completers
+from lib.command_line.ancestors import became
+from lib.command_line.completion import add_completers, kinds
 from lib.command_line.switches import add_switches
-from lib.command_line.type_errors import in_our_words
+from lib.command_line.type_errors import in_our_words, must_be, short, takes_null
 from lib.config import Config, ModelConfig
 from lib.errors import ConfigError, UserError
 from lib.machine.disk import disk_trouble
@@ -44,25 +46,38 @@ def parse(
     spec: Path,
     options: type[Any] | None = None,
     switches: Sequence[str] = (),
+    prog: str | None = None,
 ) -> tuple[Config, Any]:
     """The configuration that ``argv`` asks for, and the script's own ``options``.
 
     ``config`` and ``spec`` are the files read when ``argv`` names none. First comes the recipe of the network, then
     the configuration, the spec, and the overrides; each replaces values of those before. ``options`` is a dataclass
     of what only this script has; without one, None is returned. ``switches``, which lib.command_line.switches has taken
-    out of ``argv``, are named here for --help. Ends the process for --help, --print_config and --list_models, and when
-    it was started to complete a command in a shell. Raises ConfigError, naming the key.
+    out of ``argv``, are named here for --help, where the script is called ``prog``. Ends the process for --help,
+    --print_config and --list_models, and when it was started to complete a command in a shell. Raises ConfigError,
+    naming the key and, where that is in one, the file.
     """
     files, rest = _take_files(argv, config, spec)
-    parser = _parser(description, config, spec, options)
+    parser = _parser(description, config, spec, options, prog)
     add_switches(parser, switches)
     _refuse_unknown_options(rest, parser)
-    for file in files:
-        _refuse_unknown_keys(file)
+    held = {file: _keys_in(file) for file in files}
     arguments = [*(f"--config={file}" for file in files), *rest]
     parser.set_defaults({key: plain(value) for key, value in _recipe(parser, arguments).items()})
-    values = parser.instantiate(_read(parser, arguments))
+    try:
+        values = parser.instantiate(_read(parser, arguments))
+    except ConfigError as error:
+        raise ConfigError(f"{_file_at_fault(str(error), held, rest)}{error}") from None
     return _take(values, Config), options and _take(values, options)
+
+
+def _file_at_fault(said: str, held: Mapping[Path, set[str]], typed: Sequence[str]) -> str:
+    """The file that sets the key which an error begins with, unless that was ``typed``: as the error's beginning."""
+    key = re.split("[ :]", said)[0]
+    files = [file for file, keys in held.items() if key in keys]
+    if not files or any(word.partition("=")[0] == f"--{key}" for word in typed):
+        return ""
+    return f"{files[-1]}: "
 
 
 def _take(values: Namespace, kind: type[Any]) -> Any:
@@ -120,9 +135,23 @@ def _recipe(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
 
 def _read(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     try:
-        return parser.parse_args(arguments)
+        values = parser.parse_args(arguments)
     except argparse.ArgumentError as error:
-        raise ConfigError(in_our_words(str(error))) from None
+        unknown = str(error).partition("unrecognized arguments: ")[2].split()
+        raise ConfigError(_no_option(unknown[0]) if unknown else in_our_words(str(error))) from None
+    for key, kind in kinds(Config):
+        if values[key] is None and not takes_null(kind):
+            raise ConfigError(f"{key} is null; it must be {must_be(key)}")
+    return values
+
+
+def _no_option(word: str) -> str:
+    """What to say of a word that stands where an option should."""
+    if word.endswith((".yaml", ".yml")):
+        return f"{word} stands alone; did you mean --config {word}?"
+    if word.startswith("-"):
+        return f"unknown option {word}{_nearest(word.lstrip('-'), sorted(keys()), '--')}"
+    return f"{word} stands alone; settings are given as --KEY VALUE, --help lists every key"
 
 
 def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Path], list[str]]:
@@ -137,9 +166,10 @@ def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Pat
     return [taken.config, taken.spec], rest
 
 
-def _parser(description: str, config: Path, spec: Path, options: type[Any] | None) -> ArgumentParser:
+def _parser(description: str, config: Path, spec: Path, options: type[Any] | None, prog: str | None) -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
+        prog,
         description=description,
         formatter_class=_HelpFormatter,
         exit_on_error=False,
@@ -154,6 +184,7 @@ def _parser(description: str, config: Path, spec: Path, options: type[Any] | Non
     if options:
         parser.add_class_arguments(options, None)
     parser.add_class_arguments(Config, None)
+    parser.set_defaults({key: plain(parser.get_default(key)) for key in keys()})  # lists as YAML has them, for --help
     add_completers(parser._actions)
     return parser
 
@@ -170,6 +201,10 @@ class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter)
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
         super().add_usage("%(prog)s [--config FILE] [--spec FILE] [--KEY VALUE ...]", actions, groups, prefix)
 
+    def _get_type_str(self, action: argparse.Action) -> str | None:
+        kind = dict(kinds(Config)).get(action.dest)
+        return (short(kind) or None) if kind else super()._get_type_str(action)
+
     def add_argument(self, action: argparse.Action) -> None:
         if action.metavar != "CONFIG" or action.dest == "config":
             super().add_argument(action)
@@ -183,8 +218,8 @@ def _refuse_unknown_options(argv: Sequence[str], parser: ArgumentParser) -> None
             raise ConfigError(f"unknown option --{name}{_nearest(name, sorted(known - sections), '--')}")
 
 
-def _refuse_unknown_keys(file: Path) -> None:
-    """Every key in ``file`` must be one of ``keys()``: a typo must not become a silent default."""
+def _keys_in(file: Path) -> set[str]:
+    """The keys that ``file`` sets. Each must be one of ``keys()``: a typo must not become a silent default."""
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -197,6 +232,7 @@ def _refuse_unknown_keys(file: Path) -> None:
     for key in _dotted(tree):
         if key not in known:
             raise ConfigError(f"{file}: unknown key {key}{_nearest(key, sorted(known))}")
+    return set(_dotted(tree))
 
 
 def _dotted(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
@@ -208,8 +244,9 @@ def _dotted(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _nearest(name: str, known: Sequence[str], dashes: str = "") -> str:
-    """A hint at the key that was meant: the closest spelling, or the one that ends alike."""
+    """A hint at what was meant: the closest spelling, the key that ends alike, what became of another trainer's."""
     alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or [
         key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]
     ]
-    return f"; did you mean {dashes}{alike[0]}?" if alike else "; --help lists every key"
+    hints = [f"did you mean {dashes}{alike[0]}?"] if alike else []
+    return f"; {'; '.join(filter(None, [*hints, became(name)])) or '--help lists every key'}"

@@ -79,10 +79,25 @@ def test_names_that_scripts_rely_on() -> None:
         ),
         (["--views.crop", "rando"], "views.crop is rando; it must be one of random, center, resized"),
         (["--views.mirror", "perhaps"], "views.mirror is perhaps; it must be true or false"),
-        (["--devices", "3"], "devices is 3; it must be a list, e.g. '[a, b]'"),
+        (["--devices", "cuda:0"], """devices is cuda:0; it must be a list of texts, e.g. '["cuda:0"]'"""),
+        (["--views.std", "[1, 2]"], "views.std is [1, 2]; it must be a list of 3 numbers, e.g. '[58.4, 57.12, 57.38]'"),
+        (["--run", "3"], "run is a group of keys; set each by itself, as in --run."),
+        (["--run.n_epochs", "null"], "run.n_epochs is null; it must be a whole number"),
+        (["config.yaml"], "config.yaml stands alone; did you mean --config config.yaml?"),
+        (["alexnet"], "alexnet stands alone; settings are given as --KEY VALUE"),
+        (["-b", "32"], "unknown option -b; --help lists every key"),
+        (
+            ["-batchSize", "128", "-nGPU", "2"],
+            "unknown option -batchSize; did you mean --batch_size?; docs/coming_from.md: b",
+        ),
+        (["--nGPU", "2"], "unknown option --nGPU; docs/coming_from.md: --spec spec_4gpu.yaml"),
         (["--schedule.policy", "regimes"], "schedule.regimes is empty"),
         (["--schedule.regimes", "[{first_epoch: 2, rate: 1, decay: 1}]"], "begin with epochs [2]; begin with 1"),
-        (["--schedule.regimes", "[{first_epoch: 1, rate: 1}]"], "schedule.regimes"),
+        (
+            ["--schedule.regimes", "[{first_epoch: 1, rate: 1}]"],
+            "schedule.regimes: decay is missing; it must be a list",
+        ),
+        (["--schedule.regimes", "[{first_epoch: 1, rat: 1}]"], "schedule.regimes: there is no rat; it must be a list"),
         (["--optimizer.label_smoothing", "1"], "must lie in [0, 1)"),
         (["--optimizer.accumulate", "0"], "optimizer.accumulate is 0; it must be at least 1"),
         (["--model.name", "resnet51"], "did you mean resnet50? known networks: alexnet, alexnet_towers,"),
@@ -111,7 +126,9 @@ def test_a_wrong_argument_is_named(argv: list[str], says: str) -> None:
     [
         ("optimizer: {learnin_rate: 1}", "unknown key optimizer.learnin_rate; did you mean optimizer.learning_rate?"),
         ("learning_rate: 1", "did you mean optimizer.learning_rate?"),
-        ("run: {n_epochs: many}", "run.n_epochs"),
+        ("run: {n_epochs: many}", "mine.yaml: run.n_epochs is many; it must be a whole number"),
+        ("run: {n_epochs: 0}", "mine.yaml: run.n_epochs is 0; it must be at least 1"),
+        ("gpu: cuda0", 'mine.yaml: unknown key gpu; docs/coming_from.md: devices: ["cuda:0"]'),
         ("[1, 2]", "must hold a mapping"),
         ("run: {", "is not YAML"),
     ],
@@ -121,6 +138,11 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, says: str) -> None:
         parsed("--config", yaml_file(tmp_path, text))
 
 
+def test_what_is_typed_is_no_fault_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="^run.n_epochs is 0"):
+        parsed("--config", yaml_file(tmp_path, "run: {n_epochs: 3}"), "--run.n_epochs", "0")
+
+
 def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parsed("--help")
@@ -128,6 +150,7 @@ def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFix
     text = " ".join(capsys.readouterr().out.split())
     for key in keys():
         assert f"--{key} " in text
+    assert not re.search(r"class '|tuple\[|Optional|Literal|'auto',\)", text)
     assert "share of the last velocity that is kept; 0 for plain gradient descent (type: float, default: 0.9)" in text
 
 
@@ -210,9 +233,10 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
         parsed("--list_models")
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "source"]
+    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "kernels", "source"]
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
-    assert "googlenet_bn           19,147,888   224        47  soumith's imagenet-multiGPU.torch" in lines
+    assert "googlenet_bn           19,147,888   224        47           soumith's imagenet-multiGPU.torch" in lines
+    assert [line.split()[0] for line in lines if " own " in line] == [name for name in MODELS if MODELS[name].fused]
 
 
 @pytest.mark.parametrize(

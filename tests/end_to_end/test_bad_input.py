@@ -144,7 +144,10 @@ def test_a_damaged_data_set(
         (["--devices", "[cpu, cuda:7]"], "devices: cuda:7: there is no such device here; there are cpu"),
         (["--model.name", "alexnot"], "model.name is alexnot; did you mean alexnet? known networks:"),
         (["--model.name", "alexnet"], "images of 32 x 32 give a crop of 28, but this network needs at least 67"),
-        (["--run.resume", "gone.pt"], "there is no checkpoint gone.pt"),
+        (
+            ["--run.resume", "gone.pt"],
+            "there is no checkpoint gone.pt; run.resume is auto, never or a checkpoint's path",
+        ),
         (["--run.weights_dir", "/proc/nowhere"], "run.weights_dir /proc/nowhere cannot be written"),
         (["--optimizer.learnin_rate", 1], "did you mean --optimizer.learning_rate?"),
     ],

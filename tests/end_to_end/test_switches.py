@@ -27,7 +27,8 @@ def test_dry_run_checks_estimates_and_writes_nothing(tmp_path: Path, data_set: P
 
 def test_dry_run_finds_what_is_wrong(data_set: Path, run_script: Script) -> None:
     done = run_script("train.py", *OPTIONS, "[cpu]", "--dry_run", "--run.resume", "gone.pt")
-    assert (done.returncode, done.stderr) == (2, "error: there is no checkpoint gone.pt\n")
+    assert done.returncode == 2
+    assert done.stderr == "error: there is no checkpoint gone.pt; run.resume is auto, never or a checkpoint's path\n"
 
 
 def test_find_batch_size(tmp_path: Path, data_set: Path, run_script: Script) -> None:
