@@ -11,13 +11,15 @@ ROOT = Path(__file__).parents[1]
 FLOORS: list[set[str]] = [
     {"errors", "chance", "config_checks", "config_data", "config_training", "machine.*"}
     | {"recording.pace", "recording.terminal", "recording.refresher", "recording.environment"}
+    | {"recording.entries", "recording.words"}
     | {"checkpoints.seal", "trackers.base"},
     {"config", "schedule", "models.recipes", "training.rewinds", "command_line.switches"}
     | {"recording.metrics", "recording.log", "ipc.messages"}
     | {"data.layout", "data.data_set", "data.source", "data.decode", "data.resampling", "data.order", "data.views"}
     | {"data.tar_index", "data.pictures", "data.datum", "data.index", "data.windows", "data.colors"},
     {"data.*", "models.*", "ipc.*", "kernels.*", "evaluation.*", "checkpoints.checkpoint", "recording.profiler"},
-    {"command_line.*", "formats.*", "trackers.*", "data.feed", "recording.console", "restarts"}
+    {"command_line.*", "formats.*", "trackers.*", "data.feed", "restarts"}
+    | {"recording.console", "recording.live_line", "recording.epoch_table"}
     | {"machine.devices", "machine.limits", "machine.placement"},
     {"exchange.*", "checkpoints.weights"}
     | {"training.fine_tuning", "training.optimizer", "training.fused_optimizer", "training.steps"},

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lib.config import Config
+from lib.data.sources import SOURCES
 from lib.models.registry import MODELS
 
 # Keys whose type does not say their values.
-_VALUES: Mapping[str, Sequence[str]] = {"model.name": tuple(MODELS)}
+_VALUES: Mapping[str, Sequence[str]] = {"model.name": tuple(MODELS), "data.source": tuple(SOURCES)}
 
 
 def add_completers(actions: Sequence[Action]) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.config import DataConfig
 from lib.errors import DataError, UnavailableError, said
 from lib.ipc import shared
 from lib.ipc.messages import Share
@@ -53,6 +54,14 @@ class Decoders(Protocol):
 def open_decoders(count: int, decode: Decode, img_size: int) -> Decoders:
     """``count`` processes, or this one where that is 0."""
     return Pool(count, decode, img_size) if count else Here(decode)
+
+
+def more_decoders(data: DataConfig) -> str:
+    """What makes a source that decodes faster: its readers and slots do not."""
+    return (
+        f"raise data.decoders (now {data.decoders}), up to the processors that a worker has, "
+        "or pack the pictures once (preprocessing/generate_data.sh) and read them with data.source hickle"
+    )
 
 
 class Here:

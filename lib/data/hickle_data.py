@@ -38,4 +38,12 @@ def _is_ancestors(at: Layout) -> bool:
     return not at.manifest.exists() and hickle_ancestor.is_there(at)
 
 
-HICKLE = SourceKind(describe=_describe, open=_open)
+def _faster(data: DataConfig) -> str:
+    disk = "put data.dir on a faster disk (python -m lib.doctor measures it)"
+    if _is_ancestors(layout(data.dir, data.misc_dir)):
+        pack = "pack the pictures anew with preprocessing/generate_data.sh"
+        return f"theano_alexnet's files are read whole, one after the other: {pack}, or {disk}"
+    return f"raise data.readers (now {data.readers}), then data.slots (now {data.slots}), or {disk}"
+
+
+HICKLE = SourceKind(describe=_describe, open=_open, faster=_faster)

@@ -14,7 +14,7 @@ from lib.data.class_names import classes_of_folders
 from lib.data.data_set import DataSet
 from lib.data.decode import Resize, decode
 from lib.data.decoded import DecodedPictures
-from lib.data.decoders import open_decoders
+from lib.data.decoders import more_decoders, open_decoders
 from lib.data.index import Index, fingerprint, index_bytes, read_index
 from lib.data.kept import kept, kept_mean
 from lib.data.layout import SPLITS, Split, layout
@@ -98,4 +98,4 @@ def _check_classes(found: dict[Split, Pictures]) -> None:
             )
 
 
-JPEG_FOLDER = SourceKind(describe=_describe, open=_open)
+JPEG_FOLDER = SourceKind(describe=_describe, open=_open, faster=more_decoders)

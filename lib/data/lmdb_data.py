@@ -23,7 +23,7 @@ from lib.data.data_set import DataSet, check_labels
 from lib.data.datum import datum_image, read_datum
 from lib.data.decode import Resize
 from lib.data.decoded import DecodedPictures
-from lib.data.decoders import open_decoders
+from lib.data.decoders import more_decoders, open_decoders
 from lib.data.index import Index, fingerprint, index_bytes, read_index, readable
 from lib.data.kept import kept, kept_mean
 from lib.data.layout import SPLITS, Split, layout
@@ -181,4 +181,4 @@ def _index_path(data: DataConfig, mark: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{mark}.npz"
 
 
-LMDB = SourceKind(describe=_describe, open=_open)
+LMDB = SourceKind(describe=_describe, open=_open, faster=more_decoders)

@@ -53,7 +53,14 @@ def published(
         images, labels = read(data.dir, split)
         return InMemory(images, labels, img_size=data.img_size, resize=data.resize, threads=data.readers)
 
-    return SourceKind(describe=describe, open=open_split)
+    return SourceKind(describe=describe, open=open_split, faster=_faster)
+
+
+def _faster(data: DataConfig) -> str:
+    return (
+        f"raise data.readers (now {data.readers}), which bring the images to data.img_size, "
+        f"or lower data.img_size (now {data.img_size})"
+    )
 
 
 def read_file(path: Path, name: str) -> bytes:

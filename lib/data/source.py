@@ -53,3 +53,6 @@ class SourceKind:
 
     open: Callable[[DataConfig, DataSet, Split, Say], Source]
     """a split of what was described"""
+
+    faster: Callable[[DataConfig], str]
+    """what to change where trainers wait for its images"""

@@ -5,42 +5,19 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Never, Protocol
 
 from tqdm import tqdm
 
+from lib.recording import epoch_table
+from lib.recording.epoch_table import EpochRow
+from lib.recording.live_line import fields, fitted
 from lib.recording.metrics import Figures
-from lib.recording.pace import Pace, clock_time
+from lib.recording.pace import Pace
 from lib.recording.terminal import maybe_unread
 
-_COLUMNS = (
-    ("epoch", 9),
-    ("train loss", 11),
-    ("top-1 error", 12),
-    ("val loss", 10),
-    ("top-1 error", 12),
-    ("top-5 error", 12),
-    ("rate", 9),
-    ("images/s", 9),
-    ("time", 8),
-)
-# Columns that a live line with everything in it takes.
-_WIDE = 160
+_LINE, _LINE_WITH_BAR = "{desc} {n}/{total}{postfix}", "{desc} {bar:12} {n}/{total}{postfix}"
 _BOLD, _GREEN, _YELLOW, _PLAIN = "\033[1m", "\033[32m", "\033[33m", "\033[0m"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRow:
-    """An epoch that is done, as a row of the table."""
-
-    epoch: int
-    training: Figures
-    validation: Figures
-    learning_rate: float
-    images_per_s: float
-    seconds: float
-    is_best: bool
 
 
 class Console(Protocol):
@@ -170,7 +147,9 @@ class Bar:
         self._n_epochs, self._coloured = n_epochs, coloured
         self._pace = Pace(n_epochs)
         self._bar: tqdm[Never] = tqdm(disable=True)
-        self._figures, self._has_header = "", False
+        self._figures: Figures | None = None
+        self._more: Mapping[str, float] = {}
+        self._has_header = False
 
     def say(self, text: str) -> None:
         tqdm.write(text)
@@ -181,15 +160,14 @@ class Bar:
     def phase(self, name: str, epoch: int, done: int, total: int) -> None:
         self.close()
         self._pace.begin(name, epoch=epoch, done=done, total=total, now=time.monotonic())
-        self._figures = ""
+        self._figures = None
         self._bar = tqdm(
             desc=f"{name} {epoch}/{self._n_epochs}",
             initial=done,
             total=total,
             leave=False,
-            dynamic_ncols=True,
-            # What matters most comes first: a narrow terminal cuts the end off.
-            bar_format="{desc} {bar:12} {n}/{total}{postfix}",
+            ncols=_columns(),
+            bar_format=_LINE,
         )
 
     def iteration(self) -> None:
@@ -198,51 +176,33 @@ class Bar:
         self._bar.update()
 
     def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
-        wide = shutil.get_terminal_size().columns >= _WIDE
-        self._figures = _in_full(figures, more) if wide else _in_short(figures, more)
+        self._figures, self._more = figures, more
         self._show(refresh=True)
 
     def epoch(self, row: EpochRow) -> None:
         self.close()
         if not self._has_header:
-            self.say(self._paint(_BOLD, "".join(f"{name:>{width}}" for name, width in _COLUMNS)))
+            for line in epoch_table.header():
+                self.say(self._paint(_BOLD, line))
             self._has_header = True
-        values = (
-            f"{row.epoch}/{self._n_epochs}",
-            f"{row.training.loss:.4f}",
-            f"{100 * row.training.top1_error:.2f} %",
-            f"{row.validation.loss:.4f}",
-            f"{100 * row.validation.top1_error:.2f} %",
-            f"{100 * row.validation.top5_error:.2f} %",
-            f"{row.learning_rate:g}",
-            f"{row.images_per_s:,.0f}",
-            clock_time(row.seconds),
-        )
-        line = "".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
-        self.say(line + (self._paint(_GREEN, "  best") if row.is_best else ""))
+        line = epoch_table.line(row, self._n_epochs)
+        self.say(line + (self._paint(_GREEN, epoch_table.BEST) if row.is_best else ""))
 
     def close(self) -> None:
         self._bar.close()
 
     def _show(self, *, refresh: bool) -> None:
-        left = f"left {clock_time(self._pace.left_of_phase())}, run {clock_time(self._pace.left_of_run())}"
-        self._bar.set_postfix_str(f"{left}{self._figures}", refresh=refresh)
+        bar = self._bar
+        bar.ncols = _columns()
+        room = bar.ncols - len(f"{bar.desc} {bar.total}/{bar.total}, ")
+        with_bar, text = fitted(fields(self._pace, self._figures, self._more), room)
+        bar.bar_format = _LINE_WITH_BAR if with_bar else _LINE
+        bar.set_postfix_str(text, refresh=refresh)
 
     def _paint(self, how: str, text: str) -> str:
         return f"{how}{text}{_PLAIN}" if self._coloured else text
 
 
-def _in_full(figures: Figures, more: Mapping[str, float]) -> str:
-    return (
-        f"  loss {figures.loss:.3f}  top-1 {100 * figures.top1_error:.1f} %  top-5 {100 * figures.top5_error:.1f} %"
-        f"  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s"
-        f"  wait {100 * more['wait']:.0f} compute {100 * more['compute']:.0f} exchange {100 * more['exchange']:.0f} %"
-    )
-
-
-def _in_short(figures: Figures, more: Mapping[str, float]) -> str:
-    """What changes from line to line; the table of epochs has the rest."""
-    return (
-        f"  loss {figures.loss:.2f}  top-1 {100 * figures.top1_error:.0f} %  {more['images_per_s']:,.0f}/s"
-        f"  wait {100 * more['wait']:.0f} comp {100 * more['compute']:.0f} exch {100 * more['exchange']:.0f} %"
-    )
+def _columns() -> int:
+    """Columns that a line may take: a character in the last one makes some terminals go to the next line."""
+    return shutil.get_terminal_size().columns - 1

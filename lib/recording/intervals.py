@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lib.recording.console import EpochRow
+from lib.recording.epoch_table import EpochRow
 from lib.recording.metrics import Figures
 
 # Above this share of an interval, waiting for data is worth a word.
@@ -44,7 +44,9 @@ class EpochSums:
 class WaitAdvice:
     """Says once what to do when trainers wait too long for data."""
 
-    def __init__(self) -> None:
+    def __init__(self, faster: str) -> None:
+        """``faster``: what to change, as the source's kind knows it."""
+        self._faster = faster
         self._intervals = 0
         self._waited_s = self._elapsed_s = 0.0
         self._said = False
@@ -54,11 +56,11 @@ class WaitAdvice:
 
         The first interval fills the slots and is not judged; short ones are judged together.
 
-        >>> advice = WaitAdvice()
+        >>> advice = WaitAdvice("raise data.readers")
         >>> advice.after(1, 2), advice.after(0.1, 2), advice.after(0.5, 0.6)
         ('', '', '')
-        >>> advice.after(0.5, 1.4)[:53]
-        'waiting for data took 50 % of the last 2.0 s (1.0 s);'
+        >>> advice.after(0.5, 1.4)
+        'waiting for data took 50 % of 2.0 s (1.0 s); raise data.readers'
         >>> advice.after(0.5, 2)
         ''
         """
@@ -70,7 +72,5 @@ class WaitAdvice:
         if elapsed < _JUDGED_S or waited <= _TOO_MUCH * elapsed:
             return ""
         self._said = True
-        return (
-            f"waiting for data took {100 * waited / elapsed:.0f} % of the last {elapsed:.1f} s ({waited:.1f} s); "
-            "raise data.readers, then data.slots, or put data.dir on a faster disk (python -m lib.doctor measures it)"
-        )
+        share = f"{100 * waited / elapsed:.0f} % of {elapsed:.1f} s ({waited:.1f} s)"
+        return f"waiting for data took {share}; {self._faster}"

@@ -7,9 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from lib.machine.durable import write_aside, write_whole
 from lib.machine.npy import bytes_of
+from lib.recording.entries import Entry, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +89,6 @@ def places(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
     return torch.where(own_B1.squeeze(1).isnan(), logits_BK.shape[1], ahead_BK.sum(1))
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of ``metrics.jsonl``, as far as this program reads it again."""
-
-    kind: Literal["train", "val", "val_subset"]
-    epoch: int
-    """from 1"""
-    iteration: int
-    loss: float
-    top1_error: float
-    top5_error: float
-    images: int
-    learning_rate: float = 0.0
-    images_per_s: float = 0.0
-
-    @property
-    def position(self) -> tuple[int, float]:
-        """Epoch (from 0) and iteration.
-
-        Validation comes after every iteration, that of a subset after the iterations that it names: a checkpoint
-        made there is made before it.
-        """
-        after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
-        return self.epoch - 1, self.iteration + after[self.kind]
-
-    @property
-    def sums(self) -> list[float]:
-        """As ``Meter.take`` gives them, over all workers."""
-        means = (self.loss, self.top1_error, self.top5_error)
-        return [*(mean * self.images for mean in means), float(self.images)]
-
-    @property
-    def seconds(self) -> float:
-        """How long the training took that this is of."""
-        return self.images / self.images_per_s if self.images_per_s else 0.0
-
-
 class MetricsLog:
     """``metrics.jsonl``: one object a line, each written at once so that a reader sees whole lines."""
 
@@ -139,7 +103,7 @@ class MetricsLog:
         So are damaged lines, at the end (the power went) or in the middle (the disk's doing): a training that is whole
         is not to end for figures that nothing depends on.
         """
-        entries = [(_entry(line), line) for line in _lines(path)]
+        entries = read_lines(path)
         kept = [(entry, line) for entry, line in entries if entry and entry.position <= (epoch, iteration)]
         write_whole(path, lambda file: file.write(b"".join(line + b"\n" for _, line in kept)))
         self.damaged = sum(entry is None for entry, _ in entries)
@@ -159,18 +123,6 @@ class MetricsLog:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _lines(path: Path) -> list[bytes]:
-    return [line for line in path.read_bytes().split(b"\n") if line] if path.exists() else []
-
-
-def _entry(line: bytes) -> Entry | None:
-    """What a line says, if it is whole."""
-    try:
-        return msgspec.convert(json.loads(line), Entry)
-    except (ValueError, RecursionError):  # neither text, nor JSON, nor (msgspec's error is a ValueError) an entry
-        return None
 
 
 def write_val_record(path: Path, record: NDArray[np.float64]) -> None:

@@ -11,6 +11,7 @@ import torch
 from lib.checkpoints.snapshots import Progress
 from lib.config import Config
 from lib.data.plan import Plan
+from lib.data.sources import source_kind
 from lib.errors import brief
 from lib.models.recipes import dotted
 from lib.recording.console import Unwatched, console, describe
@@ -69,7 +70,7 @@ class Recorder:
             self.warn(f"lines left out of metrics.jsonl as damaged: {damaged}; the figures in them are lost")
         self._trackers = list(trackers)
         self._refresher = Refresher(self._weights_dir) if config.logging.report else None
-        self._advice = WaitAdvice()
+        self._advice = WaitAdvice(source_kind(config.data.source).faster(config.data))
         self._epoch = EpochSums()
         self._profiler: Profiler = NoProfiler()
         if config.logging.profile:

@@ -74,8 +74,9 @@ def _both(axes: Axes, runs: Sequence[Run], what: str, scale: float) -> None:
 
 def _rate(axes: Axes, runs: Sequence[Run]) -> None:
     for run, colour in zip(runs, _colours(runs), strict=True):
+        # An entry is written at the end of the iterations that it is of.
         x, y = _points(run.train, "learning_rate", 1)
-        axes.plot(x, y, color=colour, drawstyle="steps-post", label=run.name if len(runs) > 1 else None)
+        axes.plot(x, y, color=colour, drawstyle="steps-pre", label=run.name if len(runs) > 1 else None)
     rates = [entry["learning_rate"] for run in runs for entry in run.train]
     if rates and min(rates) > 0 and max(rates) > 3 * min(rates):
         axes.set_yscale("log")

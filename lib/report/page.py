@@ -13,8 +13,9 @@ from lib.report.drawing import COLOURS
 from lib.report.events import write_events
 from lib.report.network import Effort
 from lib.report.runs import differing, read_run
+from lib.report.waiting import wait_advice
 
-# Worst and best classes that the page lists.
+# Best and worst classes that the page lists.
 _RANKED = 10
 
 
@@ -40,6 +41,7 @@ def write_report(folders: Sequence[Path], effort: Effort) -> Path:
         curves=curves,
         speed=speed,
         differing=differing(runs),
+        waited=[(run.name, advice) for run in runs if (advice := wait_advice(run))],
         colours=COLOURS,
         ranked=_RANKED,
         written=time.strftime("%Y-%m-%d %H:%M"),

@@ -43,6 +43,10 @@ class Predictions:
     def n_images(self) -> int:
         return len(self.labels_N)
 
+    @property
+    def n_right(self) -> int:
+        return int((self.guesses_N5[:, 0] == self.labels_N).sum())
+
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """How often an image of the row's class was taken for the column's: (K, K)."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
 import yaml
 
 from lib.command_line.parse import parse
 from lib.config import Config
 from lib.errors import ConfigError
+from lib.recording.entries import read_entries
 
 Entry: TypeAlias = dict[str, Any]
 # Settings that two runs may have different and still train the same.
@@ -26,7 +28,7 @@ class Run:
     settings: dict[str, str]
     """every key of the configuration, dotted, with its value as text"""
     train: list[Entry]
-    """lines of metrics.jsonl, each with ``at``: epochs done, a fraction"""
+    """whole lines of metrics.jsonl, each with ``at``: epochs done, a fraction"""
     val: list[Entry]
     environment: dict[str, Any]
 
@@ -59,7 +61,7 @@ def read_run(folder: Path) -> Run:
         raise ConfigError(f"{folder} holds no run: there is no {folder / 'config.yaml'}; name a run's weights_dir")
     tree = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     environment = _environment(folder / "environment.json")
-    entries = _entries(folder / "metrics.jsonl")
+    entries: list[Entry] = [msgspec.structs.asdict(entry) for entry in read_entries(folder / "metrics.jsonl")]
     iterations = environment.get("iterations") or max((entry["iteration"] for entry in entries), default=1)
     for entry in entries:
         done = 1.0 if entry["kind"] == "val" else entry["iteration"] / max(iterations, 1)
@@ -85,14 +87,6 @@ def differing(runs: list[Run]) -> dict[str, list[str]]:
     keys = dict.fromkeys(key for run in runs for key in run.settings if not key.startswith(_NO_MATTER))
     rows = {key: [run.settings.get(key, "") for run in runs] for key in keys}
     return {key: values for key, values in rows.items() if len(set(values)) > 1}
-
-
-def _entries(path: Path) -> list[Entry]:
-    """Whole lines only: the run may be writing one just now."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _environment(path: Path) -> dict[str, Any]:

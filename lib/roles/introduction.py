@@ -12,6 +12,7 @@ from lib.exchange.rules import moving_rate
 from lib.machine.devices import describe
 from lib.models.recipes import plain, told_images
 from lib.models.registry import model_spec
+from lib.recording.words import counted
 from lib.roles.setup import all_devices
 from lib.training.replica import Replica
 
@@ -36,7 +37,7 @@ def introduction(config: Config, data: DataSet, replica: Replica, dtype: torch.d
         ),
         ("devices", f"{names}; {batch}exchange {exchange}"),
         ("recipe", _recipe(config)),
-        ("run", f"{config.run.weights_dir}, {config.run.n_epochs} epochs, seed {config.run.seed}"),
+        ("run", f"{config.run.weights_dir}, {counted(config.run.n_epochs, 'epoch')}, seed {config.run.seed}"),
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
     )
     return "\n".join(f"{name + ':':<9} {text}" for name, text in rows)

@@ -7,6 +7,7 @@ import torch
 from lib.checkpoints.snapshots import Progress, Snapshots, spread
 from lib.data.plan import Plan
 from lib.exchange.base import Exchange
+from lib.recording.words import counted
 from lib.roles.process import Context
 from lib.roles.setup import identity, preparation
 from lib.training.fine_tuning import start_from
@@ -52,7 +53,8 @@ def _begin(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Pr
     if context.rank == 0:
         if start := snapshots.start():
             progress = snapshots.restore(start)
-            return progress, f"resumed:  {start}, {progress.epoch} epochs and {progress.iteration} iterations done"
+            done = f"{counted(progress.epoch, 'epoch')} and {counted(progress.iteration, 'iteration')}"
+            return progress, f"resumed:  {start}, {done} done"
         if weights:
             return Progress(), f"weights:  {start_from(replica.model, weights)}"
     return Progress(), ""

@@ -267,7 +267,8 @@ def run(context: Context) -> None:
             write_environment(config.run.weights_dir, facts(config, replica.model, plan))
         train(Trainer(context, parts, feed, recorder))
     elif context.rank == 0:
-        done = f"nothing is left to do: all {config.run.n_epochs} epochs are done; raise run.n_epochs for more"
+        last = f"epoch {progress.epoch} of {config.run.n_epochs}"
+        done = f"nothing is left to do: {last} is done; raise run.n_epochs for more"
         Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet)).say(done)
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()

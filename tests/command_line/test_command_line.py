@@ -10,6 +10,7 @@ import pytest
 from lib.command_line.parse import keys, parse, report_errors
 from lib.command_line.resolved import resolved
 from lib.config import Config, ExchangeConfig
+from lib.data.sources import SOURCES
 from lib.errors import ConfigError
 from lib.models.recipes import CAFFE_RESNET, IMAGENET_STD, NIN, TORCHNET
 from lib.models.registry import MODELS
@@ -244,6 +245,7 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("--model.name alexnet_o", {"alexnet_owt", "alexnet_owt_bn"}),
         ("--model.init ", {"default", "kaiming", "xavier"}),
+        ("--data.source ", set(SOURCES)),
         ("--dry", {"--dry_run "}),
         ("--optimizer.le", {"--optimizer.learning_rate "}),
     ],

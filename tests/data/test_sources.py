@@ -287,6 +287,24 @@ def test_synthetic_needs_no_files() -> None:
     assert (read_mean_image(of) == 127.5).all()
 
 
+@pytest.mark.parametrize(
+    ("source", "named", "unnamed"),
+    [
+        ("hickle", {"data.readers (now 7)", "data.slots (now 9)", "faster disk"}, {"decoders"}),
+        ("jpeg_folder", {"data.decoders (now 3)"}, {"readers", "slots"}),
+        ("lmdb", {"data.decoders (now 3)"}, {"readers", "slots"}),
+        ("mnist", {"data.readers (now 7)", "data.img_size (now 32)"}, {"decoders", "disk"}),
+        ("synthetic", {"memory"}, {"data.", "disk"}),
+    ],
+)
+def test_who_waits_for_a_source_is_told_what_makes_that_one_faster(
+    tmp_path: Path, source: str, named: set[str], unnamed: set[str]
+) -> None:
+    advice = source_kind(source).faster(config(source, tmp_path, readers=7, slots=9, decoders=3))
+    assert all(words in advice for words in named)
+    assert not any(words in advice for words in unnamed)
+
+
 def test_an_unknown_source_is_answered_with_the_known() -> None:
     with pytest.raises(
         ConfigError, match="data.source is jpg_folder; did you mean jpeg_folder\\? known sources: hickle"

@@ -167,7 +167,7 @@ def test_a_finished_run_says_so_and_never_starts_anew(tmp_path: Path, data_set: 
     before = contents(models)
     again = run_script("train.py", *ONE)
     assert again.returncode == 0
-    assert again.stdout == "nothing is left to do: all 4 epochs are done; raise run.n_epochs for more\n"
+    assert again.stdout == "nothing is left to do: epoch 4 of 4 is done; raise run.n_epochs for more\n"
     assert contents(models) == before
     refused = run_script("train.py", *ONE, "--model.name", "tiny_without_dropout")
     assert (refused.returncode, "belongs to another network" in refused.stderr) == (2, True)

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from lib.recording.console import Bar, EpochRow, Lines, Quiet, console
+from lib.recording.console import Bar, Lines, Quiet, console
+from lib.recording.epoch_table import EpochRow
 from lib.recording.metrics import Figures
 
 FIGURES = Figures(1.5, 0.25, 0.125, 8)
@@ -58,23 +59,63 @@ def test_a_live_line_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest
     drive(shown)
     text = terminal.getvalue()
     live = [line for line in text.split("\r") if "training 1/3" in line][-1]
-    for part in ("left 0:00, run ", "loss 1.500", "top-1 25.0 %", "top-5 12.5 %", "rate 0.01", "1,234 images/s"):
+    for part in (
+        "left 0:00",
+        "run ",
+        "loss 1.500",
+        "top-1 err 25.0 %",
+        "top-5 err 12.5 %",
+        "rate 0.01",
+        "1,234 images/s",
+    ):
         assert part in live
     assert "wait 2 compute 90 exchange 8 %" in live
+    assert "training 1/3 ######" in live
     assert "validation 1/3" in text
     rows = [re.sub(r"\033\[\w*", "", line).split() for line in re.split(r"[\r\n]+", text) if "1:15" in line]
     assert [cells[0] for cells in rows] == ["1/3", "2/3"]
     assert (rows[0][-1], rows[1][-1]) == ("best", "1:15")
-    assert text.count("train loss") == 1
+    assert text.count("images/s    time") == 1
 
 
-def test_a_narrow_terminal_shows_where_the_time_goes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (50, "training 3/90 17/5004, loss 2.31  left 4:09"),
+        (80, "training 3/90 17/5004, loss 2.31  top-1/5 err 89/65 %  left 4:09  run 6:06:57"),
+        (
+            120,
+            "training 3/90 17/5004, loss 2.31  top-1/5 err 89/65 %  left 4:09  run 6:06:57  12,345/s"
+            "  wait 2 comp 90 exch 8 %",
+        ),
+    ],
+)
+def test_a_narrow_terminal_leaves_out_whole_fields(monkeypatch: pytest.MonkeyPatch, columns: int, shown: str) -> None:
+    """An epoch of ImageNet, 50 ms an iteration."""
     terminal = put_on_terminal(monkeypatch)
-    monkeypatch.setenv("COLUMNS", "120")
-    drive(Bar(3, coloured=False))
-    live = [line for line in terminal.getvalue().split("\r") if "training 1/3" in line][-1]
-    assert "loss 1.50  top-1 25 %  1,234/s  wait 2 comp 90 exch 8 %" in live
-    assert len(live.strip()) <= 110
+    monkeypatch.setenv("COLUMNS", str(columns))
+    now = iter([0.0, 0.05])
+    monkeypatch.setattr("lib.recording.console.time.monotonic", lambda: next(now))
+    bar = Bar(90, coloured=False)
+    bar.phase("training", 3, 16, 5004)
+    bar.iteration()
+    bar.training(17, Figures(2.312, 0.891, 0.65, 8), MORE | {"images_per_s": 12345})
+    bar.close()
+    lines = [line.rstrip() for line in terminal.getvalue().split("\r")]
+    assert shown in lines
+    assert max(map(len, lines)) < columns
+
+
+def test_the_table_fits_80_columns_with_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = put_on_terminal(monkeypatch)
+    bar = Bar(100, coloured=False)
+    worst = Figures(12.3456, 1.0, 0.9421, 8)
+    numbers = {"learning_rate": 1.2345678e-5, "images_per_s": 123456.7, "seconds": 35999.0}
+    bar.epoch(EpochRow(epoch=100, training=worst, validation=worst, **numbers, is_best=True))
+    *_, names, shown = terminal.getvalue().splitlines()
+    assert shown.split() == ["100/100", *("12.3456", "100.00") * 2, "94.21", "1.23e-05", "123,457", "9:59:59", "best"]
+    assert all(len(line) < 80 for line in terminal.getvalue().splitlines())
+    assert names.split().count("error") == 2
 
 
 def test_colours_are_off_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from lib.checkpoints.snapshots import Progress
 from lib.config import Config, LoggingConfig, RunConfig
-from lib.recording.console import EpochRow
+from lib.recording.epoch_table import EpochRow
 from lib.recording.metrics import Figures
 from lib.recording.recorder import Recorder
 

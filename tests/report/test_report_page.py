@@ -11,11 +11,16 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lib.report.network import Effort
+from lib.report.page import write_report
 from tests.conftest import ROOT, Script, write_data_set
+from tests.report.test_runs import write_run
 
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 2, "--logging.print_freq", 2)
 CURVES = {"loss", "top1_error", "top5_error", "learning_rate", "images_per_s", "time_shares"}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
 
 
 class Page(HTMLParser):
@@ -47,6 +52,20 @@ def report(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=100,
         check=False,
     )
+
+
+def found_in_browser(html: str, probe: str, folder: Path, width: int) -> str:
+    """What ``probe``, put at the end of the page, sets as data-found. Fails where the console has a word."""
+    probed = folder / "probed.html"
+    probed.write_text(html.replace("</body>", probe))
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    flags += "--disable-component-update --disable-sync --enable-logging=stderr --dump-dom"
+    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"]
+    done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True, timeout=60, check=False)
+    assert "CONSOLE" not in done.stderr
+    found = re.search('data-found="([^"]*)"', done.stdout)
+    assert found, done.stderr[-500:]
+    return found[1]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +163,7 @@ def test_a_report_that_fails_does_not_hurt_the_run(tmp_path: Path, data_set: Pat
     assert done.stderr.endswith("no report; python -m lib.report models says why\n")
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+@needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
     """No word on the console, every picture decoded, nothing wider than the window."""
@@ -156,14 +175,23 @@ def test_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
       document.documentElement.dataset.found = `broken ${broken.length} wide ${wide.length} flat ${flat.length}`;
     </script></body>"""
     html = (trained / "models/report.html").read_text()
-    probed = tmp_path / "probed.html"
-    probed.write_text(html.replace("</body>", probe))
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    flags += "--disable-component-update --disable-sync --enable-logging=stderr --dump-dom"
-    command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
-    done = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True, timeout=60, check=False)
-    assert 'data-found="broken 0 wide 0 flat 0"' in done.stdout, done.stderr[-500:]
-    assert "CONSOLE" not in done.stderr
+    assert found_in_browser(html, probe, tmp_path, width) == "broken 0 wide 0 flat 0"
+
+
+@needs_browser
+def test_tables_of_several_runs_break_no_word_on_a_phone(tmp_path: Path) -> None:
+    """A long name goes on in the next line, but not letter by letter."""
+    runs = [write_run(tmp_path / name, []) for name in ("first", "second_with_a_long_name")]
+    probe = """<script>
+      const all = document.createRange();
+      const lines = cell => (all.selectNodeContents(cell), all.getClientRects().length);
+      const words = cell => cell.textContent.trim().split(/\\s+/).length;
+      const cells = [...document.querySelectorAll("#runs th, #runs td, #differing th, #differing td")];
+      const broken = cells.filter(cell => lines(cell) > Math.max(3, words(cell))).map(cell => cell.textContent);
+      document.documentElement.dataset.found = `${cells.length} cells, broken: ${broken}`;
+    </script></body>"""
+    page = write_report(runs, Effort()).read_text()
+    assert found_in_browser(page, probe, tmp_path, 390) == "21 cells, broken: "
 
 
 def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path) -> None:

@@ -1,0 +1,74 @@
+"""What a page makes of a run's folder, without a training: records as files."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.report.curves import learning_curves
+from lib.report.drawing import COLOURS
+from lib.report.network import Effort
+from lib.report.page import write_report
+from lib.report.predictions import Predictions
+from lib.report.runs import read_run
+
+
+def line(kind: str, iteration: int, **more: float) -> str:
+    means = {"loss": 1.0, "top1_error": 0.5, "top5_error": 0.25, "images": 800}
+    speed = {"learning_rate": 0.1, "images_per_s": 400.0, "wait": 0.0, "compute": 1.0, "exchange": 0.0}
+    return json.dumps({"kind": kind, "epoch": 1, "iteration": iteration} | means | speed | more)
+
+
+def write_run(folder: Path, lines: list[str], data: str = "{source: jpeg_folder, decoders: 3}") -> Path:
+    folder.mkdir(exist_ok=True)
+    options = "{tensorboard: false, report: false}"
+    (folder / "config.yaml").write_text(
+        f"run: {{n_epochs: 2}}\nmodel: {{name: tiny}}\ndata: {data}\nlogging: {options}\n"
+    )
+    (folder / "metrics.jsonl").write_text("".join(f"{text}\n" for text in lines))
+    return folder
+
+
+@pytest.mark.parametrize("damaged", ['{"kind": "tra', "\0\0\0", "5", '{"kind": "train", "epoch": 1, "iteration": 4}'])
+def test_damaged_lines_of_a_record_are_left_out(tmp_path: Path, damaged: str) -> None:
+    lines = [line("train", 2), damaged, line("val_subset", 3), line("train", 4), line("val", 4), damaged]
+    run = read_run(write_run(tmp_path, lines))
+    assert [entry["iteration"] for entry in run.train] == [2, 4]
+    assert [(entry["at"], entry["top1_error"]) for entry in run.val] == [(1.0, 0.5)]
+
+
+def test_a_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None:
+    """Ten iterations at 0.1, then five at 0.01: an entry is written at the end of what it is of."""
+    records = [line("train", 5), line("train", 10), line("train", 15, learning_rate=0.01)]
+    run = read_run(write_run(tmp_path, records))
+    curve = re.search(rf'<path d="([^"]*)"[^>]*stroke: {COLOURS[0]}', learning_curves([run])[-1].svg)
+    assert curve
+    points = [tuple(map(float, point.split())) for point in re.findall(r"[\d.]+ [\d.]+", curve[1])]
+    first, last = points[0][0], points[-1][0]
+    dropped = next(x for (x, y), (_, then) in pairwise(points) if then != y)
+    assert dropped == pytest.approx((first + last) / 2)
+
+
+def test_a_page_says_where_a_run_waited_and_what_to_change(tmp_path: Path) -> None:
+    waited = [line("train", 5, wait=0.9), line("train", 10), line("train", 15, wait=0.25)]
+    slow = write_run(tmp_path / "slow", waited)
+    fast = write_run(tmp_path / "fast", [line("train", 5), line("train", 10)])
+    html = write_report([fast, slow], Effort()).read_text()
+    said = "Epoch 1, iteration 15: waiting for data took 25 % of 2.0 s (0.5 s); raise data.decoders (now 3)"
+    assert f'<p class="note">slow: {said}' in html
+    assert html.count("waiting for data took") == 1
+
+
+def test_how_many_answers_are_right_altogether() -> None:
+    predictions = Predictions(
+        checkpoint="",
+        n_all=9,
+        classes=["a", "b", "c"],
+        labels_N=np.array([0, 1, 2, 2]),
+        guesses_N5=np.array([[0, 1, 2], [2, 1, 0], [2, 0, 1], [2, 0, 1]]),
+        samples=[],
+    )
+    assert predictions.n_right == 3
