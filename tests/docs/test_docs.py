@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 from docs import generate_networks as networks
 from docs.generate_configuration import page
 from lib.command_line.parse import keys
+from lib.ipc.messages import Message
 from lib.models import recipes
 from lib.models.registry import MODELS
 from lib.models.spec import ModelSpec
@@ -48,6 +50,12 @@ def test_settings_that_pages_name_exist(path: Path) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     targets = [t for t in re.findall(r"\]\(([^)#]+)", path.read_text()) if not t.startswith("http")]
     assert not [target for target in targets if not (path.parent / target).exists()]
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "architecture.svg"])
+def test_the_page_and_the_drawing_know_every_message(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    assert not [message for message in get_args(Message) if message.__name__ not in text]
 
 
 def test_the_worked_example_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
