@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from lib.command_line.parse import report_errors
+from lib.command_line.plain_parser import PlainParser
 from lib.data.decode import decode
 from lib.data.pictures import SUFFIXES
 from lib.errors import ConfigError, DataError
@@ -18,7 +19,7 @@ from lib.training.network import Network, best, open_network
 
 
 def classify(description: str) -> int:
-    """The whole of classify.py: the exit status, 1 where a picture could not be read."""
+    """The whole of classify.py: the exit status, 2 where a picture could not be read."""
 
     def main() -> int:
         options = parse(sys.argv[1:], description)
@@ -34,9 +35,7 @@ def classify(description: str) -> int:
 
 def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     """The options. Ends the process for --help and for what cannot be understood."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = PlainParser(description=description)
     add = parser.add_argument
     add("pictures", nargs="+", metavar="IMAGE | FOLDER | -", help="pictures; a folder: all in it; -: names from stdin")
     add("--top", type=int, default=5, metavar="N", help="classes to show of each picture (default: %(default)s)")
@@ -88,14 +87,14 @@ def device_of(name: str) -> torch.device:
 
 
 def classify_all(network: Network, options: argparse.Namespace, show: Show) -> int:
-    """Show what each picture is; those that cannot be read are named on stderr, and make the exit status 1."""
+    """Show what each picture is; those that cannot be read are named on stderr, and make the exit status 2."""
     status = 0
     for name in names(options.pictures):
         try:
             image_HWC = decode(read(name), network.img_size, network.preparation.resize)
         except DataError as error:
             print(f"error: {name}: {error}", file=sys.stderr, flush=True)
-            status = 1
+            status = 2
             continue
         probabilities_1K = network.probabilities(image_HWC[None], options.crops)
         show(name, best(probabilities_1K[0], network.preparation.classes, options.top))

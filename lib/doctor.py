@@ -52,7 +52,7 @@ Check: TypeAlias = Callable[[Config], Iterator[Finding]]
 
 
 def main() -> int:
-    """Print a line a finding; exit status 1 if one of them is bad."""
+    """Print a line a finding; exit status 2 if one of them is bad."""
     settings, spec = _ROOT / "config.yaml", _ROOT / "spec_1gpu.yaml"
     config, _ = parse(sys.argv[1:], description=str(__doc__), config=settings, spec=spec, prog="python -m lib.doctor")
     return tell(examine(config, CHECKS), coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
@@ -64,14 +64,15 @@ def examine(config: Config, checks: Sequence[Check]) -> Iterator[Finding]:
 
 
 def tell(findings: Iterator[Finding], *, coloured: bool) -> int:
-    """Print the findings and return the exit status: 1 if one is bad."""
+    """Print the findings and return the exit status: 2 if one is bad."""
     colours = {"fine": "\033[32m", "slow": "\033[33m", "bad": "\033[31m"}
-    worst = 0
+    status = 0
     for finding in findings:
         word = f"{colours[finding.state]}{finding.state:<4}\033[0m" if coloured else f"{finding.state:<4}"
         print(f"{word}  {finding.what:<11} {finding.text}", flush=True)
-        worst = max(worst, finding.state == "bad")
-    return int(worst)
+        if finding.state == "bad":
+            status = 2
+    return status
 
 
 def _python(_: Config) -> Iterator[Finding]:

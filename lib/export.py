@@ -9,6 +9,7 @@ from pathlib import Path
 from lib.checkpoints.checkpoint import Preparation
 from lib.classify import add_network_options
 from lib.command_line.parse import report_errors
+from lib.command_line.plain_parser import PlainParser
 from lib.errors import ConfigError
 from lib.formats import onnx_file, safe_tensors, theano
 from lib.training.network import Network, open_network
@@ -33,9 +34,7 @@ def export(description: str) -> int:
 
 def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     """The options. Ends the process for --help; raises ConfigError when the format is not clear."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = PlainParser(description=description)
     parser.add_argument("out", type=Path, metavar="OUT", help="file or, for theano and cudaconvnet, folder to write")
     parser.add_argument("--format", choices=list(WRITERS), help="default: by OUT's suffix, .safetensors or .onnx")
     add_network_options(parser)

@@ -24,6 +24,7 @@ from lib.machine.durable import sweep
 from lib.machine.limits import allow_many_files
 from lib.machine.placement import place
 from lib.machine.run_folder import run_folder
+from lib.models.registry import model_spec
 from lib.recording.log import open_log
 from lib.recording.refresher import Refresher
 from lib.recording.terminal import tell
@@ -77,6 +78,8 @@ def validate(description: str, spec: Path) -> int:
 
 def check(config: Config) -> DataSet:
     """The data set. Raises UserError when it is not whole or does not fit the configuration."""
+    if config.data.source != "hickle":  # whose images have the size that they were packed with
+        model_spec(config.model.name).crop_of(config.data.img_size)  # first: the first look at a data set may take long
     data = source_kind(config.data.source).describe(config.data)
     check_batch_size(config, data)
     allow_many_files(config, data)

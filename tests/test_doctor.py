@@ -29,7 +29,7 @@ def test_only_what_is_bad_is_a_failure(capsys: pytest.CaptureFixture[str]) -> No
     fine, slow, bad = (Finding(what="thing", state=state, text="text") for state in ("fine", "slow", "bad"))
     assert tell(iter([fine, slow]), coloured=False) == 0
     assert capsys.readouterr().out == "fine  thing       text\nslow  thing       text\n"
-    assert tell(iter([bad, fine]), coloured=True) == 1
+    assert tell(iter([bad, fine]), coloured=True) == 2
     assert "\033[31mbad \033[0m" in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib import launch
-from lib.config import Config, RunConfig
+from lib.config import Config, DataConfig, RunConfig
 from lib.errors import ConfigError
 
 
@@ -41,3 +41,9 @@ def test_a_folder_that_another_run_has_is_refused(tmp_path: Path) -> None:
         launch._weights_dir(config),
     ):
         pass
+
+
+def test_images_too_small_for_the_network_are_refused_before_they_are_looked_at(tmp_path: Path) -> None:
+    data = DataConfig(source="jpeg_folder", dir=tmp_path / "nowhere", img_size=64)
+    with pytest.raises(ConfigError, match="this network needs at least 67; use data.img_size 76 or more"):
+        launch.check(Config(data=data))

@@ -14,7 +14,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     },
     "--find_batch_size": {
         "action": "store_true",
-        "help": "try larger and larger batches on the first device, say which is the largest that fits",
+        "help": "try larger and larger batches on the first device; name the largest that fits, and the fastest",
     },
     "--profile": {
         "type": int,

@@ -47,6 +47,11 @@ class DecodeFile:
 def _describe(data: DataConfig) -> DataSet:
     if not data.dir.is_dir():
         raise DataError(f"data folder {data.dir} does not exist; name one that holds train/ and val/ with --data.dir")
+    for split in SPLITS:
+        if not (data.dir / split).is_dir():
+            raise DataError(
+                f"{data.dir} holds no folder {split}/; its pictures must lie in train/CLASS/ and val/CLASS/"
+            )
     found: dict[Split, Pictures] = {split: list_pictures(data.dir / split) for split in SPLITS}
     _check_classes(found)
     listing = {split: [(entry.name, entry.bytes) for entry in found[split].entries] for split in SPLITS}

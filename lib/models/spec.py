@@ -66,7 +66,7 @@ class ModelSpec:
         if crop < self.min_crop:
             raise ConfigError(
                 f"images of {img_size} x {img_size} give a crop of {crop}, but this network needs at least "
-                f"{self.min_crop}; pack the data at img_size {-(-self.min_crop * 256 // self.crop)} or more"
+                f"{self.min_crop}; use data.img_size {-(-self.min_crop * 256 // self.crop)} or more (hickle: to pack)"
             )
         return crop
 

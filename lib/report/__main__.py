@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from lib.command_line.plain_parser import PlainParser
 from lib.errors import UserError
 from lib.machine.parenthood import end_with_parent
 
@@ -46,9 +47,7 @@ def main() -> int:
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """What is asked for. Ends the process for --help and for what cannot be understood."""
-    parser = argparse.ArgumentParser(
-        "python -m lib.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = PlainParser("python -m lib.report", description=__doc__)
     parser.add_argument("weights_dir", type=Path, nargs="+", help="folder of a run; the page is written into the first")
     parser.add_argument("--images", type=int, default=256, help="validation images to ask about (default: 256)")
     parser.add_argument("--all", action="store_true", help="ask about all validation images")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import torch
 from lib.data.upload import Batch
 from lib.data.views import center_views
 from lib.exchange.alone import Alone
+from lib.models.recipes import Recipe
+from lib.models.registry import model_spec
 from lib.recording.metrics import Meter
 from lib.roles.process import Context, run_role
 from lib.roles.setup import set_up
@@ -24,7 +26,7 @@ _CPU_MEMORY_SHARE = 0.5
 
 
 def run(context: Context) -> None:
-    """Print a line a batch size, and the largest that fits."""
+    """Print a line a batch size, and which is the largest that fits, which the fastest."""
     config, data = context.config, context.sheet.data
     device, dtype = set_up(config, context.rank)
     # The fused step keeps room for batch_size images, and more where a batch needs it: it is to start with none.
@@ -34,13 +36,35 @@ def run(context: Context) -> None:
         context.hotline.alive(f"trying batch size {size}", patience_s=10 * config.run.patience_s)
         return _seconds(replica, size, data.img_size, data.n_classes)
 
-    best, most = 0, data.count("train") if replica.why_not_fused else min(MOST_FUSED, data.count("train"))
+    n_images, own_kernels = data.count("train"), not replica.why_not_fused
+    most = min(MOST_FUSED, n_images) if own_kernels else n_images
+    tried = []
     for size, taken in grow(seconds, most):
-        best = size
+        tried.append((size, taken))
         print(
             f"batch_size {size:>6}: {1000 * taken:>9,.1f} ms an iteration  {size / taken:>9,.0f} images/s", flush=True
         )
-    print(f"largest that fits {device}: {best}; use --batch_size {best}" if best else f"not even 1 fits {device}")
+    limit = "memory"
+    if tried and 2 * tried[-1][0] > most:
+        limit = (
+            f"the data set's {n_images:,} training images"
+            if most == n_images
+            else f"the kernels, which take {MOST_FUSED:,}"
+        )
+    print(conclusion(tried, str(device), limit, model_spec(config.model.name).recipe))
+
+
+def conclusion(tried: Sequence[tuple[int, float]], device: str, limit: str, recipe: Recipe) -> str:
+    """What follows from (batch size, seconds an iteration) of all that fitted, and from what kept a larger one away."""
+    if not tried:
+        return f"not even 1 fits {device}"
+    fastest, taken = max(tried, key=lambda pair: pair[0] / pair[1])
+    rates = "its rate is scaled to yours" if recipe.scales else "with others, consider other rates"
+    return (
+        f"largest that fits {device}: {tried[-1][0]}; limited by {limit}\n"
+        f"fastest: {fastest}, {fastest / taken:,.0f} images/s; use --batch_size {fastest}\n"
+        f"the recipe's rates are for {recipe.images} images an update, of all workers: {rates}"
+    )
 
 
 def grow(seconds: Callable[[int], float], limit: int) -> Iterator[tuple[int, float]]:

@@ -395,6 +395,10 @@ def swap_images_and_labels(data: Path) -> None:
     (data / "t10k-labels-idx1-ubyte").rename(data / "t10k-images-idx3-ubyte")
 
 
+def lose_train(data: Path) -> None:
+    shutil.rmtree(data / "train")
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
     [
@@ -402,6 +406,11 @@ def swap_images_and_labels(data: Path) -> None:
         ("jpeg_folder", empty_a_class, "1 class folders hold no picture, the first is n09"),
         ("jpeg_folder", lose_a_val_class, "data/train has 1 class folders that .*data/val has not: n03"),
         ("jpeg_folder", add_a_val_class, "data/val has 1 class folders that .*data/train has not: n07"),
+        (
+            "jpeg_folder",
+            lose_train,
+            "data holds no folder train/; its pictures must lie in train/CLASS/ and val/CLASS/",
+        ),
         ("jpeg_folder", shutil.rmtree, "data folder .*data does not exist; name one that holds train/ and val/"),
         ("lmdb", a_record_that_is_no_datum, "record 00000001_n01/x.JPEG: it is no Datum; make the database again"),
         ("lmdb", a_record_without_an_image, "record 00000000_n00/x.JPEG: it is no Datum"),

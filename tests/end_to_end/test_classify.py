@@ -66,7 +66,7 @@ def test_the_classic_form_needs_nothing_but_the_checkpoint(folder: Path, tmp_pat
 
 def test_a_folder_with_a_picture_that_is_none(folder: Path) -> None:
     done = classify(folder, "photos", "nowhere.png", "--top", "2", "--json", "--crops", "10")
-    assert done.returncode == 1
+    assert done.returncode == 2
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["picture"] for line in lines] == ["photos/a.png", "photos/more/b.png"]
     errors = done.stderr.splitlines()

@@ -36,7 +36,7 @@ def test_find_batch_size(tmp_path: Path, data_set: Path, run_script: Script) -> 
     assert done.returncode == 0, done.stderr
     tried = [int(size) for size in re.findall(r"^batch_size +(\d+):", done.stdout, flags=re.MULTILINE)]
     assert tried == [1, 2, 4, 8, 16, 32]  # 64 is more than there are images
-    assert done.stdout.endswith("largest that fits cpu: 32; use --batch_size 32\n")
+    assert "\nlargest that fits cpu: 32; limited by the data set's 48 training images\nfastest: " in done.stdout
     assert not (tmp_path / "models").exists()
 
 

@@ -72,7 +72,7 @@ def test_crop_follows_the_images(img_size: int, crop: int) -> None:
 
 
 def test_images_that_are_too_small() -> None:
-    with pytest.raises(ConfigError, match="this network needs at least 67; pack the data at img_size 76 or more"):
+    with pytest.raises(ConfigError, match="this network needs at least 67; use data.img_size 76 or more"):
         model_spec("alexnet").crop_of(64)
 
 

@@ -1,0 +1,20 @@
+"""What --find_batch_size makes of its measurements."""
+
+from lib.models.recipes import SQUEEZENET, THEANO
+from lib.roles.fitter import conclusion
+
+
+def test_the_largest_need_not_be_the_fastest() -> None:
+    told = conclusion([(128, 0.2), (256, 0.25), (2048, 8.0)], "cpu", "memory", THEANO)
+    assert told.splitlines() == [
+        "largest that fits cpu: 2048; limited by memory",
+        "fastest: 256, 1,024 images/s; use --batch_size 256",
+        "the recipe's rates are for 256 images an update, of all workers: with others, consider other rates",
+    ]
+    assert conclusion([(1, 1.0)], "cpu", "memory", SQUEEZENET).endswith(
+        "512 images an update, of all workers: its rate is scaled to yours"
+    )
+
+
+def test_nothing_fits() -> None:
+    assert conclusion([], "cuda:0", "memory", THEANO) == "not even 1 fits cuda:0"
