@@ -63,9 +63,10 @@ def parse(
     _refuse_unknown_options(rest, parser)
     held = {file: _keys_in(file) for file in files}
     arguments = [*(f"--config={file}" for file in files), *rest]
-    parser.set_defaults({key: plain(value) for key, value in _recipe(parser, arguments).items()})
+    kind_of = dict(kinds(Config)) | (dict(kinds(options)) if options else {})
+    parser.set_defaults({key: plain(value) for key, value in _recipe(parser, arguments, kind_of).items()})
     try:
-        values = parser.instantiate(_read(parser, arguments))
+        values = parser.instantiate(_read(parser, arguments, kind_of))
     except ConfigError as error:
         raise ConfigError(f"{_file_at_fault(str(error), held, rest)}{error}") from None
     return _take(values, Config), options and _take(values, options)
@@ -122,26 +123,27 @@ def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _recipe(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
+def _recipe(parser: ArgumentParser, arguments: Sequence[str], kind_of: Mapping[str, Any]) -> dict[str, Any]:
     """What the recipe of the network that is asked for sets; it lies under everything else that is asked for."""
     silent = [word for word in arguments if word not in ("--help", "-h") and not word.startswith("--print_config")]
     try:
-        asked = _read(parser, silent)
+        asked = _read(parser, silent, kind_of)
     except ConfigError:  # reading again, with nothing left out, will say this, or print the help
         return model_spec(ModelConfig.name).recipe.settings(Config().images_an_update)
     world_size = workers(len(asked.devices), os.environ)
     return model_spec(asked.model.name).recipe.settings(asked.batch_size * world_size * asked.optimizer.accumulate)
 
 
-def _read(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+def _read(parser: ArgumentParser, arguments: Sequence[str], kind_of: Mapping[str, Any]) -> Namespace:
+    """The values of all keys, whose types are ``kind_of``. Raises ConfigError."""
     try:
         values = parser.parse_args(arguments)
     except argparse.ArgumentError as error:
         unknown = str(error).partition("unrecognized arguments: ")[2].split()
-        raise ConfigError(_no_option(unknown[0]) if unknown else in_our_words(str(error))) from None
-    for key, kind in kinds(Config):
+        raise ConfigError(_no_option(unknown[0]) if unknown else in_our_words(str(error), kind_of)) from None
+    for key, kind in kind_of.items():
         if values[key] is None and not takes_null(kind):
-            raise ConfigError(f"{key} is null; it must be {must_be(key)}")
+            raise ConfigError(f"{key} is null; it must be {must_be(key, kind)}")
     return values
 
 

@@ -1,12 +1,12 @@
 """What jsonargparse says of a value of the wrong kind, put as all other errors here are."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from lib.command_line.completion import kinds
-from lib.config import Config, Regime
+from lib.config import Regime
 
 _SAID = re.compile(r'Parser key "([\w.]+)": (.*)')
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
@@ -27,12 +27,14 @@ _PARTS = (
 )
 
 
-def in_our_words(said: str) -> str:
+def in_our_words(said: str, kind_of: Mapping[str, Any]) -> str:
     """The same in our words, on one line; what is not known as such an error stays as it is.
 
-    >>> in_our_words("Parser key \\"views.mean\\": Expected a typing.Literal['x', 'y']. Got value: z")
-    'views.mean is z; it must be one of image, channel, none'
-    >>> in_our_words("argument --a.b: expected one argument")
+    ``kind_of`` has the type of each key.
+
+    >>> in_our_words("Parser key \\"a.b\\": Expected a <class 'int'>. Got value: z", {"a.b": int})
+    'a.b is z; it must be a whole number'
+    >>> in_our_words("argument --a.b: expected one argument", {})
     'argument --a.b: expected one argument'
     """
     said = " ".join(said.split())
@@ -40,24 +42,25 @@ def in_our_words(said: str) -> str:
     if not match:
         return said
     key, why = match.groups()
-    if inner := sorted(name for name, _ in kinds(Config) if name.startswith(f"{key}.")):
+    if inner := sorted(name for name in kind_of if name.startswith(f"{key}.")):
         return f"{key} is a group of keys; set each by itself, as in --{inner[0]} VALUE"
+    if key not in kind_of:
+        return said
     if "Problem with given class_path" in why:
         part = why.partition("': ")[2]
         for theirs, ours in _PARTS:
             part = re.sub(theirs, ours, part)
-        return f"{key}: {part}; it must be {must_be(key)}"
+        return f"{key}: {part}; it must be {must_be(key, kind_of[key])}"
     value = why.rpartition("value:")[2].strip() or "empty"
-    return f"{key} is {'null' if value == 'None' else value}; it must be {must_be(key)}"
+    return f"{key} is {'null' if value == 'None' else value}; it must be {must_be(key, kind_of[key])}"
 
 
-def must_be(key: str) -> str:
-    """What values a key takes.
+def must_be(key: str, kind: Any) -> str:
+    """What values a key of this type takes.
 
-    >>> must_be("run.seed"), must_be("views.std")
+    >>> must_be("run.seed", int), must_be("views.std", tuple[float, float, float] | None)
     ('a whole number', "a list of 3 numbers, e.g. '[58.4, 57.12, 57.38]', or null")
     """
-    kind = dict(kinds(Config))[key]
     inner = _without_null(kind)
     if get_origin(inner) is Literal:
         told = f"one of {', '.join(map(str, get_args(inner)))}"
