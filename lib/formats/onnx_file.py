@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lib.errors import ConfigError, WeightsError
 
 # Largest difference of a logit that is accepted, as a share of the largest logit or of 1.
-TOLERANCE = 1e-4
+_TOLERANCE = 1e-4
 
 
 def write(model: nn.Module, crop: int, about: Mapping[str, str], path: Path) -> None:
@@ -60,9 +60,9 @@ def _check(model: nn.Module, images: Tensor, session: Any) -> None:
     ours = model(images)
     theirs = torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
     difference = float((ours - theirs).abs().max() / max(1.0, float(ours.abs().max())))
-    if not difference <= TOLERANCE:
+    if not difference <= _TOLERANCE:
         raise WeightsError(
-            f"onnxruntime's logits differ from torch's by {difference:.2g}, more than {TOLERANCE:g}; this is a "
+            f"onnxruntime's logits differ from torch's by {difference:.2g}, more than {_TOLERANCE:g}; this is a "
             "fault of the exporter: try other versions of torch and onnxruntime"
         )
 

@@ -1,18 +1,12 @@
 """What the soak makes of a leak; ``make soak`` runs it."""
 
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.soak import compare_speed, judge, windows
 from benchmarks.watched import Sample, roles, sample
-from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("leaks", Sample._fields[1:])
@@ -45,26 +39,3 @@ def test_watched_processes_are_those_of_the_run() -> None:
 def test_too_short_to_compare() -> None:
     with pytest.raises(SystemExit, match="too short"):
         windows([(0.0, 1.0)], 60)
-
-
-def test_it_takes_its_run_along_when_it_is_told_to_end() -> None:
-    """In a folder of a short name: a run whose sockets' names would be too long there goes elsewhere."""
-    with tempfile.TemporaryDirectory(prefix="soaked-", dir="/tmp") as folder:
-
-        def of_roles() -> list[str]:
-            """The processes of the run's roles, which lie in its private folder there."""
-            words = ["pgrep", "-f", rf"lib\.roles\.\w+ {folder}/"]
-            return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
-
-        command = [sys.executable, "-m", "benchmarks.soak", "--minutes", "5"]
-        environment = os.environ | {"TMPDIR": folder}
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as soak:
-            try:
-                while len(of_roles()) < 4:
-                    assert soak.poll() is None
-                    time.sleep(0.1)
-            finally:
-                soak.terminate()
-            assert soak.wait(60) == 128 + signal.SIGTERM
-        assert of_roles() == []
-        assert list(Path(folder).iterdir()) == []
