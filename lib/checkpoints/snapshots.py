@@ -1,5 +1,6 @@
 """A training as a checkpoint, and back: how replica and progress become one, and when that is due."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,9 +36,15 @@ class Progress:
         return [error for error, _ in self.val_record]
 
     @property
+    def improved(self) -> bool:
+        """Whether the last validation's error is below all before."""
+        *before, last = self.val_errors or [math.inf]
+        return last < min(before, default=math.inf)
+
+    @property
     def is_best(self) -> bool:
-        """Whether the network stands as it was validated, with the lowest error so far."""
-        return self.iteration == 0 and bool(self.val_record) and self.val_errors[-1] == min(self.val_errors)
+        """Whether the network stands as it was validated, better than ever before."""
+        return self.iteration == 0 and self.improved
 
 
 class Snapshots:

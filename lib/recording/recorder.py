@@ -146,8 +146,7 @@ class Recorder:
         write_val_record(self._weights_dir / "val_record.npy", np.array(progress.val_record))
         self._track("val", figures, {}, progress)
         self._log.info(f"epoch {progress.epoch + 1}: validation {describe(figures)}")
-        is_best = progress.val_errors[-1] == min(progress.val_errors)
-        self._console.epoch(self._epoch.row(progress.epoch + 1, figures, is_best=is_best))
+        self._console.epoch(self._epoch.row(progress.epoch + 1, figures, is_best=progress.improved))
 
     def validation_subset(self, progress: Progress, figures: Figures) -> None:
         """Figures of the subset that is evaluated within an epoch."""

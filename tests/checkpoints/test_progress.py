@@ -1,0 +1,14 @@
+import pytest
+
+from lib.checkpoints.snapshots import Progress
+
+
+@pytest.mark.parametrize(
+    ("errors", "improved"),
+    [([], False), ([0.5], True), ([0.5, 0.4], True), ([0.4, 0.5], False), ([0.5, 0.5], False)],
+)
+def test_the_best_epoch_is_the_first_of_those_as_good(errors: list[float], improved: bool) -> None:
+    progress = Progress(val_record=[(error, 1.0) for error in errors])
+    assert (progress.improved, progress.is_best) == (improved, improved)
+    progress.iteration = 3
+    assert not progress.is_best
