@@ -5,7 +5,8 @@ A run, from the outside in. Every floor imports only from those below it (tests/
     train.py, train_2gpu.py, validate.py, ...  parse, compose, go
     launch, classify, export, report/          check everything the user can mend, start the supervisor; use a network
     doctor, wholeness                          is the machine fit for training; is the data set what was packed
-    supervisor                                 one process a role; whoever dies or falls silent ends the run
+    supervisor, restarts                       one process a role; whoever dies or falls silent ends the run; what
+                                               torchrun starts again goes on
     roles/{trainer,loader,validator,...}       what each process does; roles/trainer.py opens with the loop
     recording/, trackers/, checkpoints/        what is shown and kept of a run; a training on disk, and back
     training/{replica,plain_step,fused_step}   the network; forwards, backwards, update: of any network, and of one

@@ -91,9 +91,9 @@ class Context:
         )
 
     def warn(self, text: str) -> None:
-        """Tell the user, and the run's log if it has one, of something that need not end the run."""
+        """Tell the user, and the log if it is this run's, of something that need not end the run."""
         tell(f"{self.name}: {text}")
-        if self.config.run.weights_dir.is_dir():
+        if has_begun(self.folder):
             open_log(self.config.run.weights_dir, self.name).warning("%s", text)
 
     @property

@@ -43,4 +43,6 @@ def test_a_start_that_failed_half_way_disturbs_no_later_one() -> None:
 
 
 def test_a_single_worker_waits_for_nobody() -> None:
-    fresh_store(HashStore(), 0, 1, patience_s=0)
+    part = fresh_store(HashStore(), 0, 1, patience_s=0)
+    part.set("address", "here")
+    assert part.get("address") == b"here"

@@ -61,7 +61,11 @@ def test_where_files_cannot_be_locked_runs_leave_each_other_alone(monkeypatch: p
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", none)
-    test_runs_at_once_leave_each_other_alone()
+    with run_folder() as first:
+        with run_folder() as second:
+            assert first != second
+        assert first.is_dir()
+    assert not first.exists()
 
 
 def test_where_temporary_files_have_a_long_path_it_is_in_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
