@@ -1,6 +1,8 @@
 """What the training loop asks of an exchange, whatever carries it."""
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 from typing import Protocol
 
 import torch
@@ -66,7 +68,8 @@ def sums(gathered: Sequence[tuple[float, ...]]) -> list[float]:
     >>> sums([(1.0, 2.0), (10.0, 20.0)])
     [11.0, 22.0]
     """
-    return [sum(column) for column in zip(*gathered, strict=True)]
+    # Not ``sum``, which since Python 3.12 adds floats up in another way.
+    return [reduce(operator.add, column) for column in zip(*gathered, strict=True)]
 
 
 def count_differing(mine: Tensor, first: Tensor) -> int:

@@ -48,7 +48,7 @@ class DevicePeer(Peer):
         self._status = Status(device)
         self._told = False
         self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
-        self._spare = [torch.zeros(2, dtype=torch.int64, pin_memory=device.type == "cuda") for _ in range(ahead + 1)]
+        self._spare = [self._room_for_outcome() for _ in range(ahead + 1)]
         self.allocate(BOARD, torch.int64)
         self._boards = self._rows.pop()
 
@@ -99,15 +99,7 @@ class DevicePeer(Peer):
         event = torch.cuda.Event()
         event.record()
         self._wait(event)
-        lost, waited_ns = self._status.account()
-        self.spent_s = waited_ns / 1e9
-        self._refuse_lost(lost)
-
-    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        self.settle()
-        while self._outcomes:  # all gather after the same update, so what is taken here is the same everywhere
-            self._take_outcome()
-        return super().gather(values)
+        self._read(self._status.outcome)
 
     def _others(self) -> list[int]:
         """All other ranks, each worker beginning with another one: no device's links are asked by all at once."""
@@ -117,17 +109,22 @@ class DevicePeer(Peer):
         self._boards = []  # with the rows, before the meeting: an owner must outlive the users of its memory
         super().close()
 
+    def _room_for_outcome(self) -> Tensor:
+        return torch.zeros_like(self._status.outcome, device="cpu", pin_memory=self._device.type == "cuda")
+
     def _take_outcome(self) -> None:
         outcome, event = self._outcomes.popleft()
         self._wait(event)
-        leaving, lost = outcome.tolist()
         self._spare.append(outcome)
-        self._refuse_lost(lost)
-        self.leaving |= bool(leaving)
+        self.leaving |= self._read(outcome)
 
-    def _refuse_lost(self, lost: int) -> None:
+    def _read(self, outcome: Tensor) -> bool:
+        """Whether to leave. Raises PeerLost if somebody did not come."""
+        leaving, lost, waited_ns = outcome.tolist()
+        self.spent_s = waited_ns / 1e9
         if lost:
             raise PeerLost(f"trainer {lost - 1} did not come to a meeting within {self._patience_ns / 1e9:g} s")
+        return bool(leaving)
 
     def _wait(self, event: torch.cuda.Event) -> None:
         # Meetings on the device give up after this time, so it has stopped working if it takes any longer.

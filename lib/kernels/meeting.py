@@ -30,18 +30,15 @@ class Status:
 
     @property
     def outcome(self) -> Tensor:
-        """(whether any device was asked to leave, as of the last meeting; 1 + the rank that did not come, or 0)."""
-        return self.numbers[1:3]
+        """(whether any device was asked to leave, as of the last meeting; 1 + the rank that did not come, or 0;
+        nanoseconds that this one has waited at meetings).
+        """
+        return self.numbers[1:4]
 
     @property
     def asked(self) -> Tensor:
         """() whether this one is asked to leave."""
-        return self.numbers[3]
-
-    def account(self) -> tuple[int, int]:
-        """(1 + the rank that did not come, or 0; nanoseconds that it has waited at meetings): waits for the device."""
-        _, _, lost, _, waited_ns = self.numbers.tolist()
-        return lost, waited_ns
+        return self.numbers[4]
 
 
 def meet(boards: list[Tensor], rank: int, status: Status, patience_ns: int) -> None:
@@ -62,7 +59,7 @@ def _meet(
     number = tl.load(status) + 1
     tl.store(status, number)
     lost = tl.load(status + 2)
-    leaving = tl.load(status + 3)
+    leaving = tl.load(status + 4)
     word = 2 * number + leaving
     turn = (number % 2) * COUNT * APART
     boards = (b0, b1, b2, b3, b4, b5, b6, b7)
@@ -82,4 +79,4 @@ def _meet(
                 tl.store(status + 2, other + 1)
             leaving = leaving | (seen & 1)
     tl.store(status + 1, leaving)
-    tl.store(status + 4, tl.load(status + 4) + (globaltimer() - began))
+    tl.store(status + 3, tl.load(status + 3) + (globaltimer() - began))

@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sums(self) -> list[float]:
-        """As ``Meter.take`` gives them, over all workers."""
+        """As ``Noted.take`` gives them, over all workers."""
         means = (self.loss, self.top1_error, self.top5_error)
         return [*(mean * self.images for mean in means), float(self.images)]
 

@@ -23,7 +23,7 @@ class EpochSums:
         self._rate = self._seconds = 0.0
 
     def add(self, totals: Sequence[float], rate: float, seconds: float) -> None:
-        """One interval: ``Meter.take``'s sums over all workers, learning rate and duration."""
+        """One interval: ``Noted.take``'s sums over all workers, learning rate and duration."""
         self._totals = [a + b for a, b in zip(self._totals, totals, strict=True)]
         self._rate, self._seconds = rate, self._seconds + seconds
 

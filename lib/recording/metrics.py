@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class Figures:
 
     @classmethod
     def of(cls, sums: Sequence[float]) -> "Figures":
-        """From what ``Meter.take`` gives, added up over all workers."""
+        """From what ``Noted.take`` gives, added up over all workers."""
         loss, wrong1, wrong5, images = sums
         n = max(images, 1.0)
         return cls(loss / n, wrong1 / n, wrong5 / n, int(images))
@@ -62,12 +62,35 @@ class Meter:
         self._sums.zero_()
         self._bad_at.fill_(math.inf)
 
-    def take(self) -> tuple[list[float], float]:
-        """The sums since the last ``take`` (loss, wrong top-1, wrong top-5, images), and the first iteration
-        without a finite loss (infinity if there was none). Waits for the device.
-        """
-        *sums, bad_at = torch.cat([self._sums, self._bad_at[None]]).tolist()
+    def note(self) -> "Noted":
+        """What was counted since the last time, once the device has counted it; does not wait for that."""
+        numbers = torch.cat([self._sums, self._bad_at[None]])
         self._sums.zero_()
+        if numbers.device.type != "cuda":
+            return Noted(numbers, None)
+        here = numbers.to("cpu", non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return Noted(here, arrived)
+
+    def take(self) -> tuple[list[float], float]:
+        """``note``, and ``take`` of that: waits for the device."""
+        return self.note().take()
+
+
+class Noted(NamedTuple):
+    """What a meter had counted at some point of the device's work."""
+
+    numbers: Tensor
+    arrived: torch.cuda.Event | None
+
+    def take(self) -> tuple[list[float], float]:
+        """The sums (loss, wrong top-1, wrong top-5, images), and the first iteration without a finite loss (infinity
+        if there was none). Waits for the device to have come to that point.
+        """
+        if self.arrived:
+            self.arrived.synchronize()
+        *sums, bad_at = self.numbers.tolist()
         return sums, bad_at
 
 

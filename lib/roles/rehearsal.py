@@ -44,7 +44,7 @@ def run(context: Context) -> None:
     feed = open_feed(context, parts.plan.run(at.epoch, at.iteration), data, device)
     trainer = Trainer(context, parts, feed, Silence())
     seconds = _seconds_an_iteration(trainer, device)
-    totals, _ = trainer.meter.take()
+    totals, _ = trainer.reports.meter.take()
     gathered = exchange.gather([_gigabytes(device), *totals])
     figures = Figures.of(sums(gathered)[1:])
     estimate = Estimate(figures=figures, seconds=seconds, gigabytes=max(row[0] for row in gathered))

@@ -22,8 +22,8 @@ from lib.machine.devices import choose_device, prepare
 from lib.machine.placement import LAUNCHED
 from lib.roles.process import Context
 
-# Updates that a host may be ahead of its GPU: one that the GPU computes, one that waits.
-_MOST_AHEAD = 2
+MOST_AHEAD = 2
+"""updates that a host may be ahead of its GPU: one that the GPU computes, one that waits"""
 # What the kernels of a meeting on the device are written for.
 _MOST_DEVICES = 8
 
@@ -88,7 +88,7 @@ def _peer(context: Context, channels: dict[int, Channel], device: torch.device) 
         context.rank,
         channels,
         device,
-        ahead=max(0, min(_MOST_AHEAD, config.data.slots - 3)),  # two batches more are to be there: see the trainer
+        ahead=max(0, min(MOST_AHEAD, config.data.slots - 3)),  # two batches more are to be there: see the trainer
         patience_s=context.last_resort_s,
         on_wait=context.alive,
     )

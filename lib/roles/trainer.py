@@ -19,11 +19,12 @@ from lib.exchange.base import sums
 from lib.recording.console import Unwatched, console
 from lib.recording.environment import write_environment
 from lib.recording.metrics import Figures, Meter
-from lib.recording.recorder import Clock, Recorder, Silence, open_recorder
+from lib.recording.recorder import Recorder, Silence, open_recorder
 from lib.recording.weights_dir import take_possession
 from lib.roles.introduction import facts, introduction
 from lib.roles.parts import Parts, build, go_on
 from lib.roles.process import Context, mark_begun, run_role
+from lib.roles.reports import Reports
 from lib.roles.setup import join, open_feed, set_up
 from lib.schedule import learning_rate, weight_decay
 
@@ -37,7 +38,7 @@ class Trainer:
         self.replica, self.exchange, self.snapshots = parts.replica, parts.exchange, parts.snapshots
         self.plan, self.progress = parts.plan, parts.progress
         self.feed, self.recorder = feed, recorder
-        self.meter, self.clock = Meter(parts.replica.device), Clock()
+        self.reports = Reports(parts.replica.device, feed, parts.exchange)
         self.rate = 0.0  # of the last update
         self.saved = ""  # the last checkpoint that this worker has written
 
@@ -71,17 +72,19 @@ class Trainer:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
         at, iterations, print_freq = self.progress, self.plan.train.iterations, self.config.logging.print_freq
         self.recorder.epoch(at, iterations)
-        self.clock.lap(self.feed.waited_s, self.exchange.spent_s)
+        self.reports.begin()
         while at.iteration < iterations and not self.exchange.leaving:
             before = at.iteration
             if not self.train_update():
                 break
             at_end = at.iteration == iterations or self.exchange.leaving
             if at_end or at.iteration // print_freq > before // print_freq:
-                self.report()
+                self.reports.note(at.iteration, self.rate)
+            self.report()
             if self.rank == 0 and self.snapshots.due() and self.replica.together:
                 with self.replica.agreed():
                     self.save()
+        self.report(now=True)
         self.recorder.end_of_phase()
 
     def train_update(self) -> bool:
@@ -94,6 +97,7 @@ class Trainer:
         self.replica.update(rate=self.rate, weight_decay=decay)
         self.exchange.agree()
         self.progress.iteration = of_update.stop
+        self.reports.updated()
         return True
 
     def rewind(self, error: AllDivergedError) -> None:
@@ -108,7 +112,7 @@ class Trainer:
         self.progress = replace(spread(saved, self.replica, self.exchange), rewinds=rewinds)
         self.plan = go_on(self.context, self.replica, self.progress)
         self.feed.restart(self.plan.run(self.progress.epoch, self.progress.iteration))
-        self.meter.reset()
+        self.reports.drop()
         self.recorder.close()
         self.recorder = recorder_of(self.context, self.plan, self.progress, self.replica.device)
         self.save()  # the same with its count of rewinds: a resume, too, goes the other way
@@ -129,7 +133,7 @@ class Trainer:
             if not lacking:
                 self.replica.add_gradients(
                     next(self.feed),
-                    self.meter,
+                    self.reports.meter,
                     share=self.config.world_size / images,
                     key=(at.epoch, iteration, self.rank),
                 )
@@ -165,8 +169,9 @@ class Trainer:
     def validate(self) -> bool:
         """Loss and errors over every validation image, each worker its share. False if we are to leave instead."""
         self.recorder.validating(self.progress, self.plan.val.iterations)
-        self.replica.evaluate(self.val_batches(), self.meter)
-        totals, _ = self.meter.take()
+        meter = Meter(self.replica.device)
+        self.replica.evaluate(self.val_batches(), meter)
+        totals, _ = meter.take()
         figures = Figures.of(sums(self.exchange.gather(totals)))
         if self.exchange.leaving:
             return False
@@ -183,6 +188,7 @@ class Trainer:
         It comes before the iteration, not after the one before it: so a checkpoint made there is always one
         from which it is still to come.
         """
+        self.report(now=True)
         began, waited_s = time.perf_counter(), self.feed.waited_s
         meter = Meter(self.replica.device)
         with self.replica.agreed():
@@ -192,7 +198,7 @@ class Trainer:
         if failing:
             return False
         self.recorder.validation_subset(self.progress, Figures.of(totals))
-        self.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
+        self.reports.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
         return True
 
     def val_batches(self) -> Iterator[Batch]:
@@ -213,16 +219,13 @@ class Trainer:
             self.hotline.alive(f"validating a subset at iteration {self.progress.iteration}")
             yield next(self.feed)
 
-    def report(self) -> None:
-        """Add up the last iterations' figures over all workers. Raises DivergedError if a loss was no number."""
-        self.exchange.settle()
-        totals, bad_at = self.meter.take()
-        gathered = self.exchange.gather([bad_at, *self.clock.lap(self.feed.waited_s, self.exchange.spent_s), *totals])
-        first_bad = min(row[0] for row in gathered)
-        if first_bad < float("inf"):
-            self.refuse(f"the loss is no number since iteration {first_bad + 1:.0f}")
-        _, elapsed, waited, exchanged, *totals = sums(gathered)
-        self.recorder.training(self.progress, totals, self.rate, (elapsed, waited, exchanged), self.config.world_size)
+    def report(self, *, now: bool = False) -> None:
+        """Record the figures that are due. Raises AllDivergedError if a loss was no number."""
+        for report in self.reports.due(now=now):
+            if report.first_bad < math.inf:
+                self.refuse(f"the loss is no number since iteration {report.first_bad + 1:.0f}")
+            at = replace(self.progress, iteration=report.iteration)
+            self.recorder.training(at, report.totals, report.rate, report.times, self.config.world_size)
 
     def refuse(self, what: str) -> NoReturn:
         """Raises AllDivergedError; called by all workers at the same point."""
@@ -284,7 +287,11 @@ def train(trainer: Trainer) -> None:
         trainer.exchange.leave()
 
     signal.signal(signal.SIGTERM, leave)
-    trainer.train()
+    try:
+        trainer.train()
+    finally:
+        # Not kept as a handler: what it holds would outlive the interpreter, and memory lent through CUDA must not.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     trainer.hotline.alive("stopping")
     if asked_by and trainer.progress.epoch < trainer.config.run.n_epochs:
         trainer.hotline.left(asked_by[0], trainer.saved)

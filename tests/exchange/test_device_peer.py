@@ -81,7 +81,7 @@ def test_who_did_not_come_to_a_meeting_of_devices_is_named(tmp_path: Path) -> No
     with ThreadPoolExecutor(2) as pool:
         peers = list(pool.map(lambda rank: replica(tmp_path, rank, 2), range(2)))
         done: Any = SimpleNamespace(query=lambda: True)
-        peers[0]._outcomes.append((torch.tensor([0, 1 + 1]), done))
+        peers[0]._outcomes.append((torch.tensor([0, 1 + 1, 0]), done))
         with pytest.raises(PeerLost, match="trainer 1 did not come to a meeting within 20 s"):
             peers[0]._take_outcome()
         list(pool.map(lambda peer: peer.close(), peers))

