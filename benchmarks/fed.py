@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,25 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int) -> list[Row
     if count == 1:
         step = OurStep(configuration([*common, *synthetic]))
         step.images_per_s(arguments.interval)
-        contenders.append(Contender("the step alone", lambda: step.images_per_s(arguments.interval)))
+        contenders.append(Contender("the step alone", lambda: step.images_per_s(arguments.iterations)))
     rows = take_turns(f"{count} x {size}", "images/s", contenders, arguments.rounds)
     torch.cuda.empty_cache()
     return rows
 
 
 def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
-    """Over all training intervals but the first ``skip``: all their images over all their time.
+    """All images over all time, but for the first ``skip`` training intervals and each epoch's first.
+
+    There workers wait for the one that saves the epoch before, which depends on the disk.
 
     >>> lines = [{"kind": "train", "images": 10, "images_per_s": speed} for speed in (1, 10, 5)]
     >>> images_per_s(lines, skip=1)  # 20 images in 1 and 2 seconds
     6.666666666666667
+    >>> images_per_s([*lines, {"kind": "val"}, *lines], skip=1)
+    6.666666666666667
     """
-    intervals = [line for line in metrics if line["kind"] == "train"][skip:]
+    begun = [line for before, line in pairwise(metrics) if before["kind"] == line["kind"] == "train"]
+    intervals = begun[max(0, skip - 1) :]
     if not intervals:
         raise ValueError(f"the run has no more than {skip} intervals; raise --iterations or lower --skip")
     return float(
@@ -89,7 +95,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the images")
     parser.add_argument("--iterations", type=command.positive, default=600 if gpus else 10, help="of each run")
     parser.add_argument("--interval", type=command.positive, default=20 if gpus else 2, help="iterations a figure")
-    parser.add_argument("--skip", type=int, default=5 if gpus else 1, help="first intervals that do not count")
+    parser.add_argument(
+        "--skip",
+        type=int,
+        default=5 if gpus else 1,
+        help="first intervals that do not count, nor do those that begin an epoch",
+    )
     parser.add_argument("--timeout_s", type=float, default=600, help="seconds that a run may take")
     parser.add_argument("--scratch", type=Path, help="folder to pack noise in; none: that for temporary files")
     command.take_keys(parser)

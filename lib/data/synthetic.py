@@ -32,7 +32,7 @@ def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Sourc
     rng = np.random.Generator(np.random.Philox(key=("train", "val").index(split)))
     images = rng.integers(0, 256, (min(count, _DIFFERENT), size, size, 3), np.uint8)
     labels = rng.integers(0, described.n_classes, count)
-    return InMemory(images, labels, img_size=size, resize=data.resize, threads=1)
+    return InMemory(images, labels, img_size=size, resize=data.resize, threads=data.readers)
 
 
 def _faster(data: DataConfig) -> str:
