@@ -61,7 +61,7 @@ class DataConfig:
     slots: int = 8
     """batches a loader may hold ready ahead of its trainer"""
 
-    readers: int = 4
+    readers: int = 6
     """threads with which a loader reads"""
 
     decoders: int = 2
