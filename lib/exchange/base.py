@@ -50,7 +50,9 @@ class Exchange(Protocol):
         """Wait until the device has done all that was asked of it, exchanges included."""
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        """The values of every replica, by rank: the same list on all of them. All give equally many."""
+        """The values of every replica, by rank: the same list on all of them. All give equally many, after the same
+        update; whether their devices have come to that is another matter.
+        """
 
     def verify(self, stretch: Tensor) -> None:
         """Raises ReplicasDiffer unless all replicas hold the same bits in this stretch of allocated memory."""
