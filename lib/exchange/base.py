@@ -27,7 +27,7 @@ class Exchange(Protocol):
         """Seconds that this replica has spent in exchanges, in all."""
 
     lag: int
-    """updates that are still made after the one in which a replica asked to leave"""
+    """updates that may still be made after the one in which a replica asked to leave"""
 
     in_graphs: bool
     """whether ``average`` is work of the device alone, which a CUDA graph may capture"""
