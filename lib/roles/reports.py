@@ -47,7 +47,7 @@ class Reports:
         self.behind = MOST_AHEAD if device.type == "cuda" else 0
         """updates between the note and the report"""
         self._feed, self._exchange = feed, exchange
-        self._updates = 0
+        self._updates = self._noted = 0
         self._unread: deque[_Unread] = deque()
 
     def begin(self) -> None:
@@ -59,7 +59,10 @@ class Reports:
         self._updates += 1
 
     def note(self, iteration: int, rate: float) -> None:
-        """What the meter has counted by now is to be reported."""
+        """What the meter has counted since the last time is to be reported, if there were updates."""
+        if self._noted == self._updates:
+            return
+        self._noted = self._updates
         self._unread.append(_Unread(self.meter.note(), iteration, rate, self._updates + self.behind))
 
     def due(self, *, now: bool = False) -> Iterator[Report]:

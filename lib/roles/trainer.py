@@ -77,13 +77,14 @@ class Trainer:
             before = at.iteration
             if not self.train_update():
                 break
-            at_end = at.iteration == iterations or self.exchange.leaving
-            if at_end or at.iteration // print_freq > before // print_freq:
+            if at.iteration // print_freq > before // print_freq:
                 self.reports.note(at.iteration, self.rate)
             self.report()
             if self.rank == 0 and self.snapshots.due() and self.replica.together:
                 with self.replica.agreed():
                     self.save()
+        else:
+            self.reports.note(at.iteration, self.rate)
         self.report(now=True)
         self.recorder.end_of_phase()
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lib.checkpoints.snapshots import Progress
 from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.feed import Feed
+from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.recording.metrics import Figures
 from lib.recording.recorder import Silence
@@ -47,7 +49,9 @@ class Witness(Silence):
 def run_behind(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Witness, Progress]]:
-    def run(behind: int, *, print_freq: int, **options: Any) -> tuple[Witness, Progress]:
+    def run(
+        behind: int, *, print_freq: int, batch_size: int = 8, exchange: Exchange | None = None, **options: Any
+    ) -> tuple[Witness, Progress]:
         class Late(Reports):
             def __init__(self, device: Any, feed: Feed, exchange: Exchange) -> None:
                 super().__init__(device, feed, exchange)
@@ -62,9 +66,9 @@ def run_behind(
             model=ModelConfig(name="tiny"),
             logging=LoggingConfig(print_freq=print_freq, report=False, tensorboard=False, quiet=True, **options),
             devices=("cpu",),
-            batch_size=8,
+            batch_size=batch_size,
         )
-        _, progress, _ = Run(config).train()
+        _, progress, _ = Run(config).train(exchange=exchange)
         return witness, progress
 
     return run
@@ -86,3 +90,20 @@ def test_those_noted_within_an_epoch_are_read_two_updates_later(
 ) -> None:
     witness, _ = run_behind(2, print_freq=1)
     assert witness.told_after == [(1, 3), (2, 3), (3, 3), (4, 6), (5, 6), (6, 6)]
+
+
+class LeavesWhenTold(Alone):
+    """As on GPUs, a host that is asked to leave may hear of it where figures are gathered, between two notes."""
+
+    def agree(self) -> None:
+        self.asked = True
+
+
+def test_whoever_leaves_between_two_notes_reports_all_that_was_trained(
+    run_behind: Callable[..., tuple[Witness, Progress]],
+) -> None:
+    exchange = LeavesWhenTold(torch.device("cpu"))
+    witness, progress = run_behind(2, print_freq=3, batch_size=4, exchange=exchange)
+    assert progress.iteration == 3 + 2
+    images = [(iteration, n) for _, _, iteration, *_, n, _ in witness.told]
+    assert images == [(3, 12), (5, 8)]
