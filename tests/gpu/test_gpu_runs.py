@@ -67,6 +67,34 @@ def test_fast_ways_train_as_the_plain_one_does(tmp_path: Path, run_script: Scrip
             assert difference < 2e-4, (name, key, difference)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("compiled", ["false", "true"])
+@pytest.mark.parametrize("model", ["alexnet", "tiny"])
+def test_every_way_to_compute_runs(
+    tmp_path: Path, run_script: Script, precision: str, compiled: str, model: str
+) -> None:
+    """PyTorch's layers, compiled or not; kernels have tests of their own above."""
+    write_data_set(tmp_path / "data", img_size=96)
+    options = ("--model.name", model, "--batch_size", 8, "--run.n_epochs", 1, "--run.limit_batches", 2)
+    compute = ("--compute.precision", precision, "--compute.compile", compiled, "--compute.fused", "false")
+    done = run_script("train.py", *options, *compute, timeout_s=240)
+    assert done.returncode == 0, done.stderr
+
+
+def test_frozen_parts_are_alike_and_stay(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    assert run_script("train.py", *OPTIONS, "--run.weights_dir", "first").returncode == 0
+    given = tmp_path / "first/checkpoints/epoch004_iter00000.pt"
+    frozen = ("--model.weights", given, "--model.freeze", "[features]")
+    done = run_script("train_2gpu.py", *OPTIONS, *frozen)  # compares all of the replicas, bit for bit
+    assert done.returncode == 0, done.stderr
+    before, after = (
+        torch.load(path, weights_only=True)["parameters"]
+        for path in (given, tmp_path / "models/checkpoints/epoch004_iter00000.pt")
+    )
+    for name, value in after.items():
+        assert torch.equal(value, before[name]) == name.startswith("features"), name
+
+
 def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     for name, devices in (("gpu", "[auto, auto]"), ("cpu", "[cpu, cpu]")):
         options = ("--model.name", "tiny_without_dropout", "--compute.precision", "fp32", "--devices", devices)
