@@ -5,9 +5,11 @@ must be a right one or one of our errors, within bounded memory; never a crash, 
 """
 
 import ast
+import gzip
 import io
 import pickle
 import resource
+import tracemalloc
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -23,11 +25,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib.checkpoints.checkpoint import FORMAT, Checkpoint, load
+from lib.config import DataConfig
 from lib.data.batch_file import pixel_offset
 from lib.data.decode import decode as decode_picture
+from lib.data.mnist import MNIST
 from lib.errors import CheckpointError, DataError, ProtocolError
 from lib.ipc.channel import MAX_BYTES, Channel
 from lib.ipc.messages import Fill, Message, decode, encode
+from tests.data.test_sources import write_mnist
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "preprocessing").rglob("*.py"), *ROOT.glob("*.py")]
@@ -39,6 +44,7 @@ FORBIDDEN = {
 }
 # What makes a call safe, where it is not safe by itself.
 DEMANDED = {"torch.load": ("weights_only", True), "numpy.load": ("allow_pickle", False)}
+BOMB_BYTES = 50 << 20
 MEMORY_BYTES = 2 << 30  # the largest picture that is allowed takes 341 MiB decoded, and is copied a few times
 many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -151,6 +157,20 @@ def test_a_message_too_long_is_dropped_with_its_sender(tmp_path: Path) -> None:
     assert channel.receive(Fill) == Fill(0, "train", 1, 2)
     context.destroy(linger=0)
     channel.close()
+
+
+def test_a_gzip_bomb_of_mnist_is_unpacked_no_further_than_its_header_says(tmp_path: Path) -> None:
+    """A kilobyte for each megabyte."""
+    write_mnist(tmp_path / "mnist")
+    path = tmp_path / "mnist/train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(BOMB_BYTES)))
+    assert path.stat().st_size < BOMB_BYTES / 500
+    tracemalloc.start()
+    with pytest.raises(DataError, match="but has more"):
+        MNIST.describe(DataConfig(source="mnist", dir=tmp_path / "mnist"))
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < BOMB_BYTES / 10
 
 
 @pytest.fixture

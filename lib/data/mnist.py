@@ -6,6 +6,8 @@ Source: http://yann.lecun.com/exdb/mnist
 """
 
 import gzip
+import io
+import math
 import zlib
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from lib.data.published import Images, published, read_file
 from lib.errors import DataError
 
 _UBYTE = 0x08
+# Twice what the largest of this format hold, the 814,255 images of EMNIST.
+_MOST_BYTES = 1 << 30
 
 
 def _read(dir: Path, split: Split) -> Images:
@@ -29,25 +33,31 @@ def _read(dir: Path, split: Split) -> Images:
 
 def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
     """The array in an IDX file: two zero bytes, type, number of axes, each length as 4 bytes, the numbers."""
-    data = _unpacked(path)
-    header = 4 + 4 * axes
-    if data[:4] != bytes((0, 0, _UBYTE, axes)) or len(data) < header:
-        raise DataError(f"{path} is no IDX file of bytes with {axes} axes")
-    shape = tuple(int(length) for length in np.frombuffer(data, ">u4", axes, 4))
-    numbers = np.frombuffer(data, np.uint8, offset=header)
-    if len(numbers) != np.prod(shape):
-        raise DataError(f"{path} should hold {shape} bytes, but has {len(numbers):,}; fetch it again")
-    return numbers.reshape(shape)
-
-
-def _unpacked(path: Path) -> bytes:
     packed = path.with_name(f"{path.name}.gz")
     if path.exists() or not packed.exists():
-        return read_file(path, "MNIST")
+        return _parsed(io.BytesIO(read_file(path, "MNIST")), path, axes)
     try:
-        return gzip.decompress(read_file(packed, "MNIST"))
+        with gzip.open(io.BytesIO(read_file(packed, "MNIST"))) as unpacked:
+            return _parsed(unpacked, path, axes)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{packed} cannot be unpacked ({error}); fetch it again") from None
+
+
+def _parsed(file: io.BufferedIOBase, path: Path, axes: int) -> NDArray[np.uint8]:
+    """Of what unpacks to more than its header says no more is unpacked than shows that."""
+    header = file.read(4 + 4 * axes)
+    if header[:4] != bytes((0, 0, _UBYTE, axes)) or len(header) < 4 + 4 * axes:
+        raise DataError(f"{path} is no IDX file of bytes with {axes} axes")
+    shape = tuple(int(length) for length in np.frombuffer(header, ">u4", axes, 4))
+    expected = math.prod(shape)
+    if expected > _MOST_BYTES:
+        most = f"more than the {_MOST_BYTES:,} that are read"
+        raise DataError(f"{path} should hold {shape} bytes, {most}; fetch it again")
+    numbers = np.frombuffer(file.read(expected + 1), np.uint8)
+    if len(numbers) != expected:
+        found = f"{len(numbers):,}" if len(numbers) < expected else "more"
+        raise DataError(f"{path} should hold {shape} bytes, but has {found}; fetch it again")
+    return numbers.reshape(shape)
 
 
 MNIST = published("mnist", _read, lambda dir: tuple("0123456789"))

@@ -391,6 +391,16 @@ def cut_the_images(data: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
+def claim_much(data: Path) -> None:
+    path = data / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(np.array([0x803, 20, 1 << 16, 1 << 16], ">u4").tobytes()))
+
+
+def append_an_image(data: Path) -> None:
+    path = data / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(28 * 28)))
+
+
 def swap_images_and_labels(data: Path) -> None:
     (data / "t10k-labels-idx1-ubyte").rename(data / "t10k-images-idx3-ubyte")
 
@@ -424,6 +434,8 @@ def lose_train(data: Path) -> None:
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
         ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: no binary file of CIFAR-10"),
         ("mnist", cut_the_images, "train-images-idx3-ubyte.gz cannot be unpacked"),
+        ("mnist", claim_much, r"train-images-idx3-ubyte should hold \(20, 65536, 65536\) bytes, more than the 1,073"),
+        ("mnist", append_an_image, r"train-images-idx3-ubyte should hold \(20, 28, 28\) bytes, but has more; fetch"),
         ("mnist", swap_images_and_labels, "t10k-images-idx3-ubyte is no IDX file of bytes with 3 axes"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
