@@ -70,6 +70,8 @@ class Checkpoint:
     velocities: dict[str, Tensor]
     rewinds: int = 0
     """how often the training went back to a checkpoint (run.on_nan): its order follows from it"""
+    order: str = ""
+    """what decides the order of the training images, besides seed and rewinds; older ones do not say"""
 
     @property
     def name(self) -> str:

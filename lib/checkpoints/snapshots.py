@@ -58,10 +58,11 @@ class Snapshots:
         preparation: Preparation,
         replica: Replica,
         total_batch_size: int,
+        order: str,
     ) -> None:
         self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
         self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
-        self._total_batch_size = total_batch_size
+        self._total_batch_size, self._order = total_batch_size, order
         self._saved_at = time.monotonic()
 
     def start(self) -> Path | None:
@@ -108,6 +109,7 @@ class Snapshots:
                 preparation=self._preparation,
                 seed=self._run.seed,
                 total_batch_size=self._total_batch_size,
+                order=self._order,
                 epoch=progress.epoch,
                 iteration=progress.iteration,
                 rewinds=progress.rewinds,
@@ -153,6 +155,8 @@ class Snapshots:
             found, keep = f"of iterations of {saved.total_batch_size} images; here they have {here}", "that product"
         elif saved.seed != self._run.seed:
             found, keep = f"ordered by run.seed {saved.seed}; here that is {self._run.seed}", "that seed"
+        elif saved.order not in (self._order, ""):
+            found, keep = f"ordered by {saved.order}; here that is {self._order}", "that key"
         else:
             return
         raise CheckpointError(

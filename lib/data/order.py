@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib import chance
-from lib.config import Config
+from lib.config import Config, DataConfig
 from lib.data.data_set import DataSet
 from lib.data.layout import Split
 
@@ -110,6 +110,13 @@ def worker_order(config: Config, data: DataSet, split: Split, rank: int) -> Work
         limit=overfit or config.run.limit_batches,
         repeats=overfit > 0,
     )
+
+
+def told_order(data: DataConfig) -> str:
+    """For people and checkpoints: what, besides the seed, decides which training image comes when."""
+    if data.sampling == "shuffled":
+        return f"data.shuffle {data.shuffle}"
+    return f"data.sampling {data.sampling}"
 
 
 def sampling(config: Config, data: DataSet, split: Split, labels: NDArray[np.int64]) -> Sampling:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from lib.checkpoints.snapshots import Progress, Snapshots, spread
+from lib.data.order import told_order
 from lib.data.plan import Plan
 from lib.exchange.base import Exchange
 from lib.recording.words import counted
@@ -33,8 +34,14 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
     """Called by all workers. Raises CheckpointError or WeightsError where the training cannot go on, or begin."""
     config, data = context.config, context.sheet.data
     replica = Replica(config, data, device, dtype, exchange)
-    total_batch_size = config.batch_size * config.world_size
-    snapshots = Snapshots(config.run, identity(config, data), preparation(config, data), replica, total_batch_size)
+    snapshots = Snapshots(
+        config.run,
+        identity(config, data),
+        preparation(config, data),
+        replica,
+        total_batch_size=config.batch_size * config.world_size,
+        order=told_order(config.data),
+    )
     progress, origin = _begin(context, snapshots, replica)
     progress = spread(progress, replica, exchange)
     plan = go_on(context, replica, progress)

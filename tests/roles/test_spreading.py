@@ -111,14 +111,27 @@ def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "batch_size", "says"),
+    ("seed", "batch_size", "order", "says"),
     [
-        (2, 4, r"lies within an epoch ordered by run.seed 1; here that is 2, so some .* keep that seed, or go"),
-        (1, 8, r"within an epoch of iterations of 4 images; here they have 8 \(batch_size x workers\)"),
+        (2, 4, {}, r"lies within an epoch ordered by run.seed 1; here that is 2, so some .* keep that seed, or go"),
+        (1, 8, {}, r"within an epoch of iterations of 4 images; here they have 8 \(batch_size x workers\)"),
+        (
+            1,
+            4,
+            {"shuffle": "files"},
+            "ordered by data.shuffle images; here that is data.shuffle files,.* that key,",
+        ),
+        (1, 4, {"sampling": "class_uniform"}, "data.shuffle images; here that is data.sampling class_uniform"),
     ],
 )
 def test_another_order_within_an_epoch_is_refused_before_anything_changes(
-    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch, seed: int, batch_size: int, says: str
+    tmp_path: Path,
+    small_data_set: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    batch_size: int,
+    order: dict[str, Any],
+    says: str,
 ) -> None:
     settings = replace(config(small_data_set, tmp_path / "run"), model=ModelConfig(name="tiny"), devices=("cpu",))
     assert Run(settings).train(broken=2)[1].iteration == 2
@@ -127,5 +140,6 @@ def test_another_order_within_an_epoch_is_refused_before_anything_changes(
         raise AssertionError("the weights were changed")
 
     monkeypatch.setattr(nn.Module, "load_state_dict", changed)
+    data, run = replace(settings.data, **order), replace(settings.run, seed=seed)
     with pytest.raises(CheckpointError, match=says):
-        Run(replace(settings, run=replace(settings.run, seed=seed), batch_size=batch_size)).train()
+        Run(replace(settings, data=data, run=run, batch_size=batch_size)).train()
