@@ -10,6 +10,7 @@ from lib.report.drawing import COLOURS, Drawn
 from lib.report.runs import Run
 
 _SIZE = (5.0, 3.0)
+_LINE = 0.18  # inches that a run takes in the legend of several
 _SHARES = (
     ("compute", "computing", COLOURS[0]),
     ("exchange", "exchanging", COLOURS[2]),
@@ -19,10 +20,11 @@ _SHARES = (
 
 def learning_curves(runs: Sequence[Run]) -> list[Drawn]:
     """Loss, top-1 and top-5 error (training thin, validation bold) and learning rate over epochs."""
+    thin = " (thin: training)" if len(runs) > 1 else ""
     return [
-        _drawn("loss", "Loss", runs, lambda axes: _both(axes, runs, "loss", 1)),
-        _drawn("top1_error", "Top-1 error, %", runs, lambda axes: _both(axes, runs, "top1_error", 100)),
-        _drawn("top5_error", "Top-5 error, %", runs, lambda axes: _both(axes, runs, "top5_error", 100)),
+        _drawn("loss", f"Loss{thin}", runs, lambda axes: _both(axes, runs, "loss", 1)),
+        _drawn("top1_error", f"Top-1 error, %{thin}", runs, lambda axes: _both(axes, runs, "top1_error", 100)),
+        _drawn("top5_error", f"Top-5 error, %{thin}", runs, lambda axes: _both(axes, runs, "top5_error", 100)),
         _drawn("learning_rate", "Learning rate", runs, lambda axes: _rate(axes, runs)),
     ]
 
@@ -52,22 +54,26 @@ def _drawn(name: str, title: str, runs: Sequence[Run], plot: Callable[[Axes], No
         plot(axes)
         end = max((entry["at"] for run in runs for entry in [*run.train, *run.val]), default=1)
         axes.set_xlim(0, max(end, 0.01))
-        if axes.get_legend_handles_labels()[1] and not axes.get_legend():
+        if len(runs) > 1:
+            figure.legend(loc="outside lower left")  # names are long, and hide no curve there
+        elif axes.get_legend_handles_labels()[1] and not axes.get_legend():
             axes.legend(loc="best")
 
-    return Drawn(name, title, draw, _SIZE)
+    width, height = _SIZE
+    return Drawn(name, title, draw, (width, height + _LINE * len(runs) * (len(runs) > 1)))
 
 
 def _both(axes: Axes, runs: Sequence[Run], what: str, scale: float) -> None:
     for run, colour in zip(runs, _colours(runs), strict=True):
-        label = "" if len(runs) == 1 else f"{run.name} "
+        alone = len(runs) == 1
         if run.train:
             x, y = _points(run.train, what, scale)
-            axes.plot(x, y, color=colour, alpha=0.55, linewidth=1, label=f"{label}training")
+            named = "training" if alone else None if run.val else run.name
+            axes.plot(x, y, _seen(x), color=colour, alpha=0.55, linewidth=1, markersize=3, label=named)
         if run.val:
             x, y = _points(run.val, what, scale)
-            marker = "o" if len(x) < 40 else ""
-            axes.plot(x, y, color=colour, linewidth=2.2, marker=marker, markersize=3.5, label=f"{label}validation")
+            marker, named = "o" if len(x) < 40 else "", "validation" if alone else run.name
+            axes.plot(x, y, color=colour, linewidth=2.2, marker=marker, markersize=3.5, label=named)
     if scale != 1:
         axes.set_ylim(bottom=0)
 
@@ -76,7 +82,7 @@ def _rate(axes: Axes, runs: Sequence[Run]) -> None:
     for run, colour in zip(runs, _colours(runs), strict=True):
         # An entry is written at the end of the iterations that it is of.
         x, y = _points(run.train, "learning_rate", 1)
-        axes.plot(x, y, color=colour, drawstyle="steps-pre", label=run.name if len(runs) > 1 else None)
+        axes.plot(x, y, _seen(x), color=colour, drawstyle="steps-pre", label=run.name if len(runs) > 1 else None)
     rates = [entry["learning_rate"] for run in runs for entry in run.train]
     if rates and min(rates) > 0 and max(rates) > 3 * min(rates):
         axes.set_yscale("log")
@@ -87,7 +93,7 @@ def _rate(axes: Axes, runs: Sequence[Run]) -> None:
 def _speed(axes: Axes, runs: Sequence[Run]) -> None:
     for run, colour in zip(runs, _colours(runs), strict=True):
         x, y = _points(run.train, "images_per_s", 1)
-        axes.plot(x, y, color=colour, label=run.name if len(runs) > 1 else None)
+        axes.plot(x, y, _seen(x), color=colour, label=run.name if len(runs) > 1 else None)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
@@ -104,6 +110,11 @@ def _shares(axes: Axes, run: Run) -> None:
 
 def _points(entries: Sequence[dict[str, float]], what: str, scale: float) -> tuple[list[float], list[float]]:
     return [entry["at"] for entry in entries], [scale * entry[what] for entry in entries]
+
+
+def _seen(x: Sequence[float]) -> str:
+    """A single point makes no line."""
+    return "o" if len(x) == 1 else "-"
 
 
 def _colours(runs: Sequence[Run]) -> list[str]:
