@@ -54,10 +54,11 @@ def _drawn(name: str, title: str, runs: Sequence[Run], plot: Callable[[Axes], No
         plot(axes)
         end = max((entry["at"] for run in runs for entry in [*run.train, *run.val]), default=1)
         axes.set_xlim(0, max(end, 0.01))
-        if len(runs) > 1:
-            figure.legend(loc="outside lower left")  # names are long, and hide no curve there
-        elif axes.get_legend_handles_labels()[1] and not axes.get_legend():
-            axes.legend(loc="best")
+        if axes.get_legend_handles_labels()[1] and not axes.get_legend():
+            if len(runs) > 1:
+                figure.legend(loc="outside lower left")  # names are long, and hide no curve there
+            else:
+                axes.legend(loc="best")
 
     width, height = _SIZE
     return Drawn(name, title, draw, (width, height + _LINE * len(runs) * (len(runs) > 1)))
