@@ -15,7 +15,7 @@ SAMPLE = (
     "loader 1/validating/SIGKILL",
     "loader 1/starting/exception",
     "supervisor/training/SIGKILL",
-    "supervisor/starting/SIGTERM",
+    "supervisor/training/SIGTERM",
     "trainer 1/stopping/exception",
 )
 RESUMED = SAMPLE[:1]

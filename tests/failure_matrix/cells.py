@@ -9,7 +9,7 @@ FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silenc
 PATIENCE_S = 15
 """run.patience_s of the runs"""
 AGAIN = r"Start the same command again to go on from the last checkpoint\."
-STOPPED = rf"stopped after saving models/checkpoints/\S+\.pt\. {AGAIN}\n"
+STOPPED = rf"stopped after saving \S*models/checkpoints/\S+\.pt\. {AGAIN}\n"
 
 
 @dataclass(frozen=True)
