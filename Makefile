@@ -28,7 +28,7 @@ lint: .venv/ready-dev
 	$(BIN)/mypy lib preprocessing benchmarks *.py
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # An hour is the real thing: .venv/bin/python -m benchmarks.soak
 soak: .venv/ready-dev

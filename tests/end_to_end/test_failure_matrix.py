@@ -12,7 +12,6 @@ SAMPLE = (
     "trainer 1/training/SIGSTOP",
     "trainer 1/validating/out of memory",
     "trainer 0/training/SIGTERM",
-    "loader 1/validating/SIGKILL",
     "loader 1/starting/exception",
     "supervisor/training/SIGKILL",
     "supervisor/training/SIGTERM",

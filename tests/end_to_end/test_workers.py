@@ -46,14 +46,14 @@ def test_three_workers_train_as_one(tmp_path: Path, data_set: Path, run_script: 
         torch.testing.assert_close(many[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_a_run_may_move_between_one_two_and_eight_workers(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    assert (
-        run_script("train.py", *OPTIONS, *workers(1), "--run.n_epochs", 3, "--run.weights_dir", "one").returncode == 0
-    )
-    for epoch, count in enumerate((1, 8, 2), start=1):
+def test_a_run_may_move_from_two_workers_to_one(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+    """``tests/roles/test_moving.py`` has more of them."""
+    whole = run_script("train.py", *OPTIONS, *workers(1), "--run.n_epochs", 2, "--run.weights_dir", "one")
+    assert whole.returncode == 0, whole.stderr
+    for epoch, count in enumerate((2, 1), start=1):
         done = run_script("train.py", *OPTIONS, *workers(count), "--run.n_epochs", epoch)
         assert done.returncode == 0, done.stderr
-    moved, stayed = final(tmp_path / "models", 3), final(tmp_path / "one", 3)
+    moved, stayed = final(tmp_path / "models", 2), final(tmp_path / "one", 2)
     for name, value in stayed.items():
         torch.testing.assert_close(moved[name], value, rtol=1e-4, atol=1e-6, msg=name)
     records = [np.load(tmp_path / folder / "val_record.npy") for folder in ("one", "models")]

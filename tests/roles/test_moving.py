@@ -1,0 +1,49 @@
+"""A training moves between one, eight and two workers, and nobody can tell from what it has learned."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lib.checkpoints.snapshots import Progress
+from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from tests.exchange.test_peer import together
+from tests.roles.in_process import Run
+
+TOTAL = 16
+"""images an iteration, of all workers"""
+
+
+def run(data_set: Path, weights_dir: Path, *, workers: int, epochs: int) -> Run:
+    return Run(
+        Config(
+            run=RunConfig(weights_dir=weights_dir, n_epochs=epochs),
+            data=DataConfig(dir=data_set),
+            model=ModelConfig(name="tiny_without_dropout"),
+            logging=LoggingConfig(print_freq=2, report=False, tensorboard=False, quiet=True),
+            exchange=ExchangeConfig(method="peer" if workers > 1 else "none"),
+            devices=("cpu",) * workers,
+            batch_size=TOTAL // workers,
+        )
+    )
+
+
+def test_between_one_eight_and_two_workers(tmp_path: Path, small_data_set: Path) -> None:
+    _, whole, expected = run(small_data_set, tmp_path / "stayed", workers=1, epochs=3).train()
+
+    run(small_data_set, tmp_path / "moved", workers=1, epochs=1).train()
+    for epochs, workers in ((2, 8), (3, 2)):
+        there = run(small_data_set, tmp_path / "moved", workers=workers, epochs=epochs)
+
+        def go_on(peer, rank: int, there: Run = there) -> tuple[Progress, dict[str, Tensor]]:  # type: ignore[no-untyped-def]
+            _, progress, weights = there.train(exchange=peer, rank=rank)
+            return progress, weights
+
+        results = together(workers, go_on, tmp_path)
+        for progress, weights in results:
+            assert progress.epoch == epochs
+            assert all(torch.equal(value, results[0][1][name]) for name, value in weights.items())
+    progress, found = results[0]
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    torch.testing.assert_close(torch.tensor(progress.val_record), torch.tensor(whole.val_record), rtol=1e-4, atol=0)
