@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lib.data.decode import Resize, resized
 from lib.data.source import Prompt
 
-# Copying takes a thread some 20 us an image of 256 x 256, handing it work about as long.
+# Handing work to a thread takes some 13 us here, copying an image of 256 x 256 some 8 us: so not one at a time.
 _AT_ONCE = 16
 
 
