@@ -12,7 +12,7 @@ FLOORS: list[set[str]] = [
     {"errors", "chance", "config_checks", "config_data", "config_training", "machine.*"}
     | {"recording.pace", "recording.terminal", "recording.refresher", "recording.environment"}
     | {"recording.entries", "recording.words"}
-    | {"checkpoints.seal", "trackers.base"},
+    | {"checkpoints.seal", "checkpoints.background", "trackers.base"},
     {"config", "schedule", "models.recipes", "training.rewinds", "command_line.switches"}
     | {"recording.metrics", "recording.log", "ipc.messages"}
     | {"data.layout", "data.data_set", "data.source", "data.decode", "data.resampling", "data.order", "data.views"}

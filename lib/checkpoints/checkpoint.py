@@ -84,7 +84,7 @@ class CheckpointFolder:
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
 
-    def save(self, checkpoint: Checkpoint, *, is_best: bool, written: Callable[[], Any] = lambda: None) -> Path:
+    def save(self, checkpoint: Checkpoint, written: Callable[[], Any] = lambda: None, *, is_best: bool) -> Path:
         """Write it, point (``best`` and) ``latest`` at it, and delete what need not be kept.
 
         ``written`` is called whenever more of it is on the disk.

@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lib.checkpoints import checkpoint
+from lib.checkpoints.background import Background
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
 from lib.config import RunConfig
 from lib.errors import CheckpointError, DivergedError
@@ -64,6 +65,8 @@ class Snapshots:
         self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
         self._total_batch_size, self._order = total_batch_size, order
         self._saved_at = time.monotonic()
+        self.background = Background()
+        """what ``save`` began: to be finished before the next save, and before the latest checkpoint is asked for"""
 
     def start(self) -> Path | None:
         """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""
@@ -95,33 +98,29 @@ class Snapshots:
         minutes = self._run.snapshot_minutes
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
-    def save(self, progress: Progress, written: Callable[[], Any] = lambda: None) -> Path:
-        """Write a checkpoint; ``written`` is called whenever more of it is on the disk.
+    def save(self, progress: Progress) -> None:
+        """Copy the training as it stands, and begin to write it as a checkpoint while it goes on.
 
-        Raises DivergedError rather than save weights that are no numbers, CheckpointError when the disk fails.
+        Raises DivergedError rather than save weights that are no numbers.
         """
         replica = self._replica
         if not torch.isfinite(replica.flat.row).all():
             raise self.diverged(f"the weights are no numbers after iteration {progress.iteration}", progress)
-        path = self.folder.save(
-            Checkpoint(
-                identity=self._identity,
-                preparation=self._preparation,
-                seed=self._run.seed,
-                total_batch_size=self._total_batch_size,
-                order=self._order,
-                epoch=progress.epoch,
-                iteration=progress.iteration,
-                rewinds=progress.rewinds,
-                val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
-                parameters=_copied(replica.model.state_dict()),
-                velocities=_copied(replica.flat.velocity_of),
-            ),
-            is_best=progress.is_best,
-            written=written,
+        saved = Checkpoint(
+            identity=self._identity,
+            preparation=self._preparation,
+            seed=self._run.seed,
+            total_batch_size=self._total_batch_size,
+            order=self._order,
+            epoch=progress.epoch,
+            iteration=progress.iteration,
+            rewinds=progress.rewinds,
+            val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
+            parameters=_copied(replica.model.state_dict()),
+            velocities=_copied(replica.flat.velocity_of),
         )
+        self.background.begin(partial(self.folder.save, saved, is_best=progress.is_best))
         self._saved_at = time.monotonic()
-        return path
 
     def restore_latest(self) -> Progress:
         """As ``restore``, from the last checkpoint."""

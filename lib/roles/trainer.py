@@ -40,18 +40,21 @@ class Trainer:
         self.feed, self.recorder = feed, recorder
         self.reports = Reports(parts.replica.device, feed, parts.exchange)
         self.rate = 0.0  # of the last update
-        self.saved = ""  # the last checkpoint that this worker has written
+        self.saved = ""  # the last checkpoint that this worker has brought to the disk
 
     def train(self) -> None:
         """Epochs of training, each followed by validation, until all are done or all replicas are to leave."""
         if self.config.run.on_nan == "rewind":
             self.save()  # so that there is always one to go back to
         staying = True
-        while staying and self.progress.epoch < self.config.run.n_epochs:
-            try:
-                staying = self.train_and_validate()
-            except AllDivergedError as error:
-                self.rewind(error)
+        try:
+            while staying and self.progress.epoch < self.config.run.n_epochs:
+                try:
+                    staying = self.train_and_validate()
+                except AllDivergedError as error:
+                    self.rewind(error)
+        finally:
+            self.finish_saving()
 
     def train_and_validate(self) -> bool:
         """Bring the epoch in hand to its end and save what is to be saved; False where all are to leave before."""
@@ -65,7 +68,8 @@ class Trainer:
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs or at.is_best:
                 self.save()
-        self.recorder.end_of_epoch()
+        if not self.snapshots.background.busy:  # else the page is to wait for the checkpoint
+            self.recorder.refresh_page()
         return True
 
     def train_epoch(self) -> None:
@@ -80,6 +84,8 @@ class Trainer:
             if at.iteration // print_freq > before // print_freq:
                 self.reports.note(at.iteration, self.rate)
             self.report()
+            if self.snapshots.background.done:
+                self.finish_saving()
             if self.rank == 0 and self.snapshots.due() and self.replica.together:
                 with self.replica.agreed():
                     self.save()
@@ -230,20 +236,24 @@ class Trainer:
 
     def refuse(self, what: str) -> NoReturn:
         """Raises AllDivergedError; called by all workers at the same point."""
+        self.finish_saving()  # it is the last good checkpoint: to be named, and gone back to
         raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
 
     def save(self) -> None:
-        """Worker 0 writes a checkpoint: where replicas agree, its own is everyone's."""
+        """Worker 0 begins to write a checkpoint: where replicas agree, its own is everyone's."""
         if self.rank == 0:
             self.exchange.settle()
-            self.hotline.alive("saving a checkpoint")
+            self.finish_saving()
             try:
-                path = self.snapshots.save(self.progress, lambda: self.hotline.alive("saving a checkpoint"))
+                self.snapshots.save(self.progress)
             except DivergedError:
                 if self.config.run.on_nan == "stop":
                     raise
-                return  # the checkpoint before stands: what follows, here or in a resume, goes back to it
-            self.hotline.alive("saved a checkpoint")
+                # The checkpoint before stands: what follows, here or in a resume, goes back to it.
+
+    def finish_saving(self) -> None:
+        """Wait until the checkpoint that is being written is on the disk, if there is one. Raises CheckpointError."""
+        if path := self.snapshots.background.finish(lambda: self.hotline.alive("saving a checkpoint")):
             self.saved = str(path)
             self.recorder.saved(path)
 
