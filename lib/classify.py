@@ -77,7 +77,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         nargs=3,
         type=float,
         metavar=("R", "G", "B"),
-        help="with --data: views.std, e.g. 58.4 57.12 57.38 for weights of torchvision (default: the recipe's)",
+        help="with --data: views.std, to which weights of any format are brought (default: the recipe's)",
     )
 
 

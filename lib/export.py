@@ -53,6 +53,7 @@ def about(network: Network) -> dict[str, str]:
         "crop": str(network.crop),
         "img_size": str(network.img_size),
         "input": told(network.preparation),
+        "std": json.dumps(network.preparation.std),
         "classes": json.dumps([readable or folder for folder, readable in network.preparation.classes]),
     }
 

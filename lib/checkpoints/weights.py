@@ -8,15 +8,18 @@ from torch import Tensor, nn
 
 from lib.errors import WeightsError
 from lib.formats.known import NOT_WEIGHTS, read_weights
+from lib.formats.scale import Std
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
+def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> None:
     """Copy the weights at ``path`` into ``model``, in place: views of other memory stay that.
+
+    Whatever pictures they were made for, ``model`` is to see such as are divided by ``std`` (``views.std``).
 
     ``path`` is as for ``read_weights``. Raises WeightsError unless each weight of the network is there, in its shape,
     and nothing else is: nothing of a network that is to be used as it is may be left to chance.
     """
-    weights, wanted = read_weights(path), weights_of(model)
+    weights, wanted = read_weights(path).for_pictures_over(std, path), weights_of(model)
     refuse_misfits(path, weights, wanted)
     with torch.no_grad():
         for name, value in wanted.items():

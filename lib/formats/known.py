@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lib.errors import WeightsError
 from lib.formats import caffe, safe_tensors, theano, torch_file
+from lib.formats.scale import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,23 +18,29 @@ class Format:
     recognises: Callable[[Path], bool]
     """by its content, whether a path is of this kind; of two that say so, the first is taken"""
 
-    read: Callable[[Path], dict[str, Tensor]]
+    read: Callable[[Path], Weights]
     """its weights in our names and shapes. Raises WeightsError"""
+
+
+def _of_bytes(read: Callable[[Path], dict[str, Tensor]]) -> Callable[[Path], Weights]:
+    """Of a program whose networks see colours from 0 to 255, less a mean."""
+    return lambda path: Weights(read(path))
 
 
 FORMATS = {
     "torch": Format(recognises=torch_file.recognises, read=torch_file.read),
     "safetensors": Format(recognises=safe_tensors.recognises, read=safe_tensors.read),
-    "theano": Format(recognises=theano.recognises, read=theano.read),
-    "cudaconvnet": Format(recognises=lambda _: False, read=theano.read_cudaconvnet),  # cannot be told from theano
-    "caffe": Format(recognises=caffe.recognises, read=caffe.read),
+    "theano": Format(recognises=theano.recognises, read=_of_bytes(theano.read)),
+    # Cannot be told from theano.
+    "cudaconvnet": Format(recognises=lambda _: False, read=_of_bytes(theano.read_cudaconvnet)),
+    "caffe": Format(recognises=caffe.recognises, read=_of_bytes(caffe.read)),
 }
 
 # Counters that batch norms of some versions of torch have, and that no computation uses.
 NOT_WEIGHTS = "num_batches_tracked"
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path) -> Weights:
     """The weights at ``path`` by our names, without counters of batch norms.
 
     ``path`` may say its format, ``cudaconvnet:FOLDER``; otherwise its content does. Raises WeightsError when that is
@@ -49,4 +56,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{place} is in no format that is known: {', '.join(FORMATS)}; if it is, say which with FORMAT:{place}"
         )
-    return {name: value for name, value in found.read(place).items() if not name.endswith(NOT_WEIGHTS)}
+    weights = found.read(place)
+    tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(NOT_WEIGHTS)}
+    return weights._replace(tensors=tensors)

@@ -1,13 +1,19 @@
-"""safetensors: tensors by name behind a small JSON header; ours hold the network's own names."""
+"""safetensors: tensors by name behind a small JSON header; ours hold the network's own names.
+
+In the header of ours are "network" and "std"; files without are taken for torchvision's.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
+import msgspec
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lib.errors import WeightsError
+from lib.formats.scale import Std, Weights
+from lib.formats.torch_file import TORCHVISION_STD
 
 
 def recognises(path: Path) -> bool:
@@ -19,14 +25,21 @@ def recognises(path: Path) -> bool:
     return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> Weights:
     """Every tensor by its name. Raises WeightsError."""
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+        return Weights(load_file(path), _std(about) if "network" in about else TORCHVISION_STD)
+    except (SafetensorError, OSError, msgspec.DecodeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
 
 
 def write(tensors: Mapping[str, Tensor], about: Mapping[str, str], path: Path) -> None:
     """Write ``tensors`` and, in the header, ``about``."""
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(about))
+
+
+def _std(about: Mapping[str, str]) -> Std | None:
+    std: Std | None = msgspec.json.decode(about.get("std", "null"), type=Std | None)
+    return std

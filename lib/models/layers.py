@@ -61,15 +61,17 @@ class BatchNorm1d(nn.BatchNorm1d):
     """torch's, but a batch of one image, which has no variance, is normalised by the running statistics."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input) if len(input) > 1 else _by_running_statistics(self, input)
+        # In evaluation the size of the batch is not asked for: an exported network is to take any.
+        alone = self.training and len(input) == 1
+        return _by_running_statistics(self, input) if alone else super().forward(input)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
     """torch's, but one image whose map is a single pixel is normalised by the running statistics."""
 
     def forward(self, input: Tensor) -> Tensor:
-        many = input.numel() > input.shape[1]
-        return super().forward(input) if many else _by_running_statistics(self, input)
+        alone = self.training and input.numel() == input.shape[1]
+        return _by_running_statistics(self, input) if alone else super().forward(input)
 
 
 def torch7_norm(channels: int, *, linear: bool = False) -> BatchNorm1d | BatchNorm2d:

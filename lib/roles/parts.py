@@ -63,5 +63,5 @@ def _begin(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Pr
             done = f"{counted(progress.epoch, 'epoch')} and {counted(progress.iteration, 'iteration')}"
             return progress, f"resumed:  {start}, {done} done"
         if weights:
-            return Progress(), f"weights:  {start_from(replica.model, weights)}"
+            return Progress(), f"weights:  {start_from(replica.model, weights, context.config.views.std)}"
     return Progress(), ""

@@ -72,7 +72,7 @@ def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
         saved, here = checkpoint.load(path), identity(config, data)
         checkpoint.refuse_other(path, replace(saved.identity, data_fingerprint=here.data_fingerprint), here)
         checkpoint.refuse_other_preparation(path, saved.preparation, preparation(config, data))
-    load_weights(replica.model, path)
+    load_weights(replica.model, path, config.views.std)
 
 
 def predicted(

@@ -9,27 +9,31 @@ from torch import Tensor, nn
 from lib.checkpoints.weights import refuse_misfits, weights_of
 from lib.errors import ConfigError
 from lib.formats.known import read_weights
+from lib.formats.scale import Std, told
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @torch.no_grad()
-def start_from(model: nn.Module, path: str | Path) -> str:
+def start_from(model: nn.Module, path: str | Path, std: Std | None = None) -> str:
     """Copy the weights at ``path`` into ``model``, in place; returns what was done, as one line.
 
+    ``model`` sees pictures divided by ``std`` (``views.std``); weights made for others are brought to that.
     Where the file has another number of classes, last layers, which have one output a class, keep their new values.
     Raises UserError when the file cannot be read or is of another network.
     """
-    weights, wanted = read_weights(path), weights_of(model)
+    read, wanted = read_weights(path), weights_of(model)
+    weights = read.for_pictures_over(std, path)
     new = _of_other_classes(wanted, weights)
     kept = {name: value for name, value in wanted.items() if name not in new}
     refuse_misfits(path, {name: value for name, value in weights.items() if name not in new}, kept)
     for name, value in kept.items():
         value.copy_(weights[name])
+    brought = "" if read.std == std else f"; made for {told(read.std)}, here brought to {told(std)}"
     if not new:
-        return f"{path}, all of them"
+        return f"{path}, all of them{brought}"
     here, there = len(wanted[new[0]]), len(weights[new[0]])
-    return f"{path}, all but {', '.join(new)}, which are new: {here} classes here, {there} there"
+    return f"{path}, all but {', '.join(new)}, which are new: {here} classes here, {there} there{brought}"
 
 
 def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:

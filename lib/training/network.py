@@ -85,7 +85,7 @@ def of_weights(path: str | Path, model_name: str, data_dir: Path, views: ViewsCo
     spec = model_spec(model_name)
     crop = spec.crop_of(manifest.img_size)
     model = spec.build(manifest.n_classes, crop)
-    load_weights(model, path)
+    load_weights(model, path, views.std)
     preparation = Preparation(
         resize=manifest.resize,
         mean=torch.from_numpy(read_mean(at, manifest)),

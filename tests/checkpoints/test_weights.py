@@ -18,7 +18,7 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
 def file_of(model: nn.Module, path: Path, **changes: torch.Tensor | None) -> Path:
     """A safetensors file of a model's weights, some replaced or, with None, left out."""
     state = model.state_dict() | {name.replace("__", "."): value for name, value in changes.items()}
-    safe_tensors.write({name: value for name, value in state.items() if value is not None}, {}, path)
+    safe_tensors.write({name: value for name, value in state.items() if value is not None}, {"network": "x"}, path)
     return path
 
 

@@ -130,7 +130,7 @@ def test_onnx_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypat
 
 def test_safetensors_of_another_network_is_refused(tmp_path: Path, run_script: Script) -> None:
     write_data_set(tmp_path / "data")
-    safe_tensors.write({"conv1.weight": torch.zeros(2)}, {}, tmp_path / "other.safetensors")
+    safe_tensors.write({"conv1.weight": torch.zeros(2)}, {"network": "other"}, tmp_path / "other.safetensors")
     (tmp_path / "x.png").write_bytes(b"")
     done = run_script("classify.py", "x.png", "--checkpoint", "other.safetensors", "--data", "data", "--model", "tiny")
     assert done.returncode == 2

@@ -2,21 +2,46 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from lib.errors import WeightsError
 from lib.formats import safe_tensors, torch_file
+from lib.formats.known import read_weights
+from lib.formats.scale import Weights
+
+IMAGENET_STD = (58.4, 57.12, 57.38)
 
 
-def test_torchvisions_network_sees_colours_from_0_to_255(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("std", [None, IMAGENET_STD])
+def test_torchvisions_network_sees_colours_from_0_to_1_over_a_deviation(
+    tmp_path: Path, suffix: str, std: tuple[float, float, float] | None
+) -> None:
+    """Whatever ours are divided by (views.std), it computes the same of a picture."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3))
-    torch.save(model.state_dict(), tmp_path / "alexnet.pth")
-    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    path = tmp_path / f"alexnet.{suffix}"
+    {"pth": torch.save, "safetensors": save_file}[suffix](model.state_dict(), path)
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
     pixels = torch.randint(256, (2, 3, 8, 8)).float()
-    expected = model((pixels / 255 - mean) / std)
-    assert torch_file.recognises(tmp_path / "alexnet.pth")
-    model.load_state_dict(torch_file.read(tmp_path / "alexnet.pth"))
-    torch.testing.assert_close(model(pixels - 255 * mean), expected, rtol=1e-4, atol=1e-4)
+    expected = model((pixels / 255 - mean) / deviation)
+    model.load_state_dict(read_weights(path).for_pictures_over(std, path))
+    seen = (pixels - 255 * mean) / torch.tensor(std or (1.0, 1.0, 1.0)).view(3, 1, 1)
+    torch.testing.assert_close(model(seen), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_our_own_are_for_what_they_were_trained_on(tmp_path: Path) -> None:
+    tensors = {"conv.weight": torch.randn(4, 3, 2, 2)}
+    for about, std in (({"network": "x"}, None), ({"network": "x", "std": "[58.4, 57.12, 57.38]"}, IMAGENET_STD)):
+        safe_tensors.write(tensors, about, tmp_path / "w.safetensors")
+        weights = safe_tensors.read(tmp_path / "w.safetensors")
+        assert weights.std == std
+        assert torch.equal(weights.for_pictures_over(std, "w")["conv.weight"], tensors["conv.weight"])
+
+
+def test_only_a_network_of_colour_images_can_be_brought_to_another_scale() -> None:
+    with pytest.raises(WeightsError, match="w holds no convolution of a colour image"):
+        Weights({"fc.weight": torch.zeros(2, 2)}, IMAGENET_STD).for_pictures_over(None, "w")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +49,6 @@ def test_torchvisions_network_sees_colours_from_0_to_255(tmp_path: Path) -> None
     [
         ([torch.zeros(1)], "neither a checkpoint of this program nor a dict of tensors"),
         ({"a": 1}, "neither a checkpoint"),
-        ({"fc.weight": torch.zeros(2, 2)}, "no convolution of a colour image"),
     ],
 )
 def test_other_files_of_torch(tmp_path: Path, content: object, says: str) -> None:
@@ -45,7 +69,7 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
     tensors = {"a.weight": torch.randn(4, 3).T, "b": torch.tensor([1, 2])}
     safe_tensors.write(tensors, {"network": "tiny"}, path)
     assert safe_tensors.recognises(path)
-    again = safe_tensors.read(path)
+    again = safe_tensors.read(path).tensors
     assert again.keys() == tensors.keys()
     assert all(torch.equal(again[name], value) for name, value in tensors.items())
     path.write_bytes(path.read_bytes()[:-4])

@@ -200,6 +200,13 @@ def test_one_image_is_normalised_by_running_statistics(norm: nn.Module, shape: t
     assert norm.num_batches_tracked == 1
 
 
+def test_an_exported_norm_takes_any_number_of_images() -> None:
+    norm, batch = BatchNorm1d(6).eval(), ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(norm, (torch.randn(2, 6),), dynamic_shapes=batch).module()
+    images = torch.randn(1, 6)
+    torch.testing.assert_close(exported(images), norm(images))
+
+
 def test_resnets_have_the_names_that_torchvision_gives() -> None:
     names = on_meta("resnet50", 10, 64).state_dict()
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.1.bias", "layer4.2.bn3.weight", "fc.bias"} <= set(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.checkpoints.snapshots import Progress, spread
-from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig, ViewsConfig
 from lib.errors import CheckpointError, ReplicasDiffer
 from lib.exchange.alone import Alone
 from lib.exchange.flat import Flat
@@ -28,6 +28,7 @@ def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
         run=RunConfig(**({"weights_dir": weights_dir, "n_epochs": 1} | run)),
         data=DataConfig(dir=data_set),
         model=ModelConfig(name="tiny", freeze=("features",), weights=str(weights_dir / "given.pt")),
+        views=ViewsConfig(std=(58.4, 57.12, 57.38)),
         logging=LoggingConfig(print_freq=2, report=False, tensorboard=False, quiet=True),
         exchange=ExchangeConfig(method="peer"),
         devices=("cpu", "cpu"),
@@ -51,8 +52,8 @@ def test_frozen_parts_are_worker_0s_on_every_worker_from_given_weights_and_after
     torch.manual_seed(7)
     torch.save(Tiny(4, 28).state_dict(), folder / "given.pt")
     given = Tiny(4, 28)
-    start_from(given, folder / "given.pt")
     settings = config(small_data_set, folder)
+    start_from(given, folder / "given.pt", settings.views.std)
     goes_on = replace(settings, run=replace(settings.run, n_epochs=2), model=replace(settings.model, weights=None))
     for run in (Run(settings), Run(goes_on)):
         first, second = together(2, lambda peer, rank, run=run: run.train(exchange=peer, rank=rank)[2], tmp_path)

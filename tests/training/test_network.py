@@ -59,6 +59,10 @@ def test_weights_of_others_are_fed_as_the_recipe_has_it_or_as_is_said(tmp_path: 
     asked = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
     network = open_network(argparse.Namespace(**asked, mean=None, std=None))
     assert (network.preparation.subtracted, network.preparation.std) == ("channel", None)
+    image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
+    plain = network.probabilities(image, 1)
+    network = open_network(argparse.Namespace(**asked, mean=None, std=[58.4, 57.12, 57.38]))
+    torch.testing.assert_close(network.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
     network = open_network(argparse.Namespace(**asked, mean="none", std=[58.4, 57.12, 57.38]))
     assert (network.preparation.subtracted, network.preparation.std) == ("none", IMAGENET_STD)
 
