@@ -74,7 +74,8 @@ class RunConfig:
     older run in weights_dir is moved to weights_dir/old_N); or a checkpoint's path"""
 
     snapshot_freq: int = 1
-    """checkpoint after every so many epochs, and after each that is the best so far"""
+    """checkpoint after every so many epochs, and after each that is the best so far (of those that come while
+    another is still being written, the last)"""
 
     snapshot_minutes: float = 30.0
     """and after so many minutes within an epoch; 0: never"""

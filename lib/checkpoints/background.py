@@ -9,17 +9,28 @@ from typing import Any
 _TICK_S = 0.1
 
 
+Save = Callable[[Callable[[], None]], Path]
+"""writes a checkpoint, calls its argument whenever more of it is on the disk, and returns its path"""
+
+
 class Background:
     """Saves one checkpoint at a time, in a thread of its own: nearly all of that is done without Python's lock."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future[Path] | None = None
+        self._next: Save | None = None
         self._pieces = 0
 
-    def begin(self, save: Callable[[Callable[[], None]], Path]) -> None:
-        """Let the thread call ``save``, which calls its argument whenever more is on the disk; ``finish`` first."""
-        self._saving = self._executor.submit(save, self._written)
+    def begin(self, save: Save) -> None:
+        """Let the thread call ``save``, at once or, where another is still to be finished, right after that.
+
+        What waits already for its turn is then left out.
+        """
+        if self.busy:
+            self._next = save
+        else:
+            self._saving = self._executor.submit(save, self._written)
 
     @property
     def busy(self) -> bool:
@@ -32,9 +43,10 @@ class Background:
         return self._saving is not None and self._saving.done()
 
     def finish(self, waiting: Callable[[], Any] = lambda: None) -> Path | None:
-        """Wait for what was begun: the checkpoint's path, None where nothing was. Raises what ``save`` raised.
+        """Wait for what was begun, and begin what waits: the path of the former, None where there was nothing.
 
         ``waiting`` is called as long as more and more of it is on the disk, and not where the disk has stopped.
+        Raises what ``save`` raised.
         """
         saving, self._saving = self._saving, None
         if saving is None:
@@ -45,7 +57,11 @@ class Background:
                 seen = self._pieces
                 waiting()
             wait([saving], _TICK_S)
-        return saving.result()
+        path = saving.result()
+        if self._next:
+            self.begin(self._next)
+            self._next = None
+        return path
 
     def _written(self) -> None:
         self._pieces += 1

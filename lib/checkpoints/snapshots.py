@@ -66,7 +66,7 @@ class Snapshots:
         self._total_batch_size, self._order = total_batch_size, order
         self._saved_at = time.monotonic()
         self.background = Background()
-        """what ``save`` began: to be finished before the next save, and before the latest checkpoint is asked for"""
+        """what ``save`` began: to be finished before the latest checkpoint is asked for"""
 
     def start(self) -> Path | None:
         """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""

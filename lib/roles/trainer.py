@@ -66,8 +66,10 @@ class Trainer:
                 return False
             self.exchange.verify(self.replica.flat.row)
             at.epoch, at.iteration = at.epoch + 1, 0
-            if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs or at.is_best:
+            if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
                 self.save()
+            elif at.is_best:
+                self.save(soon=True)
         if not self.snapshots.background.busy:  # else the page is to wait for the checkpoint
             self.recorder.refresh_page()
         return True
@@ -85,7 +87,7 @@ class Trainer:
                 self.reports.note(at.iteration, self.rate)
             self.report()
             if self.snapshots.background.done:
-                self.finish_saving()
+                self.take_saved()
             if self.rank == 0 and self.snapshots.due() and self.replica.together:
                 with self.replica.agreed():
                     self.save()
@@ -239,11 +241,15 @@ class Trainer:
         self.finish_saving()  # it is the last good checkpoint: to be named, and gone back to
         raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
 
-    def save(self) -> None:
-        """Worker 0 begins to write a checkpoint: where replicas agree, its own is everyone's."""
+    def save(self, *, soon: bool = False) -> None:
+        """Worker 0 begins to write a checkpoint: where replicas agree, its own is everyone's.
+
+        ``soon``: not at the price of waiting for the one before, and only if no newer one comes first.
+        """
         if self.rank == 0:
             self.exchange.settle()
-            self.finish_saving()
+            if not soon:
+                self.finish_saving()
             try:
                 self.snapshots.save(self.progress)
             except DivergedError:
@@ -252,7 +258,12 @@ class Trainer:
                 # The checkpoint before stands: what follows, here or in a resume, goes back to it.
 
     def finish_saving(self) -> None:
-        """Wait until the checkpoint that is being written is on the disk, if there is one. Raises CheckpointError."""
+        """Wait until all that is being written is on the disk. Raises CheckpointError."""
+        while self.snapshots.background.busy:
+            self.take_saved()
+
+    def take_saved(self) -> None:
+        """Tell of the checkpoint that is on the disk now, or will be. Raises CheckpointError."""
         if path := self.snapshots.background.finish(lambda: self.hotline.alive("saving a checkpoint")):
             self.saved = str(path)
             self.recorder.saved(path)

@@ -47,3 +47,23 @@ def test_a_failure_is_told_once() -> None:
     with pytest.raises(CheckpointError, match="^the disk is full$"):
         background.finish()
     assert background.finish() is None
+
+
+def test_of_those_that_wait_the_last_one_is_saved() -> None:
+    background, go_on = Background(), Event()
+    began: list[str] = []
+
+    def saving(name: str) -> Callable[[Callable[[], None]], Path]:
+        def save(_: Callable[[], None]) -> Path:
+            began.append(name)
+            assert go_on.wait(30)
+            return Path(name)
+
+        return save
+
+    for name in ("first", "second", "third"):
+        background.begin(saving(name))
+    assert not background.done
+    go_on.set()
+    assert [background.finish(), background.finish(), background.finish()] == [Path("first"), Path("third"), None]
+    assert began == ["first", "third"]

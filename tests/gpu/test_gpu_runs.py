@@ -28,7 +28,10 @@ def nothing_left() -> Iterator[None]:
 
 
 def shared_memory() -> set[Path]:
-    return {*Path("/dev/shm").glob("torch_*"), *Path("/dev/shm").glob("cuda.shm.*")}
+    """Memory of processes that are no more: others may be running at the same time."""
+    of_torch = {path: int(path.name.split("_")[1]) for path in Path("/dev/shm").glob("torch_*")}
+    of_driver = {path: int(path.name.split(".")[3], 16) for path in Path("/dev/shm").glob("cuda.shm.*")}
+    return {path for path, pid in (of_torch | of_driver).items() if not Path(f"/proc/{pid}").exists()}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])

@@ -1,36 +1,71 @@
 """The best weights of a training are kept, also where checkpoints are rare."""
 
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
-from lib.checkpoints.checkpoint import CheckpointFolder
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.roles.trainer import Trainer
 from tests.roles.in_process import Run
 
 
-def test_each_epoch_that_is_the_best_so_far_is_saved(
-    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def saved(tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], list[str]]:
+    """The epochs of which checkpoints are kept, after a training with these validation errors."""
+    real = Trainer.validate
+
+    def train(errors: list[float]) -> list[str]:
+        def validate(self: Trainer) -> bool:
+            done = real(self)
+            self.progress.val_record[-1] = errors[self.progress.epoch], 1.0
+            return done
+
+        monkeypatch.setattr(Trainer, "validate", validate)
+        config = Config(
+            run=RunConfig(weights_dir=tmp_path, n_epochs=5, snapshot_freq=99, keep=9),
+            data=DataConfig(dir=small_data_set),
+            model=ModelConfig(name="tiny"),
+            logging=LoggingConfig(report=False, tensorboard=False, quiet=True),
+            devices=("cpu",),
+            batch_size=8,
+        )
+        Run(config).train()
+        return sorted(path.name.partition("_")[0] for path in (tmp_path / "checkpoints").glob("*.pt"))
+
+    return train
+
+
+def best(folder: Path) -> str:
+    path = CheckpointFolder(folder / "checkpoints", keep=9).best()
+    assert path
+    return path.name
+
+
+def test_each_epoch_that_is_the_best_so_far_is_saved(tmp_path: Path, saved: Callable[[list[float]], list[str]]) -> None:
+    assert saved([0.5, 0.6, 0.4, 0.7, 0.7]) == ["epoch001", "epoch003", "epoch005"]
+    assert best(tmp_path) == "epoch003_iter00000.pt"
+
+
+def test_training_does_not_wait_for_it(
+    tmp_path: Path, saved: Callable[[list[float]], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    errors, real = [0.5, 0.6, 0.4, 0.7, 0.7], Trainer.validate
+    """The first one gets to the disk after the fourth epoch: the third waits until then, in place of the second."""
+    fourth_done, real, train = Event(), CheckpointFolder.save, Trainer.train_epoch
 
-    def validate(self: Trainer) -> bool:
-        done = real(self)
-        self.progress.val_record[-1] = errors[self.progress.epoch], 1.0
-        return done
+    def save(self: CheckpointFolder, checkpoint: Checkpoint, *more: Any, **options: Any) -> Path:
+        assert checkpoint.epoch > 1 or fourth_done.wait(30)
+        return real(self, checkpoint, *more, **options)
 
-    monkeypatch.setattr(Trainer, "validate", validate)
-    config = Config(
-        run=RunConfig(weights_dir=tmp_path, n_epochs=5, snapshot_freq=99, keep=9),
-        data=DataConfig(dir=small_data_set),
-        model=ModelConfig(name="tiny"),
-        logging=LoggingConfig(report=False, tensorboard=False, quiet=True),
-        devices=("cpu",),
-        batch_size=8,
-    )
-    Run(config).train()
-    kept = CheckpointFolder(tmp_path / "checkpoints", keep=9)
-    assert kept.best() == tmp_path / "checkpoints/epoch003_iter00000.pt"
-    saved = sorted(path.stem for path in (tmp_path / "checkpoints").glob("*.pt"))
-    assert saved == ["epoch001_iter00000", "epoch003_iter00000", "epoch005_iter00000"]
+    def train_epoch(self: Trainer) -> None:
+        if self.progress.epoch == 4:
+            fourth_done.set()
+        train(self)
+
+    monkeypatch.setattr(CheckpointFolder, "save", save)
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    assert saved([0.5, 0.4, 0.3, 0.7, 0.7]) == ["epoch001", "epoch003", "epoch005"]
+    assert best(tmp_path) == "epoch003_iter00000.pt"
