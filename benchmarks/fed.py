@@ -67,7 +67,8 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int) -> list[Row
 def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
     """All images over all time, but for the first ``skip`` training intervals and each epoch's first.
 
-    There workers wait for the one that saves the epoch before, which depends on the disk.
+    There the pipeline begins anew, and worker 0 may copy a checkpoint: some 10 ms of an epoch, which is next to nothing
+    where epochs are as long as ImageNet's, and much where they are as short as here.
 
     >>> lines = [{"kind": "train", "images": 10, "images_per_s": speed} for speed in (1, 10, 5)]
     >>> images_per_s(lines, skip=1)  # 20 images in 1 and 2 seconds
