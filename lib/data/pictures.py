@@ -108,7 +108,9 @@ def _check(root: Path, entries: list[Entry], classes: set[str]) -> None:
         raise DataError(f"{root} holds both class folders ({min(classes)}) and single pictures ({min(flat)})")
     empty = sorted(classes - {entry.name.split("/")[0] for entry in entries})
     if classes and empty:
-        raise DataError(f"{root}: {len(empty)} class folders hold no picture, the first is {empty[0]}")
+        raise DataError(
+            f"{root}: {len(empty)} class folders hold no picture, the first is {empty[0]}; fill or remove them"
+        )
     if len({entry.name for entry in entries}) != len(entries):
         raise DataError(f"{root} holds the same name twice")
     for entry in entries:

@@ -50,7 +50,7 @@ def read_layers(path: Path) -> dict[str, Blobs]:
     try:
         net.ParseFromString(path.read_bytes())
     except (DecodeError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as a caffemodel: {error}") from None
+        raise WeightsError(f"{path} is no caffemodel, or damaged ({error}); fetch it again") from None
     layers = {
         layer.name: [_array(path, layer.name, blob) for blob in layer.blobs]
         for layer in (*net.layers, *net.layer)

@@ -118,7 +118,7 @@ def test_squeezenet(tmp_path: Path, kernel: int, places: list[int]) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\x0a\xff", "cannot be read as a caffemodel"),
+        (b"\x0a\xff", "is no caffemodel, or damaged .*; fetch it again"),
         (b"", "holds no layer with weights"),
         (caffemodel({"conv1_1": [some(2, 3, 3, 3)]}), "of another network: it has layers such as conv1_1"),
         (caffemodel({"conv1": [some(2, 3, 3, 3)], "fc6": [some(2, 2)], "fc9": [some(2)]}), "fc9 is no layer of that"),
