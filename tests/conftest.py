@@ -19,6 +19,10 @@ from lib.data.layout import BatchFile, ClassName, Layout, Manifest, Split, Split
 ROOT = Path(__file__).parents[1]
 IMG_SIZE = 32
 
+# Several processes test at once; threads of theirs that wait for each other would use up the cores. This is read when
+# PyTorch is imported, and inherited by processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Kernels are compiled where there is a GPU and interpreted elsewhere; Triton asks when they are first imported.
 if not list(Path("/dev").glob("nvidia[0-9]*")):
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -102,9 +106,12 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 def command(script: str, *arguments: object) -> list[str]:
     """The words that start a script of the project.
 
-    A page and event files for each of many short trainings would only cost time; tests that want them say so.
+    A page and event files for each of many short trainings would only cost time, as would threads for a network this
+    small; tests that want them say so.
     """
-    extras = ("--logging.report", "false", "--logging.tensorboard", "false") if script.startswith("train") else ()
+    extras: tuple[str, ...] = ("--compute.threads", "1") if script.startswith(("train", "validate.")) else ()
+    if script.startswith("train"):
+        extras += ("--logging.report", "false", "--logging.tensorboard", "false")
     return [sys.executable, str(ROOT / script), *extras, *map(str, arguments)]
 
 
@@ -116,7 +123,6 @@ def run_script(tmp_path: Path) -> Script:
         return subprocess.run(
             command(script, *arguments),
             cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -156,3 +162,22 @@ def _finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_run(tmp_path: Path, _finished_run: Path) -> Path:
     """The folder of a test in which a run with the options ``FINISHED`` has done its one epoch."""
     return shutil.copytree(_finished_run, tmp_path, dirs_exist_ok=True)
+
+
+ONE = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices", "[cpu]")
+
+
+@pytest.fixture(scope="session")
+def _one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one")
+    write_data_set(folder / "data")
+    words = command("train.py", *ONE, "--run.keep", 9)
+    done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
+    (folder / "said").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def one_run(tmp_path: Path, _one_run: Path) -> Path:
+    """As ``finished_run``: one worker, with the options ``ONE``; all checkpoints are kept, and what it ``said``."""
+    return shutil.copytree(_one_run, tmp_path, dirs_exist_ok=True)

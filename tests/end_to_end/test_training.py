@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import Script, command, write_data_set
+from tests.conftest import ONE, Script, command, write_data_set
 
-SMALL = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices")
-ONE, TWO = (*SMALL, "[cpu]"), (*SMALL, "[cpu, cpu]")
+TWO = (*ONE, "--devices", "[cpu, cpu]")
 
 
 def final(weights_dir: Path, epoch: int = 4) -> dict[str, torch.Tensor]:
@@ -34,10 +33,19 @@ def assert_same_bits(a: Path, b: Path, epoch: int = 4) -> None:
     assert (a / "val_record.npy").read_bytes() == (b / "val_record.npy").read_bytes()
 
 
-def test_what_a_run_leaves_in_its_folder(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    done = run_script("train_2gpu.py", *TWO)
-    assert done.returncode == 0, done.stderr
-    models = tmp_path / "models"
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(data folder, weights_dir) of a run of two workers that nothing interrupted; beside them, what it ``said``."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_data_set(folder / "data")
+    words = command("train_2gpu.py", *TWO)
+    done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
+    (folder / "said").write_text(done.stdout)
+    return folder / "data", folder / "models"
+
+
+def test_what_a_run_leaves_in_its_folder(whole_run: tuple[Path, Path]) -> None:
+    _, models = whole_run
     entries = [json.loads(line) for line in (models / "metrics.jsonl").read_text().splitlines()]
     assert [(e["kind"], e["epoch"], e["iteration"]) for e in entries[:3]] == [
         ("train", 1, 2),
@@ -54,34 +62,8 @@ def test_what_a_run_leaves_in_its_folder(tmp_path: Path, data_set: Path, run_scr
     assert record.tolist() == [[e["top1_error"], e["loss"]] for e in val]
     assert "n_epochs: 4" in (models / "config.yaml").read_text()
     assert "ended with status 0" in (models / "train.log").read_text()
-    assert "cpu, cpu; batch 8 each, 16 in all; exchange peer" in done.stdout
+    assert "cpu, cpu; batch 8 each, 16 in all; exchange peer" in (models.parent / "said").read_text()
     assert {p.name for p in (models / "checkpoints").iterdir()} >= {"latest", "best", "epoch004_iter00000.pt"}
-
-
-def test_two_workers_of_8_train_as_one_of_16(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    """Averaging weights and momenta of replicas that started equal is averaging gradients (dropout aside)."""
-    without_dropout = ("--model.name", "tiny_without_dropout")
-    for script, batch_size, devices, folder in (
-        ("train.py", 16, "[cpu]", "one"),
-        ("train_2gpu.py", 8, "[cpu, cpu]", "two"),
-    ):
-        arguments = (*SMALL, devices, *without_dropout, "--batch_size", batch_size, "--run.weights_dir", folder)
-        done = run_script(script, *arguments)
-        assert done.returncode == 0, done.stderr
-    one, two = final(tmp_path / "one"), final(tmp_path / "two")
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
-    records = [np.load(tmp_path / folder / "val_record.npy") for folder in ("one", "two")]
-    np.testing.assert_allclose(records[0], records[1], rtol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(data folder, weights_dir) of a run of two workers that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole")
-    write_data_set(folder / "data")
-    subprocess.run(command("train_2gpu.py", *TWO), cwd=folder, check=True, capture_output=True, timeout=120)
-    return folder / "data", folder / "models"
 
 
 def interrupt(words: list[str], cwd: Path, metrics: Path, at_line: int, number: signal.Signals) -> tuple[int, str]:
@@ -152,18 +134,16 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tupl
     assert_same_bits(models, whole)
 
 
-def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    assert run_script("train.py", *ONE, "--run.keep", 9).returncode == 0
-    second = tmp_path / "models/checkpoints/epoch002_iter00000.pt"
+def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, one_run: Path, run_script: Script) -> None:
+    second = one_run / "models/checkpoints/epoch002_iter00000.pt"
     done = run_script("train.py", *ONE, "--run.resume", second, "--run.weights_dir", "again")
     assert done.returncode == 0, done.stderr
     assert f"resumed:  {second}, 2 epochs and 0 iterations done" in done.stdout
     assert_same_bits(tmp_path / "again", tmp_path / "models")
 
 
-def test_a_finished_run_says_so_and_never_starts_anew(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    assert run_script("train.py", *ONE).returncode == 0
-    models = tmp_path / "models"
+def test_a_finished_run_says_so_and_never_starts_anew(one_run: Path, run_script: Script) -> None:
+    models = one_run / "models"
     before = contents(models)
     again = run_script("train.py", *ONE)
     assert again.returncode == 0
@@ -185,9 +165,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_validate_repeats_the_figures_of_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    trained = run_script("train.py", *ONE)
-    told = re.findall(r"epoch 4: validation (.*)", trained.stdout)[0]
+def test_validate_repeats_the_figures_of_the_run(one_run: Path, run_script: Script) -> None:
+    told = re.findall(r"epoch 4: validation (.*)", (one_run / "said").read_text())[0]
     checkpoint = "models/checkpoints/epoch004_iter00000.pt"
     done = run_script(
         "validate.py", "--checkpoint", checkpoint, "--model.name", "tiny", "--devices", "[cpu]", "--batch_size", 8
@@ -196,12 +175,12 @@ def test_validate_repeats_the_figures_of_the_run(tmp_path: Path, data_set: Path,
     assert done.stdout.startswith(f"{checkpoint}: {told}  over 20 images\n")
 
 
-@pytest.mark.parametrize("shuffle", ["files", "none"])
-def test_other_orders_and_rules(data_set: Path, run_script: Script, shuffle: str) -> None:
+def test_other_orders_and_rules(data_set: Path, run_script: Script) -> None:
+    """``tests/end_to_end/test_unreadable_data.py`` trains without any shuffling."""
     done = run_script(
         "train_2gpu.py",
         *TWO,
-        *("--data.shuffle", shuffle, "--views.per_image", "false", "--schedule.policy", "auto"),
+        *("--data.shuffle", "files", "--views.per_image", "false", "--schedule.policy", "auto"),
         *("--optimizer.nesterov", "true", "--data.slots", 2),
     )
     assert done.returncode == 0, done.stderr

@@ -25,7 +25,7 @@ TORCHRUN = str(Path(sys.executable).with_name("torchrun"))
 OPTIONS = ("--model.name", "tiny_without_dropout", "--run.n_epochs", "4", "--logging.print_freq", "2")
 
 
-def workers(count: int, total: int = 16) -> tuple[str, ...]:
+def workers(count: int, total: int = 12) -> tuple[str, ...]:
     """Options for ``count`` workers that together take ``total`` images an iteration."""
     method = "peer" if count > 1 else "none"
     devices = f"[{', '.join(['cpu'] * count)}]"
@@ -37,38 +37,62 @@ def torchrun(count: int, *options: str) -> list[str]:
     return [TORCHRUN, *one_machine, *command("train.py", *OPTIONS, "--exchange.method", "collective", *options)[1:]]
 
 
-def test_three_workers_train_as_one(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    for folder, n in (("one", 1), ("many", 3)):
-        done = run_script("train.py", *OPTIONS, *workers(n, total=24), "--run.weights_dir", folder)
-        assert done.returncode == 0, done.stderr
-    one, many = final(tmp_path / "one"), final(tmp_path / "many")
-    for name, value in one.items():
-        torch.testing.assert_close(many[name], value, rtol=1e-4, atol=1e-6, msg=name)
+def train(folder: Path, *options: object) -> Path:
+    words = command("train.py", *OPTIONS, *options, "--run.keep", 99)
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder / "models"
 
 
-def test_a_run_may_move_from_two_workers_to_one(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    """``tests/roles/test_moving.py`` has more of them."""
-    whole = run_script("train.py", *OPTIONS, *workers(1), "--run.n_epochs", 2, "--run.weights_dir", "one")
-    assert whole.returncode == 0, whole.stderr
-    for epoch, count in enumerate((2, 1), start=1):
-        done = run_script("train.py", *OPTIONS, *workers(count), "--run.n_epochs", epoch)
-        assert done.returncode == 0, done.stderr
-    moved, stayed = final(tmp_path / "models", 2), final(tmp_path / "one", 2)
-    for name, value in stayed.items():
-        torch.testing.assert_close(moved[name], value, rtol=1e-4, atol=1e-6, msg=name)
-    records = [np.load(tmp_path / folder / "val_record.npy") for folder in ("one", "models")]
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights_dir of a run of one worker, beside its data set; every checkpoint is kept."""
+    folder = tmp_path_factory.mktemp("alone")
+    write_data_set(folder / "data")
+    return train(folder, *workers(1))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, alone: Path) -> Path:
+    """As ``alone``, of two workers: four iterations an epoch, each followed by a checkpoint."""
+    folder = tmp_path_factory.mktemp("two")
+    return train(folder, *workers(2), "--data.dir", alone.parent / "data", "--run.snapshot_minutes", "1e-9")
+
+
+@pytest.fixture
+def data(alone: Path) -> tuple[str, str]:
+    """The option that names the data set of these runs."""
+    return "--data.dir", str(alone.parent / "data")
+
+
+def assert_trained_as(weights_dir: Path, alone: Path, epoch: int = 4) -> None:
+    found = final(weights_dir, epoch)
+    for name, value in final(alone, epoch).items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    records = [np.load(folder / "val_record.npy")[:epoch] for folder in (alone, weights_dir)]
     np.testing.assert_allclose(records[0], records[1], rtol=1e-4)
 
 
-def test_within_an_epoch_the_total_batch_must_stay(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    """Three iterations an epoch, each followed by a checkpoint; the one after the epoch may go on with any batch."""
-    keep = ("--run.snapshot_minutes", "1e-9", "--run.keep", "9", "--run.n_epochs", "1")
-    done = run_script("train.py", *OPTIONS, *workers(2), *keep)
-    assert done.returncode == 0, done.stderr
-    within = tmp_path / "models/checkpoints/epoch000_iter00002.pt"
-    done = run_script("train.py", *OPTIONS, *workers(2, total=12), "--run.resume", within)
+def test_two_workers_train_as_one(alone: Path, two: Path) -> None:
+    """Averaging weights and momenta of replicas that started equal is averaging gradients (dropout aside)."""
+    assert_trained_as(two, alone)
+
+
+def test_three_workers_train_as_one(tmp_path: Path, alone: Path, data: tuple[str, str]) -> None:
+    assert_trained_as(train(tmp_path, *workers(3), *data), alone)
+
+
+def test_a_run_may_move_from_two_workers_to_one(tmp_path: Path, alone: Path, two: Path, data: tuple[str, str]) -> None:
+    """``tests/roles/test_moving.py`` has more of them."""
+    first = ("--run.resume", two / "checkpoints/epoch001_iter00000.pt")
+    assert_trained_as(train(tmp_path, *workers(1), *data, *first, "--run.n_epochs", 2), alone, epoch=2)
+
+
+def test_within_an_epoch_the_total_batch_must_stay(two: Path, data: tuple[str, str], run_script: Script) -> None:
+    """The checkpoint after the epoch may go on with any batch."""
+    within = two / "checkpoints/epoch000_iter00002.pt"
+    done = run_script("train.py", *OPTIONS, *workers(2, total=16), *data, "--run.resume", within)
     assert done.returncode == 2, done.stderr
-    assert "lies within an epoch of iterations of 16 images; here they have 12" in done.stderr
+    assert "lies within an epoch of iterations of 12 images; here they have 16" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -119,20 +143,16 @@ def finish(machines: list[Machine], cwd: Path, timeout_s: float = 120) -> list[s
     return [(cwd / f"machine{number}").read_text() for number in range(2)]
 
 
-def test_two_machines_of_two_workers_train_as_one(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_two_machines_of_two_workers_train_as_one(tmp_path: Path, alone: Path, data: tuple[str, str]) -> None:
     """Memory within a machine, ``torch.distributed`` between them."""
-    epochs = ("--run.n_epochs", "1")
-    assert run_script("train.py", *OPTIONS, *workers(1), *epochs, "--run.weights_dir", "one").returncode == 0
-    options = ("--devices", "[cpu]", "--batch_size", "4", *epochs)
+    options = ("--devices", "[cpu]", "--batch_size", "3", "--run.n_epochs", "1", *data)
     machines = start_two_machines(
         tmp_path, 2, command("train.py", *OPTIONS, "--exchange.method", "hierarchical", *options)[1:]
     )
     said = finish(machines, tmp_path)
     assert [machine.returncode for machine in machines] == [0, 0], said
     assert any("exchange hierarchical" in text for text in said)
-    one, four = final(tmp_path / "one", 1), final(tmp_path / "models", 1)
-    for name, value in one.items():
-        torch.testing.assert_close(four[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    assert_trained_as(tmp_path / "models", alone, epoch=1)
 
 
 def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path, run_script: Script) -> None:
@@ -142,7 +162,7 @@ def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path
     """
     write_data_set(tmp_path / "data", train=320)
     options = ("--devices", "[cpu]", "--batch_size", "8", "--run.n_epochs", "12", "--run.resume", "never")
-    assert run_script("train_2gpu.py", *OPTIONS, *workers(2), "--run.n_epochs", 12).returncode == 0
+    assert run_script("train_2gpu.py", *OPTIONS, *workers(2, total=16), "--run.n_epochs", 12).returncode == 0
     (tmp_path / "models").rename(tmp_path / "undisturbed")
     words = command("train.py", *OPTIONS, "--exchange.method", "collective", *options)[1:]
     machines = start_two_machines(tmp_path, 1, words, max_restarts=3)
