@@ -60,11 +60,15 @@ class Feeding:
         return self._loader.pid
 
     def close(self) -> None:
-        """End the loader, however it is."""
-        self._loader.kill()
-        self._loader.wait()
-        self._channel.abandon()
-        self._hotlines.destroy(linger=0)
+        """End the loader, however it is, and let go of the slots: memory that stays page-locked can't be so again."""
+        try:
+            if self._loader.poll() is None:
+                self.feed.close()
+        finally:
+            self._loader.kill()
+            self._loader.wait()
+            self._channel.abandon()
+            self._hotlines.destroy(linger=0)
 
     def _check(self, doing: str) -> None:
         """Raises PeerLost, with the loader's last word, if it has ended."""

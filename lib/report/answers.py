@@ -29,7 +29,7 @@ def confusion_figure(predictions: Predictions) -> Drawn:
         axes.set_xlabel("taken for")
         axes.set_ylabel("class")
         if len(counts) <= _NAMED_CLASSES:
-            names = [shortened(name, 14) for name in predictions.classes]
+            names = [shortened(name, 16) for name in predictions.classes]
             axes.set_xticks(range(len(counts)), names, rotation=90)
             axes.set_yticks(range(len(counts)), names)
         else:
@@ -66,10 +66,12 @@ def samples_figure(samples: list[Sample]) -> Drawn:
     return Drawn("samples", "Validation images and their best classes", draw, (2.4 * columns, 3.6 * rows))
 
 
-def shortened(text: str, length: int) -> str:
-    """``text``, cut to ``length`` characters.
+def shortened(name: str, length: int) -> str:
+    """A class's name in at most ``length`` characters: of several names the first, if they do not all fit.
 
-    >>> shortened("black-footed ferret", 10)
-    'black-foo…'
+    >>> [shortened(name, 10) for name in ("tench, Tinca tinca", "crane", "black-footed ferret, Mustela nigripes")]
+    ['tench', 'crane', 'black-foo…']
     """
-    return text if len(text) <= length else text[: length - 1] + "…"
+    if len(name) > length:
+        name = name.partition(", ")[0]
+    return name if len(name) <= length else name[: length - 1] + "…"
