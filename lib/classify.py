@@ -66,7 +66,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="for weights that are no checkpoint of ours: the data set whose mean image and class names go with them",
+        help="for weights that are no checkpoint of ours: a folder with the names of their classes (synset_words.txt) "
+        "and img_mean.npy, or else ImageNet's mean colour; or the data set that they go with",
     )
     add("--model", default="alexnet", help="with --data: which network they are of (default: %(default)s)")
     add(

@@ -25,6 +25,17 @@ def recognises(path: Path) -> bool:
         return file.read(2) in (b"PK", b"\x80\x02")
 
 
+def is_of_others(path: Path) -> bool:
+    """Whether ``path`` is no checkpoint of this program; what is damaged might be one."""
+    if not recognises(path):
+        return True
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # damaged files make torch.load raise nearly anything
+        return False
+    return not (isinstance(state, dict) and "format" in state)
+
+
 def read(path: Path) -> Weights:
     """The weights of one of our checkpoints, or of a state dict of torchvision. Raises WeightsError."""
     try:

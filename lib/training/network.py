@@ -14,7 +14,7 @@ from lib.checkpoints import checkpoint
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Preparation
 from lib.checkpoints.weights import load_weights
 from lib.config import ViewsConfig
-from lib.data.layout import layout, read_classes, read_manifest, read_mean
+from lib.data.beside_weights import beside_weights
 from lib.data.transform import Transform
 from lib.data.views import crop_views
 from lib.errors import WeightsError
@@ -75,21 +75,20 @@ def of_checkpoint(saved: Checkpoint) -> Network:
 
 
 def of_weights(path: str | Path, model_name: str, data_dir: Path, views: ViewsConfig) -> Network:
-    """The network ``model_name`` with weights in any format, and mean image and classes of the data set they go with.
+    """The network ``model_name`` with weights in any format, and what ``data_dir`` has of mean image and classes.
 
     ``views`` says what is done with the mean image, and what is divided by.
     Raises WeightsError, ConfigError, DataError.
     """
-    at = layout(data_dir)
-    manifest = read_manifest(at)
+    beside = beside_weights(data_dir)
     spec = model_spec(model_name)
-    crop = spec.crop_of(manifest.img_size)
-    model = spec.build(manifest.n_classes, crop)
+    crop = spec.crop_of(beside.mean_CHW.shape[1])
+    model = spec.build(len(beside.classes), crop)
     load_weights(model, path, views.std)
     preparation = Preparation(
-        resize=manifest.resize,
-        mean=torch.from_numpy(read_mean(at, manifest)),
-        classes=tuple((c.wnid, c.name) for c in read_classes(at)),
+        resize=beside.resize,
+        mean=torch.from_numpy(beside.mean_CHW),
+        classes=tuple((c.wnid, c.name) for c in beside.classes),
         subtracted=views.mean,
         std=views.std,
     )
@@ -108,7 +107,7 @@ def find_checkpoint(path: Path) -> Path:
     if found is None:
         raise WeightsError(
             f"there are no weights in {path}; train some with train.py, name others with --checkpoint, or take those "
-            f"published by theano_alexnet ({PUBLISHED}): --checkpoint FOLDER --data DATA_FOLDER"
+            f"published by theano_alexnet ({PUBLISHED}): --checkpoint FOLDER --data FOLDER_WITH_synset_words.txt"
         )
     return found
 
@@ -120,7 +119,7 @@ def open_network(options: argparse.Namespace) -> Network:
     """
     if options.data is None:
         found = find_checkpoint(Path(options.checkpoint))
-        if not torch_file.recognises(found):
+        if torch_file.is_of_others(found):
             raise WeightsError(
                 f"{found} is no checkpoint of this program; weights of others need --model and --data, which say "
                 "what network they are of, and which mean image and class names go with them"

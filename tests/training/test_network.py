@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, refuse_other_preparation
-from lib.errors import CheckpointError
+from lib.errors import CheckpointError, WeightsError
 from lib.export import told
 from lib.models.recipes import IMAGENET_STD
 from lib.models.registry import model_spec
@@ -65,6 +65,16 @@ def test_weights_of_others_are_fed_as_the_recipe_has_it_or_as_is_said(tmp_path: 
     torch.testing.assert_close(network.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
     network = open_network(argparse.Namespace(**asked, mean="none", std=[58.4, 57.12, 57.38]))
     assert (network.preparation.subtracted, network.preparation.std) == ("none", IMAGENET_STD)
+
+
+def test_weights_of_others_alone_are_not_enough(tmp_path: Path) -> None:
+    torch.save(model_spec("tiny").build(4, 35).state_dict(), tmp_path / "w.pt")
+    asked = argparse.Namespace(checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, mean=None, std=None)
+    with pytest.raises(WeightsError, match="w.pt is no checkpoint of this program; weights of others need --model and"):
+        open_network(asked)
+    (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="w.pt is damaged or no checkpoint"):
+        open_network(asked)
 
 
 def test_going_on_with_pictures_on_another_scale_is_refused() -> None:
