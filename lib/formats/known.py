@@ -50,7 +50,7 @@ def read_weights(path: str | Path) -> Weights:
     named = FORMATS.get(name) if rest else None
     place = Path(rest) if named else Path(path)
     if not place.exists():
-        raise WeightsError(f"there are no weights at {place}")
+        raise WeightsError(f"there are no weights at {place}; name the file or folder that holds some")
     found = named or next((known for known in FORMATS.values() if known.recognises(place)), None)
     if found is None:
         raise WeightsError(

@@ -18,7 +18,7 @@ def told(std: Std | None) -> str:
     >>> told(None), told((58.4, 57.12, 57.38))
     ('colours of 0 to 255', 'colours of 0 to 255 over 58.4, 57.12, 57.38')
     """
-    over = f" over {', '.join(f'{value:.4g}' for value in std)}" if std else ""
+    over = f" over {', '.join(f'{value:.6g}' for value in std)}" if std else ""
     return f"colours of 0 to 255{over}"
 
 
