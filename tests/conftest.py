@@ -134,10 +134,10 @@ def run_script(tmp_path: Path) -> Script:
 
 @pytest.fixture
 def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Script:
-    """As ``run_script``, but within this process, which spares its start: for what ends in an error."""
+    """As ``run_script``, but within this process, which spares its start: for what starts no processes of its own."""
 
-    def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        monkeypatch.chdir(tmp_path)
+    def run(script: str, *arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", command(script, *arguments)[1:])
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(ROOT / script), run_name="__main__")

@@ -1,6 +1,7 @@
 """classify.py with the best checkpoint of a real run, compared with a plain evaluation of the same network."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 
 from lib.data.layout import layout
 from lib.models.registry import model_spec
-from tests.conftest import ROOT, command, write_data_set
+from tests.conftest import ROOT, Script, command, write_data_set
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def classify(folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command("classify.py", *arguments),
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def expected(folder: Path, picture: str, crops: list[tuple[int, int, bool]]) -> list[float]:
     """Probabilities of each class, without any of the code under test."""
     with Image.open(folder / picture) as image:
@@ -56,16 +45,16 @@ def expected(folder: Path, picture: str, crops: list[tuple[int, int, bool]]) -> 
     return (total / len(crops))[0].tolist()
 
 
-def test_the_classic_form_needs_nothing_but_the_checkpoint(folder: Path, tmp_path: Path) -> None:
-    done = classify(tmp_path, str(folder / "photos/a.png"), "--checkpoint", str(folder / "models"))
+def test_the_classic_form_needs_nothing_but_the_checkpoint(folder: Path, run_here: Script) -> None:
+    done = run_here("classify.py", folder / "photos/a.png", "--checkpoint", folder / "models")
     assert done.returncode == 0, done.stderr
     probabilities = expected(folder, "photos/a.png", [(2, 2, False)])
     order = sorted(range(7), key=lambda index: -probabilities[index])[:5]
     assert done.stdout == "".join(f"class {index} (score = {probabilities[index]:.5f})\n" for index in order)
 
 
-def test_a_folder_with_a_picture_that_is_none(folder: Path) -> None:
-    done = classify(folder, "photos", "nowhere.png", "--top", "2", "--json", "--crops", "10")
+def test_a_folder_with_a_picture_that_is_none(folder: Path, run_here: Script) -> None:
+    done = run_here("classify.py", "photos", "nowhere.png", "--top", 2, "--json", "--crops", 10, cwd=folder)
     assert done.returncode == 2
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["picture"] for line in lines] == ["photos/a.png", "photos/more/b.png"]
@@ -81,8 +70,9 @@ def test_a_folder_with_a_picture_that_is_none(folder: Path) -> None:
     assert len(lines[1]["best"]) == 2
 
 
-def test_names_from_stdin_and_a_table(folder: Path) -> None:
-    done = classify(folder, "-", "--csv", "--top", "9", stdin="photos/more/b.png\n\nphotos/a.png\n")
+def test_names_from_stdin_and_a_table(folder: Path, run_here: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("photos/more/b.png\n\nphotos/a.png\n"))
+    done = run_here("classify.py", "-", "--csv", "--top", 9, cwd=folder)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert [row["picture"] for row in rows] == ["photos/more/b.png"] * 7 + ["photos/a.png"] * 7
@@ -103,26 +93,24 @@ def test_a_reader_that_leaves_early(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "photos/a.png:\n", "")
 
 
-def test_without_weights_it_says_where_to_get_some(folder: Path, tmp_path: Path) -> None:
-    done = classify(tmp_path, str(folder / "photos/a.png"))
+def test_without_weights_it_says_where_to_get_some(folder: Path, run_here: Script) -> None:
+    done = run_here("classify.py", folder / "photos/a.png")
     assert done.returncode == 2
     assert done.stderr.startswith("error: there are no weights in models; train some with train.py, ")
     assert "https://hdl.handle.net/10864/10911" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_weights_of_others_need_to_be_told_what_goes_with_them(folder: Path) -> None:
+def test_weights_of_others_need_to_be_told_what_goes_with_them(folder: Path, run_here: Script) -> None:
     (folder / "other.caffemodel").write_bytes(b"\n\x01x")
-    done = classify(folder, "photos/a.png", "--checkpoint", "other.caffemodel")
+    done = run_here("classify.py", "photos/a.png", "--checkpoint", "other.caffemodel", cwd=folder)
     assert done.returncode == 2
     assert "other.caffemodel is no checkpoint of this program; weights of others need --model and --data" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["classify.py", "export.py"])
-def test_help(tmp_path: Path, script: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, timeout=60, check=False
-    )
+def test_help(run_here: Script, script: str) -> None:
+    done = run_here(script, "--help")
     assert done.returncode == 0
     assert "--checkpoint PATH" in done.stdout
     assert f"python {script} " in done.stdout

@@ -76,7 +76,7 @@ def test_onnx_computes_the_same(tmp_path: Path, run_script: Script) -> None:
 
 
 @pytest.mark.parametrize("form", ["theano", "cudaconvnet"])
-def test_theano_and_back(tmp_path: Path, run_here: Script, run_script: Script, form: str) -> None:
+def test_theano_and_back(tmp_path: Path, run_here: Script, form: str) -> None:
     """alexnet at its smallest crop; classify.py reads the folder as it would the published one."""
     model = checkpoint(tmp_path, "alexnet", 76)
     done = run_here("export.py", "weights", "--format", form)
@@ -88,7 +88,7 @@ def test_theano_and_back(tmp_path: Path, run_here: Script, run_script: Script, f
     if form == "theano":
         write_data_set(tmp_path / "data", img_size=76)
         Image.fromarray(np.full((90, 80, 3), 128, np.uint8)).save(tmp_path / "grey.png")
-        classified = run_script("classify.py", "grey.png", "--checkpoint", "weights", "--data", "data")
+        classified = run_here("classify.py", "grey.png", "--checkpoint", "weights", "--data", "data")
         assert classified.returncode == 0, classified.stderr
         assert len(classified.stdout.splitlines()) == 4
 
@@ -128,10 +128,10 @@ def test_onnx_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
 
 
-def test_safetensors_of_another_network_is_refused(tmp_path: Path, run_script: Script) -> None:
+def test_safetensors_of_another_network_is_refused(tmp_path: Path, run_here: Script) -> None:
     write_data_set(tmp_path / "data")
     safe_tensors.write({"conv1.weight": torch.zeros(2)}, {"network": "other"}, tmp_path / "other.safetensors")
     (tmp_path / "x.png").write_bytes(b"")
-    done = run_script("classify.py", "x.png", "--checkpoint", "other.safetensors", "--data", "data", "--model", "tiny")
+    done = run_here("classify.py", "x.png", "--checkpoint", "other.safetensors", "--data", "data", "--model", "tiny")
     assert done.returncode == 2
     assert "other.safetensors is of another network: features.0.weight (16, 3, 5, 5) is missing there" in done.stderr

@@ -3,6 +3,8 @@
 import csv
 import json
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -33,6 +35,19 @@ def run(script: str, folder: Path, *arguments: object) -> subprocess.CompletedPr
     )
 
 
+@pytest.fixture(scope="module")
+def evaluated(trained: Path) -> Callable[[int], Path]:
+    """The folder of the figures with so many crops."""
+
+    @cache
+    def evaluate(crops: int) -> Path:
+        done = run("validate.py", trained, *RUN, "--checkpoint", CHECKPOINT, "--crops", crops)
+        assert done.returncode == 0, done.stderr
+        return trained / f"models/checkpoints/epoch002_iter00000_{crops}crop"
+
+    return evaluate
+
+
 def plain_probabilities(folder: Path, crops: list[tuple[int, int, bool]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean probabilities (20, 4) of crops (top, left, mirrored), and labels, without any of the code under test."""
     at = layout(folder / "data")
@@ -54,10 +69,10 @@ def plain_probabilities(folder: Path, crops: list[tuple[int, int, bool]]) -> tup
 @pytest.mark.parametrize(
     ("crops", "places"), [(1, [(2, 2)]), (2, [(2, 2)]), (10, [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)])]
 )
-def test_figures_against_a_plain_evaluation(trained: Path, crops: int, places: list[tuple[int, int]]) -> None:
-    done = run("validate.py", trained, *RUN, "--checkpoint", CHECKPOINT, "--crops", crops)
-    assert done.returncode == 0, done.stderr
-    out = trained / f"models/checkpoints/epoch002_iter00000_{crops}crop"
+def test_figures_against_a_plain_evaluation(
+    trained: Path, evaluated: Callable[[int], Path], crops: int, places: list[tuple[int, int]]
+) -> None:
+    out = evaluated(crops)
     figures = json.loads((out / "figures.json").read_text())
     mirrors = (False,) if crops == 1 else (False, True)
     probabilities, labels = plain_probabilities(trained, [(*place, m) for place in places for m in mirrors])
@@ -70,30 +85,29 @@ def test_figures_against_a_plain_evaluation(trained: Path, crops: int, places: l
     assert [[int(cell) for cell in row[1:]] for row in rows[1:]] == confusion.tolist()
 
 
-def test_two_workers_find_what_one_finds(trained: Path) -> None:
-    one = run("validate.py", trained, *RUN, "--out", "one", "--checkpoint", CHECKPOINT)
-    assert one.returncode == 0, one.stderr
+def test_two_workers_find_what_one_finds(trained: Path, evaluated: Callable[[int], Path]) -> None:
+    one = evaluated(1)
     workers = ("--devices", "[cpu, cpu]", "--exchange.method", "peer", "--batch_size", 3)
     two = run("validate.py", trained, *RUN, "--out", "two", "--checkpoint", CHECKPOINT, *workers)
     assert two.returncode == 0, two.stderr
-    ours, theirs = (json.loads((trained / name / "figures.json").read_text()) for name in ("one", "two"))
+    ours, theirs = (json.loads((folder / "figures.json").read_text()) for folder in (one, trained / "two"))
     assert ours.pop("checkpoint") == theirs.pop("checkpoint") == CHECKPOINT
     assert theirs == pytest.approx(ours, rel=1e-6)
-    assert (trained / "one/confusion.csv").read_text() == (trained / "two/confusion.csv").read_text()
+    assert (one / "confusion.csv").read_text() == (trained / "two/confusion.csv").read_text()
 
 
-def test_exported_weights_have_the_figures_of_the_best_checkpoint(trained: Path) -> None:
-    assert run("export.py", trained, "tiny.safetensors").returncode == 0
+def test_exported_weights_have_the_figures_of_the_best_checkpoint(trained: Path, run_here: Script) -> None:
+    assert run_here("export.py", "tiny.safetensors", cwd=trained).returncode == 0
     for options, out in (((), "best"), (("--checkpoint", "tiny.safetensors"), "exported")):
         done = run("validate.py", trained, *RUN, *options, "--out", out)
         assert done.returncode == 0, done.stderr
     assert (trained / "best/classes.csv").read_text() == (trained / "exported/classes.csv").read_text()
 
 
-def test_without_a_checkpoint(data_set: Path, run_script: Script) -> None:
-    done = run_script("validate.py", *RUN)
+def test_without_a_checkpoint(data_set: Path, run_here: Script) -> None:
+    done = run_here("validate.py", *RUN)
     assert done.returncode == 2
     assert done.stderr == "error: there is no checkpoint in models; train one, or name another with --checkpoint\n"
-    wrong = run_script("validate.py", *RUN, "--crops", 3)
+    wrong = run_here("validate.py", *RUN, "--crops", 3)
     assert wrong.returncode == 2
     assert "crops" in wrong.stderr
