@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -118,3 +119,9 @@ def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path, capsy
     assert trackers[1].told == [(values, 7)] * 2
     assert len(trackers[0].told) == 1
     assert capsys.readouterr().err.count("Breaks failed (the server is gone); nothing more is logged there") == 1
+
+
+def test_the_command_tensorboard_starts() -> None:
+    """It did not with a setuptools newer than it knew."""
+    done = subprocess.run([sys.executable, "-m", "tensorboard.main", "--version_tb"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
