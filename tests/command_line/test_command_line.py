@@ -233,10 +233,18 @@ def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parsed("--list_models")
     assert ended.value.code == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "kernels", "source"]
+    networks, _, recipes = capsys.readouterr().out.partition("\n\n")
+    lines = networks.splitlines()
+    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "kernels", "recipe", "source"]
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
-    assert "googlenet_bn           19,147,888   224        47           soumith's imagenet-multiGPU.torch" in lines
+    assert (
+        "googlenet_bn           19,147,888   224        47                2  soumith's imagenet-multiGPU.torch" in lines
+    )
+    told = (
+        "recipe 2: 55 epochs of 128 images an update, rate 0.01, regimes; soumith's imagenet-multiGPU.torch, train.lua"
+    )
+    assert told in recipes
+    assert len(recipes.splitlines()) == len({spec.recipe.source for spec in MODELS.values()})
     assert [line.split()[0] for line in lines if " own " in line] == [name for name in MODELS if MODELS[name].fused]
 
 
