@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from lib.checkpoints.checkpoint import Preparation
 from lib.classify import add_network_options
 from lib.command_line.parse import report_errors
 from lib.command_line.plain_parser import PlainParser
 from lib.errors import ConfigError
 from lib.formats import onnx_file, safe_tensors, theano
+from lib.formats.scale import Weights
 from lib.training.network import Network, open_network
 
 
@@ -80,12 +83,18 @@ def write_onnx(network: Network, path: Path) -> None:
 
 def write_theano(network: Network, path: Path) -> None:
     """A folder as theano_alexnet's ``lib_conv: cudnn`` has it. Raises WeightsError for all but alexnet."""
-    theano.write(network.model.state_dict(), network.epoch, path)
+    theano.write(_for_bytes(network), network.epoch, path)
 
 
 def write_cudaconvnet(network: Network, path: Path) -> None:
     """The same for ``lib_conv: cudaconvnet``: kernels are not turned."""
-    theano.write(network.model.state_dict(), network.epoch, path, "cudaconvnet")
+    theano.write(_for_bytes(network), network.epoch, path, "cudaconvnet")
+
+
+def _for_bytes(network: Network) -> dict[str, Tensor]:
+    """Its weights for colours of 0 to 255: files that cannot say what pictures are divided by."""
+    trained = Weights(network.model.state_dict(), network.preparation.std)
+    return trained.for_pictures_over(None, network.name)
 
 
 WRITERS: dict[str, Callable[[Network, Path], None]] = {
