@@ -46,5 +46,7 @@ def read(path: Path) -> Weights:
         saved = checkpoint.load(path)
         return Weights(saved.parameters, saved.preparation.std)
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
-        raise WeightsError(f"{path} is neither a checkpoint of this program nor a dict of tensors")
+        raise WeightsError(
+            f"{path} is neither a checkpoint of this program nor a dict of tensors; save the state_dict() alone"
+        )
     return Weights(state, TORCHVISION_STD)

@@ -47,7 +47,7 @@ def test_only_a_network_of_colour_images_can_be_brought_to_another_scale() -> No
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([torch.zeros(1)], "neither a checkpoint of this program nor a dict of tensors"),
+        ([torch.zeros(1)], "neither a checkpoint of this program nor a dict of tensors; save the state_dict"),
         ({"a": 1}, "neither a checkpoint"),
     ],
 )
