@@ -64,6 +64,18 @@ def test_each_epoch_and_seed_has_its_own_order() -> None:
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in range(5)}) == 10
 
 
+def test_overfitted_batches_are_those_of_the_first_epoch_again() -> None:
+    repeated, anew = (
+        WorkerOrder(
+            file_counts=COUNTS, seed=1, shuffle="images", batch_size=4, rank=0, world_size=1, limit=1, repeats=repeats
+        )
+        for repeats in (True, False)
+    )
+    first = anew.indices(0, 0).tolist()
+    assert [repeated.indices(epoch, 0).tolist() for epoch in range(4)] == [first] * 4
+    assert anew.indices(1, 0).tolist() != first
+
+
 def test_files_are_moved_whole() -> None:
     order = epoch_order(COUNTS, seed=1, epoch=1, shuffle="files")
     starts = {0: 16, 16: 16, 32: 16, 48: 5}

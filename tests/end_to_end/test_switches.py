@@ -59,7 +59,8 @@ def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: S
 
     limited = entries("limited", "--run.limit_batches", 2)
     assert [(e["kind"], e["iteration"], e["images"]) for e in limited] == [("train", 2, 16), ("val", 2, 16)] * 2
-    learned = entries("learned", "--run.overfit_batches", 1, "--run.n_epochs", 100, "--views.mirror", "false")
+    one_batch = ("--run.overfit_batches", 1, "--views.mirror", "false")
+    learned = entries("learned", *one_batch, "--run.n_epochs", 45, "--optimizer.learning_rate", 0.02)
     assert {e["images"] for e in learned if e["kind"] == "train"} == {8}
     assert {e["images"] for e in learned if e["kind"] == "val"} == {20}
     assert [e for e in learned if e["kind"] == "train"][-1]["loss"] < 1.0  # chance: 1.39

@@ -66,6 +66,22 @@ def test_what_a_run_leaves_in_its_folder(whole_run: tuple[Path, Path]) -> None:
     assert {p.name for p in (models / "checkpoints").iterdir()} >= {"latest", "best", "epoch004_iter00000.pt"}
 
 
+def test_evaluating_a_subset_changes_nothing_but_what_is_known(
+    tmp_path: Path, whole_run: tuple[Path, Path], run_script: Script
+) -> None:
+    data, whole = whole_run
+    subset = ("--logging.val_freq", 1, "--logging.val_images", 7)
+    done = run_script("train_2gpu.py", *TWO, "--data.dir", data, *subset)
+    assert done.returncode == 0, done.stderr
+    assert_same_bits(tmp_path / "models", whole)
+    entries = [json.loads(line) for line in (tmp_path / "models/metrics.jsonl").read_text().splitlines()]
+    found = [(e["epoch"], e["iteration"], e["images"]) for e in entries if e["kind"] == "val_subset"]
+    assert found == [(epoch, iteration, 7) for epoch in range(1, 5) for iteration in (1, 2)]
+    assert "epoch 2, iteration 2: 7 validation images: loss " in done.stdout
+    train = [e for e in entries if e["kind"] == "train"]
+    assert [sum(e["images"] for e in train if e["epoch"] == epoch) for epoch in range(1, 5)] == [48] * 4
+
+
 def interrupt(words: list[str], cwd: Path, metrics: Path, at_line: int, number: signal.Signals) -> tuple[int, str]:
     """Start a run, signal it once ``metrics`` has ``at_line`` lines, and return its exit status and stderr."""
     process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lib.report.__main__ import main
 from lib.report.network import Effort
 from lib.report.page import write_report
 from tests.conftest import ROOT, Script, write_data_set
@@ -42,16 +44,19 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def report(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lib.report", *arguments],
-        cwd=cwd,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+Report = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Report:
+    """``python -m lib.report`` within this process: its exit status, and what it says."""
+
+    def run(cwd: Path, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["lib.report", *arguments])
+        return main(), *capfd.readouterr()
+
+    return run
 
 
 def found_in_browser(html: str, probe: str, folder: Path, width: int) -> str:
@@ -70,14 +75,20 @@ def found_in_browser(html: str, probe: str, folder: Path, width: int) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set and two runs, ``models`` and ``<b>&"fast"``, whose name no page may take for HTML."""
+    """A folder with a data set and two runs, ``models`` and ``<b>&"fast"``, whose name no page may take for HTML.
+
+    They differ in their rates only, as it is written there.
+    """
     folder = tmp_path_factory.mktemp("report")
     write_data_set(folder / "data")
-    for name, rate in (("models", "0.01"), ('<b>&"fast"', "0.02")):
-        options = map(str, (*OPTIONS, "--devices", "[cpu]", "--optimizer.learning_rate", rate))
-        command = [sys.executable, str(ROOT / "train.py"), *options, "--run.weights_dir", name]
-        extra = ["--logging.report", str(name == "models").lower()]
-        subprocess.run([*command, *extra], cwd=folder, check=True, capture_output=True, timeout=100)
+    options = map(str, (*OPTIONS, "--devices", "[cpu]", "--optimizer.learning_rate", "0.01"))
+    command = [sys.executable, str(ROOT / "train.py"), *options]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+    shutil.copytree(folder / "models", folder / '<b>&"fast"')
+    written = folder / '<b>&"fast"/config.yaml'
+    text = written.read_text()
+    assert text.count("  learning_rate: 0.01") == 1
+    written.write_text(text.replace("  learning_rate: 0.01", "  learning_rate: 0.02"))
     return folder
 
 
@@ -117,11 +128,10 @@ def test_pictures_lie_beside_the_page(trained: Path) -> None:
     assert found == CURVES | {"filters", "views", "samples", "confusion_matrix"}
 
 
-def test_runs_are_compared_in_one_page(trained: Path) -> None:
+def test_runs_are_compared_in_one_page(trained: Path, report: Report) -> None:
     other = trained / "other"
     shutil.copytree(trained / "models", other)
-    done = report(trained, "other", '<b>&"fast"')
-    assert (done.returncode, done.stdout) == (0, "other/report.html\n"), done.stderr
+    assert report(trained, "other", '<b>&"fast"') == (0, "other/report.html\n", "")
     html = (other / "report.html").read_text()
     assert "<td><code>optimizer.learning_rate</code></td><td>0.01</td><td>0.02</td>" in html
     assert "<b>&" not in html  # a folder's name is text
@@ -129,28 +139,34 @@ def test_runs_are_compared_in_one_page(trained: Path) -> None:
     assert html.count("filters of 5 x 5") == 2
 
 
-def test_without_its_data_set_the_rest_still_comes(trained: Path) -> None:
+def test_without_its_data_set_the_rest_still_comes(trained: Path, report: Report) -> None:
     alone = trained / "alone"
     shutil.copytree(trained / "models", alone / "models")
-    done = report(alone, "models")
-    assert done.returncode == 0, done.stderr
+    assert report(alone, "models") == (0, "models/report.html\n", "")
     page = Page((alone / "models/report.html").read_text())
     assert "No views and predictions: data folder data does not exist" in page.text
     assert "16 filters of 5 x 5" in page.text
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
 
 
-def test_before_the_first_epoch_is_over(trained: Path) -> None:
+def test_before_the_first_epoch_is_over(trained: Path, report: Report) -> None:
     early = trained / "early"
     early.mkdir()
     shutil.copy(trained / "models/config.yaml", early)
-    done = report(trained, "early")
-    assert done.returncode == 0, done.stderr
+    assert report(trained, "early") == (0, "early/report.html\n", "")
     assert "No filters: there is no checkpoint in early yet" in (early / "report.html").read_text()
 
 
 def test_a_folder_without_a_run(trained: Path) -> None:
-    done = report(trained, "data")
+    done = subprocess.run(
+        [sys.executable, "-m", "lib.report", "data"],
+        cwd=trained,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stderr == "error: data holds no run: there is no data/config.yaml; name a run's weights_dir\n"
 
@@ -158,7 +174,7 @@ def test_a_folder_without_a_run(trained: Path) -> None:
 def test_a_report_that_fails_does_not_hurt_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models/report").write_text("a file where the folder of pictures should be")
-    done = run_script("train.py", *OPTIONS, "--devices", "[cpu]", "--logging.report", "true")
+    done = run_script("train.py", *OPTIONS, "--devices", "[cpu]", "--run.n_epochs", 1, "--logging.report", "true")
     assert done.returncode == 0, done.stderr
     assert done.stderr.endswith("no report; python -m lib.report models says why\n")
 
@@ -194,10 +210,10 @@ def test_tables_of_several_runs_break_no_word_on_a_phone(tmp_path: Path) -> None
     assert found_in_browser(page, probe, tmp_path, 390) == "21 cells, broken: "
 
 
-def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path) -> None:
+def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path, report: Report) -> None:
     folder = trained / "models/tensorboard/pictures"
     before = sorted(folder.iterdir())
-    assert report(trained, "models").returncode == 0
+    assert report(trained, "models") == (0, "models/report.html\n", "")
     assert sorted(folder.iterdir()) == before
     events = EventAccumulator(str(folder)).Reload()
     assert sorted(events.Tags()["images"]) == ["filters", "views"]

@@ -1,0 +1,64 @@
+"""A training that evaluates a subset within its epochs, is stopped anywhere and goes on, has the figures of one that
+nothing stopped.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.data.feed import Feed
+from lib.roles.parts import Parts
+from lib.roles.process import Context
+from lib.roles.trainer import Trainer, recorder_of
+from tests.roles import in_process
+from tests.roles.in_process import Run
+
+
+class Recorded(Trainer):
+    """With the real records on disk."""
+
+    def __init__(self, context: Context, parts: Parts, feed: Feed, _: object) -> None:
+        super().__init__(context, parts, feed, recorder_of(context, parts.plan, parts.progress, parts.replica.device))
+
+    def train(self) -> None:
+        super().train()
+        self.recorder.close()
+
+
+def figures(weights_dir: Path) -> list[tuple[Any, ...]]:
+    """All that is told of a training but times."""
+    entries = map(json.loads, (weights_dir / "metrics.jsonl").read_text().splitlines())
+    return [(e["kind"], e["epoch"], e["iteration"], e["images"], e["loss"], e["top1_error"]) for e in entries]
+
+
+def test_broken_off_anywhere_and_resumed(tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "Trainer", Recorded)
+
+    def run(name: str) -> Run:
+        (tmp_path / name).mkdir()
+        return Run(
+            Config(
+                run=RunConfig(weights_dir=tmp_path / name, n_epochs=2),
+                data=DataConfig(dir=small_data_set),
+                model=ModelConfig(name="tiny"),
+                logging=LoggingConfig(
+                    print_freq=1, val_freq=2, val_images=7, report=False, tensorboard=False, quiet=True
+                ),
+                devices=("cpu",),
+                batch_size=6,
+            )
+        )
+
+    feed, _, _ = run("whole").train()
+    whole = figures(tmp_path / "whole")
+    of_subset = [(epoch, iteration, images) for kind, epoch, iteration, images, *_ in whole if kind == "val_subset"]
+    assert of_subset == [(1, 2, 7), (2, 2, 7)]
+    for broken in range(1, feed.asked_for):
+        stopped = run(f"{broken}")
+        assert stopped.train(broken)[0].failure
+        assert len(figures(tmp_path / f"{broken}")) < len(whole)
+        stopped.train()
+        assert figures(tmp_path / f"{broken}") == whole, broken
