@@ -20,8 +20,9 @@ class ModelConfig:
     (xavier) over kernel area times outputs"""
 
     weights: str | None = None
-    """fine-tuning: start from the weights in this checkpoint, or of another program (safetensors, torchvision's,
-    a .caffemodel, theano_alexnet's folder); another number of classes gets a new last layer"""
+    """fine-tuning: start from the weights in this checkpoint or run's folder, or of another program
+    (safetensors, torchvision's, a .caffemodel, theano_alexnet's folder); another number of classes gets a
+    new last layer"""
 
     freeze: tuple[str, ...] = ()
     """fine-tuning: parts of the network that stay as they are, e.g. [features]: names of parameters, or

@@ -195,7 +195,19 @@ def is_checkpoint(path: Path) -> bool:
     return isinstance(state, dict) and "format" in state
 
 
-def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
+def best_of_run(folder: Path) -> Path | None:
+    """The best checkpoint of the run in ``folder``, or else its latest; None where that is no run's folder."""
+    if not folder.is_dir():
+        return None
+    kept = CheckpointFolder(folder / "checkpoints", keep=1)
+    return kept.best() or kept.latest()
+
+
+# What a run can do that finds another's checkpoint in its folder.
+_APART = "give this run another --run.weights_dir, or start anew with --run.resume never"
+
+
+def refuse_other(path: Path, found: Identity, wanted: Identity, way_out: str = _APART) -> None:
     """Raises CheckpointError that says how the checkpoint at ``path`` differs from what is to be trained."""
     for what, theirs, ours in (
         ("network", found.model, wanted.model),
@@ -204,10 +216,7 @@ def refuse_other(path: Path, found: Identity, wanted: Identity) -> None:
         ("data set (fingerprint)", found.data_fingerprint, wanted.data_fingerprint),
     ):
         if theirs != ours:
-            raise CheckpointError(
-                f"{path} belongs to another {what}: {theirs}, here it is {ours}; give this run another "
-                "--run.weights_dir, or start anew with --run.resume never"
-            )
+            raise CheckpointError(f"{path} belongs to another {what}: {theirs}, here it is {ours}; {way_out}")
 
 
 def refuse_other_preparation(path: Path, found: Preparation, wanted: Preparation) -> None:

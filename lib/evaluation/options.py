@@ -10,8 +10,8 @@ class Evaluation:
     """Which weights to evaluate, how, and where to write what comes out."""
 
     checkpoint: Path | None = None
-    """the checkpoint to evaluate, or weights of model.name in another format that lib/formats/known.py reads
-    (default: the best checkpoint in run.weights_dir)"""
+    """the checkpoint to evaluate, or a run's folder, or weights of model.name in another format that
+    lib/formats/known.py reads (default: the best checkpoint in run.weights_dir)"""
 
     crops: Literal[1, 2, 10] = 1
     """views of each image whose probabilities are averaged. 1: the centre; 2: and its mirror image;

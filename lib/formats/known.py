@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from lib.checkpoints.checkpoint import best_of_run
 from lib.errors import WeightsError
 from lib.formats import caffe, safe_tensors, theano, torch_file
 from lib.formats.scale import Weights
@@ -43,12 +44,14 @@ NOT_WEIGHTS = "num_batches_tracked"
 def read_weights(path: str | Path) -> Weights:
     """The weights at ``path`` by our names, without counters of batch norms.
 
-    ``path`` may say its format, ``cudaconvnet:FOLDER``; otherwise its content does. Raises WeightsError when that is
-    not known, or the file is damaged or of a network that is not.
+    ``path`` may say its format, ``cudaconvnet:FOLDER``; otherwise its content does. A run's folder stands for its
+    best checkpoint. Raises WeightsError when the format is not known, or the file is damaged or of a network that is
+    not.
     """
     name, _, rest = str(path).partition(":")
     named = FORMATS.get(name) if rest else None
     place = Path(rest) if named else Path(path)
+    place = best_of_run(place) or place
     if not place.exists():
         raise WeightsError(f"there are no weights at {place}; name the file or folder that holds some")
     found = named or next((known for known in FORMATS.values() if known.recognises(place)), None)

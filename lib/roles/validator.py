@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import CheckpointFolder
+from lib.checkpoints.checkpoint import best_of_run
 from lib.checkpoints.weights import load_weights
 from lib.config import Config
 from lib.data.data_set import DataSet
@@ -33,7 +33,7 @@ def run(context: Context) -> None:
     device, dtype = set_up(config, context.rank)
     exchange = join(context, device)
     replica = Replica(config, data, device, dtype, exchange)
-    path = wanted.checkpoint or best_checkpoint(config)
+    path = chosen_checkpoint(wanted.checkpoint, config.run.weights_dir)
     load(replica, path, config, data)
     replica.refresh()
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
@@ -52,14 +52,11 @@ def run(context: Context) -> None:
     feed.close()
 
 
-def best_checkpoint(config: Config) -> Path:
-    """The best one of the run in ``run.weights_dir``. Raises CheckpointError when there is none."""
-    folder = CheckpointFolder(config.run.weights_dir / "checkpoints", config.run.keep)
-    path = folder.best() or folder.latest()
+def chosen_checkpoint(wanted: Path | None, weights_dir: Path) -> Path:
+    """``wanted``, or the best one of the run in that folder, or in ``weights_dir``. Raises CheckpointError."""
+    path = best_of_run(wanted or weights_dir) or wanted
     if path is None:
-        raise CheckpointError(
-            f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
-        )
+        raise CheckpointError(f"there is no checkpoint in {weights_dir}; train one, or name another with --checkpoint")
     return path
 
 
@@ -70,7 +67,8 @@ def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
     """
     if checkpoint.is_checkpoint(path):
         saved, here = checkpoint.load(path), identity(config, data)
-        checkpoint.refuse_other(path, replace(saved.identity, data_fingerprint=here.data_fingerprint), here)
+        any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
+        checkpoint.refuse_other(path, any_data, here, "use its own --model.name, classes and image size")
         checkpoint.refuse_other_preparation(path, saved.preparation, preparation(config, data))
     load_weights(replica.model, path, config.views.std)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Preparation
+from lib.checkpoints.checkpoint import Checkpoint, Preparation, best_of_run
 from lib.checkpoints.weights import load_weights
 from lib.config import ViewsConfig
 from lib.data.beside_weights import beside_weights
@@ -102,8 +102,7 @@ def find_checkpoint(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    folder = CheckpointFolder(path / "checkpoints", keep=1)
-    found = folder.best() or folder.latest()
+    found = best_of_run(path)
     if found is None:
         raise WeightsError(
             f"there are no weights in {path}; train some with train.py, name others with --checkpoint, or take those "

@@ -179,5 +179,7 @@ def test_a_latest_that_points_nowhere_is_an_error_not_a_fresh_start(tmp_path: Pa
 )
 def test_another_training_is_refused(other: Identity, says: str) -> None:
     refuse_other(Path("c.pt"), IDENTITY, IDENTITY)
+    with pytest.raises(CheckpointError, match="; do as it says$"):
+        refuse_other(Path("c.pt"), IDENTITY, other, "do as it says")
     with pytest.raises(CheckpointError, match=says):
         refuse_other(Path("c.pt"), IDENTITY, other)

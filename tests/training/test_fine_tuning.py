@@ -14,16 +14,16 @@ from lib.models.tiny import Tiny
 from lib.training.fine_tuning import start_from
 
 
-def saved(folder: Path, model: nn.Module) -> Path:
+def saved(folder: Path, model: nn.Module, epoch: int = 1) -> Path:
     return CheckpointFolder(folder, keep=1).save(
         Checkpoint(
             identity=Identity(model="any", n_classes=4, img_size=32, data_fingerprint=""),
             preparation=Preparation(resize="squash", mean=torch.zeros(3, 32, 32), classes=(("n0", "zero"),) * 4),
             seed=1,
             total_batch_size=16,
-            epoch=1,
+            epoch=epoch,
             iteration=0,
-            val_record=torch.zeros(1, 2, dtype=torch.float64),
+            val_record=torch.zeros(epoch, 2, dtype=torch.float64),
             parameters=dict(model.state_dict()),
             velocities={},
         ),
@@ -46,6 +46,15 @@ def test_the_same_network_gets_every_parameter(tmp_path: Path) -> None:
     assert not differing(fresh, theirs)
     with pytest.raises(WeightsError, match="classifier.2.weight is"):
         load_weights(Tiny(3, 28), path)
+
+
+def test_a_runs_folder_stands_for_its_best_checkpoint(tmp_path: Path) -> None:
+    theirs, ours = Tiny(4, 28), Tiny(4, 28)
+    best = saved(tmp_path / "run/checkpoints", theirs)
+    (best.parent / "best").write_text(best.name)
+    saved(tmp_path / "run/checkpoints", Tiny(4, 28), epoch=2)
+    start_from(ours, tmp_path / "run")
+    assert not differing(ours, theirs)
 
 
 def test_other_classes_get_new_last_layers_and_it_is_said(tmp_path: Path) -> None:
