@@ -23,14 +23,17 @@ class Background:
         self._pieces = 0
 
     def begin(self, save: Save) -> None:
-        """Let the thread call ``save``, at once or, where another is still to be finished, right after that.
-
-        What waits already for its turn is then left out.
+        """Let the thread call ``save``, at once or, where another is still to be finished, right after that; what waits
+        already for its turn is left out.
         """
         if self.busy:
             self._next = save
         else:
             self._saving = self._executor.submit(save, self._written)
+
+    def leave_out(self) -> None:
+        """Forget what waits for its turn, if anything does: a newer one is about to need the memory."""
+        self._next = None
 
     @property
     def busy(self) -> bool:

@@ -106,6 +106,7 @@ class Snapshots:
         replica = self._replica
         if not torch.isfinite(replica.flat.row).all():
             raise self.diverged(f"the weights are no numbers after iteration {progress.iteration}", progress)
+        self.background.leave_out()
         saved = Checkpoint(
             identity=self._identity,
             preparation=self._preparation,

@@ -67,3 +67,17 @@ def test_of_those_that_wait_the_last_one_is_saved() -> None:
     go_on.set()
     assert [background.finish(), background.finish(), background.finish()] == [Path("first"), Path("third"), None]
     assert began == ["first", "third"]
+
+
+def test_what_waits_can_be_left_out() -> None:
+    background, go_on = Background(), Event()
+
+    def save(_: Callable[[], None]) -> Path:
+        assert go_on.wait(30)
+        return Path("saved.pt")
+
+    background.begin(save)
+    background.begin(save)
+    background.leave_out()
+    go_on.set()
+    assert [background.finish(), background.finish()] == [Path("saved.pt"), None]
