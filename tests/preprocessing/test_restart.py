@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 
 import msgspec
@@ -103,11 +104,10 @@ def test_nothing_stays_in_shared_memory(long_tree, tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"split":"train","fi', b"\0\0\0\0"])
-def test_torn_journal_damaged_and_missing_files(tree, whole, tmp_path, torn):
+def test_torn_journal_damaged_and_missing_files(tree, whole, packed, tmp_path, torn):
     """As after a power cut: the data set is as far as the journal, and not all of it is right."""
-    out = tmp_path / "out"
-    settings = settings_for(tree, out)
-    at = make_part(settings)
+    settings = settings_for(tree, shutil.copytree(packed, tmp_path / "out"))
+    at = all_but_the_last(settings)
     at.batch_file("train", 8, 1).unlink()
     damaged = at.batch_file("train", 8, 2)
     damaged.write_bytes(damaged.read_bytes()[:-5] + b"wrong")
@@ -119,9 +119,16 @@ def test_torn_journal_damaged_and_missing_files(tree, whole, tmp_path, torn):
     assert contents(make_all(settings)) == contents(whole)
 
 
-def make_part(settings):
-    """All batch files but the last, and the journal that goes with them."""
-    make_hkl(settings)
+@pytest.fixture(scope="module")
+def packed(tree, tmp_path_factory):
+    """Its batch files, without what comes after them; never changed."""
+    out = tmp_path_factory.mktemp("packed") / "out"
+    make_hkl(settings_for(tree, out))
+    return out
+
+
+def all_but_the_last(settings):
+    """Leaves all batch files but the last, and the journal that goes with them."""
     at = layout(settings.tar_root_dir)
     manifest = read_manifest(at)
     entries = [Finished(s, file, ()) for s in ("train", "val") for file in manifest.split(s).files][:-1]
@@ -149,7 +156,7 @@ def test_a_second_run_changes_nothing_and_says_so(tree, whole, capfd):
     ],
 )
 def test_what_is_lost_of_a_finished_data_set_is_made_again(tree, whole, tmp_path, lost):
-    out = make_all(settings_for(tree, tmp_path / "out"))
+    out = shutil.copytree(whole, tmp_path / "out")
     for name in lost:
         (out / name).unlink()
     make_hkl(settings_for(tree, out))
