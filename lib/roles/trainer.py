@@ -14,7 +14,7 @@ from lib.checkpoints.snapshots import Progress, spread
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
-from lib.errors import AllDivergedError, DataError, DivergedError
+from lib.errors import AllDivergedError, DataError
 from lib.exchange.base import sums
 from lib.recording.console import Unwatched, console
 from lib.recording.environment import write_environment
@@ -25,6 +25,7 @@ from lib.roles.introduction import facts, introduction
 from lib.roles.parts import Parts, build, go_on
 from lib.roles.process import Context, mark_begun, run_role
 from lib.roles.reports import Reports
+from lib.roles.saving import Saving
 from lib.roles.setup import join, open_feed, set_up
 from lib.schedule import learning_rate, weight_decay
 
@@ -40,12 +41,12 @@ class Trainer:
         self.feed, self.recorder = feed, recorder
         self.reports = Reports(parts.replica.device, feed, parts.exchange)
         self.rate = 0.0  # of the last update
-        self.saved = ""  # the last checkpoint that this worker has brought to the disk
+        self.saving = Saving(context, parts, lambda path: self.recorder.saved(path))  # noqa: PLW0108  a rewind opens another one
 
     def train(self) -> None:
         """Epochs of training, each followed by validation, until all are done or all replicas are to leave."""
         if self.config.run.on_nan == "rewind":
-            self.save()  # so that there is always one to go back to
+            self.saving.begin(self.progress)  # so that there is always one to go back to
         staying = True
         try:
             while staying and self.progress.epoch < self.config.run.n_epochs:
@@ -54,7 +55,7 @@ class Trainer:
                 except AllDivergedError as error:
                     self.rewind(error)
         finally:
-            self.finish_saving()
+            self.saving.finish()
 
     def train_and_validate(self) -> bool:
         """Bring the epoch in hand to its end and save what is to be saved; False where all are to leave before."""
@@ -62,15 +63,15 @@ class Trainer:
         self.train_epoch()
         with self.replica.agreed():
             if self.exchange.leaving or not self.validate():
-                self.save()
+                self.saving.begin(at)
                 return False
             self.exchange.verify(self.replica.flat.row)
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
-                self.save()
+                self.saving.begin(at)
             elif at.is_best:
-                self.save(soon=True)
-        if not self.snapshots.background.busy:  # else the page is to wait for the checkpoint
+                self.saving.begin(at, soon=True)
+        if not self.saving.busy:  # else the page is to wait for the checkpoint
             self.recorder.refresh_page()
         return True
 
@@ -86,11 +87,10 @@ class Trainer:
             if at.iteration // print_freq > before // print_freq:
                 self.reports.note(at.iteration, self.rate)
             self.report()
-            if self.snapshots.background.done:
-                self.take_saved()
+            self.saving.look()
             if self.rank == 0 and self.snapshots.due() and self.replica.together:
                 with self.replica.agreed():
-                    self.save()
+                    self.saving.begin(at)
         else:
             self.reports.note(at.iteration, self.rate)
         self.report(now=True)
@@ -124,7 +124,7 @@ class Trainer:
         self.reports.drop()
         self.recorder.close()
         self.recorder = recorder_of(self.context, self.plan, self.progress, self.replica.device)
-        self.save()  # the same with its count of rewinds: a resume, too, goes the other way
+        self.saving.begin(self.progress)  # the same with its count of rewinds: a resume, too, goes the other way
 
     def add_gradients(self, of_update: range) -> bool:
         """Add the gradients of the iterations of one update.
@@ -238,35 +238,8 @@ class Trainer:
 
     def refuse(self, what: str) -> NoReturn:
         """Raises AllDivergedError; called by all workers at the same point."""
-        self.finish_saving()  # it is the last good checkpoint: to be named, and gone back to
+        self.saving.finish()  # it is the last good checkpoint: to be named, and gone back to
         raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
-
-    def save(self, *, soon: bool = False) -> None:
-        """Worker 0 begins to write a checkpoint: where replicas agree, its own is everyone's.
-
-        ``soon``: not at the price of waiting for the one before, and only if no newer one comes first.
-        """
-        if self.rank == 0:
-            self.exchange.settle()
-            if not soon:
-                self.finish_saving()
-            try:
-                self.snapshots.save(self.progress)
-            except DivergedError:
-                if self.config.run.on_nan == "stop":
-                    raise
-                # The checkpoint before stands: what follows, here or in a resume, goes back to it.
-
-    def finish_saving(self) -> None:
-        """Wait until all that is being written is on the disk. Raises CheckpointError."""
-        while self.snapshots.background.busy:
-            self.take_saved()
-
-    def take_saved(self) -> None:
-        """Tell of the checkpoint that is on the disk now, or will be. Raises CheckpointError."""
-        if path := self.snapshots.background.finish(lambda: self.hotline.alive("saving a checkpoint")):
-            self.saved = str(path)
-            self.recorder.saved(path)
 
 
 def run(context: Context) -> None:
@@ -316,7 +289,7 @@ def train(trainer: Trainer) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     trainer.hotline.alive("stopping")
     if asked_by and trainer.progress.epoch < trainer.config.run.n_epochs:
-        trainer.hotline.left(asked_by[0], trainer.saved)
+        trainer.hotline.left(asked_by[0], trainer.saving.last)
     trainer.recorder.close()
 
 
