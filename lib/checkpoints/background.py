@@ -8,7 +8,6 @@ from typing import Any
 # How often whoever waits looks whether more is on the disk.
 _TICK_S = 0.1
 
-
 Save = Callable[[Callable[[], None]], Path]
 """writes a checkpoint, calls its argument whenever more of it is on the disk, and returns its path"""
 
