@@ -11,7 +11,7 @@ examples:
 
 import sys
 
-from lib.classify import classify
+from lib.commands.classify import classify
 
 if __name__ == "__main__":
     sys.exit(classify(__doc__))

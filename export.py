@@ -10,7 +10,7 @@ examples:
 
 import sys
 
-from lib.export import export
+from lib.commands.export import export
 
 if __name__ == "__main__":
     sys.exit(export(__doc__))

@@ -11,7 +11,7 @@ Exit status 0: all is whole; 2: something is not, and each such file is named wi
 import sys
 from pathlib import Path
 
-from lib.wholeness import validate_data
+from lib.commands.verify_data import validate_data
 
 if __name__ == "__main__":
     sys.exit(validate_data(__doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))

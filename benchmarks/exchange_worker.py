@@ -17,12 +17,12 @@ from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import OurStep, configuration, synchronize
 from benchmarks.plain import PlainStep, Sizes, plain_network
 from benchmarks.training import workers
-from lib.config import Config
-from lib.data.sources import source_kind
+from lib.config.schema import Config
+from lib.data.sources.registry import source_kind
 from lib.exchange.base import Exchange
-from lib.ipc.channel import Hotline
-from lib.roles.process import Context, RunSheet
-from lib.roles.setup import join, set_up
+from lib.ipc.supervisor_client import SupervisorClient
+from lib.roles.builders import init_device, join
+from lib.runtime.process import Context, RunSheet
 
 FIGURES = "rows.json"
 # A run's last resort is ten times its patience.
@@ -36,13 +36,13 @@ class Among(NamedTuple):
     world_size: int
     folder: Path
     parent: int
-    hotline: Hotline
+    client: SupervisorClient
 
 
 def work(rank: int, count: int, folder: str, parent: int, arguments: argparse.Namespace) -> None:
     """The whole life of one process; the first leaves everyone's rows in the folder."""
-    hotline = Hotline(Path(folder) / "supervisor", f"trainer {rank}", arguments.patience_s)
-    among = Among(rank, count, Path(folder), parent, hotline)
+    client = SupervisorClient(Path(folder) / "supervisor", f"trainer {rank}", arguments.patience_s)
+    among = Among(rank, count, Path(folder), parent, client)
     distributed.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
         init_method=f"file://{among.folder / 'store'}",
@@ -56,23 +56,23 @@ def work(rank: int, count: int, folder: str, parent: int, arguments: argparse.Na
         if arguments.ddp:
             rows += whole_steps(among, arguments)
     finally:
-        hotline.close()  # nobody listens to it: left to itself it would wait for somebody for ever
+        client.close()  # nobody listens to it: left to itself it would wait for somebody for ever
     distributed.destroy_process_group()
     if rank == 0:
         (among.folder / FIGURES).write_text(json.dumps([row.as_json() for row in rows]), encoding="utf-8")
 
 
 def exchanges(among: Among, arguments: argparse.Namespace) -> list[Row]:
-    """Of what may be averaged: gradients in the type they are computed in, velocities, weights and velocities."""
+    """Of what may be averaged: gradients in the type they are computed in, momentum, weights and momentum."""
     config = _configuration(among, arguments)
-    device, dtype = set_up(config, among.rank)
+    device, dtype = init_device(config, among.rank)
     # Sums would grow from call to call until they are no numbers; gloo, which has nothing else, is called a few times.
     mean = distributed.ReduceOp.AVG if device.type == "cuda" else distributed.ReduceOp.SUM
     rows: list[Row] = []
     kinds: dict[str, tuple[torch.dtype, int]] = {
         f"gradients, {str(dtype).removeprefix('torch.')}": (dtype, 1),
-        "velocities, float32": (torch.float32, 1),
-        "weights and velocities, float32": (torch.float32, 2),
+        "momentum, float32": (torch.float32, 1),
+        "weights and momentum, float32": (torch.float32, 2),
     }
     for place, (what, (kind, times)) in enumerate(kinds.items()):
         numel = times * arguments.numbers
@@ -97,7 +97,7 @@ def whole_steps(among: Among, arguments: argparse.Namespace) -> list[Row]:
     """Ours and DistributedDataParallel, on data that is on the devices."""
     size = arguments.batch_size
     config = _configuration(among, arguments)
-    device, dtype = set_up(config, among.rank)
+    device, dtype = init_device(config, among.rank)
     ours = OurStep(config, among.rank, _joined(among, config, "step", device))
     network, loss = plain_network(arguments.model, ours.data.n_classes, ours.replica.crop)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -127,8 +127,8 @@ def whole_steps(among: Among, arguments: argparse.Namespace) -> list[Row]:
 
 
 def _average(exchange: Exchange, row: torch.Tensor) -> None:
-    exchange.average(row)
-    exchange.agree()
+    exchange.all_reduce_mean(row)
+    exchange.sync_stop()
 
 
 def _ms(way: Callable[[], object], iterations: int, device: torch.device) -> float:
@@ -158,4 +158,4 @@ def _joined(among: Among, config: Config, name: str, device: torch.device) -> Ex
     folder = among.folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
     sheet = RunSheet(config, source_kind(config.data.source).describe(config.data), among.parent)
-    return join(Context(f"trainer {among.rank}", among.rank, folder, sheet, among.hotline), device)
+    return join(Context(f"trainer {among.rank}", among.rank, folder, sheet, among.client), device)

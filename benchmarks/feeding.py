@@ -13,17 +13,17 @@ import torch
 import zmq
 
 from benchmarks.command import ROOT
-from lib.config import Config
-from lib.data.data_set import DataSet
+from lib.config.schema import Config
+from lib.data.dataset import DataSet
 from lib.data.feed import Feed
-from lib.data.layout import Split
 from lib.data.plan import Plan
-from lib.data.sources import source_kind
+from lib.data.sources.registry import source_kind
 from lib.errors import PeerLost
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Failed, decode
 from lib.models.registry import model_spec
-from lib.roles.process import RunSheet, write_run_sheet
+from lib.runtime.process import RunSheet, write_run_sheet
+from lib.types import Split
 
 
 class Feeding:
@@ -36,8 +36,8 @@ class Feeding:
         self.slots = config.data.slots
         write_run_sheet(folder, RunSheet(config, self.data, os.getpid()))
         self._hotlines = zmq.Context()
-        self._hotline = self._hotlines.socket(zmq.PULL)
-        self._hotline.bind(f"ipc://{folder / 'supervisor'}")
+        self._client = self._hotlines.socket(zmq.PULL)
+        self._client.bind(f"ipc://{folder / 'supervisor'}")
         self._loader = subprocess.Popen([sys.executable, "-m", "lib.roles.loader", str(folder), "0"], cwd=ROOT)
         patience_s = config.run.patience_s
         self._channel = Channel(
@@ -75,8 +75,8 @@ class Feeding:
         if self._loader.poll() is None:
             return
         said = ""
-        while self._hotline.poll(100):
-            message = decode(self._hotline.recv())
+        while self._client.poll(100):
+            message = decode(self._client.recv())
             said = message.error if isinstance(message, Failed) else said
         raise PeerLost(f"the loader ended with status {self._loader.returncode}: {said}")
 

@@ -7,16 +7,16 @@ from itertools import cycle
 import torch
 
 from benchmarks.command import ROOT
-from lib.command_line.parse import parse
-from lib.config import Config
-from lib.data.data_set import DataSet
-from lib.data.sources import source_kind
+from lib.config.command_line import parse
+from lib.config.schema import Config
+from lib.data.augment.params import draw_params
+from lib.data.dataset import DataSet
+from lib.data.sources.registry import source_kind
 from lib.data.upload import Batch
-from lib.data.views import draw_views
+from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
-from lib.recording.metrics import Meter
-from lib.roles.setup import set_up
+from lib.roles.builders import init_device
 from lib.training.replica import Replica
 
 # Noise teaches nothing, and at a real rate may end in numbers that are none, which cost less power to compute.
@@ -40,7 +40,7 @@ class OurStep:
     """One replica and its update, fed from the device."""
 
     def __init__(self, config: Config, rank: int = 0, exchange: Exchange | None = None) -> None:
-        self.device, self.dtype = set_up(config, rank)
+        self.device, self.dtype = init_device(config, rank)
         self.data: DataSet = source_kind(config.data.source).describe(config.data)
         self.exchange = exchange or Alone(self.device)
         self.replica = Replica(config, self.data, self.device, self.dtype, self.exchange)
@@ -54,11 +54,11 @@ class OurStep:
         self.replica.add_gradients(
             next(self._batches),
             self._meter,
-            share=1 / self._config.batch_size,
+            loss_scale=1 / self._config.batch_size,
             key=(0, self._iteration, self._rank),
         )
         self.replica.update(rate=RATE, weight_decay=self._config.optimizer.weight_decay)
-        self.exchange.agree()
+        self.exchange.sync_stop()
         self._iteration += 1
 
     def images_per_s(self, iterations: int) -> float:
@@ -74,11 +74,13 @@ class OurStep:
 
     def _batch(self, number: int) -> Batch:
         size, side = self._config.batch_size, self.data.img_size
-        views = draw_views(size, img_size=side, crop=self.replica.crop, views=self._config.views, seed=number, epoch=0)
+        params = draw_params(
+            size, img_size=side, crop=self.replica.crop, augment=self._config.augment, seed=number, epoch=0
+        )
         return Batch(
             torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=self.device),
             torch.randint(0, self.data.n_classes, (size,), device=self.device),
-            torch.from_numpy(views).to(self.device),
+            torch.from_numpy(params).to(self.device),
         )
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from lib.data.layout import SPLITS, ClassName, Layout, Manifest, Split, SplitManifest, layout
-from lib.machine.npy import bytes_of
-from preprocessing.files import write_manifest, write_whole
-from preprocessing.tasks import Write, make_desk
+from lib.data.packed.layout import ClassName, Layout, Manifest, SplitManifest, layout
+from lib.system.npy import bytes_of
+from lib.types import SPLITS, Split
+from preprocessing.files import write_file, write_manifest
+from preprocessing.tasks import Write, allocate_buffers
 
 N_CLASSES = 1000
 
@@ -17,7 +18,7 @@ N_CLASSES = 1000
 def pack_noise(folder: Path, *, train: int, val: int, img_size: int, file_batch_size: int = 256) -> Layout:
     """Random images and labels in ``folder``, which is made."""
     at, rng = layout(folder), np.random.default_rng(0)
-    desk = make_desk(img_size, file_batch_size, 1)
+    desk = allocate_buffers(img_size, file_batch_size, 1)
     desk.file(0)[...] = rng.integers(0, 256, desk.file(0).shape, np.uint8)
     made: dict[Split, SplitManifest] = {}
     for split, count in zip(SPLITS, (train, val), strict=True):
@@ -26,15 +27,15 @@ def pack_noise(folder: Path, *, train: int, val: int, img_size: int, file_batch_
         for number, start in enumerate(range(0, count, file_batch_size)):
             path = at.batch_file(split, file_batch_size, number)
             stop = min(start + file_batch_size, count)
-            files.append(Write(0, path, stop - start, start, stop, add_up=False).run(desk).file)
+            files.append(Write(0, path, stop - start, start, stop, sum_images=False).run(desk).file)
         at.labels(split).parent.mkdir(exist_ok=True)
-        labels_crc32 = write_whole(at.labels(split), bytes_of(rng.integers(0, N_CLASSES, count)))
+        labels_crc32 = write_file(at.labels(split), bytes_of(rng.integers(0, N_CLASSES, count)))
         made[split] = SplitManifest(files=tuple(files), labels_crc32=labels_crc32)
     desk.close()
     at.misc.mkdir(exist_ok=True)
     names = [ClassName(i, f"{i:03d}", f"class {i}") for i in range(N_CLASSES)]
-    write_whole(at.classes, msgspec.json.encode(names))
-    mean_crc32 = write_whole(at.mean, bytes_of(np.full((3, img_size, img_size), 127.5, np.float32)))
+    write_file(at.classes, msgspec.json.encode(names))
+    mean_crc32 = write_file(at.mean, bytes_of(np.full((3, img_size, img_size), 127.5, np.float32)))
     manifest = Manifest(
         img_size=img_size,
         file_batch_size=file_batch_size,

@@ -22,12 +22,12 @@ from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.photographs import draw_photographs
 from benchmarks.processes import cpu_seconds
-from lib.data.layout import layout
-from lib.data.pictures import Entry, list_pictures
+from lib.data.images.listing import ImageFile, list_pictures
+from lib.data.packed.layout import layout
 from preprocessing.packing import Packer
-from preprocessing.pool import Pool
-from preprocessing.sources import Source
-from preprocessing.tasks import make_desk
+from preprocessing.pool import WorkerPool
+from preprocessing.sources import SourceList
+from preprocessing.tasks import allocate_buffers
 
 _FILE_BATCH_SIZE = 256
 _DRAWN = 90
@@ -36,13 +36,13 @@ _DRAWN = 90
 class Packing:
     """What make_hkl does once its workers run: decode, gather, write, and add up for the mean image."""
 
-    def __init__(self, source: Source, folder: Path, img_size: int, workers: int) -> None:
+    def __init__(self, source: SourceList, folder: Path, img_size: int, workers: int) -> None:
         self.images_per_cpu_s: list[float] = []
         self._at = layout(folder)
         self._at.batch_dir("train", _FILE_BATCH_SIZE).mkdir(parents=True)
-        self._source, self._desk = source, make_desk(img_size, _FILE_BATCH_SIZE, workers)
+        self._source, self._desk = source, allocate_buffers(img_size, _FILE_BATCH_SIZE, workers)
         before = multiprocessing.active_children()
-        self._pool = Pool(workers, self._desk, spare=1)
+        self._pool = WorkerPool(workers, self._desk, spare=1)
         self._workers = [process.pid or 0 for process in set(multiprocessing.active_children()) - set(before)]
 
     def images_per_s(self) -> float:
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def measure(arguments: argparse.Namespace, source: Source, packings: dict[str, Packing]) -> list[Row]:
+def measure(arguments: argparse.Namespace, source: SourceList, packings: dict[str, Packing]) -> list[Row]:
     """All in turns; Pillow's way, which is the first peer, takes few pictures, being slow."""
     some = [(source.root / entry.name).read_bytes() for entry in source.entries[: arguments.peer_count]]
     ways: dict[str, Callable[[bytes], object]] = {
@@ -112,10 +112,10 @@ def by_pillow(data: bytes, size: int) -> object:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
 
 
-def find_source(folder: Path, count: int) -> Source:
+def find_source(folder: Path, count: int) -> SourceList:
     """``count`` pictures of ``folder``, over and over if it has fewer."""
-    entries: list[Entry] = list_pictures(folder).entries
-    return Source("train", folder, list(islice(cycle(entries), count)))
+    entries: list[ImageFile] = list_pictures(folder).entries
+    return SourceList("train", folder, list(islice(cycle(entries), count)))
 
 
 def drawn(folder: Path) -> Path:

@@ -53,13 +53,13 @@ def measure(arguments: argparse.Namespace, count: int) -> list[Row]:
 
 def environment(caches: Path) -> dict[str, str]:
     """What makes compilers keep their work in this folder and nowhere else."""
-    places = {
+    label_ranks = {
         "TORCHINDUCTOR_CACHE_DIR": "inductor",
         "TRITON_CACHE_DIR": "triton",
         "CUDA_CACHE_PATH": "cuda",
         "PYTHONPYCACHEPREFIX": "python",
     }
-    return {name: str(caches / place) for name, place in places.items()}
+    return {name: str(caches / place) for name, place in label_ranks.items()}
 
 
 def import_torch() -> float:

@@ -1,4 +1,4 @@
-"""The measure of the torchnet README: seconds for a batch of 128, train and test views, from disk and from memory.
+"""The measure of the torchnet README: seconds for a batch of 128, train and test params, from disk and from memory.
 
 A batch counts once it is cut, mirrored and normalised on the device. CIFAR-10 is read into memory as a run begins,
 so it comes from there only. Source of their figures: README of farrajota's multi-gpu-torchnet, 4 threads.
@@ -18,10 +18,10 @@ from benchmarks.feeding import Feeding, feeding
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import configuration, synchronize
 from benchmarks.packed import forget, pack_noise
-from lib.config import Config
-from lib.data.data_set import read_mean_image
-from lib.data.layout import SPLITS
-from lib.data.transform import Transform
+from lib.config.schema import Config
+from lib.data.augment.transform import Transform
+from lib.data.dataset import read_mean_image
+from lib.types import SPLITS
 
 _BATCH = 128
 _THEIRS = {
@@ -62,7 +62,7 @@ def measure(arguments: argparse.Namespace, folder: Path, device: torch.device) -
 
 
 def transform(config: Config, fed: Feeding, device: torch.device) -> Transform:
-    return Transform(config.views, read_mean_image(fed.data), fed.crop, device)
+    return Transform(config.augment, config.normalize, read_mean_image(fed.data), fed.crop, device)
 
 
 def seconds_a_batch(
@@ -75,7 +75,7 @@ def seconds_a_batch(
     synchronize(device)
     began = time.perf_counter()
     for batch in islice(fed.feed, batches):
-        cut(batch.images_BHWC, batch.views_BV)
+        cut(batch.images_BHWC, batch.params_BV)
     synchronize(device)
     return (time.perf_counter() - began) / batches
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/configuration.md from the dataclasses in lib/config.py: python docs/generate_configuration.py."""
+"""Write docs/configuration.md from the dataclasses in lib/schema.py: python docs/generate_configuration.py."""
 
 import ast
 import inspect
@@ -12,13 +12,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lib import config  # noqa: E402  (the line above lets this file be run from any folder)
+from lib.config import schema  # noqa: E402  (the line above lets this file be run from any folder)
 
 INTRODUCTION = """# Configuration
 
-<!-- Written by docs/generate_configuration.py; change lib/config.py, not this file. -->
+<!-- Written by docs/generate_configuration.py; change lib/schema.py, not this file. -->
 
-`config.yaml` says what to train, a spec file (`spec_1gpu.yaml`, `spec_2gpu.yaml`) on what; the command line overrides
+`schema.yaml` says what to train, a spec file (`spec_1gpu.yaml`, `spec_2gpu.yaml`) on what; the command line overrides
 both: `--optimizer.learning_rate 0.02`. Name other files with `--config FILE` and `--spec FILE`. A key that does not
 exist is an error that names the nearest one. `--print_config` prints the result, and what is printed can be read back.
 
@@ -32,9 +32,9 @@ Besides the keys, `train.py` takes `--dry_run`, `--find_batch_size`, `--profile 
 With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator completes keys and their values, after
 `python train.py` too: `pip install argcomplete`, once `activate-global-python-argcomplete`, and a new shell.
 
-`views.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` have the values of the network's recipe
+`augment.*`, `normalize.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` have the values of the network's recipe
 ([lib/models/recipes.py](../lib/models/recipes.py)) unless they are set; the defaults below are those of `alexnet`. The
-run's `config.yaml` says at each of them whether it is the recipe's.
+run's `schema.yaml` says at each of them whether it is the recipe's.
 
 ## Exit statuses
 
@@ -49,8 +49,8 @@ run's `config.yaml` says at each of them whether it is the recipe's.
 
 def page() -> str:
     """The whole of configuration.md."""
-    sections = [_section("the spec: on what to train", _rows(config.Config, ""))]
-    for part in fields(config.Config):
+    sections = [_section("the spec: on what to train", _rows(schema.Config, ""))]
+    for part in fields(schema.Config):
         kind = part.default_factory
         if isinstance(kind, type) and is_dataclass(kind):
             title = " ".join(str(inspect.getdoc(kind)).split("\n\n")[0].split())

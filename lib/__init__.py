@@ -28,6 +28,6 @@ configuration and the sockets. Loaders never import torch.
 One iteration of a worker: the trainer lends slots to its loader (``Fill``), the loader reads rows of the
 batch files straight into them (``Filled``), the trainer brings a slot to its device and cuts the views
 there, computes gradients, averages them with the other trainers' by reading theirs (``Meet``; GPUs meet by
-themselves), and updates weights and velocities in one flat row of memory. Signs of life (``Alive``) and last
+themselves), and updates weights and momentum in one flat row of memory. Signs of life (``Heartbeat``) and last
 words (``Failed``) go to the supervisor.
 """

@@ -56,20 +56,20 @@ class ReplicasDiffer(RuntimeError):
     """Replicas that should hold the same bits do not."""
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What an error says, in a few words also where it says nothing.
 
-    >>> said(MemoryError()), said(ValueError(" too long ")), said(KeyboardInterrupt())
+    >>> error_text(MemoryError()), error_text(ValueError(" too long ")), error_text(KeyboardInterrupt())
     ('out of memory (MemoryError)', 'too long', 'KeyboardInterrupt')
     """
     kind = type(error).__name__
     return str(error).strip() or (f"out of memory ({kind})" if isinstance(error, MemoryError) else kind)
 
 
-def brief(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of what an error says.
 
-    >>> brief(OSError("gone\\nfor good")), brief(ValueError())
+    >>> first_line(OSError("gone\\nfor good")), first_line(ValueError())
     ('gone', 'ValueError')
     """
-    return said(error).splitlines()[0]
+    return error_text(error).splitlines()[0]

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import DataError, UserError
-from lib.machine.durable import write_aside
-from lib.machine.parenthood import end_with_parent
+from lib.system.atomic_write import write_aside
+from lib.system.parent_death import end_with_parent
 from preprocessing.toy_outlines import OUTLINES, wnid
 from preprocessing.toy_pictures import SPLITS, VERSION, picture
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import msgspec
 
-from lib.data.layout import Layout, Manifest
+from lib.data.packed.layout import Layout, Manifest
 from lib.errors import DataError
-from lib.machine import durable
+from lib.system.atomic_write import atomic_write
 
 
-def write_whole(path: Path, data: bytes) -> int:
+def write_file(path: Path, data: bytes) -> int:
     """Write it so that a power cut leaves it whole, or not there. Returns the crc32 of the bytes. Raises DataError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_whole(path, lambda file: file.write(data))
+        atomic_write(path, lambda file: file.write(data))
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from None
     return zlib.crc32(data)
@@ -26,7 +26,7 @@ def write_whole(path: Path, data: bytes) -> int:
 
 def write_manifest(at: Layout, manifest: Manifest) -> None:
     """Write it with its checksum."""
-    write_whole(at.manifest, msgspec.json.format(msgspec.json.encode(manifest.sealed())))
+    write_file(at.manifest, msgspec.json.format(msgspec.json.encode(manifest.sealed())))
 
 
 def partial(path: Path) -> Path:

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.layout import SPLITS, Layout, Manifest, Split, SplitManifest
+from lib.data.packed.layout import Layout, Manifest, SplitManifest
 from lib.errors import DataError
-from lib.machine.npy import bytes_of
-from preprocessing.files import write_manifest, write_whole
-from preprocessing.made import Made
+from lib.system.npy import bytes_of
+from lib.types import SPLITS, Split
+from preprocessing.files import write_file, write_manifest
+from preprocessing.made import SplitState
 from preprocessing.sources import Sources
 
 
-def write_lists(at: Layout, sources: Sources, made: Mapping[Split, Made]) -> None:
+def write_lists(at: Layout, sources: Sources, made: Mapping[Split, SplitState]) -> None:
     """The names of the packed pictures in their order, and of those left out.
 
     Raises DataError when names and images do not come out equal, or a split has no image.
@@ -28,18 +29,18 @@ def write_lists(at: Layout, sources: Sources, made: Mapping[Split, Made]) -> Non
                 f"{at.dir}: {made[split].count} {split} images from {len(names)} pictures; "
                 f"delete {at.dir} to make all of it anew"
             )
-        write_whole(at.filenames(split), bytes_of(np.array(names)))
+        write_file(at.filenames(split), bytes_of(np.array(names)))
     skipped = [one for split in SPLITS for one in made[split].skipped]
-    write_whole(at.skipped, "".join(f"{s.split}\t{s.name}\t{s.reason}\n" for s in skipped).encode())
+    write_file(at.skipped, "".join(f"{s.split}\t{s.name}\t{s.reason}\n" for s in skipped).encode())
 
 
 def write_mean(at: Layout, total_HWC: NDArray[np.int64], count: int) -> int:
     """Write the mean image, float32 (3, H, W), of ``count`` images with this sum. Returns its crc32."""
     mean_CHW = (total_HWC / count).astype(np.float32).transpose(2, 0, 1)
-    return write_whole(at.mean, bytes_of(np.ascontiguousarray(mean_CHW)))
+    return write_file(at.mean, bytes_of(np.ascontiguousarray(mean_CHW)))
 
 
-def write_first_manifest(at: Layout, sources: Sources, made: Mapping[Split, Made], mean_crc32: int) -> None:
+def write_first_manifest(at: Layout, sources: Sources, made: Mapping[Split, SplitState], mean_crc32: int) -> None:
     """Say that the data set is whole; the labels are still to come."""
     recipe = sources.recipe
     manifest = Manifest(

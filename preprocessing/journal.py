@@ -7,7 +7,8 @@ from typing import Self
 
 import msgspec
 
-from lib.data.layout import BatchFile, Split
+from lib.data.packed.layout import BatchFile
+from lib.types import Split
 
 
 class Skipped(msgspec.Struct, frozen=True):

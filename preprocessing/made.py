@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from lib.data.layout import SPLITS, BatchFile, Layout, Manifest, Split
+from lib.data.packed.layout import BatchFile, Layout, Manifest
 from lib.errors import DataError
+from lib.types import SPLITS, Split
 from preprocessing.journal import Journal, Skipped
-from preprocessing.sources import Source
+from preprocessing.sources import SourceList
 
 
 @dataclass
-class Made:
+class SplitState:
     """Of one split: its files in order, those of them that must be made again, and the pictures left out."""
 
     files: list[BatchFile]
@@ -26,19 +27,21 @@ class Made:
         """Images in the files."""
         return sum(file.count for file in self.files)
 
-    def left(self, source: Source) -> int:
+    def left(self, source: SourceList) -> int:
         """How many pictures are still to be decoded."""
         again = sum(file.source_stop - file.source_start for file in self.missing)
         return again + len(source.entries) - self.next_entry
 
 
-def find_made(at: Layout, file_batch_size: int, split: Split, manifest: Manifest | None, journal: Journal) -> Made:
+def find_packed(
+    at: Layout, file_batch_size: int, split: Split, manifest: Manifest | None, journal: Journal
+) -> SplitState:
     """What manifest or journal say there is. A file that is gone or has another size is ``missing``."""
     if manifest is not None:
-        made = Made(list(manifest.split(split).files), _read_skipped(at, manifest, split))
+        made = SplitState(list(manifest.split(split).files), _read_skipped(at, manifest, split))
     else:
         mine = [entry for entry in journal.finished if entry.split == split]
-        made = Made([entry.file for entry in mine], [one for entry in mine for one in entry.skipped])
+        made = SplitState([entry.file for entry in mine], [one for entry in mine for one in entry.skipped])
     folder = at.batch_dir(split, file_batch_size)
     for file in made.files:
         path = folder / file.name
@@ -53,7 +56,7 @@ def lists_exist(at: Layout) -> bool:
     return all(path.exists() for path in paths)
 
 
-def sweep(at: Layout, file_batch_size: int) -> None:
+def remove_partials(at: Layout, file_batch_size: int) -> None:
     """Take away what a killed run was writing."""
     for folder in [at.misc, *(at.batch_dir(split, file_batch_size) for split in SPLITS)]:
         for left_over in folder.glob(".*.partial"):

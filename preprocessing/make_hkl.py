@@ -10,21 +10,22 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.layout import SPLITS, Layout, Manifest, Split, read_manifest
+from lib.data.packed.layout import Layout, Manifest, read_manifest
 from lib.errors import DataError
+from lib.types import SPLITS, Split
 from preprocessing.command import run, say
 from preprocessing.files import claimed
 from preprocessing.finish import write_first_manifest, write_lists, write_mean
 from preprocessing.journal import Finished, Journal
-from preprocessing.made import Made, find_made, lists_exist, sweep
-from preprocessing.packing import Packed, Packer
-from preprocessing.pool import Pool
-from preprocessing.progress import Progress
+from preprocessing.made import SplitState, find_packed, lists_exist, remove_partials
+from preprocessing.packing import PackedFile, Packer
+from preprocessing.pool import WorkerPool
+from preprocessing.progress import PackingProgress
 from preprocessing.settings import Settings
 from preprocessing.skipping import SkipLimit
-from preprocessing.sources import Source, Sources, find_sources, record_sources
+from preprocessing.sources import SourceList, Sources, find_sources, record_sources
 from preprocessing.space import bytes_needed, check_space
-from preprocessing.tasks import AddUp, Desk, make_desk
+from preprocessing.tasks import SharedBuffers, SumImages, allocate_buffers
 from preprocessing.toy import draw_toy_images
 from preprocessing.val_labels import check_val_labels
 
@@ -38,10 +39,10 @@ def make_hkl(settings: Settings) -> None:
     check_val_labels(settings, sources)
     with claimed(at.dir):
         record_sources(at, sources)
-        sweep(at, settings.file_batch_size)
+        remove_partials(at, settings.file_batch_size)
         manifest = read_manifest(at) if at.manifest.exists() else None
         with Journal(at.journal) as journal:
-            made = {s: find_made(at, settings.file_batch_size, s, manifest, journal) for s in SPLITS}
+            made = {s: find_packed(at, settings.file_batch_size, s, manifest, journal) for s in SPLITS}
             whole = manifest is not None and lists_exist(at) and not any(m.missing for m in made.values())
             if not whole:
                 _make(settings, sources, made, manifest, journal)
@@ -50,7 +51,7 @@ def make_hkl(settings: Settings) -> None:
 
 
 def _make(
-    settings: Settings, sources: Sources, made: dict[Split, Made], manifest: Manifest | None, journal: Journal
+    settings: Settings, sources: Sources, made: dict[Split, SplitState], manifest: Manifest | None, journal: Journal
 ) -> None:
     """Pack what is missing; then write lists, mean and manifest, in so far as they are missing too."""
     at, n_workers = settings.layout, settings.n_workers
@@ -59,13 +60,13 @@ def _make(
     say(f"{left:,} pictures to pack with {n_workers} workers: {figures}")
     with_mean = manifest is None or not at.mean.exists()
     total_HWC = np.zeros((settings.img_size, settings.img_size, 3), np.int64)
-    desk = make_desk(settings.img_size, settings.file_batch_size, n_workers)
-    with Pool(n_workers, desk, spare=1) as pool:  # the spare one writes while the others decode
+    buffers = allocate_buffers(settings.img_size, settings.file_batch_size, n_workers)
+    with WorkerPool(n_workers, buffers, spare=1) as pool:  # the spare one writes while the others decode
         if with_mean:
             total_HWC += _add_up(settings, pool, made["train"])
         for split in SPLITS:
-            total_HWC += _pack_split(settings, pool, desk, sources.split(split), made[split], journal)
-    desk.close()
+            total_HWC += _pack_split(settings, pool, buffers, sources.split(split), made[split], journal)
+    buffers.close()
     write_lists(at, sources, made)
     if with_mean:
         mean_crc32 = write_mean(at, total_HWC, made["train"].count)
@@ -73,7 +74,7 @@ def _make(
         write_first_manifest(at, sources, made, mean_crc32)
 
 
-def _add_up(settings: Settings, pool: Pool[Desk], train: Made) -> NDArray[np.int64]:
+def _add_up(settings: Settings, pool: WorkerPool[SharedBuffers], train: SplitState) -> NDArray[np.int64]:
     """The sum over the training images there are, int64 (H, W, 3).
 
     A file whose bytes are not right becomes a missing one.
@@ -83,10 +84,10 @@ def _add_up(settings: Settings, pool: Pool[Desk], train: Made) -> NDArray[np.int
     if present:
         say(f"adding up {len(present)} finished training files ...")
     folder = settings.layout.batch_dir("train", settings.file_batch_size)
-    tickets = deque((file, pool.submit(AddUp(folder / file.name, file.crc32))) for file in present)
+    tickets = deque((file, pool.submit(SumImages(folder / file.name, file.crc32))) for file in present)
     while tickets:  # each is let go once it is added, so that only a few are in memory
-        file, ticket = tickets.popleft()
-        part_HWC = pool.result(ticket)
+        file, future = tickets.popleft()
+        part_HWC = pool.result(future)
         if part_HWC is None:
             say(f"{folder / file.name} is damaged, and is made again")
             train.missing.append(file)
@@ -96,7 +97,12 @@ def _add_up(settings: Settings, pool: Pool[Desk], train: Made) -> NDArray[np.int
 
 
 def _pack_split(
-    settings: Settings, pool: Pool[Desk], desk: Desk, source: Source, made: Made, journal: Journal
+    settings: Settings,
+    pool: WorkerPool[SharedBuffers],
+    buffers: SharedBuffers,
+    source: SourceList,
+    made: SplitState,
+    journal: Journal,
 ) -> NDArray[np.int64]:
     """Pack what is missing of one split; the sum over its new training images, int64 (H, W, 3)."""
     at, n_entries = settings.layout, len(source.entries)
@@ -106,8 +112,8 @@ def _pack_split(
     left = made.left(source)
     if left == 0:
         return total_HWC
-    with Progress(source.split, n_entries, n_entries - left) as progress:
-        packer = Packer(pool, desk, at, source, settings.resize, progress.add, limit.add)
+    with PackingProgress(source.split, n_entries, n_entries - left) as progress:
+        packer = Packer(pool, buffers, at, source, settings.resize, progress.add, limit.add)
         for file in made.missing:
             for packed in packer.pack(file.source_start, file.source_stop, made.files.index(file)):
                 if packed.written is None or packed.written.file != file:
@@ -126,7 +132,7 @@ def _pack_split(
     return total_HWC
 
 
-def _add(total_HWC: NDArray[np.int64], packed: Packed) -> None:
+def _add(total_HWC: NDArray[np.int64], packed: PackedFile) -> None:
     if packed.written is not None and packed.written.total is not None:
         total_HWC += packed.written.total
 

@@ -5,11 +5,12 @@ import sys
 import msgspec
 import numpy as np
 
-from lib.data.layout import SPLITS, Layout, Split, read_classes, read_labels, read_manifest
+from lib.data.packed.layout import Layout, read_classes, read_labels, read_manifest
 from lib.errors import DataError
-from lib.machine.npy import bytes_of
+from lib.system.npy import bytes_of
+from lib.types import SPLITS, Split
 from preprocessing.command import run, say
-from preprocessing.files import write_manifest, write_whole
+from preprocessing.files import write_file, write_manifest
 from preprocessing.make_train_val_txt import read_filenames
 from preprocessing.settings import Settings
 
@@ -23,7 +24,7 @@ def make_labels(settings: Settings) -> None:
     crc32 = {}
     for split in SPLITS:
         labels = _labels(at, split)
-        crc32[split] = write_whole(at.labels(split), bytes_of(np.array(labels, np.int64)))
+        crc32[split] = write_file(at.labels(split), bytes_of(np.array(labels, np.int64)))
     labelled = msgspec.structs.replace(
         manifest,
         train=msgspec.structs.replace(manifest.train, labels_crc32=crc32["train"]),

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import msgspec
 
 from lib.data.class_names import find_words, read_words
-from lib.data.layout import SPLITS, ClassName, Layout, Split, read_manifest
+from lib.data.packed.layout import ClassName, Layout, read_manifest
 from lib.errors import DataError
-from lib.machine.npy import array_of
+from lib.system.npy import array_of
+from lib.types import SPLITS, Split
 from preprocessing.command import run, say
 from preprocessing.devkit import read_synsets
-from preprocessing.files import write_whole
+from preprocessing.files import write_file
 from preprocessing.settings import Settings
 from preprocessing.sources import read_recipe
 from preprocessing.val_labels import wnids_of_flat
@@ -24,13 +25,13 @@ def make_train_val_txt(settings: Settings) -> None:
     wnids = read_recipe(at).classes
     names = readable_names(settings)
     classes = [ClassName(index, wnid, names.get(wnid, wnid)) for index, wnid in enumerate(wnids)]
-    write_whole(at.classes, msgspec.json.format(msgspec.json.encode(classes)))
+    write_file(at.classes, msgspec.json.format(msgspec.json.encode(classes)))
     index_of = {wnid: index for index, wnid in enumerate(wnids)}
     for split in SPLITS:
         pictures = read_filenames(at, split)
         folders = _folders(settings, wnids, pictures)
         lines = [f"{name} {index_of[wnid]}\n" for name, wnid in zip(pictures, folders, strict=True)]
-        write_whole(at.list_file(split), "".join(lines).encode())
+        write_file(at.list_file(split), "".join(lines).encode())
     n_named = sum(c.name != c.wnid for c in classes)
     say(f"{len(classes)} classes, {n_named} of them with a readable name, in {at.classes}")
 

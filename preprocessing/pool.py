@@ -25,10 +25,10 @@ R_co = TypeVar("R_co", covariant=True)
 class Task(Protocol[D_contra, R_co]):
     """Something to be done in a worker, at its desk."""
 
-    def run(self, desk: D_contra) -> R_co: ...
+    def run(self, buffers: D_contra) -> R_co: ...
 
 
-class Ticket(Generic[R]):
+class Future(Generic[R]):
     """Stands for the result of a task that was handed in."""
 
     def __init__(self) -> None:
@@ -44,18 +44,18 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     spare: bool
-    given: deque[tuple[Ticket[Any], Any]] = field(default_factory=deque)
+    given: deque[tuple[Future[Any], Any]] = field(default_factory=deque)
 
 
-class Pool(Generic[D]):
-    """``count`` spawned processes, each with its copy of ``desk``. Use it in a ``with``.
+class WorkerPool(Generic[D]):
+    """``count`` spawned processes, each with its copy of ``buffers``. Use it in a ``with``.
 
     ``spare`` more processes do nothing but urgent tasks: those that wait for a disk, while the others compute.
     """
 
-    def __init__(self, count: int, desk: D, *, spare: int = 0) -> None:
-        self._urgent: deque[tuple[Ticket[Any], Any]] = deque()
-        self._waiting: deque[tuple[Ticket[Any], Any]] = deque()
+    def __init__(self, count: int, buffers: D, *, spare: int = 0) -> None:
+        self._urgent: deque[tuple[Future[Any], Any]] = deque()
+        self._waiting: deque[tuple[Future[Any], Any]] = deque()
         self._workers: list[_Worker] = []
         context = multiprocessing.get_context("spawn")
         # Ctrl-C goes to every process of the terminal; workers are told by their pipe instead, so they are
@@ -65,25 +65,25 @@ class Pool(Generic[D]):
         try:
             for number in range(count + spare):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs, desk), daemon=True)
+                process = context.Process(target=_work, args=(theirs, buffers), daemon=True)
                 process.start()
                 theirs.close()
                 self._workers.insert(0, _Worker(process, ours, number >= count))  # the spare ones first
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
-    def submit(self, task: Task[D, R], *, urgent: bool = False) -> Ticket[R]:
+    def submit(self, task: Task[D, R], *, urgent: bool = False) -> Future[R]:
         """Hand in a task; an urgent one goes before all that have not been begun."""
-        ticket: Ticket[R] = Ticket()
-        (self._urgent if urgent else self._waiting).append((ticket, task))
+        future: Future[R] = Future()
+        (self._urgent if urgent else self._waiting).append((future, task))
         self._pump(timeout=0)
-        return ticket
+        return future
 
-    def result(self, ticket: Ticket[R]) -> R:
+    def result(self, future: Future[R]) -> R:
         """Wait for the result. Raises what the task raised, and UserError when a worker was ended."""
-        while not ticket.done:
+        while not future.done:
             self._pump(timeout=None)
-        return ticket.results[0]
+        return future.results[0]
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +112,8 @@ class Pool(Generic[D]):
             for worker in self._workers:
                 tasks = self._urgent if worker.spare else self._urgent or self._waiting
                 if tasks and len(worker.given) == depth:
-                    ticket, task = tasks.popleft()
-                    worker.given.append((ticket, task))
+                    future, task = tasks.popleft()
+                    worker.given.append((future, task))
                     try:
                         worker.pipe.send(task)
                     except OSError:
@@ -126,8 +126,8 @@ class Pool(Generic[D]):
             raise _lost(worker) from None
         if isinstance(result, BaseException):
             raise result
-        ticket, _ = worker.given.popleft()
-        ticket.results.append(result)
+        future, _ = worker.given.popleft()
+        future.results.append(result)
 
 
 def _lost(worker: _Worker) -> UserError:
@@ -138,13 +138,13 @@ def _lost(worker: _Worker) -> UserError:
     return UserError(f"a worker process {how}{at}; is memory short? Try fewer --workers; it goes on where it stopped")
 
 
-def _work(pipe: Connection, desk: Any) -> None:
+def _work(pipe: Connection, buffers: Any) -> None:
     """What a worker does: one task after the other, until the pipe ends."""
     try:
         while True:
             task = pipe.recv()
             try:
-                result = task.run(desk)
+                result = task.run(buffers)
             except UserError as error:
                 result = error
             except Exception:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 EVERY_S = 30.0
 
 
-class Progress:
+class PackingProgress:
     """Counts images up to ``total``; shows images/s and the time left. Use it in a ``with``."""
 
     def __init__(self, what: str, total: int, done: int = 0, every_s: float = EVERY_S) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import jsonargparse
 import yaml
 
-from lib.data.layout import Layout, Split, layout
+from lib.data.packed.layout import Layout, layout
 from lib.errors import ConfigError
+from lib.types import Split
 
 PROJECT = Path(__file__).resolve().parent.parent
 PATHS_YAML = PROJECT / "preprocessing" / "paths.yaml"

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from lib.errors import DataError
 from preprocessing.journal import Skipped
-from preprocessing.sources import Source
+from preprocessing.sources import SourceList
 
 
 class SkipLimit:
     """Counts the pictures of one split that are left out, each once."""
 
-    def __init__(self, source: Source, share: float, skipped: Sequence[Skipped]) -> None:
+    def __init__(self, source: SourceList, share: float, skipped: Sequence[Skipped]) -> None:
         """``share`` of the source list may be left out; ``skipped`` have been already.
 
         Raises DataError when these are too many, as ``add`` does.

@@ -9,14 +9,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.layout import SPLITS, Layout, Split
-from lib.data.pictures import Entry, list_pictures
+from lib.data.images.listing import ImageFile, list_pictures
+from lib.data.packed.layout import Layout
 from lib.errors import DataError
-from preprocessing.files import write_whole
+from lib.types import SPLITS, Split
+from preprocessing.files import write_file
 from preprocessing.settings import Settings
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class PackingRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that the bytes of a data set depend on, and its classes by index."""
 
     img_size: int
@@ -27,23 +28,23 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceList:
     """The pictures of one split, in the order in which they are packed."""
 
     split: Split
     root: Path
-    entries: list[Entry]
+    entries: list[ImageFile]
 
 
 @dataclass(frozen=True)
 class Sources:
     """All that a data set is made from; two that are equal but for ``root`` give the same bytes."""
 
-    recipe: Recipe
-    train: Source
-    val: Source
+    recipe: PackingRecipe
+    train: SourceList
+    val: SourceList
 
-    def split(self, name: Split) -> Source:
+    def split(self, name: Split) -> SourceList:
         return self.train if name == "train" else self.val
 
     def listing(self) -> str:
@@ -72,15 +73,15 @@ def find_sources(settings: Settings) -> Sources:
         )
     order = shuffled(len(train.entries), settings.seed)[: settings.limit("train")]
     return Sources(
-        Recipe(
+        PackingRecipe(
             img_size=settings.img_size,
             file_batch_size=settings.file_batch_size,
             resize=settings.resize,
             seed=settings.seed,
             classes=train.classes,
         ),
-        Source("train", train.root, [train.entries[i] for i in order]),
-        Source("val", val.root, val.entries[: settings.limit("val")]),
+        SourceList("train", train.root, [train.entries[i] for i in order]),
+        SourceList("val", val.root, val.entries[: settings.limit("val")]),
     )
 
 
@@ -96,8 +97,8 @@ def record_sources(at: Layout, sources: Sources) -> None:
     """
     if not at.recipe.exists():
         _check_unused(at)
-        write_whole(at.source_list, sources.listing().encode())
-        write_whole(at.recipe, msgspec.json.format(msgspec.json.encode(sources.recipe)))
+        write_file(at.source_list, sources.listing().encode())
+        write_file(at.recipe, msgspec.json.format(msgspec.json.encode(sources.recipe)))
         return
     changes = _recipe_changes(read_recipe(at), sources.recipe)
     changes += _list_changes(at.source_list.read_text().splitlines(), sources.listing().splitlines())
@@ -108,10 +109,10 @@ def record_sources(at: Layout, sources: Sources) -> None:
         )
 
 
-def read_recipe(at: Layout) -> Recipe:
+def read_recipe(at: Layout) -> PackingRecipe:
     """What the data set in ``at`` is made from. Raises DataError when there is none."""
     try:
-        return msgspec.json.decode(at.recipe.read_bytes(), type=Recipe)
+        return msgspec.json.decode(at.recipe.read_bytes(), type=PackingRecipe)
     except FileNotFoundError:
         raise DataError(f"{at.recipe} is missing; run preprocessing/make_hkl.py first") from None
     except msgspec.MsgspecError as error:
@@ -126,7 +127,7 @@ def _check_unused(at: Layout) -> None:
         )
 
 
-def _recipe_changes(old: Recipe, new: Recipe) -> list[str]:
+def _recipe_changes(old: PackingRecipe, new: PackingRecipe) -> list[str]:
     changes = []
     for key in ("img_size", "file_batch_size", "resize", "seed"):
         if getattr(old, key) != getattr(new, key):

@@ -11,10 +11,10 @@ import hickle
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.batch_file import read_images
-from lib.data.decode import Resize, decode
-from lib.data.layout import BatchFile
-from lib.data.pictures import Entry, read_picture
+from lib.data.images.decode import Resize, decode
+from lib.data.images.listing import ImageFile, read_picture
+from lib.data.packed.batch_file import read_images
+from lib.data.packed.layout import BatchFile
 from lib.errors import DataError
 from preprocessing.files import partial
 from preprocessing.shared import SharedBuffer
@@ -25,7 +25,7 @@ _SUMMANDS = 257  # so many bytes of 255 are what 16 bits can hold
 
 
 @dataclass(frozen=True)
-class Desk:
+class SharedBuffers:
     """The memory on which the main process and its workers pass pictures."""
 
     img_size: int
@@ -52,11 +52,11 @@ class Desk:
         self.file_memory.close()
 
 
-def make_desk(img_size: int, file_batch_size: int, n_workers: int) -> Desk:
+def allocate_buffers(img_size: int, file_batch_size: int, n_workers: int) -> SharedBuffers:
     """Memory enough to keep ``n_workers`` busy."""
     n_chunks, n_files = 4 * n_workers, 2 + n_workers // 4
     image = img_size * img_size * 3
-    return Desk(
+    return SharedBuffers(
         img_size=img_size,
         file_batch_size=file_batch_size,
         n_chunks=n_chunks,
@@ -67,23 +67,23 @@ def make_desk(img_size: int, file_batch_size: int, n_workers: int) -> Desk:
 
 
 @dataclass(frozen=True)
-class Decode:
+class DecodeChunk:
     """Decode up to CHUNK pictures into a chunk. Gives None for each, or the reason why it is broken."""
 
     chunk: int
     root: Path
-    entries: list[Entry]
+    entries: list[ImageFile]
     resize: Resize
 
-    def run(self, desk: Desk) -> list[str | None]:
-        images_BHWC = desk.chunk(self.chunk)
+    def run(self, buffers: SharedBuffers) -> list[str | None]:
+        images_BHWC = buffers.chunk(self.chunk)
         reasons: list[str | None] = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
             for row, entry in enumerate(self.entries):
                 data = read_picture(self.root, entry)
                 try:
-                    images_BHWC[row] = decode(data, desk.img_size, self.resize)
+                    images_BHWC[row] = decode(data, buffers.img_size, self.resize)
                     reasons.append(None)
                 except DataError as error:
                     reasons.append(str(error))
@@ -110,10 +110,10 @@ class Write:
     count: int
     source_start: int
     source_stop: int
-    add_up: bool
+    sum_images: bool
 
-    def run(self, desk: Desk) -> Written:
-        images_BHWC = desk.file(self.place)[: self.count]
+    def run(self, buffers: SharedBuffers) -> Written:
+        images_BHWC = buffers.file(self.place)[: self.count]
         aside = partial(self.path)
         try:
             hickle.dump(images_BHWC, str(aside), mode="w")
@@ -134,20 +134,20 @@ class Write:
             source_start=self.source_start,
             source_stop=self.source_stop,
         )
-        return Written(file_entry, _total(images_BHWC) if self.add_up else None)
+        return Written(file_entry, _total(images_BHWC) if self.sum_images else None)
 
     def __str__(self) -> str:
         return f"the writing of {self.path}"
 
 
 @dataclass(frozen=True)
-class AddUp:
+class SumImages:
     """The sum over the images of a finished file, int64 (H, W, 3), or None when its bytes are not right."""
 
     path: Path
     crc32: int
 
-    def run(self, desk: Desk) -> NDArray[np.int64] | None:
+    def run(self, buffers: SharedBuffers) -> NDArray[np.int64] | None:
         with self.path.open("rb") as raw:
             if _size_and_crc32(raw)[1] != self.crc32:
                 return None

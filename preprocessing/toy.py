@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
-from lib.data.layout import SPLITS
 from lib.errors import DataError
+from lib.types import SPLITS
 from preprocessing.settings import PROJECT, Settings
 
 

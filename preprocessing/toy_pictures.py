@@ -57,8 +57,8 @@ def _hills(rng: Generator, height: int, width: int) -> Floats:
     y, x = _grid(height, width)
     steps = 0.25 * (1 - y) + np.zeros_like(x)
     for ridge in (0.35, 0.55, 0.75):
-        pace, phase, level = rng.uniform(4, 14), rng.uniform(0, 6), ridge + rng.uniform(-0.1, 0.1)
-        steps += 0.25 * (y < level + 0.08 * np.sin(np.float32(pace) * x + np.float32(phase)))
+        eta, phase, level = rng.uniform(4, 14), rng.uniform(0, 6), ridge + rng.uniform(-0.1, 0.1)
+        steps += 0.25 * (y < level + 0.08 * np.sin(np.float32(eta) * x + np.float32(phase)))
     return _stretch(steps)
 
 
@@ -83,8 +83,8 @@ def _stripes(rng: Generator, height: int, width: int) -> Floats:
 
 
 def _dots(rng: Generator, height: int, width: int) -> Floats:
-    pace = np.float32(rng.uniform(30, 70))
-    wave = np.sin(pace * _slope(rng, height, width)) * np.sin(pace * _slope(rng, height, width))
+    eta = np.float32(rng.uniform(30, 70))
+    wave = np.sin(eta * _slope(rng, height, width)) * np.sin(eta * _slope(rng, height, width))
     return _steep(wave - 0.4)
 
 
@@ -154,9 +154,9 @@ def _mask(outline: Outline, to_pixels: Callable[[Points], Points], height: int, 
 def _pose(rng: Generator, height: int, width: int) -> Callable[[Points], Points]:
     """A map from the object's coordinates to pixels: size, stretch, slant, tilt and place."""
     radius = rng.uniform(0.41, 0.48) * min(height, width)
-    stretch, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15)
+    segment, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15)
     cos, sin = math.cos(tilt), math.sin(tilt)
-    shape = np.array([[cos, sin], [-sin, cos]]) @ np.array([[stretch, 0], [slant, 1 / stretch]]) * radius
+    shape = np.array([[cos, sin], [-sin, cos]]) @ np.array([[segment, 0], [slant, 1 / segment]]) * radius
     place = [rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)]
     return lambda points: points @ shape.T + place
 

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from lib.data.layout import BatchFile, ClassName, Layout, Manifest, Split, SplitManifest, layout
+from lib.data.packed.layout import BatchFile, ClassName, Layout, Manifest, SplitManifest, layout
+from lib.types import Split
 
 ROOT = Path(__file__).parents[1]
 IMG_SIZE = 32

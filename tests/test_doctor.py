@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import doctor
-from lib.config import Config, DataConfig
-from lib.doctor import CHECKS, Finding, examine, tell
+from lib.commands import doctor
+from lib.commands.doctor import CHECKS, Finding, examine, tell
+from lib.config.schema import Config, DataConfig
 
 
 def test_a_sound_machine_and_data_set(data_set: Path) -> None:
@@ -37,4 +37,4 @@ def test_it_is_called_as_one_calls_it(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("sys.argv", ["doctor.py", "--help"])
     with pytest.raises(SystemExit):
         doctor.main()
-    assert capsys.readouterr().out.startswith("usage: python -m lib.doctor [--config FILE]")
+    assert capsys.readouterr().out.startswith("usage: python -m lib.commands.doctor [--config FILE]")

@@ -13,7 +13,7 @@ FLOORS: list[set[str]] = [
     | {"recording.pace", "recording.terminal", "recording.refresher", "recording.environment"}
     | {"recording.entries", "recording.words"}
     | {"checkpoints.seal", "checkpoints.background", "trackers.base"},
-    {"config", "schedule", "models.recipes", "training.rewinds", "command_line.switches"}
+    {"config", "schedule", "models.recipes", "training.rollbacks", "command_line.switches"}
     | {"recording.metrics", "recording.log", "ipc.messages"}
     | {"data.layout", "data.data_set", "data.source", "data.decode", "data.resampling", "data.order", "data.views"}
     | {"data.tar_index", "data.pictures", "data.datum", "data.index", "data.windows", "data.colors"},
@@ -53,7 +53,7 @@ def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            # "from lib import chance" names a module, "from lib.config import Config" a thing in one.
+            # "from lib import chance" names a module, "from lib.config.schema import Config" a thing in one.
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import launch
-from lib.config import Config, DataConfig, RunConfig
+from lib.commands import launch
+from lib.config.schema import Config, DataConfig, RunConfig
 from lib.errors import ConfigError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import restarts
-from lib.config import Config, RunConfig
-from lib.restarts import go_on_after_restart, mark_start
+from lib.config.schema import Config, RunConfig
+from lib.runtime import torchrun_restarts
+from lib.runtime.torchrun_restarts import go_on_after_restart, mark_start
 
 FIRST = {"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0"}
 AGAIN = FIRST | {"TORCHELASTIC_RESTART_COUNT": "1"}
@@ -49,7 +49,7 @@ def test_it_goes_on_with_its_own(config: Config, monkeypatch: pytest.MonkeyPatch
     mark_start(on, AGAIN)
     assert go_on_after_restart(config, AGAIN) == on, "once more, with nothing saved in between"
     assert go_on_after_restart(config, FIRST) == on, "a worker of another machine was lost"
-    monkeypatch.setattr(restarts, "_parent", lambda: "another machine")
+    monkeypatch.setattr(torchrun_restarts, "_parent", lambda: "another machine")
     assert go_on_after_restart(config, AGAIN) == on
     assert go_on_after_restart(config, FIRST) == config, "the same words, another day"
 

@@ -2,9 +2,9 @@ from typing import Literal
 
 import pytest
 
-from lib.config import Regime, ScheduleConfig
+from lib.config.schema import Regime, ScheduleConfig
 from lib.models.recipes import SOUMITH
-from lib.schedule import learning_rate, weight_decay
+from lib.training.schedule import learning_rate, weight_decay
 
 
 def rates(schedule: ScheduleConfig, errors: list[float]) -> list[float]:

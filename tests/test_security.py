@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib.checkpoints.checkpoint import FORMAT, Checkpoint, load
-from lib.config import DataConfig
-from lib.data.batch_file import pixel_offset
-from lib.data.decode import decode as decode_picture
-from lib.data.mnist import MNIST
+from lib.config.schema import DataConfig
+from lib.data.images.decode import decode as decode_picture
+from lib.data.packed.batch_file import pixel_offset
+from lib.data.sources.mnist import MNIST
 from lib.errors import CheckpointError, DataError, ProtocolError
 from lib.ipc.channel import MAX_BYTES, Channel
 from lib.ipc.messages import Fill, Message, decode, encode
@@ -261,7 +261,7 @@ STATE = {
     "identity": {"model": "m", "n_classes": 1, "img_size": 8, "data_fingerprint": "f"},
     "preparation": {"resize": "crop", "mean": torch.zeros(3, 8, 8), "classes": (("a", "b"),)},
     **{"seed": 1, "epoch": 1, "total_batch_size": 16, "iteration": 0},
-    **{"val_record": torch.zeros(1, 2), "parameters": {"w": torch.arange(6.0)}, "velocities": {}},
+    **{"val_record": torch.zeros(1, 2), "parameters": {"w": torch.arange(6.0)}, "momentum": {}},
 }
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import supervisor as module
 from lib.ipc.messages import Left
-from lib.supervisor import Outcome, Supervisor, _Child
+from lib.runtime import supervisor as module
+from lib.runtime.supervisor import Outcome, Supervisor, _Child
 
 
 class Clock:
@@ -133,7 +133,7 @@ def test_nohup_is_respected() -> None:
     ids=str,
 )
 def test_who_stops_a_run_is_told_what_is_saved(child: subprocess.Popen[bytes], lefts: list[str], message: str) -> None:
-    watched = Supervisor(Path(), [], patience_s=60, way_out="Go on.")
+    watched = Supervisor(Path(), [], patience_s=60, fix="Go on.")
     watched._asked_by = [signal.SIGINT]
     for rank, saved in enumerate(lefts):
         name = f"trainer {rank}"

@@ -4,8 +4,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lib.data.layout import layout
-from lib.wholeness import validate_data
+from lib.commands.verify_data import validate_data
+from lib.data.packed.layout import layout
 from tests.conftest import ROOT
 
 

@@ -16,10 +16,10 @@ import msgspec
 import torch
 from torch import Tensor
 
-from lib.checkpoints.seal import is_whole, seal
-from lib.errors import CheckpointError, brief
-from lib.machine.disk import free_bytes
-from lib.machine.durable import make_folder, sweep, write_whole
+from lib.checkpoints.zip_checksum import is_whole, seal
+from lib.errors import CheckpointError, first_line
+from lib.system.atomic_write import atomic_write, make_folder, remove_partials
+from lib.system.disk import free_bytes
 
 FORMAT = 2
 
@@ -45,9 +45,9 @@ class Preparation:
     classes: tuple[tuple[str, str], ...]
     """(folder name, name for people) of each class, by index"""
     subtracted: Literal["image", "channel", "none"] = "image"
-    """of ``mean``: as views.mean says"""
+    """of ``mean``: as normalize.mean says"""
     std: tuple[float, float, float] | None = None
-    """what is divided by: views.std"""
+    """what is divided by: normalize.std"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +67,11 @@ class Checkpoint:
     """(epochs, 2) float64: validation top-1 error and loss of each epoch done"""
     parameters: dict[str, Tensor]
     """the model's state_dict, on the CPU"""
-    velocities: dict[str, Tensor]
-    rewinds: int = 0
+    momentum: dict[str, Tensor]
+    rollbacks: int = 0
     """how often the training went back to a checkpoint (run.on_nan): its order follows from it"""
     order: str = ""
-    """what decides the order of the training images, besides seed and rewinds; older ones do not say"""
+    """what decides the order of the training images, besides seed and rollbacks; older ones do not say"""
 
     @property
     def name(self) -> str:
@@ -93,10 +93,10 @@ class CheckpointFolder:
         path = self._folder / checkpoint.name
         try:
             make_folder(self._folder)
-            write_whole(path, lambda file: _fill(file, checkpoint), written)
+            atomic_write(path, lambda file: _fill(file, checkpoint), written)
             # Best first: a run that goes on from ``latest`` would not see again that this one is.
             for pointer in ("best", "latest") if is_best else ("latest",):
-                write_whole(self._folder / pointer, lambda file: file.write(path.name.encode()))
+                atomic_write(self._folder / pointer, lambda file: file.write(path.name.encode()))
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in words of its own
             reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
             raise CheckpointError(
@@ -113,7 +113,7 @@ class CheckpointFolder:
         """
         probe = (self._folder if self._folder.is_dir() else self._folder.parent) / "probe"
         try:
-            write_whole(probe, lambda file: file.write(b"probe"))
+            atomic_write(probe, lambda file: file.write(b"probe"))
             probe.unlink()
         except OSError as error:
             raise CheckpointError(
@@ -142,10 +142,10 @@ class CheckpointFolder:
         """The one with the lowest validation error; as ``latest``."""
         return self._pointed("best", "another checkpoint with --checkpoint")
 
-    def _pointed(self, pointer: str, way_out: str) -> Path | None:
+    def _pointed(self, pointer: str, fix: str) -> Path | None:
         path = self._target(pointer)
         if path and not path.is_file():
-            raise CheckpointError(f"{self._folder / pointer} points at {path.name}, which is missing; name {way_out}")
+            raise CheckpointError(f"{self._folder / pointer} points at {path.name}, which is missing; name {fix}")
         return path
 
     def _target(self, pointer: str) -> Path | None:
@@ -161,7 +161,7 @@ class CheckpointFolder:
         others = [path for path in others if path not in (newest, best)]
         for path in others[: max(0, len(others) - (self._keep - 1))]:
             path.unlink()
-        sweep(self._folder)
+        remove_partials(self._folder)
 
 
 def load(path: Path) -> Checkpoint:
@@ -172,7 +172,7 @@ def load(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except Exception as error:
-        raise _damaged(path, brief(error)) from None
+        raise _damaged(path, first_line(error)) from None
     if not whole:
         raise _damaged(path, "its checksum is wrong")
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -181,7 +181,7 @@ def load(path: Path) -> Checkpoint:
         saved = msgspec.convert(state, Checkpoint)
     except msgspec.ValidationError as error:
         raise _damaged(path, f"a part of it is not what it should be: {error}") from None
-    if min(saved.epoch, saved.iteration, saved.rewinds) < 0 or saved.val_record.numel() != 2 * saved.epoch:
+    if min(saved.epoch, saved.iteration, saved.rollbacks) < 0 or saved.val_record.numel() != 2 * saved.epoch:
         raise _damaged(path, "its counts of epochs and iterations cannot be")
     return saved
 
@@ -199,15 +199,15 @@ def best_of_run(folder: Path) -> Path | None:
     """The best checkpoint of the run in ``folder``, or else its latest; None where that is no run's folder."""
     if not folder.is_dir():
         return None
-    kept = CheckpointFolder(folder / "checkpoints", keep=1)
-    return kept.best() or kept.latest()
+    cached = CheckpointFolder(folder / "checkpoints", keep=1)
+    return cached.best() or cached.latest()
 
 
 # What a run can do that finds another's checkpoint in its folder.
 _APART = "give this run another --run.weights_dir, or start anew with --run.resume never"
 
 
-def refuse_other(path: Path, found: Identity, wanted: Identity, way_out: str = _APART) -> None:
+def refuse_other(path: Path, found: Identity, wanted: Identity, fix: str = _APART) -> None:
     """Raises CheckpointError that says how the checkpoint at ``path`` differs from what is to be trained."""
     for what, theirs, ours in (
         ("network", found.model, wanted.model),
@@ -216,14 +216,14 @@ def refuse_other(path: Path, found: Identity, wanted: Identity, way_out: str = _
         ("data set (fingerprint)", found.data_fingerprint, wanted.data_fingerprint),
     ):
         if theirs != ours:
-            raise CheckpointError(f"{path} belongs to another {what}: {theirs}, here it is {ours}; {way_out}")
+            raise CheckpointError(f"{path} belongs to another {what}: {theirs}, here it is {ours}; {fix}")
 
 
 def refuse_other_preparation(path: Path, found: Preparation, wanted: Preparation) -> None:
     """Raises CheckpointError when the checkpoint's network was fed pictures on another scale than is wanted here."""
     for key, theirs, ours in (
-        ("views.mean", found.subtracted, wanted.subtracted),
-        ("views.std", found.std and list(found.std), wanted.std and list(wanted.std)),
+        ("normalize.mean", found.subtracted, wanted.subtracted),
+        ("normalize.std", found.std and list(found.std), wanted.std and list(wanted.std)),
     ):
         if theirs != ours:
             raise CheckpointError(

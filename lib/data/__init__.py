@@ -1,1 +1,1 @@
-"""From files on disk to batches in memory: layout, order, views, sources, and the feed that joins them."""
+"""From files on disk to batches in memory: layout, order, params, sources, and the feed that joins them."""

@@ -7,10 +7,10 @@ from itertools import islice
 
 import torch
 
-from lib.data.plan import Ask
+from lib.data.plan import BatchRequest
 from lib.data.upload import Batch, upload_to
 from lib.errors import DataError, ProtocolError
-from lib.ipc import shared
+from lib.ipc import shared_memory
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Fill, Filled, Stop, Unreadable
 
@@ -21,7 +21,7 @@ class Feed:
     def __init__(
         self,
         channel: Channel,
-        plan: Iterator[Ask],
+        plan: Iterator[BatchRequest],
         *,
         batch_size: int,
         img_size: int,
@@ -33,13 +33,13 @@ class Feed:
         self.failure = ""
         """why no more batches come"""
         self._channel, self._plan = channel, plan
-        images, share_images = shared.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
-        labels, share_labels = shared.create("labels", (slots, batch_size), "int64")
-        channel.send(share_images)
-        channel.send(share_labels)
+        images, images_handle = shared_memory.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
+        labels, labels_handle = shared_memory.create("labels", (slots, batch_size), "int64")
+        channel.send(images_handle)
+        channel.send(labels_handle)
         self._upload = upload_to(device, images, labels)
-        self._lent: deque[tuple[int, Ask]] = deque()  # with the loader
-        self._filled: deque[tuple[int, Ask]] = deque()
+        self._lent: deque[tuple[int, BatchRequest]] = deque()  # with the loader
+        self._filled: deque[tuple[int, BatchRequest]] = deque()
         self._ready: deque[Batch] = deque()
         self._slots = list(range(slots))
         self._lend(self._slots)
@@ -81,7 +81,7 @@ class Feed:
             self._receive()
         return len(self._ready) + len(self._filled) < within
 
-    def restart(self, plan: Iterator[Ask]) -> None:
+    def restart(self, plan: Iterator[BatchRequest]) -> None:
         """Go on with another plan; what was read ahead is thrown away. Raises DataError when it cannot be read."""
         self._plan = iter(())
         for _ in self:
@@ -101,7 +101,7 @@ class Feed:
 
     def _lend(self, slots: list[int]) -> None:
         for slot, ask in zip(slots, islice(self._plan, len(slots)), strict=False):
-            self._channel.send(Fill(slot, ask.split, ask.epoch, ask.batch, ask.rewinds))
+            self._channel.send(Fill(slot, ask.split, ask.epoch, ask.batch, ask.rollbacks))
             self._lent.append((slot, ask))
 
     def _receive(self) -> None:
@@ -119,4 +119,4 @@ class Feed:
 
     def _put(self) -> None:
         slot, ask = self._filled.popleft()
-        self._ready.append(self._upload.put(slot, ask.views))
+        self._ready.append(self._upload.put(slot, ask.params))

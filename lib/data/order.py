@@ -14,10 +14,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lib import chance
-from lib.config import Config, DataConfig
-from lib.data.data_set import DataSet
-from lib.data.layout import Split
+from lib.config.schema import Config, DataConfig
+from lib.data.dataset import DataSet
+from lib.rng import Stream, numpy_generator
+from lib.types import Split
 
 Shuffle = Literal["images", "files", "none"]
 
@@ -46,7 +46,7 @@ class WorkerOrder:
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
         """Image numbers (n,) of one batch; n is less than ``batch_size`` in an epoch's last iteration."""
         order = _cached_order(self.file_counts, self.seed, 0 if self.repeats else epoch, self.shuffle)
-        part = share(
+        part = shard(
             len(order),
             iteration,
             batch_size=self.batch_size,
@@ -136,7 +136,7 @@ def class_uniform(labels: NDArray[np.int64], count: int, *, seed: int, epoch: in
 
     Classes without an image are never drawn. Source: soumith/imagenet-multiGPU.torch, dataset.lua.
     """
-    rng = chance.generator(chance.Stream.ORDER, seed, epoch)
+    rng = numpy_generator(Stream.ORDER, seed, epoch)
     by_class = np.argsort(labels, kind="stable")
     _, starts, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
     classes = rng.integers(0, len(sizes), count)
@@ -152,7 +152,7 @@ def epoch_order(file_counts: Sequence[int], *, seed: int, epoch: int, shuffle: S
     count = sum(file_counts)
     if shuffle == "none":
         return np.arange(count)
-    rng = chance.generator(chance.Stream.ORDER, seed, epoch)
+    rng = numpy_generator(Stream.ORDER, seed, epoch)
     if shuffle == "images":
         return rng.permutation(count)
     starts = np.cumsum([0, *file_counts])
@@ -169,12 +169,12 @@ def n_iterations(count: int, *, batch_size: int, world_size: int) -> int:
     return -(-count // (batch_size * world_size))
 
 
-def share(count: int, iteration: int, *, batch_size: int, rank: int, world_size: int) -> slice:
+def shard(count: int, iteration: int, *, batch_size: int, rank: int, world_size: int) -> slice:
     """The part of the epoch's order that worker ``rank`` takes in ``iteration``.
 
-    >>> [share(10, 1, batch_size=2, rank=r, world_size=2) for r in range(2)]
+    >>> [shard(10, 1, batch_size=2, rank=r, world_size=2) for r in range(2)]
     [slice(4, 6, None), slice(6, 8, None)]
-    >>> [share(9, 2, batch_size=2, rank=r, world_size=2) for r in range(2)]  # one image is left
+    >>> [shard(9, 2, batch_size=2, rank=r, world_size=2) for r in range(2)]  # one image is left
     [slice(8, 8, None), slice(8, 9, None)]
     """
     start = iteration * batch_size * world_size

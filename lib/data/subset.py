@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config import Config
-from lib.data.data_set import DataSet
-from lib.data.order import n_iterations, share
+from lib.config.schema import Config
+from lib.data.dataset import DataSet
+from lib.data.order import n_iterations, shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class SubsetOrder:
 
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
         """Image numbers (n,) of one batch. Spread evenly: where images are sorted by class, all classes come."""
-        part = share(self.count, iteration, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size)
+        part = shard(self.count, iteration, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size)
         return np.arange(part.start, part.stop) * self.total // self.count
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.data.views import COLUMNS, Views
+from lib.data.augment.params import COLUMNS, AugmentParams
 
 # Batches on the device at once: one that is computed on, one that arrives.
 _DEVICE_BUFFERS = 2
@@ -19,11 +19,11 @@ _MOST_WAITING = 2
 
 
 class Batch(NamedTuple):
-    """A batch on the device: uint8 images, int64 labels (B,) and the views (B, V) of ``lib.data.views``."""
+    """A batch on the device: uint8 images, int64 labels (B,) and the params (B, V) of ``lib.data.augment.params``."""
 
     images_BHWC: Tensor
     labels_B: Tensor
-    views_BV: Tensor
+    params_BV: Tensor
 
 
 class Upload(Protocol):
@@ -32,8 +32,8 @@ class Upload(Protocol):
     ahead: int
     """batches that may be uploaded before the consumer asks for them"""
 
-    def put(self, slot: int, views: Views) -> Batch:
-        """Start to bring the first ``len(views)`` images of ``slot`` to the device."""
+    def put(self, slot: int, params: AugmentParams) -> Batch:
+        """Start to bring the first ``len(params)`` images of ``slot`` to the device."""
 
     def hand_over(self) -> None:
         """The consumer now gets the batch that was put next, and is done with the one before."""
@@ -71,10 +71,10 @@ class InPlace:
         self._used: list[int] = []
         self._current: list[int] = []
 
-    def put(self, slot: int, views: Views) -> Batch:
+    def put(self, slot: int, params: AugmentParams) -> Batch:
         self._current = [slot]
-        n = len(views)
-        return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(views))
+        n = len(params)
+        return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(params))
 
     def hand_over(self) -> None:
         self._used = self._current
@@ -118,14 +118,14 @@ class CudaUpload:
         self._arrivals: deque[torch.cuda.Event] = deque()
         self._free: torch.cuda.Event | None = None
 
-    def put(self, slot: int, views: Views) -> Batch:
-        n = len(views)
-        waiting = like(self._views[slot], views)
-        waiting.copy_(torch.from_numpy(views))
+    def put(self, slot: int, params: AugmentParams) -> Batch:
+        n = len(params)
+        waiting = like(self._views[slot], params)
+        waiting.copy_(torch.from_numpy(params))
         # The oldest buffer: its last reader was enqueued before hand_over, which this stream waited for.
         buffer = self._buffers[0]
         self._buffers.rotate(-1)
-        batch = Batch(buffer.images_BHWC[:n], buffer.labels_B[:n], like(buffer.views_BV, views))
+        batch = Batch(buffer.images_BHWC[:n], buffer.labels_B[:n], like(buffer.params_BV, params))
         with torch.cuda.stream(self._stream):
             for target, source in zip(batch, (*(slots[slot, :n] for slots in self._slots), waiting), strict=True):
                 target.copy_(source, non_blocking=True)
@@ -167,10 +167,10 @@ class CudaUpload:
             _check(torch.cuda.cudart().cudaHostUnregister(slots.data_ptr()))
 
 
-def like(space: Tensor, views: Views) -> Tensor:
+def like(space: Tensor, params: AugmentParams) -> Tensor:
     """The first bytes of ``space``, uint8, as a tensor of the shape and type of ``views``."""
-    dtype = torch.from_numpy(views).dtype
-    return space[: views.nbytes].view(dtype).view(views.shape)
+    dtype = torch.from_numpy(params).dtype
+    return space[: params.nbytes].view(dtype).view(params.shape)
 
 
 def _check(status: Any) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.evaluation.metrics import Metrics
 from lib.evaluation.predictions import Predictions
-from lib.recording.metrics import Figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,10 @@ class ClassFigures:
         return float(np.mean(self.average_precision[self.images > 0]))
 
 
-def overall(predictions: Predictions) -> Figures:
+def overall(predictions: Predictions) -> Metrics:
     """Loss and errors over all images."""
-    wrong1, wrong5 = ((predictions.places >= k).sum() for k in (1, 5))
-    return Figures.of((predictions.losses.sum(), wrong1, wrong5, len(predictions.images)))
+    wrong1, wrong5 = ((predictions.label_ranks >= k).sum() for k in (1, 5))
+    return Metrics.of((predictions.losses.sum(), wrong1, wrong5, len(predictions.images)))
 
 
 def by_class(predictions: Predictions) -> ClassFigures:
@@ -36,7 +36,7 @@ def by_class(predictions: Predictions) -> ClassFigures:
     counts = np.bincount(predictions.labels, minlength=n_classes)
 
     def error(k: int) -> NDArray[np.float64]:
-        wrong = np.bincount(predictions.labels[predictions.places >= k], minlength=n_classes)
+        wrong = np.bincount(predictions.labels[predictions.label_ranks >= k], minlength=n_classes)
         return np.where(counts > 0, wrong / np.maximum(counts, 1), np.nan)
 
     precisions = [

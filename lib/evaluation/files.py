@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from lib.errors import ConfigError
 from lib.evaluation.confusion_picture import confusion_picture
 from lib.evaluation.figures import ClassFigures
-from lib.recording.metrics import Figures
+from lib.evaluation.metrics import Metrics
 
 
 def write_evaluation(
     folder: Path,
-    figures: Figures,
+    figures: Metrics,
     classes: ClassFigures,
     confusion: NDArray[np.int64],
     names: Sequence[tuple[str, str]],

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.recording.metrics import places
+from lib.evaluation.metrics import label_ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Predictions:
     """(n,), its class"""
     predicted: NDArray[np.int64]
     """(n,), the most probable class"""
-    places: NDArray[np.int64]
+    label_ranks: NDArray[np.int64]
     """(n,), how many classes were held more probable than its own"""
     losses: NDArray[np.float64]
     """(n,), minus the logarithm of the probability of its class"""
@@ -37,7 +37,7 @@ class Predictions:
             images=images,
             labels=labels_B.cpu().numpy().copy(),  # of a slot that the loader will fill again
             predicted=log_probabilities_BK.argmax(1).cpu().numpy(),
-            places=places(log_probabilities_BK, labels_B).cpu().numpy(),
+            label_ranks=label_ranks(log_probabilities_BK, labels_B).cpu().numpy(),
             losses=-own_B.double().cpu().numpy(),
             probabilities=log_probabilities_BK.exp().to(torch.float32).cpu().numpy(),
         )
@@ -68,7 +68,7 @@ def nothing(n_classes: int) -> Predictions:
         images=none,
         labels=none,
         predicted=none,
-        places=none,
+        label_ranks=none,
         losses=np.zeros(0),
         probabilities=np.zeros((0, n_classes), np.float32),
     )

@@ -14,33 +14,33 @@ class Alone:
     lag = 0
 
     def __init__(self, device: torch.device) -> None:
-        self.leaving = self.asked = False
+        self.stopping = self.stop_requested = False
         self._device = device
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(numel, dtype=dtype, device=self._device)
 
-    def copy_first(self, stretch: Tensor) -> None:
+    def broadcast(self, segment: Tensor) -> None:
         pass
 
-    def average(self, *stretches: Tensor) -> None:
+    def all_reduce_mean(self, *segments: Tensor) -> None:
         pass
 
-    def agree(self) -> None:
-        self.leaving = self.asked
+    def sync_stop(self) -> None:
+        self.stopping = self.stop_requested
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         pass
 
-    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        self.leaving = self.asked
+    def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+        self.stopping = self.stop_requested
         return [tuple(values)]
 
-    def verify(self, stretch: Tensor) -> None:
+    def verify(self, segment: Tensor) -> None:
         pass
 
-    def leave(self) -> None:
-        self.asked = True
+    def request_stop(self) -> None:
+        self.stop_requested = True
 
     def close(self) -> None:
         pass

@@ -15,12 +15,12 @@ class Exchange(Protocol):
     """Makes replicas become their average, adds up figures, and lets all of them leave after the same step."""
 
     @property
-    def leaving(self) -> bool:
+    def stopping(self) -> bool:
         """Whether any replica had been asked to leave, as all of them last agreed; equal on all of them."""
 
     @property
-    def asked(self) -> bool:
-        """Whether ``leave`` was called here."""
+    def stop_requested(self) -> bool:
+        """Whether ``request_stop`` was called here."""
 
     @property
     def spent_s(self) -> float:
@@ -30,42 +30,42 @@ class Exchange(Protocol):
     """updates that may still be made after the one in which a replica asked to leave"""
 
     in_graphs: bool
-    """whether ``average`` is work of the device alone, which a CUDA graph may capture"""
+    """whether ``all_reduce_mean`` is work of the device alone, which a CUDA graph may capture"""
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Zeros (numel,) for numbers that are averaged; called equally often on all replicas, before all below."""
 
-    def copy_first(self, stretch: Tensor) -> None:
+    def broadcast(self, segment: Tensor) -> None:
         """This stretch of allocated memory becomes that of replica 0."""
 
-    def average(self, *stretches: Tensor) -> None:
+    def all_reduce_mean(self, *segments: Tensor) -> None:
         """These stretches of allocated memory, the same ones on each replica, become the mean over all replicas, bit
         for bit the same on each.
         """
 
-    def agree(self) -> None:
-        """Set ``leaving``; called by all after each update."""
+    def sync_stop(self) -> None:
+        """Set ``stopping``; called by all after each update."""
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it, exchanges included."""
 
-    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+    def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         """The values of every replica, by rank: the same list on all of them. All give equally many, after the same
         update; whether their devices have come to that is another matter.
         """
 
-    def verify(self, stretch: Tensor) -> None:
+    def verify(self, segment: Tensor) -> None:
         """Raises ReplicasDiffer unless all replicas hold the same bits in this stretch of allocated memory."""
 
-    def leave(self) -> None:
-        """Ask all replicas to stop: ``leaving`` turns true on each after the same update."""
+    def request_stop(self) -> None:
+        """Ask all replicas to stop: ``stopping`` turns true on each after the same update."""
 
     def close(self) -> None:
         """Let go of the others' memory and then of our own."""
 
 
 def sums(gathered: Sequence[tuple[float, ...]]) -> list[float]:
-    """What ``gather`` returned, added up over the replicas.
+    """What ``all_gather`` returned, added up over the replicas.
 
     >>> sums([(1.0, 2.0), (10.0, 20.0)])
     [11.0, 22.0]
@@ -80,10 +80,10 @@ def count_differing(mine: Tensor, first: Tensor) -> int:
     return int((mine.view(bits) != first.view(bits)).sum())
 
 
-def shares(stretch: Tensor, world_size: int) -> list[Tensor]:
-    """``stretch`` (N,) cut into one piece a worker, each beginning at a multiple of 128 numbers."""
-    size = -(-len(stretch) // world_size // 128) * 128
-    return [stretch[rank * size : (rank + 1) * size] for rank in range(world_size)]
+def chunks(segment: Tensor, world_size: int) -> list[Tensor]:
+    """``segment`` (N,) cut into one piece a worker, each beginning at a multiple of 128 numbers."""
+    size = -(-len(segment) // world_size // 128) * 128
+    return [segment[rank * size : (rank + 1) * size] for rank in range(world_size)]
 
 
 def refuse_differing(gathered: Sequence[tuple[float, ...]], numel: int) -> None:

@@ -37,7 +37,7 @@ class Collective:
         on_wait: Callable[[str], None] = lambda doing: None,
     ) -> None:
         """``on_wait`` is called while we wait for others."""
-        self.leaving = self.asked = False
+        self.stopping = self.stop_requested = False
         self.spent_s = 0.0
         self._on_wait = on_wait
         self._rank, self._world_size, self._device, self._patience_s = rank, world_size, device, patience_s
@@ -55,15 +55,15 @@ class Collective:
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(numel, dtype=dtype, device=self._device)
 
-    def average(self, *stretches: Tensor) -> None:
+    def all_reduce_mean(self, *segments: Tensor) -> None:
         began = time.perf_counter()
-        for stretch in stretches:
-            self._sum(stretch)
+        for segment in segments:
+            self._sum(segment)
             # The library gives all processes the same bits of the sum, so they have the same of the mean.
-            stretch.div_(self._world_size)
+            segment.div_(self._world_size)
         self.spent_s += time.perf_counter() - began
 
-    def average_among(self, groups: Sequence[Sequence[int]]) -> Callable[[Tensor], None]:
+    def all_reduce_mean_among(self, groups: Sequence[Sequence[int]]) -> Callable[[Tensor], None]:
         """A function that makes a tensor its mean over the processes of that one of ``groups`` (ranks) which this
         process is in. All processes call this with the same groups; each is in one of them.
         """
@@ -77,32 +77,32 @@ class Collective:
 
         return average
 
-    def copy_first(self, stretch: Tensor) -> None:
-        self._finish(lambda: dist.broadcast(stretch, src=0, async_op=True))
+    def broadcast(self, segment: Tensor) -> None:
+        self._finish(lambda: dist.broadcast(segment, src=0, async_op=True))
 
-    def agree(self) -> None:
-        asked = torch.tensor(float(self.asked), device=self._device)
-        self._finish(lambda: dist.all_reduce(asked, async_op=True))
-        self.leaving = bool(asked > 0)
+    def sync_stop(self) -> None:
+        stop_requested = torch.tensor(float(self.stop_requested), device=self._device)
+        self._finish(lambda: dist.all_reduce(stop_requested, async_op=True))
+        self.stopping = bool(stop_requested > 0)
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         pass
 
-    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        mine = torch.tensor([*values, self.asked], dtype=torch.float64, device=self._device)
+    def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+        mine = torch.tensor([*values, self.stop_requested], dtype=torch.float64, device=self._device)
         everyone = [torch.empty_like(mine) for _ in range(self._world_size)]
         self._finish(lambda: dist.all_gather(everyone, mine, async_op=True))
         rows = [row.tolist() for row in everyone]
-        self.leaving = any(row[-1] for row in rows)
+        self.stopping = any(row[-1] for row in rows)
         return [tuple(row[:-1]) for row in rows]
 
-    def verify(self, stretch: Tensor) -> None:
-        first = stretch.clone()
+    def verify(self, segment: Tensor) -> None:
+        first = segment.clone()
         self._finish(lambda: dist.broadcast(first, src=0, async_op=True))
-        refuse_differing(self.gather([count_differing(stretch, first)]), stretch.numel())
+        refuse_differing(self.all_gather([count_differing(segment, first)]), segment.numel())
 
-    def leave(self) -> None:
-        self.asked = True
+    def request_stop(self) -> None:
+        self.stop_requested = True
 
     def close(self) -> None:
         self._finish(lambda: dist.barrier(async_op=True))

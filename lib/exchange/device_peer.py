@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import PeerLost
-from lib.exchange.base import shares
+from lib.exchange.base import chunks
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
 from lib.kernels.mean import mean
@@ -52,24 +52,24 @@ class DevicePeer(Peer):
         self.allocate(BOARD, torch.int64)
         self._boards = self._rows.pop()
 
-    def average(self, *stretches: Tensor) -> None:
-        if sum(stretch.nbytes for stretch in stretches) <= _SMALL:
-            self._average_alone(stretches)
+    def all_reduce_mean(self, *segments: Tensor) -> None:
+        if sum(segment.nbytes for segment in segments) <= _SMALL:
+            self._average_alone(segments)
         else:
-            self._average_in_shares(stretches)
+            self._average_in_shares(segments)
 
-    def _average_alone(self, stretches: Sequence[Tensor]) -> None:
+    def _average_alone(self, segments: Sequence[Tensor]) -> None:
         """All do the same sums in the same order, so all get the same bits."""
-        means = [torch.empty_like(stretch) for stretch in stretches]
+        means = [torch.empty_like(segment) for segment in segments]
         self._meet_there()
-        for stretch, out in zip(stretches, means, strict=True):
-            mean(self._everyones(stretch), out)
+        for segment, out in zip(segments, means, strict=True):
+            mean(self._everyones(segment), out)
         self._meet_there()  # from here on nobody reads what we overwrite below
-        for stretch, out in zip(stretches, means, strict=True):
-            stretch.copy_(out)
+        for segment, out in zip(segments, means, strict=True):
+            segment.copy_(out)
 
-    def _average_in_shares(self, stretches: Sequence[Tensor]) -> None:
-        replicas = [[shares(theirs, self._world_size) for theirs in self._everyones(s)] for s in stretches]
+    def _average_in_shares(self, segments: Sequence[Tensor]) -> None:
+        replicas = [[chunks(theirs, self._world_size) for theirs in self._everyones(s)] for s in segments]
         self._meet_there()
         for parts in replicas:
             own = parts[self._rank][self._rank]
@@ -84,10 +84,10 @@ class DevicePeer(Peer):
                 parts[self._rank][rank].copy_(parts[rank][rank], non_blocking=True)
         self._meet_there()  # the next gradients must not overwrite what others still read
 
-    def agree(self) -> None:
-        if self.asked and not self._told:
+    def sync_stop(self) -> None:
+        if self.stop_requested and not self._told:
             self._told = True
-            self._status.asked.fill_(1)
+            self._status.stop_requested.fill_(1)
         outcome, event = self._spare.pop(), torch.cuda.Event()
         outcome.copy_(self._status.outcome, non_blocking=True)
         event.record()
@@ -95,7 +95,7 @@ class DevicePeer(Peer):
         if len(self._outcomes) > self._ahead:
             self._take_outcome()
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         event = torch.cuda.Event()
         event.record()
         self._wait(event)
@@ -116,15 +116,15 @@ class DevicePeer(Peer):
         outcome, event = self._outcomes.popleft()
         self._wait(event)
         self._spare.append(outcome)
-        self.leaving |= self._read(outcome)
+        self.stopping |= self._read(outcome)
 
     def _read(self, outcome: Tensor) -> bool:
         """Whether to leave. Raises PeerLost if somebody did not come."""
-        leaving, lost, waited_ns = outcome.tolist()
+        stopping, lost, waited_ns = outcome.tolist()
         self.spent_s = waited_ns / 1e9
         if lost:
             raise PeerLost(f"trainer {lost - 1} did not come to a meeting within {self._patience_ns / 1e9:g} s")
-        return bool(leaving)
+        return bool(stopping)
 
     def _wait(self, event: torch.cuda.Event) -> None:
         # Meetings on the device give up after this time, so it has stopped working if it takes any longer.

@@ -46,7 +46,7 @@ def find_neighbours(everyone: Collective, machine: int, local_rank: int, folder:
     name = os.fsencode(folder).ljust(_NAME, b"\0")
     if len(name) > _NAME:
         raise ConfigError(f"the name of the temporary folder, {folder}, is longer than {_NAME} bytes; set TMPDIR")
-    rows = everyone.gather([machine, local_rank, *name])
+    rows = everyone.all_gather([machine, local_rank, *name])
     machines: dict[int, dict[int, int]] = {}
     for rank, row in enumerate(rows):
         machines.setdefault(int(row[0]), {})[int(row[1])] = rank
@@ -88,16 +88,16 @@ class Hierarchical:
         device: torch.device,
     ) -> None:
         self._everyone = everyone
-        self._within = _Within(local_rank, channels, device, everyone.average_among(neighbours.alike))
+        self._within = _Within(local_rank, channels, device, everyone.all_reduce_mean_among(neighbours.alike))
 
     @property
-    def leaving(self) -> bool:
+    def stopping(self) -> bool:
         """As all machines last agreed: what neighbours tell each other in between is not known everywhere."""
-        return self._everyone.leaving
+        return self._everyone.stopping
 
     @property
-    def asked(self) -> bool:
-        return self._everyone.asked
+    def stop_requested(self) -> bool:
+        return self._everyone.stop_requested
 
     @property
     def spent_s(self) -> float:
@@ -106,26 +106,26 @@ class Hierarchical:
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return self._within.allocate(numel, dtype)
 
-    def copy_first(self, stretch: Tensor) -> None:
-        self._everyone.copy_first(stretch)
+    def broadcast(self, segment: Tensor) -> None:
+        self._everyone.broadcast(segment)
 
-    def average(self, *stretches: Tensor) -> None:
-        self._within.average(*stretches)
+    def all_reduce_mean(self, *segments: Tensor) -> None:
+        self._within.all_reduce_mean(*segments)
 
-    def agree(self) -> None:
-        self._everyone.agree()
+    def sync_stop(self) -> None:
+        self._everyone.sync_stop()
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         pass
 
-    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        return self._everyone.gather(values)
+    def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+        return self._everyone.all_gather(values)
 
-    def verify(self, stretch: Tensor) -> None:
-        self._everyone.verify(stretch)
+    def verify(self, segment: Tensor) -> None:
+        self._everyone.verify(segment)
 
-    def leave(self) -> None:
-        self._everyone.leave()
+    def request_stop(self) -> None:
+        self._everyone.request_stop()
 
     def close(self) -> None:
         self._within.close()

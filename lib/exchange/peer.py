@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from lib.errors import ProtocolError
-from lib.exchange.base import count_differing, refuse_differing, shares
-from lib.ipc import cuda_memory, shared
+from lib.exchange.base import chunks, count_differing, refuse_differing
+from lib.ipc import cuda_memory, shared_memory
 from lib.ipc.channel import Channel
-from lib.ipc.messages import Figures, Meet, Share
+from lib.ipc.messages import GatheredValues, Meet, TensorHandle
 
 
 class Peer:
@@ -26,7 +26,7 @@ class Peer:
     lag = 0
 
     def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:
-        self.leaving = self.asked = False
+        self.stopping = self.stop_requested = False
         self.spent_s = 0.0
         self._rank, self._channels, self._device = rank, channels, device
         self._world_size = len(channels) + 1
@@ -34,23 +34,23 @@ class Peer:
         self._rows: list[list[Tensor]] = []  # of each allocation, everyone's memory by rank, our own included
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        mine, share = self._create(numel, dtype)
+        mine, handle = self._create(numel, dtype)
         for channel in self._channels.values():
-            channel.send(share())
-        theirs = {rank: self._attach(channel.receive(Share), mine) for rank, channel in self._channels.items()}
+            channel.send(handle())
+        theirs = {rank: self._attach(channel.receive(TensorHandle), mine) for rank, channel in self._channels.items()}
         self._rows.append([row for _, row in sorted({self._rank: mine, **theirs}.items())])
         return mine
 
-    def copy_first(self, stretch: Tensor) -> None:
+    def broadcast(self, segment: Tensor) -> None:
         self._meet("written")
         if self._rank:
-            stretch.copy_(self._everyones(stretch)[0])
+            segment.copy_(self._everyones(segment)[0])
         self._meet("copied")
 
-    def average(self, *stretches: Tensor) -> None:
+    def all_reduce_mean(self, *segments: Tensor) -> None:
         began = time.perf_counter()
         self._step += 1
-        replicas = [[shares(theirs, self._world_size) for theirs in self._everyones(s)] for s in stretches]
+        replicas = [[chunks(theirs, self._world_size) for theirs in self._everyones(s)] for s in segments]
         self._meet("updated")
         for parts in replicas:
             self._average_share([part[self._rank] for part in parts])
@@ -62,32 +62,32 @@ class Peer:
         self._meet("collected")  # the next update must not touch what others still read
         self.spent_s += time.perf_counter() - began
 
-    def agree(self) -> None:
+    def sync_stop(self) -> None:
         pass  # every meeting brought it with it
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         pass
 
-    def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+    def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self._step += 1
-        mine = Figures(self._step, tuple(map(float, values)), self.asked)
+        mine = GatheredValues(self._step, tuple(map(float, values)), self.stop_requested)
         for channel in self._channels.values():
             channel.send(mine)
         all_figures = {self._rank: mine}
         for rank, channel in self._channels.items():
-            all_figures[rank] = theirs = channel.receive(Figures)
+            all_figures[rank] = theirs = channel.receive(GatheredValues)
             if (theirs.step, len(theirs.values)) != (mine.step, len(mine.values)):
                 raise ProtocolError(f"replicas are out of step: here {mine}, {channel.peer} {theirs}")
-        self.leaving = any(figures.leaving for figures in all_figures.values())
+        self.stopping = any(figures.stopping for figures in all_figures.values())
         return [all_figures[rank].values for rank in sorted(all_figures)]
 
-    def verify(self, stretch: Tensor) -> None:
+    def verify(self, segment: Tensor) -> None:
         self._meet("verify")
-        first = self._everyones(stretch)[0]
-        refuse_differing(self.gather([count_differing(stretch, first)]), stretch.numel())
+        first = self._everyones(segment)[0]
+        refuse_differing(self.all_gather([count_differing(segment, first)]), segment.numel())
 
-    def leave(self) -> None:
-        self.asked = True
+    def request_stop(self) -> None:
+        self.stop_requested = True
 
     def close(self) -> None:
         self._rows = []
@@ -98,15 +98,15 @@ class Peer:
     def _meet(self, point: str) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        here = Meet(self._step, point, self.asked)
+        here = Meet(self._step, point, self.stop_requested)
         for channel in self._channels.values():
             channel.send(here)
-        self.leaving = here.leaving
+        self.stopping = here.stopping
         for channel in self._channels.values():
             there = channel.receive(Meet)
             if (there.step, there.point) != (here.step, here.point):
                 raise ProtocolError(f"replicas are out of step: here {here}, {channel.peer} {there}")
-            self.leaving |= there.leaving
+            self.stopping |= there.stopping
 
     def _average_share(self, replicas: list[Tensor]) -> None:
         """Our own of ``replicas``, by rank, becomes their mean, added up in float32 in the order of ranks."""
@@ -115,33 +115,33 @@ class Peer:
             total += theirs.float()
         replicas[self._rank].copy_(total.div_(len(replicas)))
 
-    def _everyones(self, stretch: Tensor) -> list[Tensor]:
+    def _everyones(self, segment: Tensor) -> list[Tensor]:
         """The same stretch of everyone's memory, by rank."""
         for rows in self._rows:
-            offset = stretch.data_ptr() - rows[self._rank].data_ptr()
+            offset = segment.data_ptr() - rows[self._rank].data_ptr()
             if 0 <= offset < rows[self._rank].nbytes:
-                start = offset // stretch.itemsize
-                return [row[start : start + len(stretch)] for row in rows]
+                start = offset // segment.itemsize
+                return [row[start : start + len(segment)] for row in rows]
         raise ValueError("that memory was not allocated here")
 
-    def _create(self, numel: int, dtype: torch.dtype) -> tuple[Tensor, Callable[[], Share]]:
+    def _create(self, numel: int, dtype: torch.dtype) -> tuple[Tensor, Callable[[], TensorHandle]]:
         """Our memory, and a function that makes its address once more for each user."""
         name = f"replica {self._rank}"
         if self._device.type == "cuda":
             tensor = torch.zeros(numel, dtype=dtype, device=self._device)
-            return tensor, lambda: cuda_memory.share(name, tensor)
-        bytes_, share = shared.create(name, (numel * dtype.itemsize,), "uint8")
-        return torch.from_numpy(bytes_).view(dtype), lambda: share
+            return tensor, lambda: cuda_memory.export_handle(name, tensor)
+        bytes_, handle = shared_memory.create(name, (numel * dtype.itemsize,), "uint8")
+        return torch.from_numpy(bytes_).view(dtype), lambda: handle
 
-    def _attach(self, share: Share, mine: Tensor) -> Tensor:
+    def _attach(self, handle: TensorHandle, mine: Tensor) -> Tensor:
         if self._device.type == "cuda":
             expected = ((len(mine),), str(mine.dtype).removeprefix("torch."))
         else:
             expected = ((mine.nbytes,), "uint8")
-        if (share.shape, share.dtype) != expected:
+        if (handle.shape, handle.dtype) != expected:
             raise ProtocolError(
-                f"replicas differ in size: {expected[0][0]} numbers here, {share.shape} {share.dtype} there"
+                f"replicas differ in size: {expected[0][0]} numbers here, {handle.shape} {handle.dtype} there"
             )
         if self._device.type == "cuda":
-            return cuda_memory.attach(share, self._device)
-        return torch.from_numpy(shared.attach(share)).view(mine.dtype)
+            return cuda_memory.attach(handle, self._device)
+        return torch.from_numpy(shared_memory.attach(handle)).view(mine.dtype)

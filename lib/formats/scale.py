@@ -9,7 +9,7 @@ from torch import Tensor
 from lib.errors import WeightsError
 
 Std = tuple[float, float, float]
-"""what red, green and blue are divided by, on a scale of 0 to 255: views.std"""
+"""what red, green and blue are divided by, on a scale of 0 to 255: normalize.std"""
 
 
 def told(std: Std | None) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import WeightsError
-from lib.machine.npy import array_of
+from lib.system.npy import array_of
 
 LibConv = Literal["cudnn", "cudaconvnet"]
 

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from lib.data.layout import Pass
 from lib.errors import ProtocolError
+from lib.types import Phase
 
 
-class Share(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class TensorHandle(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Owner -> user, once: here is a tensor of mine.
 
     ``address`` opens it: ``file:PATH`` for mapped memory, ``cuda:HEX`` for memory of a GPU.
@@ -32,10 +32,10 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """
 
     slot: int
-    split: Pass
+    split: Phase
     epoch: int
     batch: int
-    rewinds: int = 0
+    rollbacks: int = 0
     """how often the training went back: the order follows from it"""
 
 
@@ -55,22 +55,22 @@ class Unreadable(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
 
 
 class Meet(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer <-> trainer: I am at this point of this step. ``leaving``: I was asked to stop."""
+    """Trainer <-> trainer: I am at this point of this step. ``stopping``: I was asked to stop."""
 
     step: int
     point: str
-    leaving: bool
+    stopping: bool
 
 
-class Figures(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class GatheredValues(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer <-> trainer: sums to be added up, each in rank order."""
 
     step: int
     values: tuple[float, ...]
-    leaving: bool
+    stopping: bool
 
 
-class Alive(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class Heartbeat(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Any -> supervisor: I am alive, doing this, and it may take ``patience_s`` seconds more."""
 
     role: str
@@ -102,7 +102,9 @@ class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer -> loader: we are done. Loader -> trainer, in answer: so I am, and I send nothing more."""
 
 
-Message: TypeAlias = Share | Fill | Filled | Unreadable | Meet | Figures | Alive | Failed | Left | Stop
+Message: TypeAlias = (
+    TensorHandle | Fill | Filled | Unreadable | Meet | GatheredValues | Heartbeat | Failed | Left | Stop
+)
 
 
 def encode(message: Message) -> bytes:

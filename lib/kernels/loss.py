@@ -1,6 +1,6 @@
 """Softmax cross-entropy with its gradient, and the label's place among the logits, in one pass; sums in another.
 
-Plain twins: ``lib.models.losses.cross_entropy`` and ``lib.recording.metrics.Meter``.
+Plain twins: ``lib.models.losses.cross_entropy`` and ``lib.recording.metrics_log.Meter``.
 """
 
 import torch
@@ -10,38 +10,40 @@ from torch import Tensor
 
 
 def cross_entropy(
-    logits_BK: Tensor, labels_B: Tensor, count: Tensor, share: Tensor, smoothing: float, g_BK: Tensor
+    logits_BK: Tensor, labels_B: Tensor, count: Tensor, loss_scale: Tensor, smoothing: float, g_BK: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fill ``g_BK`` with the gradient of ``share`` times the summed loss; returns each image's loss and place.
+    """Fill ``g_BK`` with the gradient of ``loss_scale`` times the summed loss; returns each image's loss and place.
 
-    Only the first ``count`` images count (int64 on the device, as ``share`` is, float32): the others have loss and
-    gradient 0. Losses are float32 (B,), places int32 (B,): see ``lib.recording.metrics.places``.
+    Only the first ``count`` images count (int64 on the device, as ``loss_scale`` is, float32): the others have loss and
+    gradient 0. Losses are float32 (B,), places int32 (B,): see ``lib.recording.metrics_log.label_ranks``.
     """
     batch, classes = logits_BK.shape
     losses = torch.empty(batch, dtype=torch.float32, device=logits_BK.device)
-    places = torch.empty(batch, dtype=torch.int32, device=logits_BK.device)
+    label_ranks = torch.empty(batch, dtype=torch.int32, device=logits_BK.device)
     _cross_entropy[(batch,)](
-        logits_BK, labels_B, count, share, smoothing, g_BK, losses, places, classes,
+        logits_BK, labels_B, count, loss_scale, smoothing, g_BK, losses, label_ranks, classes,
         CLASSES=triton.next_power_of_2(classes),
     )  # fmt: skip
-    return losses, places
+    return losses, label_ranks
 
 
-def add_up(
-    losses_B: Tensor, places_B: Tensor, count: Tensor, iteration: Tensor, sums_4: Tensor, bad_at: Tensor
+def accumulate(
+    losses_B: Tensor, ranks_B: Tensor, count: Tensor, iteration: Tensor, sums_4: Tensor, bad_at: Tensor
 ) -> None:
     """Add one batch to the sums of a ``Meter``: loss, wrong top-1, wrong top-5, images, float64.
 
     ``bad_at``, float64 (), becomes ``iteration`` where that is earlier and the loss is no number.
     """
     _add_up[(1,)](
-        losses_B, places_B, count, iteration, sums_4, bad_at, len(losses_B),
+        losses_B, ranks_B, count, iteration, sums_4, bad_at, len(losses_B),
         BLOCK=triton.next_power_of_2(len(losses_B)),
     )  # fmt: skip
 
 
 @triton.jit
-def _cross_entropy(logits, labels, count, share, smoothing, g, losses, places, classes, CLASSES: tl.constexpr):
+def _cross_entropy(
+    logits, labels, count, loss_scale, smoothing, g, losses, label_ranks, classes, CLASSES: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, CLASSES)
     here = k < classes
@@ -57,22 +59,22 @@ def _cross_entropy(logits, labels, count, share, smoothing, g, losses, places, c
     mean = tl.sum(tl.where(here, value, 0.0), axis=0) / classes
     loss = logarithm - (1 - smoothing) * own - smoothing * mean
     target = tl.where(k == label, 1 - smoothing, 0.0) + smoothing / classes
-    gradient = (exponentials / total - target) * tl.load(share)
+    gradient = (exponentials / total - target) * tl.load(loss_scale)
     gradient = tl.where(counts, gradient, 0.0)
     ahead = here & ((value > own) | ((value == own) & (k < label)))
     place = tl.where(own == own, tl.sum(ahead.to(tl.int32), axis=0), classes)
     tl.store(g + row * classes + k, gradient.to(g.dtype.element_ty), here)
     tl.store(losses + row, tl.where(counts, loss, 0.0))
-    tl.store(places + row, place)
+    tl.store(label_ranks + row, place)
 
 
 @triton.jit
-def _add_up(losses, places, count, iteration, sums, bad_at, batch, BLOCK: tl.constexpr):
+def _add_up(losses, label_ranks, count, iteration, sums, bad_at, batch, BLOCK: tl.constexpr):
     i = tl.arange(0, BLOCK)
     n = tl.load(count)
     here = i < tl.minimum(n, batch)
     loss = tl.sum(tl.load(losses + i, here, 0.0).to(tl.float64), axis=0)
-    place = tl.load(places + i, here, 0)
+    place = tl.load(label_ranks + i, here, 0)
     wrong1 = tl.sum((here & (place >= 1)).to(tl.int32), axis=0)
     wrong5 = tl.sum((here & (place >= 5)).to(tl.int32), axis=0)
     tl.store(sums, tl.load(sums) + loss)

@@ -36,7 +36,7 @@ class Status:
         return self.numbers[1:4]
 
     @property
-    def asked(self) -> Tensor:
+    def stop_requested(self) -> Tensor:
         """() whether this one is asked to leave."""
         return self.numbers[4]
 
@@ -59,8 +59,8 @@ def _meet(
     number = tl.load(status) + 1
     tl.store(status, number)
     lost = tl.load(status + 2)
-    leaving = tl.load(status + 4)
-    word = 2 * number + leaving
+    stopping = tl.load(status + 4)
+    word = 2 * number + stopping
     turn = (number % 2) * COUNT * APART
     boards = (b0, b1, b2, b3, b4, b5, b6, b7)
     for other in tl.static_range(COUNT):
@@ -77,6 +77,6 @@ def _meet(
                 now = globaltimer()
             if seen < 2 * number:
                 tl.store(status + 2, other + 1)
-            leaving = leaving | (seen & 1)
-    tl.store(status + 1, leaving)
+            stopping = stopping | (seen & 1)
+    tl.store(status + 1, stopping)
     tl.store(status + 3, tl.load(status + 3) + (globaltimer() - began))

@@ -59,8 +59,8 @@ def _relu_gradient(
         r = (tl.program_id(0) + step * tl.num_programs(0)) * ROWS + tl.arange(0, ROWS)
         here = (r < rows)[:, None] & (c < columns)[None, :]
         value = tl.load(g + r[:, None] * stride_g + c[None, :], here, 0.0).to(tl.float32)
-        alive = tl.load(y + r[:, None] * stride_y + c[None, :], here, 0.0).to(tl.float32) > 0
-        value = tl.where(alive, value * scale, 0.0)
+        heartbeat = tl.load(y + r[:, None] * stride_y + c[None, :], here, 0.0).to(tl.float32) > 0
+        value = tl.where(heartbeat, value * scale, 0.0)
         tl.store(dx + r[:, None] * stride_dx + c[None, :], value.to(dx.dtype.element_ty), here)
         total += value
     tl.store(sums + tl.program_id(0) * columns + c, tl.sum(total, axis=0), c < columns)

@@ -24,7 +24,7 @@ def step(
     momentum: float,
     nesterov: bool,
 ) -> None:
-    """Update weights ``w`` and velocities ``v``, float32 (N,), from ``g`` (N,); ``copy`` (N,) becomes ``w``.
+    """Update weights ``w`` and momentum ``v``, float32 (N,), from ``g`` (N,); ``copy`` (N,) becomes ``w``.
 
     ``rate_and_decay`` is float32 (2,).
     """
@@ -34,7 +34,7 @@ def step(
     )  # fmt: skip
 
 
-def accelerate(
+def update_momentum(
     w: Tensor,
     v: Tensor,
     g: Tensor,
@@ -45,14 +45,14 @@ def accelerate(
     momentum: float,
     nesterov: bool,
 ) -> None:
-    """The first half of ``step``: new velocities; with Nesterov, weights give up what ``move`` adds too much."""
+    """The first half of ``step``: new momentum; with Nesterov, weights give up what ``apply`` adds too much."""
     _update[(triton.cdiv(len(w), _BLOCK),)](
         w, v, g, w, rate_and_decay, len(w), rate_factor, decay_factor, momentum,
         NESTEROV=nesterov, MOVE=False, BLOCK=_BLOCK,
     )  # fmt: skip
 
 
-def move(w: Tensor, v: Tensor, copy: Tensor, factor: float) -> None:
+def apply(w: Tensor, v: Tensor, copy: Tensor, factor: float) -> None:
     """The second half: ``w`` plus ``factor`` times ``v``, and ``copy``."""
     _move[(triton.cdiv(len(w), _BLOCK),)](w, v, copy, len(w), factor, BLOCK=_BLOCK)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lib.config import Config, OptimizerConfig, Regime, ScheduleConfig, ViewsConfig
+from lib.config.schema import AugmentConfig, Config, NormalizeConfig, OptimizerConfig, Regime, ScheduleConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class Recipe:
     """whether its rate goes in proportion to the images an update, as its source has it"""
 
     n_epochs: int
-    views: ViewsConfig = field(default_factory=ViewsConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
@@ -39,7 +40,8 @@ class Recipe:
         """
         return {
             "run.n_epochs": self.n_epochs,
-            **dict(dotted(self.views, "views.")),
+            **dict(dotted(self.augment, "augment.")),
+            **dict(dotted(self.normalize, "normalize.")),
             **dict(dotted(self.optimizer, "optimizer.")),
             **dict(dotted(self.schedule, "schedule.")),
             "optimizer.learning_rate": self.learning_rate(images),
@@ -93,9 +95,9 @@ def plain(value: Any) -> Any:
 # Deviations of ImageNet's colours, times 255, that fb.resnet.torch computed and others took over. soumith's and
 # torchnet's systems compute their own from each data set.
 IMAGENET_STD = (58.4, 57.12, 57.38)
-SOUMITH_VIEWS = ViewsConfig(mean="channel", std=IMAGENET_STD)
+SOUMITH_NORMALIZE = NormalizeConfig(mean="channel", std=IMAGENET_STD)
 
-# Random crops, half of them mirrored, less the mean image: what ViewsConfig has.
+# Random crops, half of them mirrored, less the mean image: what AugmentConfig has.
 THEANO = Recipe(
     source="theano_alexnet, config.yaml",
     images=256,
@@ -106,7 +108,7 @@ SOUMITH = Recipe(
     source="soumith's imagenet-multiGPU.torch, train.lua and donkey.lua",
     images=128,
     n_epochs=55,
-    views=SOUMITH_VIEWS,
+    normalize=SOUMITH_NORMALIZE,
     optimizer=OptimizerConfig(decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(
         policy="regimes",
@@ -124,14 +126,14 @@ SOUMITH = Recipe(
 TORCHNET = replace(
     SOUMITH,
     source="farrajota's multi-gpu-torchnet: soumith's schedule, and colours that change",
-    views=replace(SOUMITH_VIEWS, color_jitter=0.4),
+    augment=AugmentConfig(color_jitter=0.4),
 )
 
 NIN = Recipe(
     source="soumith's imagenet-multiGPU.torch, models/ninbn.lua",
     images=128,
     n_epochs=35,
-    views=SOUMITH_VIEWS,
+    normalize=SOUMITH_NORMALIZE,
     optimizer=OptimizerConfig(learning_rate=0.1, decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(
         policy="regimes",
@@ -150,7 +152,7 @@ CAFFE_RESNET = Recipe(
     source="resnet-imagenet-caffe, resnet_50.prototxt and its solver",
     images=128,
     n_epochs=80,
-    views=ViewsConfig(mean="channel"),  # 104, 117 and 123 there: ImageNet's, of blue, green and red
+    normalize=NormalizeConfig(mean="channel"),  # 104, 117 and 123 there: ImageNet's, of blue, green and red
     optimizer=OptimizerConfig(learning_rate=0.1, weight_decay=1e-4, decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(policy="step", steps=(20, 40, 60)),
 )
@@ -163,7 +165,8 @@ SQUEEZENET = Recipe(
     images=512,
     scales=True,
     n_epochs=68,
-    views=ViewsConfig(mirror=False, mean="channel"),
+    augment=AugmentConfig(mirror=False),
+    normalize=NormalizeConfig(mean="channel"),
     optimizer=OptimizerConfig(learning_rate=0.04, weight_decay=2e-4, decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(policy="linear"),
 )

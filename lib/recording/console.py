@@ -9,12 +9,12 @@ from typing import Never, Protocol
 
 from tqdm import tqdm
 
+from lib.evaluation.metrics import Metrics
 from lib.recording import epoch_table
 from lib.recording.epoch_table import EpochRow
-from lib.recording.live_line import fields, fitted
-from lib.recording.metrics import Figures
-from lib.recording.pace import Pace
-from lib.recording.terminal import maybe_unread
+from lib.recording.eta import Eta
+from lib.recording.progress_line import fields, fitted
+from lib.system.terminal import ignore_broken_pipe
 
 _LINE, _LINE_WITH_BAR = "{desc} {n}/{total}{postfix}", "{desc} {bar:12} {n}/{total}{postfix}"
 _BOLD, _GREEN, _YELLOW, _PLAIN = "\033[1m", "\033[32m", "\033[33m", "\033[0m"
@@ -35,7 +35,7 @@ class Console(Protocol):
     def iteration(self) -> None:
         """One more is done."""
 
-    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+    def training(self, iteration: int, figures: Metrics, more: Mapping[str, float]) -> None:
         """Figures as of ``iteration``, and rate, speed and time shares."""
 
     def epoch(self, row: EpochRow) -> None:
@@ -53,10 +53,10 @@ def console(n_epochs: int, *, quiet: bool) -> Console:
     return Bar(n_epochs, coloured=not os.environ.get("NO_COLOR")) if on_terminal else Lines(n_epochs)
 
 
-def describe(figures: Figures) -> str:
+def describe(figures: Metrics) -> str:
     """Loss and errors for people.
 
-    >>> describe(Figures(1.5, 0.25, 0.125, 8))
+    >>> describe(Metrics(1.5, 0.25, 0.125, 8))
     'loss 1.5000  top-1 error 25.00 %  top-5 error 12.50 %'
     """
     return (
@@ -65,43 +65,43 @@ def describe(figures: Figures) -> str:
     )
 
 
-def details(figures: Figures, more: Mapping[str, float]) -> str:
+def details(figures: Metrics, more: Mapping[str, float]) -> str:
     """``describe``, with rate, speed and where the time went."""
     times = "  ".join(f"{what} {100 * more[what]:.0f} %" for what in ("wait", "compute", "exchange"))
     return f"{describe(figures)}  rate {more['learning_rate']:g}  {more['images_per_s']:,.0f} images/s  {times}"
 
 
-class Unwatched:
+class BrokenPipeGuard:
     """``Console`` that does as another does, as long as there is anything to write to."""
 
     def __init__(self, other: Console) -> None:
         self._other = other
 
-    @maybe_unread()
+    @ignore_broken_pipe()
     def say(self, text: str) -> None:
         self._other.say(text)
 
-    @maybe_unread()
+    @ignore_broken_pipe()
     def warn(self, text: str) -> None:
         self._other.warn(text)
 
-    @maybe_unread()
+    @ignore_broken_pipe()
     def phase(self, name: str, epoch: int, done: int, total: int) -> None:
         self._other.phase(name, epoch, done, total)
 
-    @maybe_unread()
+    @ignore_broken_pipe()
     def iteration(self) -> None:
         self._other.iteration()
 
-    @maybe_unread()
-    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+    @ignore_broken_pipe()
+    def training(self, iteration: int, figures: Metrics, more: Mapping[str, float]) -> None:
         self._other.training(iteration, figures, more)
 
-    @maybe_unread()
+    @ignore_broken_pipe()
     def epoch(self, row: EpochRow) -> None:
         self._other.epoch(row)
 
-    @maybe_unread()
+    @ignore_broken_pipe()
     def close(self) -> None:
         self._other.close()
 
@@ -116,7 +116,7 @@ class Quiet:
 
     def phase(self, name: str, epoch: int, done: int, total: int) -> None: ...
     def iteration(self) -> None: ...
-    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None: ...
+    def training(self, iteration: int, figures: Metrics, more: Mapping[str, float]) -> None: ...
     def epoch(self, row: EpochRow) -> None: ...
     def close(self) -> None: ...
 
@@ -133,7 +133,7 @@ class Lines(Quiet):
     def phase(self, name: str, epoch: int, done: int, total: int) -> None:
         self._where, self._iterations = f"epoch {epoch}/{self._n_epochs}", total
 
-    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+    def training(self, iteration: int, figures: Metrics, more: Mapping[str, float]) -> None:
         self.say(f"{self._where}  iteration {iteration}/{self._iterations}  {details(figures, more)}")
 
     def epoch(self, row: EpochRow) -> None:
@@ -145,9 +145,9 @@ class Bar:
 
     def __init__(self, n_epochs: int, *, coloured: bool) -> None:
         self._n_epochs, self._coloured = n_epochs, coloured
-        self._pace = Pace(n_epochs)
+        self._eta = Eta(n_epochs)
         self._bar: tqdm[Never] = tqdm(disable=True)
-        self._figures: Figures | None = None
+        self._figures: Metrics | None = None
         self._more: Mapping[str, float] = {}
         self._has_header = False
 
@@ -159,7 +159,7 @@ class Bar:
 
     def phase(self, name: str, epoch: int, done: int, total: int) -> None:
         self.close()
-        self._pace.begin(name, epoch=epoch, done=done, total=total, now=time.monotonic())
+        self._eta.begin(name, epoch=epoch, done=done, total=total, now=time.monotonic())
         self._figures = None
         self._bar = tqdm(
             desc=f"{name} {epoch}/{self._n_epochs}",
@@ -171,11 +171,11 @@ class Bar:
         )
 
     def iteration(self) -> None:
-        self._pace.step(time.monotonic())
+        self._eta.step(time.monotonic())
         self._show(refresh=False)
         self._bar.update()
 
-    def training(self, iteration: int, figures: Figures, more: Mapping[str, float]) -> None:
+    def training(self, iteration: int, figures: Metrics, more: Mapping[str, float]) -> None:
         self._figures, self._more = figures, more
         self._show(refresh=True)
 
@@ -195,7 +195,7 @@ class Bar:
         bar = self._bar
         bar.ncols = _columns()
         room = bar.ncols - len(f"{bar.desc} {bar.total}/{bar.total}, ")
-        with_bar, text = fitted(fields(self._pace, self._figures, self._more), room)
+        with_bar, text = fitted(fields(self._eta, self._figures, self._more), room)
         bar.bar_format = _LINE_WITH_BAR if with_bar else _LINE
         bar.set_postfix_str(text, refresh=refresh)
 

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of ``metrics.jsonl``, as far as this program reads it again."""
 
     kind: Literal["train", "val", "val_subset"]
@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sums(self) -> list[float]:
-        """As ``Noted.take`` gives them, over all workers."""
+        """As ``PendingMetrics.take`` gives them, over all workers."""
         means = (self.loss, self.top1_error, self.top5_error)
         return [*(mean * self.images for mean in means), float(self.images)]
 
@@ -47,20 +47,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.images / self.images_per_s if self.images_per_s else 0.0
 
 
-def read_lines(path: Path) -> list[tuple[Entry | None, bytes]]:
+def read_lines(path: Path) -> list[tuple[MetricsEntry | None, bytes]]:
     """Each line, and what it says if it is whole. Nothing where there is no file."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     return [(_entry(line), line) for line in lines if line]
 
 
-def read_entries(path: Path) -> list[Entry]:
+def read_entries(path: Path) -> list[MetricsEntry]:
     """What the whole lines say."""
     return [entry for entry, _ in read_lines(path) if entry]
 
 
-def _entry(line: bytes) -> Entry | None:
+def _entry(line: bytes) -> MetricsEntry | None:
     """What a line says, if it is whole."""
     try:
-        return msgspec.convert(json.loads(line), Entry)
+        return msgspec.convert(json.loads(line), MetricsEntry)
     except (ValueError, RecursionError):  # neither text, nor JSON, nor (msgspec's error is a ValueError) an entry
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lib.machine.durable import write_aside
+from lib.system.atomic_write import write_aside
 
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 

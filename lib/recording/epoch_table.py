@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lib.recording.metrics import Figures
-from lib.recording.pace import clock_time
+from lib.evaluation.metrics import Metrics
+from lib.recording.eta import clock_time
 
 # Errors are of the first guess, where no other is named.
 _COLUMNS = (
@@ -27,8 +27,8 @@ class EpochRow:
     """An epoch that is done, as a row of the table."""
 
     epoch: int
-    training: Figures
-    validation: Figures
+    training: Metrics
+    validation: Metrics
     learning_rate: float
     images_per_s: float
     seconds: float

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from lib.evaluation.metrics import Metrics
 from lib.recording.epoch_table import EpochRow
-from lib.recording.metrics import Figures
 
 # Above this share of an interval, waiting for data is worth a word.
 _TOO_MUCH = 0.10
@@ -23,13 +23,13 @@ class EpochSums:
         self._rate = self._seconds = 0.0
 
     def add(self, totals: Sequence[float], rate: float, seconds: float) -> None:
-        """One interval: ``Noted.take``'s sums over all workers, learning rate and duration."""
+        """One interval: ``PendingMetrics.take``'s sums over all workers, learning rate and duration."""
         self._totals = [a + b for a, b in zip(self._totals, totals, strict=True)]
         self._rate, self._seconds = rate, self._seconds + seconds
 
-    def row(self, epoch: int, validation: Figures, *, is_best: bool) -> EpochRow:
+    def row(self, epoch: int, validation: Metrics, *, is_best: bool) -> EpochRow:
         """The epoch (from 1) as a row of the table of epochs."""
-        training = Figures.of(self._totals)
+        training = Metrics.of(self._totals)
         return EpochRow(
             epoch=epoch,
             training=training,

@@ -1,6 +1,5 @@
 """What is kept and shown of a run: figures on disk, the log, and the console."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,46 +7,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config
 from lib.data.plan import Plan
-from lib.data.sources import source_kind
-from lib.errors import brief
+from lib.data.sources.registry import source_kind
+from lib.errors import first_line
+from lib.evaluation.metrics import Metrics
 from lib.models.recipes import dotted
-from lib.recording.console import Unwatched, console, describe
+from lib.recording.console import BrokenPipeGuard, console, describe
 from lib.recording.intervals import EpochSums, WaitAdvice
 from lib.recording.log import open_log
-from lib.recording.metrics import Figures, MetricsLog, write_val_record
+from lib.recording.metrics_log import MetricsLog, write_val_record
 from lib.recording.profiler import NoProfiler, Profiler, Tracer
 from lib.recording.refresher import Refresher
-from lib.trackers.base import Tracker
-from lib.trackers.registry import open_trackers
-
-
-class Clock:
-    """Where the time of the last iterations went, in seconds."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._waited_s = self._exchanged_s = 0.0
-
-    def leave_out(self, elapsed_s: float, waited_s: float) -> None:
-        """So much of this lap, and of its waiting, was spent on something else."""
-        self._began += elapsed_s
-        self._waited_s += waited_s
-
-    def lap(self, waited_s: float, exchanged_s: float) -> tuple[float, float, float]:
-        """(elapsed, waited for data, exchanged) since the last lap. What is given counts from the run's start."""
-        now = time.perf_counter()
-        times = now - self._began, waited_s - self._waited_s, exchanged_s - self._exchanged_s
-        self._began, self._waited_s, self._exchanged_s = now, waited_s, exchanged_s
-        return times
+from lib.recording.trackers.base import Tracker
+from lib.recording.trackers.registry import open_trackers
 
 
 class Recorder:
     """Writes ``metrics.jsonl``, ``val_record.npy``, the log and the trackers' files, and shows how it goes.
 
-    Worker 0 has one and records for all; the others have a ``Silence``.
+    Worker 0 has one and records for all; the others have a ``NullRecorder``.
     """
 
     def __init__(
@@ -64,7 +44,7 @@ class Recorder:
         self._metrics = MetricsLog(
             self._weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration
         )
-        self._console = Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet))
+        self._console = BrokenPipeGuard(console(config.run.n_epochs, quiet=config.logging.quiet))
         self._log = open_log(self._weights_dir, role)
         if damaged := self._metrics.damaged:
             self.warn(f"lines left out of metrics.jsonl as damaged: {damaged}; the figures in them are lost")
@@ -125,7 +105,7 @@ class Recorder:
         ``totals`` are the meters' sums over all workers; ``times`` the clocks', in seconds.
         """
         elapsed, waited, exchanged = times
-        figures = Figures.of(totals)
+        figures = Metrics.of(totals)
         more = {
             "learning_rate": rate,
             "images_per_s": figures.images * world_size / elapsed,
@@ -140,7 +120,7 @@ class Recorder:
         if advice := self._advice.after(waited / world_size, elapsed / world_size):
             self.warn(advice)
 
-    def validation(self, progress: Progress, figures: Figures) -> None:
+    def validation(self, progress: Progress, figures: Metrics) -> None:
         """Figures of an epoch's validation, the newest in ``progress.val_record``."""
         self._metrics.write("val", progress.epoch + 1, progress.iteration, figures, {})
         write_val_record(self._weights_dir / "val_record.npy", np.array(progress.val_record))
@@ -148,7 +128,7 @@ class Recorder:
         self._log.info(f"epoch {progress.epoch + 1}: validation {describe(figures)}")
         self._console.epoch(self._epoch.row(progress.epoch + 1, figures, is_best=progress.improved))
 
-    def validation_subset(self, progress: Progress, figures: Figures) -> None:
+    def validation_subset(self, progress: Progress, figures: Metrics) -> None:
         """Figures of the subset that is evaluated within an epoch."""
         self._metrics.write("val_subset", progress.epoch + 1, progress.iteration, figures, {})
         self._track("val_subset", figures, {}, progress)
@@ -177,7 +157,7 @@ class Recorder:
         if self._refresher:
             self._refresher.close()
 
-    def _track(self, kind: str, figures: Figures, more: Mapping[str, float], progress: Progress) -> None:
+    def _track(self, kind: str, figures: Metrics, more: Mapping[str, float], progress: Progress) -> None:
         values = {f"{kind}/{name}": value for name, value in (asdict(figures) | dict(more)).items() if name != "images"}
         step = progress.epoch * self._iterations + progress.iteration
         self._tell_trackers(lambda tracker: tracker.scalars(values, step))
@@ -189,7 +169,7 @@ class Recorder:
                 tell(tracker)
             except Exception as error:  # of whatever kind its library has
                 self._trackers.remove(tracker)
-                self.warn(f"{type(tracker).__name__} failed ({brief(error)}); nothing more is logged there")
+                self.warn(f"{type(tracker).__name__} failed ({first_line(error)}); nothing more is logged there")
 
 
 def open_recorder(config: Config, role: str, progress: Progress, plan: Plan, device: torch.device) -> Recorder:
@@ -201,7 +181,7 @@ def open_recorder(config: Config, role: str, progress: Progress, plan: Plan, dev
     return Recorder(config, role, progress, iterations=iterations, trackers=trackers, device=device)
 
 
-class Silence:
+class NullRecorder:
     """Records nothing, in the place of a ``Recorder``."""
 
     def say(self, text: str) -> None: ...
@@ -219,8 +199,8 @@ class Silence:
         times: Sequence[float],
         world_size: int,
     ) -> None: ...
-    def validation(self, progress: Progress, figures: Figures) -> None: ...
-    def validation_subset(self, progress: Progress, figures: Figures) -> None: ...
+    def validation(self, progress: Progress, figures: Metrics) -> None: ...
+    def validation_subset(self, progress: Progress, figures: Metrics) -> None: ...
     def end_of_phase(self) -> None: ...
     def saved(self, path: Path) -> None: ...
     def refresh_page(self) -> None: ...

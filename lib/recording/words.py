@@ -1,10 +1,10 @@
 """Numbers as people say them."""
 
 
-def counted(count: int, one: str) -> str:
+def pluralize(count: int, one: str) -> str:
     """So many of a thing.
 
-    >>> counted(1, "epoch"), counted(90, "epoch")
+    >>> pluralize(1, "epoch"), pluralize(90, "epoch")
     ('1 epoch', '90 epochs')
     """
     return f"{count:,} {one}{'' if count == 1 else 's'}"

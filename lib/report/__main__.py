@@ -13,17 +13,17 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.command_line.plain_parser import PlainParser
+from lib.config.plain_parser import PlainParser
 from lib.errors import UserError
-from lib.machine.parenthood import end_with_parent
+from lib.system.parent_death import end_with_parent
 
 
 def main() -> int:
     """Write the page and say where it is. Exit status 2 where the user can mend what is wrong."""
     wanted = arguments(sys.argv[1:])
-    if wanted.background:
+    if wanted.async_saver:
         # Beside a training: leave the GPUs, and all CPU time that anyone else has use for, alone.
-        if not end_with_parent(wanted.background):
+        if not end_with_parent(wanted.async_saver):
             return 1
         os.nice(19)
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -7,15 +7,15 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.report.drawing import COLOURS, INK, Drawn
-from lib.report.predictions import Predictions, Sample
+from lib.report.drawing import COLOURS, INK, Plot
+from lib.report.predictions import Sample, SampledPredictions
 
 # Up to so many classes are named along the confusion matrix.
 _NAMED_CLASSES = 30
 _RIGHT, _OTHER = COLOURS[2], COLOURS[0]
 
 
-def confusion_figure(predictions: Predictions) -> Drawn:
+def confusion_figure(predictions: SampledPredictions) -> Plot:
     """Rows are classes, columns what they were taken for; the stronger the colour, the larger the share of the row."""
     counts = predictions.confusion
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -39,10 +39,10 @@ def confusion_figure(predictions: Predictions) -> Drawn:
             for row, column in zip(*np.nonzero(counts), strict=True):
                 axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=7)
 
-    return Drawn("confusion_matrix", "Confusion matrix", draw, (5.0, 5.0))
+    return Plot("confusion_matrix", "Confusion matrix", draw, (5.0, 5.0))
 
 
-def samples_figure(samples: list[Sample]) -> Drawn:
+def samples_figure(samples: list[Sample]) -> Plot:
     """The figure of the AlexNet paper: pictures, their class, and bars of the five best classes."""
     columns = min(4, len(samples))
     rows = math.ceil(len(samples) / columns)
@@ -63,7 +63,7 @@ def samples_figure(samples: list[Sample]) -> Drawn:
             bars.set_xlim(0, 1)
             bars.invert_yaxis()
 
-    return Drawn("samples", "Validation images and their best classes", draw, (2.4 * columns, 3.6 * rows))
+    return Plot("samples", "Validation images and their best classes", draw, (2.4 * columns, 3.6 * rows))
 
 
 def shortened(name: str, length: int) -> str:

@@ -11,13 +11,13 @@ from PIL import Image
 
 from lib.checkpoints.checkpoint import Checkpoint
 from lib.errors import UserError
-from lib.machine.durable import write_aside
 from lib.report import images
 from lib.report.answers import confusion_figure, samples_figure
-from lib.report.drawing import Drawn
+from lib.report.drawing import Plot
 from lib.report.network import Effort, Looker, first_filters, latest
-from lib.report.predictions import Predictions, Sample
+from lib.report.predictions import Sample, SampledPredictions
 from lib.report.runs import Run, read_config
+from lib.system.atomic_write import write_aside
 
 # Side of a sample's picture on the page, and of all first-layer filters together, in pixels.
 _THUMBNAIL, _FILTERS_SIDE = 160, 720
@@ -38,9 +38,9 @@ class Chapter:
     n_filters: int = 0
     filters_size: str = ""
     views: str = ""
-    predictions: Predictions | None = None
+    predictions: SampledPredictions | None = None
     samples: list[tuple[str, Sample]] = field(default_factory=list)
-    confusion: Drawn | None = None
+    confusion: Plot | None = None
     missing: list[str] = field(default_factory=list)
     """why something is not there"""
 
@@ -59,9 +59,9 @@ def chapter(run: Run, effort: Effort, pictures: Path) -> Chapter:
     looker = _try(made, "views and predictions", lambda: Looker(read_config(run.folder), path, saved, effort))
     if looker is None:
         return made
-    views = _try(made, "views", looker.fed_views)
+    views = _try(made, "views", looker.network_inputs)
     if views is not None:
-        sheet = made.sheets["views"] = images.grid(images.view_tiles(views), columns=8, gap=2)
+        sheet = made.sheets["views"] = images.grid(images.input_tiles(views), columns=8, gap=2)
         made.views = _picture(sheet, pictures / "views.png")
     made.predictions = _try(made, "predictions", looker.predictions)
     if made.predictions:
@@ -78,7 +78,7 @@ def _add_filters(made: Chapter, filters: NDArray[np.float32], pictures: Path) ->
     made.n_filters, made.filters_size = count, f"{height} x {width}"
 
 
-def _add_answers(made: Chapter, predictions: Predictions, pictures: Path) -> None:
+def _add_answers(made: Chapter, predictions: SampledPredictions, pictures: Path) -> None:
     for sample in predictions.samples:
         small = Image.fromarray(sample.image_HWC)
         small.thumbnail((_THUMBNAIL, _THUMBNAIL))

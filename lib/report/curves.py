@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.report.drawing import COLOURS, Drawn
+from lib.report.drawing import COLOURS, Plot
 from lib.report.runs import Run
 
 _SIZE = (5.0, 3.0)
@@ -18,7 +18,7 @@ _SHARES = (
 )
 
 
-def learning_curves(runs: Sequence[Run]) -> list[Drawn]:
+def learning_curves(runs: Sequence[Run]) -> list[Plot]:
     """Loss, top-1 and top-5 error (training thin, validation bold) and learning rate over epochs."""
     thin = " (thin: training)" if len(runs) > 1 else ""
     return [
@@ -29,7 +29,7 @@ def learning_curves(runs: Sequence[Run]) -> list[Drawn]:
     ]
 
 
-def speed_curves(runs: Sequence[Run]) -> list[Drawn]:
+def speed_curves(runs: Sequence[Run]) -> list[Plot]:
     """Images a second of all runs, and for each run where its time went."""
     speed = _drawn("images_per_s", "Images per second", runs, lambda axes: _speed(axes, runs))
     shares = [
@@ -45,7 +45,7 @@ def speed_curves(runs: Sequence[Run]) -> list[Drawn]:
     return [speed, *shares]
 
 
-def _drawn(name: str, title: str, runs: Sequence[Run], plot: Callable[[Axes], None]) -> Drawn:
+def _drawn(name: str, title: str, runs: Sequence[Run], plot: Callable[[Axes], None]) -> Plot:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.set_title(title)
@@ -61,7 +61,7 @@ def _drawn(name: str, title: str, runs: Sequence[Run], plot: Callable[[Axes], No
                 axes.legend(loc="best")
 
     width, height = _SIZE
-    return Drawn(name, title, draw, (width, height + _LINE * len(runs) * (len(runs) > 1)))
+    return Plot(name, title, draw, (width, height + _LINE * len(runs) * (len(runs) > 1)))
 
 
 def _both(axes: Axes, runs: Sequence[Run], what: str, scale: float) -> None:

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from lib.machine.durable import write_aside
+from lib.system.atomic_write import write_aside
 
 # One a run; told apart by people who see few colours, and readable on white and on near black.
 COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
@@ -47,7 +47,7 @@ _STYLE: dict[Any, Any] = {
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
-class Drawn:
+class Plot:
     """A figure as the page and the folder of pictures take it."""
 
     def __init__(self, name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> None:

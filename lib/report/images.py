@@ -36,10 +36,10 @@ def filter_tiles(filters_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
     return tiles
 
 
-def view_tiles(views_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
+def input_tiles(inputs_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
     """What the network is fed as pictures (N, H, W, 3): one contrast for all, so that differences stay."""
-    low, high = np.percentile(views_NCHW, [1, 99])
-    scaled = (views_NCHW - low) / max(high - low, 1e-12)
+    low, high = np.percentile(inputs_NCHW, [1, 99])
+    scaled = (inputs_NCHW - low) / max(high - low, 1e-12)
     tiles: NDArray[np.uint8] = (255 * scaled.clip(0, 1)).round().astype(np.uint8).transpose(0, 2, 3, 1)
     return tiles
 

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from lib.checkpoints import checkpoint
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
-from lib.config import Config
-from lib.data.data_set import DataSet, read_mean_image
-from lib.data.layout import Split
+from lib.config.schema import Config
+from lib.data.augment.params import center_params
+from lib.data.augment.transform import Transform
+from lib.data.dataset import DataSet, read_mean_image
 from lib.data.order import sampling
 from lib.data.plan import Plan
-from lib.data.source import Source
-from lib.data.sources import source_kind
-from lib.data.transform import Transform
-from lib.data.views import center_views
+from lib.data.sources.base import Source
+from lib.data.sources.registry import source_kind
 from lib.errors import CheckpointError
 from lib.models.losses import main_logits
 from lib.models.registry import model_spec
-from lib.report.predictions import Predictions, Sample, choose_samples
+from lib.report.predictions import Sample, SampledPredictions, choose_samples
+from lib.types import Split
 
 _BATCH = 32
 _GUESSES = 5
@@ -65,7 +65,7 @@ class Looker:
         self._data: DataSet = source_kind(config.data.source).describe(config.data)
         self._crop = model_spec(config.model.name).crop_of(self._data.img_size)
 
-    def fed_views(self, count: int = 40) -> NDArray[np.float32]:
+    def network_inputs(self, count: int = 40) -> NDArray[np.float32]:
         """What worker 0 was fed first in the epoch of the checkpoint: (n, 3, crop, crop), as the network gets it."""
         epoch = min(self._saved.epoch, self._config.run.n_epochs - 1)
         plan = Plan(self._config, self._data, rank=0, crop=self._crop)
@@ -74,11 +74,11 @@ class Looker:
         drawn = sampling(self._config, self._data, "train", source.labels)
         images = self._rows(source, drawn.images(epoch, plan.train.indices(epoch, 0)[:count]))
         source.close()
-        views = torch.from_numpy(ask.views[:count].copy())
+        views = torch.from_numpy(ask.params[:count].copy())
         found: NDArray[np.float32] = self._transform("cpu")(torch.from_numpy(images), views).numpy()
         return found
 
-    def predictions(self) -> Predictions:
+    def predictions(self) -> SampledPredictions:
         """The network's best classes of validation images."""
         indices = self._chosen()
         labels, guesses, probabilities = self._ask(indices)
@@ -96,7 +96,7 @@ class Looker:
             )
             for number, image in zip(shown, images, strict=True)
         ]
-        return Predictions(
+        return SampledPredictions(
             checkpoint=self._path.name,
             n_all=self._data.count("val"),
             classes=names,
@@ -121,7 +121,7 @@ class Looker:
         done = 0
         while done < len(indices) and (done == 0 or time.monotonic() < ends_at):
             images = torch.from_numpy(self._rows(source, indices[done : done + _BATCH])).to(device)
-            views = center_views(len(images), img_size=self._data.img_size, crop=self._crop)
+            views = center_params(len(images), img_size=self._data.img_size, crop=self._crop)
             logits = main_logits(network(transform(images, torch.from_numpy(views).to(device))))
             best = logits.float().softmax(1).topk(min(_GUESSES, self._data.n_classes))
             found.append((best.indices.cpu(), best.values.double().cpu()))
@@ -136,7 +136,9 @@ class Looker:
         return network.eval()
 
     def _transform(self, device: str | torch.device) -> Transform:
-        return Transform(self._config.views, read_mean_image(self._data), self._crop, torch.device(device))
+        return Transform(
+            self._config.augment, self._config.normalize, read_mean_image(self._data), self._crop, torch.device(device)
+        )
 
     def _open(self, split: Split) -> Source:
         return source_kind(self._config.data.source).open(self._config.data, self._data, split, print)

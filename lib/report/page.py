@@ -6,7 +6,6 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.machine.durable import write_aside
 from lib.report.chapters import Chapter, chapter
 from lib.report.curves import learning_curves, speed_curves
 from lib.report.drawing import COLOURS
@@ -14,6 +13,7 @@ from lib.report.events import write_events
 from lib.report.network import Effort
 from lib.report.runs import differing, read_run
 from lib.report.waiting import wait_advice
+from lib.system.atomic_write import write_aside
 
 # Best and worst classes that the page lists.
 _RANKED = 10

@@ -28,7 +28,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class SampledPredictions:
     """Of ``n_images`` validation images out of ``n_all``, spread over all of them."""
 
     checkpoint: str

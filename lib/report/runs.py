@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 import msgspec
 import yaml
 
-from lib.command_line.parse import parse
-from lib.config import Config
+from lib.config.command_line import parse
+from lib.config.schema import Config
 from lib.errors import ConfigError
 from lib.recording.entries import read_entries
 
-Entry: TypeAlias = dict[str, Any]
+MetricsEntry: TypeAlias = dict[str, Any]
 # Settings that two runs may have different and still train the same.
 _NO_MATTER = ("logging.", "run.weights_dir", "run.resume", "run.keep", "run.snapshot", "run.patience")
 
@@ -27,13 +27,13 @@ class Run:
     folder: Path
     settings: dict[str, str]
     """every key of the configuration, dotted, with its value as text"""
-    train: list[Entry]
+    train: list[MetricsEntry]
     """whole lines of metrics.jsonl, each with ``at``: epochs done, a fraction"""
-    val: list[Entry]
+    val: list[MetricsEntry]
     environment: dict[str, Any]
 
     @property
-    def best(self) -> Entry | None:
+    def best(self) -> MetricsEntry | None:
         """The validation with the lowest top-1 error."""
         return min(self.val, key=lambda entry: entry["top1_error"], default=None)
 
@@ -61,7 +61,7 @@ def read_run(folder: Path) -> Run:
         raise ConfigError(f"{folder} holds no run: there is no {folder / 'config.yaml'}; name a run's weights_dir")
     tree = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     environment = _environment(folder / "environment.json")
-    entries: list[Entry] = [msgspec.structs.asdict(entry) for entry in read_entries(folder / "metrics.jsonl")]
+    entries: list[MetricsEntry] = [msgspec.structs.asdict(entry) for entry in read_entries(folder / "metrics.jsonl")]
     iterations = environment.get("iterations") or max((entry["iteration"] for entry in entries), default=1)
     for entry in entries:
         done = 1.0 if entry["kind"] == "val" else entry["iteration"] / max(iterations, 1)

@@ -1,6 +1,6 @@
 """What a run that waited for its data is told, as it was while it ran."""
 
-from lib.data.sources import source_kind
+from lib.data.sources.registry import source_kind
 from lib.errors import UserError
 from lib.recording.intervals import WaitAdvice
 from lib.report.runs import Run, read_config

@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.layout import SPLITS, Pass
-from lib.data.persistence import persist
-from lib.data.picks import Picks
-from lib.data.source import Finish, Source
-from lib.data.sources import source_kind
+from lib.data.retry import retry
+from lib.data.sampler import Sampler
+from lib.data.sources.base import Finish, Source
+from lib.data.sources.registry import source_kind
 from lib.errors import DataError
-from lib.ipc import shared
+from lib.ipc import shared_memory
 from lib.ipc.channel import Channel
-from lib.ipc.messages import Fill, Filled, Share, Stop, Unreadable
-from lib.roles.process import Context, run_role
+from lib.ipc.messages import Fill, Filled, Stop, TensorHandle, Unreadable
+from lib.runtime.process import Context, run_role
+from lib.types import SPLITS, Phase
 
 # With data.verify a first batch of 256 images may have to read 256 files of 50 MB.
 _SLOWER_WITH_VERIFY = 10
@@ -36,24 +36,24 @@ def run(context: Context) -> None:
     config, data = context.config, context.sheet.data
     kind = source_kind(config.data.source)
     train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
-    sources: dict[Pass, Source] = {"train": train, "val": val, "val_subset": val}
+    sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
-    picks = Picks(config, data, {"train": train.labels, "val": val.labels}, context.rank)
+    sampler = Sampler(config, data, {"train": train.labels, "val": val.labels}, context.rank)
     try:
-        serve(context, channel, sources, picks)
+        serve(context, channel, sources, sampler)
     finally:
         for source in (train, val):
             source.close()
     channel.close()
 
 
-def serve(context: Context, channel: Channel, sources: dict[Pass, Source], picks: Picks) -> None:
+def serve(context: Context, channel: Channel, sources: dict[Phase, Source], sampler: Sampler) -> None:
     """Fill slots until told to stop, or until a batch cannot be read; then only wait to be told.
 
     What is lent is begun at once, so that the readers always know what comes next, and handed over in that order.
     """
-    images: NDArray[Any] = shared.attach(channel.receive(Share))
-    labels: NDArray[Any] = shared.attach(channel.receive(Share))
+    images: NDArray[Any] = shared_memory.attach(channel.receive(TensorHandle))
+    labels: NDArray[Any] = shared_memory.attach(channel.receive(TensorHandle))
     begun: deque[_Begun] = deque()
     while True:
         if begun and not channel.ready():
@@ -68,12 +68,12 @@ def serve(context: Context, channel: Channel, sources: dict[Pass, Source], picks
             continue
         match channel.receive(Fill, Stop):
             case Stop():
-                context.alive("stopping")
+                context.heartbeat("stopping")
                 channel.send(Stop())
                 return
-            case Fill(slot, split, epoch, number, rewinds):
+            case Fill(slot, split, epoch, number, rollbacks):
                 source = sources[split]
-                rows = picks.rows(split, epoch, number, rewinds)
+                rows = sampler.rows(split, epoch, number, rollbacks)
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"
                 _alive(context, doing)
@@ -107,17 +107,17 @@ def _finish(context: Context, batch: _Begun) -> None:
     """Wait for a batch, and begin it again and again where ``data.on_error`` says so. Raises its DataError."""
     config = context.config
     _alive(context, batch.doing)
-    persist(
+    retry(
         batch.attempt,
         patience_s=config.run.patience_s if config.data.on_error == "wait" else 0.0,
         warn=context.warn,
-        alive=context.alive,
+        heartbeat=context.heartbeat,
     )
 
 
 def _alive(context: Context, doing: str) -> None:
     slower = _SLOWER_WITH_VERIFY if context.config.data.verify else 1
-    context.alive(doing, patience_s=slower * context.config.run.patience_s)
+    context.heartbeat(doing, patience_s=slower * context.config.run.patience_s)
 
 
 def _wait_for_stop(channel: Channel) -> None:

@@ -10,68 +10,69 @@ from typing import NoReturn
 
 import torch
 
-from lib.checkpoints.snapshots import Progress, spread
+from lib.checkpoints.progress import Progress
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.errors import AllDivergedError, DataError
+from lib.evaluation.metrics import Meter, Metrics
 from lib.exchange.base import sums
-from lib.recording.console import Unwatched, console
+from lib.recording.console import BrokenPipeGuard, console
 from lib.recording.environment import write_environment
-from lib.recording.metrics import Figures, Meter
-from lib.recording.recorder import Recorder, Silence, open_recorder
-from lib.recording.weights_dir import take_possession
-from lib.roles.introduction import facts, introduction
-from lib.roles.parts import Parts, build, go_on
-from lib.roles.process import Context, mark_begun, run_role
-from lib.roles.reports import Reports
-from lib.roles.saving import Saving
-from lib.roles.setup import join, open_feed, set_up
-from lib.schedule import learning_rate, weight_decay
+from lib.recording.recorder import NullRecorder, Recorder, open_recorder
+from lib.roles.builders import init_device, join, open_feed
+from lib.roles.checkpoint_writer import CheckpointWriter
+from lib.roles.deferred_metrics import DeferredMetrics
+from lib.roles.run_summary import facts, run_summary
+from lib.roles.train_state import TrainState, build, plan_from
+from lib.runtime.process import Context, mark_started, run_role
+from lib.runtime.run_dir import claim_run_dir
+from lib.training.schedule import learning_rate, weight_decay
+from lib.training.snapshots import spread
 
 
 class Trainer:
     """One worker's part of a run, from ``progress`` to its end."""
 
-    def __init__(self, context: Context, parts: Parts, feed: Feed, recorder: Recorder | Silence) -> None:
+    def __init__(self, context: Context, parts: TrainState, feed: Feed, recorder: Recorder | NullRecorder) -> None:
         self.context, self.config = context, context.config
-        self.rank, self.hotline = context.rank, context.hotline
+        self.rank, self.client = context.rank, context.client
         self.replica, self.exchange, self.snapshots = parts.replica, parts.exchange, parts.snapshots
         self.plan, self.progress = parts.plan, parts.progress
         self.feed, self.recorder = feed, recorder
-        self.reports = Reports(parts.replica.device, feed, parts.exchange)
+        self.deferred_metrics = DeferredMetrics(parts.replica.device, feed, parts.exchange)
         self.rate = 0.0  # of the last update
-        self.saving = Saving(context, parts, lambda path: self.recorder.saved(path))  # noqa: PLW0108  a rewind opens another one
+        self.checkpoint_writer = CheckpointWriter(context, parts, lambda path: self.recorder.saved(path))  # noqa: PLW0108  a rollback opens another one
 
     def train(self) -> None:
         """Epochs of training, each followed by validation, until all are done or all replicas are to leave."""
-        if self.config.run.on_nan == "rewind":
-            self.saving.begin(self.progress)  # so that there is always one to go back to
+        if self.config.run.on_nan == "rollback":
+            self.checkpoint_writer.begin(self.progress)  # so that there is always one to go back to
         staying = True
         try:
             while staying and self.progress.epoch < self.config.run.n_epochs:
                 try:
                     staying = self.train_and_validate()
                 except AllDivergedError as error:
-                    self.rewind(error)
+                    self.rollback(error)
         finally:
-            self.saving.finish()
+            self.checkpoint_writer.finish()
 
     def train_and_validate(self) -> bool:
         """Bring the epoch in hand to its end and save what is to be saved; False where all are to leave before."""
         at, run = self.progress, self.config.run
         self.train_epoch()
-        with self.replica.agreed():
-            if self.exchange.leaving or not self.validate():
-                self.saving.begin(at)
+        with self.replica.synchronized():
+            if self.exchange.stopping or not self.validate():
+                self.checkpoint_writer.begin(at)
                 return False
-            self.exchange.verify(self.replica.flat.row)
+            self.exchange.verify(self.replica.flat.state)
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
-                self.saving.begin(at)
+                self.checkpoint_writer.begin(at)
             elif at.is_best:
-                self.saving.begin(at, soon=True)
-        if not self.saving.busy:  # else the page is to wait for the checkpoint
+                self.checkpoint_writer.begin(at, soon=True)
+        if not self.checkpoint_writer.busy:  # else the page is to wait for the checkpoint
             self.recorder.refresh_page()
         return True
 
@@ -79,20 +80,20 @@ class Trainer:
         """Train to the end of the epoch in hand, or until all replicas are to leave."""
         at, iterations, print_freq = self.progress, self.plan.train.iterations, self.config.logging.print_freq
         self.recorder.epoch(at, iterations)
-        self.reports.begin()
-        while at.iteration < iterations and not self.exchange.leaving:
+        self.deferred_metrics.begin()
+        while at.iteration < iterations and not self.exchange.stopping:
             before = at.iteration
             if not self.train_update():
                 break
             if at.iteration // print_freq > before // print_freq:
-                self.reports.note(at.iteration, self.rate)
+                self.deferred_metrics.note(at.iteration, self.rate)
             self.report()
-            self.saving.look()
-            if self.rank == 0 and self.snapshots.due() and self.replica.together:
-                with self.replica.agreed():
-                    self.saving.begin(at)
+            self.checkpoint_writer.look()
+            if self.rank == 0 and self.snapshots.due() and self.replica.in_sync:
+                with self.replica.synchronized():
+                    self.checkpoint_writer.begin(at)
         else:
-            self.reports.note(at.iteration, self.rate)
+            self.deferred_metrics.note(at.iteration, self.rate)
         self.report(now=True)
         self.recorder.end_of_phase()
 
@@ -104,27 +105,29 @@ class Trainer:
             return False
         self.leave_if_data_fails(within=1 + self.exchange.lag)
         self.replica.update(rate=self.rate, weight_decay=decay)
-        self.exchange.agree()
+        self.exchange.sync_stop()
         self.progress.iteration = of_update.stop
-        self.reports.updated()
+        self.deferred_metrics.updated()
         return True
 
-    def rewind(self, error: AllDivergedError) -> None:
+    def rollback(self, error: AllDivergedError) -> None:
         """Go back to the last checkpoint, on all workers, and from there another way. Raises ``error`` if not to."""
-        run, rewinds = self.config.run, self.progress.rewinds + 1
-        if run.on_nan == "stop" or rewinds > run.rewinds:
+        run, rollbacks = self.config.run, self.progress.rollbacks + 1
+        if run.on_nan == "stop" or rollbacks > run.rollbacks:
             raise error
-        self.hotline.alive("going back to the last checkpoint", patience_s=10 * run.patience_s)
+        self.client.heartbeat("going back to the last checkpoint", patience_s=10 * run.patience_s)
         where = f"epoch {self.progress.epoch + 1}; going back to the last checkpoint"
-        self.recorder.warn(f"{error.what} of {where}, {rewinds} of at most {run.rewinds} times (run.rewinds)")
+        self.recorder.warn(f"{error.what} of {where}, {rollbacks} of at most {run.rollbacks} times (run.rollbacks)")
         saved = self.snapshots.restore_latest() if self.rank == 0 else Progress()
-        self.progress = replace(spread(saved, self.replica, self.exchange), rewinds=rewinds)
-        self.plan = go_on(self.context, self.replica, self.progress)
+        self.progress = replace(spread(saved, self.replica, self.exchange), rollbacks=rollbacks)
+        self.plan = plan_from(self.context, self.replica, self.progress)
         self.feed.restart(self.plan.run(self.progress.epoch, self.progress.iteration))
-        self.reports.drop()
+        self.deferred_metrics.drop()
         self.recorder.close()
         self.recorder = recorder_of(self.context, self.plan, self.progress, self.replica.device)
-        self.saving.begin(self.progress)  # the same with its count of rewinds: a resume, too, goes the other way
+        self.checkpoint_writer.begin(
+            self.progress
+        )  # the same with its count of rollbacks: a resume, too, goes the other way
 
     def add_gradients(self, of_update: range) -> bool:
         """Add the gradients of the iterations of one update.
@@ -136,19 +139,19 @@ class Trainer:
         for iteration in of_update:
             if self.plan.subset_due(iteration) and not self.validate_subset():
                 return False
-            self.hotline.alive(f"training iteration {iteration + 1} of epoch {at.epoch + 1}")
+            self.client.heartbeat(f"training iteration {iteration + 1} of epoch {at.epoch + 1}")
             # The first batch of an update is known to be there since before the last update.
             lacking = lacking or (iteration > of_update.start and self.leave_if_data_fails())
             if not lacking:
                 self.replica.add_gradients(
                     next(self.feed),
-                    self.reports.meter,
-                    share=self.config.world_size / images,
+                    self.deferred_metrics.meter,
+                    loss_scale=self.config.world_size / images,
                     key=(at.epoch, iteration, self.rank),
                 )
                 self.feed.used()
                 self.recorder.iteration()
-        return len(of_update) == 1 or not any(row[0] for row in self.exchange.gather([lacking]))
+        return len(of_update) == 1 or not any(row[0] for row in self.exchange.all_gather([lacking]))
 
     def leave_if_data_fails(self, within: int = 1) -> bool:
         """Whether one of this worker's next batches cannot be read: then all are to leave once they agree on that.
@@ -158,7 +161,7 @@ class Trainer:
         """
         fails = self.feed.fails(within)
         if fails:
-            self.exchange.leave()
+            self.exchange.request_stop()
         return fails
 
     def rate_and_decay(self) -> tuple[float, float]:
@@ -181,8 +184,8 @@ class Trainer:
         meter = Meter(self.replica.device)
         self.replica.evaluate(self.val_batches(), meter)
         totals, _ = meter.take()
-        figures = Figures.of(sums(self.exchange.gather(totals)))
-        if self.exchange.leaving:
+        figures = Metrics.of(sums(self.exchange.all_gather(totals)))
+        if self.exchange.stopping:
             return False
         if not math.isfinite(figures.loss):
             self.refuse("the validation loss is no number at the end")
@@ -200,22 +203,24 @@ class Trainer:
         self.report(now=True)
         began, waited_s = time.perf_counter(), self.feed.waited_s
         meter = Meter(self.replica.device)
-        with self.replica.agreed():
+        with self.replica.synchronized():
             self.replica.evaluate(self.val_subset_batches(), meter)
         totals, _ = meter.take()
-        failing, *totals = sums(self.exchange.gather([self.leave_if_data_fails(within=1 + self.exchange.lag), *totals]))
+        failing, *totals = sums(
+            self.exchange.all_gather([self.leave_if_data_fails(within=1 + self.exchange.lag), *totals])
+        )
         if failing:
             return False
-        self.recorder.validation_subset(self.progress, Figures.of(totals))
-        self.reports.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
+        self.recorder.validation_subset(self.progress, Metrics.of(totals))
+        self.deferred_metrics.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
         return True
 
     def val_batches(self) -> Iterator[Batch]:
         """This worker's validation batches, broken off when it is to leave."""
         for _ in range(self.plan.val.iterations):
-            if self.leave_if_data_fails() or self.exchange.asked:
+            if self.leave_if_data_fails() or self.exchange.stop_requested:
                 return
-            self.hotline.alive(f"validating after epoch {self.progress.epoch + 1}")
+            self.client.heartbeat(f"validating after epoch {self.progress.epoch + 1}")
             yield next(self.feed)
             self.recorder.validated()
         self.leave_if_data_fails(within=1 + self.exchange.lag)  # those that the next epoch's first update relies on
@@ -225,12 +230,12 @@ class Trainer:
         for _ in range(self.plan.val_subset.iterations):
             if self.feed.fails():
                 return
-            self.hotline.alive(f"validating a subset at iteration {self.progress.iteration}")
+            self.client.heartbeat(f"validating a subset at iteration {self.progress.iteration}")
             yield next(self.feed)
 
     def report(self, *, now: bool = False) -> None:
         """Record the figures that are due. Raises AllDivergedError if a loss was no number."""
-        for report in self.reports.due(now=now):
+        for report in self.deferred_metrics.due(now=now):
             if report.first_bad < math.inf:
                 self.refuse(f"the loss is no number since iteration {report.first_bad + 1:.0f}")
             at = replace(self.progress, iteration=report.iteration)
@@ -238,27 +243,27 @@ class Trainer:
 
     def refuse(self, what: str) -> NoReturn:
         """Raises AllDivergedError; called by all workers at the same point."""
-        self.saving.finish()  # it is the last good checkpoint: to be named, and gone back to
+        self.checkpoint_writer.finish()  # it is the last good checkpoint: to be named, and gone back to
         raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
 
 
 def run(context: Context) -> None:
     """Build every part, train, and take the parts down again."""
     config, data = context.config, context.sheet.data
-    device, dtype = set_up(config, context.rank)
+    device, dtype = init_device(config, context.rank)
     exchange = join(context, device)
     parts = build(context, exchange, device, dtype)
     replica, snapshots, plan, progress = parts.replica, parts.snapshots, parts.plan, parts.progress
     if context.rank == 0 and progress.epoch < config.run.n_epochs:
         snapshots.require_room()
-        take_possession(config, context.sheet.command)
-        mark_begun(context.folder)
-    exchange.gather([])  # from here on the run's log is ours, and loaders may write to it
+        claim_run_dir(config, context.sheet.command)
+        mark_started(context.folder)
+    exchange.all_gather([])  # from here on the run's log is ours, and loaders may write to it
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     if progress.epoch < config.run.n_epochs:
-        context.hotline.alive("opening the log")
+        context.client.heartbeat("opening the log")
         recorder = recorder_of(context, plan, progress, device)
-        recorder.say("\n".join(filter(None, [introduction(config, data, replica, dtype), parts.origin])))
+        recorder.say("\n".join(filter(None, [run_summary(config, data, replica, dtype), parts.origin])))
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warn(advice)
@@ -267,7 +272,7 @@ def run(context: Context) -> None:
     elif context.rank == 0:
         last = f"epoch {progress.epoch} of {config.run.n_epochs}"
         done = f"nothing is left to do: {last} is done; raise run.n_epochs for more"
-        Unwatched(console(config.run.n_epochs, quiet=config.logging.quiet)).say(done)
+        BrokenPipeGuard(console(config.run.n_epochs, quiet=config.logging.quiet)).say(done)
     exchange.close()  # a meeting of all, so that from here on every process ends soon
     feed.close()
     refuse_failure(feed)
@@ -277,26 +282,26 @@ def train(trainer: Trainer) -> None:
     """Train to the end, or until a signal asks to stop: the supervisor is told which, and what is saved."""
     asked_by: list[int] = []
 
-    def leave(number: int, _: object) -> None:
+    def request_stop(number: int, _: object) -> None:
         asked_by.append(number)
-        trainer.exchange.leave()
+        trainer.exchange.request_stop()
 
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, request_stop)
     try:
         trainer.train()
     finally:
         # Not kept as a handler: what it holds would outlive the interpreter, and memory lent through CUDA must not.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    trainer.hotline.alive("stopping")
+    trainer.client.heartbeat("stopping")
     if asked_by and trainer.progress.epoch < trainer.config.run.n_epochs:
-        trainer.hotline.left(asked_by[0], trainer.saving.last)
+        trainer.client.left(asked_by[0], trainer.checkpoint_writer.last)
     trainer.recorder.close()
 
 
-def recorder_of(context: Context, plan: Plan, progress: Progress, device: torch.device) -> Recorder | Silence:
+def recorder_of(context: Context, plan: Plan, progress: Progress, device: torch.device) -> Recorder | NullRecorder:
     """Worker 0 records for all."""
     if context.rank:
-        return Silence()
+        return NullRecorder()
     return open_recorder(context.config, context.name, progress, plan, device)
 
 

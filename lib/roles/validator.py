@@ -9,28 +9,28 @@ import torch
 
 from lib.checkpoints import checkpoint
 from lib.checkpoints.checkpoint import best_of_run
-from lib.checkpoints.weights import load_weights
-from lib.config import Config
-from lib.data.data_set import DataSet
+from lib.config.schema import Config
+from lib.data.augment.params import eval_crop_params
+from lib.data.dataset import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
-from lib.data.views import crop_views
 from lib.errors import CheckpointError
 from lib.evaluation import predictions
 from lib.evaluation.figures import by_class, confusion_matrix, overall
 from lib.evaluation.files import write_evaluation
 from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
+from lib.formats.weights import load_weights
 from lib.recording.console import describe
-from lib.roles.process import Context, run_role
-from lib.roles.setup import identity, join, open_feed, preparation, set_up
+from lib.roles.builders import identity, init_device, join, open_feed, preparation
+from lib.runtime.process import Context, run_role
 from lib.training.replica import Replica
 
 
 def run(context: Context) -> None:
     """Evaluate this worker's images; worker 0 puts everyone's together and reports."""
     config, data, wanted = context.config, context.sheet.data, context.sheet.evaluation or Evaluation()
-    device, dtype = set_up(config, context.rank)
+    device, dtype = init_device(config, context.rank)
     exchange = join(context, device)
     replica = Replica(config, data, device, dtype, exchange)
     path = chosen_checkpoint(wanted.checkpoint, config.run.weights_dir)
@@ -38,13 +38,13 @@ def run(context: Context) -> None:
     replica.refresh()
     plan = Plan(config, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
-    views = torch.from_numpy(crop_views(wanted.crops, img_size=data.img_size, crop=replica.crop)).to(device)
-    mine = [nothing(data.n_classes), *predicted(context, replica, feed, plan, views)]
+    params = torch.from_numpy(eval_crop_params(wanted.crops, img_size=data.img_size, crop=replica.crop)).to(device)
+    mine = [nothing(data.n_classes), *predicted(context, replica, feed, plan, params)]
     joined(mine).save(part(context, context.rank))
-    context.hotline.alive("waiting for the other workers")
-    exchange.gather([])  # from here on everyone's part is on the disk
+    context.client.heartbeat("waiting for the other workers")
+    exchange.all_gather([])  # from here on everyone's part is on the disk
     if context.rank == 0:
-        context.hotline.alive("computing figures", patience_s=10 * config.run.patience_s)
+        context.client.heartbeat("computing figures", patience_s=10 * config.run.patience_s)
         whole = joined([predictions.load(part(context, rank)) for rank in range(config.world_size)])
         check_complete(whole, data.count("val"))
         report(whole, path, wanted, [(c.wnid, c.name) for c in data.classes])
@@ -70,17 +70,17 @@ def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
         any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
         checkpoint.refuse_other(path, any_data, here, "use its own --model.name, classes and image size")
         checkpoint.refuse_other_preparation(path, saved.preparation, preparation(config, data))
-    load_weights(replica.model, path, config.views.std)
+    load_weights(replica.model, path, config.normalize.std)
 
 
 def predicted(
-    context: Context, replica: Replica, feed: Feed, plan: Plan, views_V3: torch.Tensor
+    context: Context, replica: Replica, feed: Feed, plan: Plan, params_C3: torch.Tensor
 ) -> Iterator[Predictions]:
     """What the network says of each of this worker's batches."""
     for number, batch in enumerate(feed):
-        context.hotline.alive(f"validating batch {number + 1}")
+        context.client.heartbeat(f"validating batch {number + 1}")
         if len(batch.labels_B):
-            log_probabilities_BK = replica.log_probabilities(batch, views_V3)
+            log_probabilities_BK = replica.log_probabilities(batch, params_C3)
             yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
 
 

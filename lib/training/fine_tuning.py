@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints.weights import refuse_misfits, weights_of
 from lib.errors import ConfigError
 from lib.formats.known import read_weights
 from lib.formats.scale import Std, told
+from lib.formats.weights import refuse_misfits, weights_of
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -18,16 +18,16 @@ _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 def start_from(model: nn.Module, path: str | Path, std: Std | None = None) -> str:
     """Copy the weights at ``path`` into ``model``, in place; returns what was done, as one line.
 
-    ``model`` sees pictures divided by ``std`` (``views.std``); weights made for others are brought to that.
+    ``model`` sees pictures divided by ``std`` (``normalize.std``); weights made for others are brought to that.
     Where the file has another number of classes, last layers, which have one output a class, keep their new values.
     Raises UserError when the file cannot be read or is of another network.
     """
     read, wanted = read_weights(path), weights_of(model)
     weights = read.for_pictures_over(std, path)
     new = _of_other_classes(wanted, weights)
-    kept = {name: value for name, value in wanted.items() if name not in new}
-    refuse_misfits(path, {name: value for name, value in weights.items() if name not in new}, kept)
-    for name, value in kept.items():
+    cached = {name: value for name, value in wanted.items() if name not in new}
+    refuse_misfits(path, {name: value for name, value in weights.items() if name not in new}, cached)
+    for name, value in cached.items():
         value.copy_(weights[name])
     brought = "" if read.std == std else f"; made for {told(read.std)}, here brought to {told(std)}"
     if not new:

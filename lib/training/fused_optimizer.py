@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from lib.config import OptimizerConfig
-from lib.exchange.flat import Flat
+from lib.config.schema import OptimizerConfig
 from lib.kernels import sgd
-from lib.training.optimizer import pieces
+from lib.training.flat import Flat
+from lib.training.optimizer import parameter_groups
 
 
 class FusedSGD:
@@ -24,27 +24,27 @@ class FusedSGD:
             self._rate_and_decay[0].fill_(rate)
             self._rate_and_decay[1].fill_(weight_decay)
 
-    def step(self, part: slice) -> None:
+    def step(self, segment: slice) -> None:
         flat, momentum, nesterov = self._flat, self._config.momentum, self._config.nesterov
-        for piece, rate_factor, decay_factor in pieces(part, flat.n_weights, self._config):
+        for group, rate_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
             sgd.step(
-                flat.parameters[piece], flat.velocities[piece], flat.gradients[piece], self._copy[piece],
+                flat.parameters[group], flat.momentum[group], flat.gradients[group], self._copy[group],
                 self._rate_and_decay, rate_factor=rate_factor, decay_factor=decay_factor, momentum=momentum,
                 nesterov=nesterov,
             )  # fmt: skip
 
-    def accelerate(self, part: slice) -> None:
+    def update_momentum(self, segment: slice) -> None:
         flat, momentum, nesterov = self._flat, self._config.momentum, self._config.nesterov
-        for piece, rate_factor, decay_factor in pieces(part, flat.n_weights, self._config):
-            sgd.accelerate(
-                flat.parameters[piece], flat.velocities[piece], flat.gradients[piece],
+        for group, rate_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
+            sgd.update_momentum(
+                flat.parameters[group], flat.momentum[group], flat.gradients[group],
                 self._rate_and_decay, rate_factor=rate_factor, decay_factor=decay_factor, momentum=momentum,
                 nesterov=nesterov,
             )  # fmt: skip
 
-    def move(self, part: slice) -> None:
+    def apply(self, segment: slice) -> None:
         factor = 1 + self._config.momentum if self._config.nesterov else 1.0
-        sgd.move(self._flat.parameters[part], self._flat.velocities[part], self._copy[part], factor)
+        sgd.apply(self._flat.parameters[segment], self._flat.momentum[segment], self._copy[segment], factor)
 
-    def refresh(self, part: slice) -> None:
-        self._copy[part].copy_(self._flat.parameters[part])
+    def refresh(self, segment: slice) -> None:
+        self._copy[segment].copy_(self._flat.parameters[segment])

@@ -6,7 +6,7 @@ With rate r, momentum m, decay d and gradient g of weight w:
     v <- m v - r g                the rate is inside the velocity; biases learn at ``bias_rate_factor`` times r
     w <- w + v                    or, with Nesterov's look-ahead, w + m v - r g
 
-Replicas may average velocities between the second line and the third. The look-ahead is therefore written without
+Replicas may average momentum between the second line and the third. The look-ahead is therefore written without
 the gradient: with v' the velocity before the update, m v - r g is (1 + m) v - m v'.
 
 Parameters that are frozen have no place in these rows.
@@ -18,28 +18,28 @@ from collections.abc import Iterator
 
 import torch
 
-from lib.config import OptimizerConfig
-from lib.exchange.flat import Flat
+from lib.config.schema import OptimizerConfig
+from lib.training.flat import Flat
 
 
 class MomentumSGD:
-    """Updates ``flat.parameters`` and ``flat.velocities`` in place, at ``rate`` and ``weight_decay``."""
+    """Updates ``flat.parameters`` and ``flat.momentum`` in place, at ``rate`` and ``weight_decay``."""
 
     def __init__(self, flat: Flat, config: OptimizerConfig) -> None:
         self.rate = self.weight_decay = 0.0
         self._flat, self._config = flat, config
 
-    def step(self, part: slice) -> None:
+    def step(self, segment: slice) -> None:
         """One update of this stretch of the parameters; its ``flat.gradients`` are used up."""
-        self.accelerate(part)
-        self.move(part)
+        self.update_momentum(segment)
+        self.apply(segment)
 
     @torch.no_grad()
-    def accelerate(self, part: slice) -> None:
+    def update_momentum(self, segment: slice) -> None:
         """The first two lines above; with Nesterov, weights give up what they get too much by the third."""
         flat, config = self._flat, self._config
-        for piece, rate_factor, decay_factor in pieces(part, flat.n_weights, config):
-            w, v, g = flat.parameters[piece], flat.velocities[piece], flat.gradients[piece]
+        for group, rate_factor, decay_factor in parameter_groups(segment, flat.n_weights, config):
+            w, v, g = flat.parameters[group], flat.momentum[group], flat.gradients[group]
             if decay_factor and self.weight_decay:
                 g.add_(w, alpha=self.weight_decay * decay_factor)
             if config.nesterov:
@@ -47,19 +47,19 @@ class MomentumSGD:
             v.mul_(config.momentum).add_(g, alpha=-self.rate * rate_factor)
 
     @torch.no_grad()
-    def move(self, part: slice) -> None:
+    def apply(self, segment: slice) -> None:
         """The third line."""
         factor = 1 + self._config.momentum if self._config.nesterov else 1.0
-        self._flat.parameters[part].add_(self._flat.velocities[part], alpha=factor)
+        self._flat.parameters[segment].add_(self._flat.momentum[segment], alpha=factor)
 
-    def refresh(self, part: slice) -> None:
+    def refresh(self, segment: slice) -> None:
         """Nothing is derived from the weights here."""
 
 
-def pieces(part: slice, n_weights: int, config: OptimizerConfig) -> Iterator[tuple[slice, float, float]]:
-    """``part`` in weights, then biases and norms: (stretch, factor of the rate, factor of the decay) of each."""
-    weights = slice(part.start, min(part.stop, n_weights))
-    others = slice(max(part.start, n_weights), part.stop)
+def parameter_groups(segment: slice, n_weights: int, config: OptimizerConfig) -> Iterator[tuple[slice, float, float]]:
+    """``segment`` in weights, then biases and norms: (stretch, factor of the rate, factor of the decay) of each."""
+    weights = slice(segment.start, min(segment.stop, n_weights))
+    others = slice(max(segment.start, n_weights), segment.stop)
     if weights.start < weights.stop:
         yield weights, 1.0, 1.0
     if others.start < others.stop:

@@ -6,23 +6,23 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from lib import chance
-from lib.config import Config
-from lib.data.data_set import DataSet, read_mean_image
-from lib.data.transform import Transform
+from lib.config.schema import Config
+from lib.data.augment.transform import Transform
+from lib.data.dataset import DataSet, read_mean_image
 from lib.data.upload import Batch
 from lib.evaluation.crops import log_probabilities
-from lib.exchange.averaging import Optimizer
+from lib.evaluation.metrics import Meter
 from lib.exchange.base import Exchange
-from lib.exchange.flat import Flat
-from lib.exchange.rules import Rule, rule_of
 from lib.models.losses import cross_entropy, main_logits
 from lib.models.registry import model_spec
-from lib.recording.metrics import Meter
+from lib.rng import Stream, torch_seed
+from lib.training.averaging import Optimizer
 from lib.training.fine_tuning import freeze
+from lib.training.flat import Flat
 from lib.training.optimizer import MomentumSGD
 from lib.training.plain_step import PlainStep
-from lib.training.steps import Step, why_not_fused
+from lib.training.step import Step, why_not_fused
+from lib.training.sync import SyncStrategy, build_sync
 
 
 class Replica:
@@ -47,17 +47,17 @@ class Replica:
         self.why_not_fused = why_not_fused(config, device)
         """why the step is not computed by kernels made for this network; empty if it is"""
         self.flat = Flat(self.model, exchange.allocate, self._allocate_gradients, self._frozen_norms)
-        self._transform = Transform(config.views, read_mean_image(data), self.crop, device)
-        self._step, self._rule = self._plain_step() if self.why_not_fused else self._fused_step()
+        self._transform = Transform(config.augment, config.normalize, read_mean_image(data), self.crop, device)
+        self._step, self._sync = self._plain_step() if self.why_not_fused else self._fused_step()
 
-    def add_gradients(self, batch: Batch, meter: Meter, *, share: float, key: tuple[int, int, int]) -> None:
+    def add_gradients(self, batch: Batch, meter: Meter, *, loss_scale: float, key: tuple[int, int, int]) -> None:
         """Let one batch's gradients be part of the next ``update``, and count it.
 
-        ``share`` weighs this worker's summed loss so that the average over workers is the mean over all the images
+        ``loss_scale`` weighs this worker's summed loss so that the average over workers is the mean over all the images
         of the update: workers / images of all workers. ``key`` is (epoch, iteration, rank): dropout follows from it.
         """
-        seed = chance.torch_seed(chance.Stream.DROPOUT, self.seed, *key)
-        self._step.add_gradients(batch, meter, share=share, iteration=key[1], seed=seed)
+        seed = torch_seed(Stream.DROPOUT, self.seed, *key)
+        self._step.add_gradients(batch, meter, loss_scale=loss_scale, iteration=key[1], seed=seed)
 
     def update(self, *, rate: float, weight_decay: float) -> None:
         """One update from the gradients added since the last, with whatever exchange ``exchange.rule`` wants."""
@@ -66,16 +66,16 @@ class Replica:
     def refresh(self) -> None:
         """To be called when others than ``update`` have changed the weights, the same way on all replicas."""
         self._step.refresh()
-        self._rule.restart()
+        self._sync.restart()
 
-    def agreed(self) -> AbstractContextManager[None]:
+    def synchronized(self) -> AbstractContextManager[None]:
         """Within it all replicas are equal: what is validated and saved. Called by all at the same point."""
-        return self._rule.agreed()
+        return self._sync.synchronized()
 
     @property
-    def together(self) -> bool:
-        """Whether replicas have just exchanged, so that one alone may call ``agreed``."""
-        return self._rule.together
+    def in_sync(self) -> bool:
+        """Whether replicas have just exchanged, so that one alone may call ``synchronized``."""
+        return self._sync.in_sync
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], meter: Meter) -> None:
@@ -86,11 +86,11 @@ class Replica:
                 meter.add(main_logits(outputs), batch.labels_B, cross_entropy(outputs, batch.labels_B), iteration=0)
 
     @torch.no_grad()
-    def log_probabilities(self, batch: Batch, views_VV: Tensor) -> Tensor:
+    def log_probabilities(self, batch: Batch, params_CV: Tensor) -> Tensor:
         """Of each image's mean probabilities over these views instead of its own, float64 (B, K); dropout off."""
         return log_probabilities(
-            lambda views_BV: main_logits(self._step.outputs(batch._replace(views_BV=views_BV))),
-            views_VV,
+            lambda params_BV: main_logits(self._step.outputs(batch._replace(params_BV=params_BV))),
+            params_CV,
             len(batch.labels_B),
         )
 
@@ -103,10 +103,10 @@ class Replica:
             return self._exchange.allocate(numel, dtype)
         return torch.zeros(numel, dtype=dtype, device=self.device)
 
-    def _plain_step(self) -> tuple[Step, Rule]:
+    def _plain_step(self) -> tuple[Step, SyncStrategy]:
         config, flat = self._config, self.flat
         optimizer = MomentumSGD(flat, config.optimizer)
-        rule = self._rule_of(optimizer)
+        rule = self._build_sync(optimizer)
         step = PlainStep(
             self.model,
             flat,
@@ -121,7 +121,7 @@ class Replica:
         )
         return step, rule
 
-    def _fused_step(self) -> tuple[Step, Rule]:
+    def _fused_step(self) -> tuple[Step, SyncStrategy]:
         # Only here: they need Triton, which is not everywhere.
         from lib.training.fused_optimizer import FusedSGD  # noqa: PLC0415
         from lib.training.fused_step import FusedStep  # noqa: PLC0415
@@ -130,7 +130,7 @@ class Replica:
         copy = flat.parameters.to(self._dtype)
         optimizer = FusedSGD(flat, copy, config.optimizer)
         network = self._spec.fused_network()(self.model, self.crop, flat.by_name(copy), flat.by_name(flat.gradients))
-        rule = self._rule_of(optimizer)
+        rule = self._build_sync(optimizer)
         step = FusedStep(
             network,
             flat,
@@ -143,6 +143,6 @@ class Replica:
         )
         return step, rule
 
-    def _rule_of(self, optimizer: Optimizer) -> Rule:
+    def _build_sync(self, optimizer: Optimizer) -> SyncStrategy:
         config = self._config
-        return rule_of(config.exchange, optimizer, self.flat, self._exchange, config.world_size)
+        return build_sync(config.exchange, optimizer, self.flat, self._exchange, config.world_size)

@@ -19,7 +19,7 @@ def test_json_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
     pair = ["ours, Peer", "all-reduce"]
     assert cases == {
         "2 workers, gradients, float32, 0.0 MB: ms": pair,
-        "2 workers, velocities, float32, 0.0 MB: ms": pair,
-        "2 workers, weights and velocities, float32, 0.0 MB: ms": pair,
+        "2 workers, momentum, float32, 0.0 MB: ms": pair,
+        "2 workers, weights and momentum, float32, 0.0 MB: ms": pair,
         "2 x 4: images/s": ["ours", "DistributedDataParallel"],
     }

@@ -24,7 +24,7 @@ def checkpoint(epoch: int = 1, iteration: int = 0) -> Checkpoint:
         iteration=iteration,
         val_record=torch.tensor([[0.5, 1.0]] * epoch, dtype=torch.float64),
         parameters={"w": torch.full((3,), float(epoch))},
-        velocities={"w": torch.zeros(3)},
+        momentum={"w": torch.zeros(3)},
     )
 
 
@@ -49,10 +49,10 @@ def test_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep=2)
     for epoch in range(1, 7):
         folder.save(checkpoint(epoch), is_best=epoch == 2)
-    kept = [f"epoch00{e}_iter00000.pt" for e in (2, 5, 6)]
-    assert names(tmp_path) == ["best", *kept, "latest"]
-    assert folder.latest() == tmp_path / kept[-1]
-    assert folder.best() == tmp_path / kept[0]
+    cached = [f"epoch00{e}_iter00000.pt" for e in (2, 5, 6)]
+    assert names(tmp_path) == ["best", *cached, "latest"]
+    assert folder.latest() == tmp_path / cached[-1]
+    assert folder.best() == tmp_path / cached[0]
 
 
 def test_a_best_that_somebody_took_away_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monke
     """The power goes before the last file of a save has its name."""
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save(checkpoint(1), is_best=True)
-    real = checkpoint_module.write_whole
+    real = checkpoint_module.atomic_write
 
     def cut(path: Path, *more: Any) -> None:
         if path.name == "latest":
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"epoch": "x"}, {"epoch": -1}, {"epoch": 2}, {"iteration": -1}, {"parameters": 5}, {"velocities": [1]}),
+        *({"epoch": "x"}, {"epoch": -1}, {"epoch": 2}, {"iteration": -1}, {"parameters": 5}, {"momentum": [1]}),
         *({"val_record": "no"}, {"parameters": {"w": 1.0}}, {"identity": {}}, {"seed": True}),
     ],
     ids=str,

@@ -1,6 +1,6 @@
 import pytest
 
-from lib.checkpoints.snapshots import Progress
+from lib.checkpoints.progress import Progress
 
 
 @pytest.mark.parametrize(

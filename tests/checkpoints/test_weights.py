@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
-from lib.checkpoints.weights import load_weights
 from lib.errors import WeightsError
 from lib.formats import safe_tensors
+from lib.formats.weights import load_weights
 from lib.models.tiny import Tiny
 
 
@@ -34,7 +34,7 @@ def test_from_a_checkpoint(tmp_path: Path) -> None:
             iteration=0,
             val_record=torch.zeros(1, 2, dtype=torch.float64),
             parameters=trained.state_dict(),
-            velocities={},
+            momentum={},
         ),
         is_best=False,
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lib.command_line.parse import keys, parse, report_errors
-from lib.command_line.resolved import resolved
-from lib.config import Config, ExchangeConfig
-from lib.data.sources import SOURCES
+from lib.config.command_line import keys, parse, report_errors
+from lib.config.schema import Config, ExchangeConfig
+from lib.data.sources.registry import SOURCES
 from lib.errors import ConfigError
 from lib.models.recipes import CAFFE_RESNET, IMAGENET_STD, NIN, TORCHNET
 from lib.models.registry import MODELS
+from lib.runtime.resolved_config import resolved
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,10 +78,13 @@ def test_names_that_scripts_rely_on() -> None:
             ["--schedule.policy", "cosin"],
             "schedule.policy is cosin; it must be one of step, auto, regimes, cosine, linear",
         ),
-        (["--views.crop", "rando"], "views.crop is rando; it must be one of random, center, resized"),
-        (["--views.mirror", "perhaps"], "views.mirror is perhaps; it must be true or false"),
+        (["--augment.crop", "rando"], "augment.crop is rando; it must be one of random, center, resized"),
+        (["--augment.mirror", "perhaps"], "augment.mirror is perhaps; it must be true or false"),
         (["--devices", "cuda:0"], """devices is cuda:0; it must be a list of texts, e.g. '["cuda:0"]'"""),
-        (["--views.std", "[1, 2]"], "views.std is [1, 2]; it must be a list of 3 numbers, e.g. '[58.4, 57.12, 57.38]'"),
+        (
+            ["--normalize.std", "[1, 2]"],
+            "normalize.std is [1, 2]; it must be a list of 3 numbers, e.g. '[58.4, 57.12, 57.38]'",
+        ),
         (["--run", "3"], "run is a group of keys; set each by itself, as in --run."),
         (["--run.n_epochs", "null"], "run.n_epochs is null; it must be a whole number"),
         (["config.yaml"], "config.yaml stands alone; did you mean --config config.yaml?"),
@@ -109,7 +112,7 @@ def test_names_that_scripts_rely_on() -> None:
         (["--devices", "[]"], "devices is empty"),
         (["--exchange.every", "0"], "exchange.every is 0; it must be at least 1"),
         (["--exchange.every", "2", "--exchange.what", "gradients"], "exchange.what is gradients, but with"),
-        (["--exchange.rule", "elastic", "--exchange.what", "velocities"], "exchange.what is velocities, but with"),
+        (["--exchange.rule", "elastic", "--exchange.what", "momentum"], "exchange.what is momentum, but with"),
         (["--exchange.rule", "elastic", "--exchange.alpha", "1.5"], "exchange.alpha is 1.5; it must lie in [0, 1]"),
         (["--exchange.rule", "elastic", "--exchange.alpha", "0.6"], "beyond the mean of 2 replicas"),
         (["--exchange.alpha", "0.4"], "only exchange.rule elastic has a moving rate"),
@@ -175,11 +178,13 @@ def test_a_recipe_lies_under_what_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_recipe_brings_the_views_of_its_source(tmp_path: Path) -> None:
-    assert parsed("--model.name", "resnet18").views == CAFFE_RESNET.views
-    assert parsed("--model.name", "alexnet_bn").views == TORCHNET.views
-    assert (TORCHNET.views.color_jitter, TORCHNET.views.std) == (0.4, IMAGENET_STD)
-    mine = yaml_file(tmp_path, "model: {name: nin_bn}\nviews: {mirror: false}\n")
-    assert parsed("--config", mine, "--views.std", "null").views == replace(NIN.views, mirror=False, std=None)
+    assert parsed("--model.name", "resnet18").normalize == CAFFE_RESNET.normalize
+    assert parsed("--model.name", "alexnet_bn").augment == TORCHNET.augment
+    assert (TORCHNET.augment.color_jitter, TORCHNET.normalize.std) == (0.4, IMAGENET_STD)
+    mine = yaml_file(tmp_path, "model: {name: nin_bn}\naugment: {mirror: false}\n")
+    config = parsed("--config", mine, "--normalize.std", "null")
+    assert config.augment == replace(NIN.augment, mirror=False)
+    assert config.normalize == replace(NIN.normalize, std=None)
 
 
 @pytest.mark.parametrize(

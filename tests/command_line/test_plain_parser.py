@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lib import classify, export
+from lib.commands import classify, export
 from lib.report.__main__ import arguments
 
 

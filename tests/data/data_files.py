@@ -6,7 +6,7 @@ import lmdb
 import numpy as np
 from PIL import Image
 
-from lib.data.datum import Datum
+from lib.data.images.datum import Datum
 
 SPLITS = ("train", "val")
 

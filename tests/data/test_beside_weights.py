@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.data.beside_weights import IMAGENET_MEAN, beside_weights
-from lib.data.layout import layout
+from lib.data.inference_metadata import IMAGENET_MEAN, inference_metadata
+from lib.data.packed.layout import layout
 from lib.errors import DataError
 from tests.conftest import write_data_set
 from tests.data.data_files import write_jpeg_folder
@@ -16,14 +16,14 @@ WORDS = "n02 chain saw, chainsaw\nn01 tench\n"
 
 def test_a_packed_data_set_has_all(tmp_path: Path) -> None:
     at = write_data_set(tmp_path / "data")
-    beside = beside_weights(at.dir)
+    beside = inference_metadata(at.dir)
     assert np.array_equal(beside.mean_CHW, np.load(at.mean))
     assert [c.name for c in beside.classes] == [f"class {i}" for i in range(4)]
 
 
 def test_a_list_of_names_will_do(tmp_path: Path) -> None:
     (tmp_path / "synset_words.txt").write_text(WORDS)
-    beside = beside_weights(tmp_path)
+    beside = inference_metadata(tmp_path)
     assert [(c.index, c.wnid, c.name) for c in beside.classes] == [
         (0, "n02", "chain saw, chainsaw"),
         (1, "n01", "tench"),
@@ -32,13 +32,13 @@ def test_a_list_of_names_will_do(tmp_path: Path) -> None:
     assert beside.mean_CHW[:, 7, 9].tolist() == pytest.approx(IMAGENET_MEAN)
     mean = np.random.default_rng(0).uniform(0, 255, (3, 40, 40))  # float64, as theano_alexnet's
     np.save(tmp_path / "img_mean.npy", mean)
-    np.testing.assert_allclose(beside_weights(tmp_path).mean_CHW, mean, rtol=1e-6)
+    np.testing.assert_allclose(inference_metadata(tmp_path).mean_CHW, mean, rtol=1e-6)
 
 
 def test_class_folders_will_do(tmp_path: Path) -> None:
     write_jpeg_folder(tmp_path / "data", train=8, val=8)
     (tmp_path / "data/synset_words.txt").write_text(WORDS)
-    names = {c.wnid: c.name for c in beside_weights(tmp_path / "data").classes}
+    names = {c.wnid: c.name for c in inference_metadata(tmp_path / "data").classes}
     assert list(names) == ["n00", "n01", "n02", "n03"]
     assert (names["n00"], names["n02"]) == ("n00", "chain saw, chainsaw")
 
@@ -62,4 +62,4 @@ def test_what_will_not_do(tmp_path: Path, mean: bytes | np.ndarray | None, says:
     elif mean:
         (misc / "img_mean.npy").write_bytes(mean)
     with pytest.raises(DataError, match=says):
-        beside_weights(tmp_path)
+        inference_metadata(tmp_path)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.data import decode as module
-from lib.data.decode import decode, open_rgb
+from lib.data.images import decode as module
+from lib.data.images.decode import decode, open_rgb
 from lib.errors import DataError
 
 SIZE = 32

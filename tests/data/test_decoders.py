@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lib.data.decoders import open_decoders
+from lib.data.sources.decoders import open_decoders
 from lib.errors import DataError
 from tests.conftest import ROOT
 

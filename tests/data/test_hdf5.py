@@ -10,9 +10,9 @@ import hickle
 import numpy as np
 import pytest
 
-from lib.data import hdf5
-from lib.data.batch_file import pixel_offset, read_images
-from lib.data.hdf5 import Array, Hdf5Error, find_array
+from lib.data.packed import hdf5
+from lib.data.packed.batch_file import pixel_offset, read_images
+from lib.data.packed.hdf5 import Array, Hdf5Error, find_array
 from lib.errors import DataError
 
 

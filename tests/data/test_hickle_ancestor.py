@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from lib.config import DataConfig
-from lib.data.data_set import read_mean_image
-from lib.data.sources import SOURCES
+from lib.config.schema import DataConfig
+from lib.data.dataset import read_mean_image
+from lib.data.sources.registry import SOURCES
 from lib.errors import ConfigError, DataError
 from tests.data.data_files import images_of
 
@@ -29,8 +29,8 @@ def write_ancestor(folder: Path, parts: int) -> tuple[np.ndarray, np.ndarray]:
             with h5py.File(batches / name, "w") as file:
                 file["data_0"] = images[number * size : number * size + size].transpose(3, 1, 2, 0)
         for part, suffix in enumerate(suffixes):
-            kept = labels.reshape(-1, parts, size)[:, part].reshape(-1)
-            np.save(folder / "labels" / f"{split}_labels{suffix}.npy", kept.astype(np.int32))
+            cached = labels.reshape(-1, parts, size)[:, part].reshape(-1)
+            np.save(folder / "labels" / f"{split}_labels{suffix}.npy", cached.astype(np.int32))
     (folder / "misc").mkdir()
     np.save(folder / "misc/img_mean.npy", images.mean(0).transpose(2, 0, 1).astype(np.float64))
     return images, labels

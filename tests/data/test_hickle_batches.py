@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lib.data import hickle_batches
-from lib.data.batch_file import pixel_offset
-from lib.data.hickle_batches import HickleBatches
-from lib.data.layout import Layout, layout, read_manifest
+from lib.data.packed import reader
+from lib.data.packed.batch_file import pixel_offset
+from lib.data.packed.layout import Layout, layout, read_manifest
+from lib.data.packed.reader import HickleBatches
 from lib.errors import DataError
 
 
@@ -54,9 +54,9 @@ def test_random_rows_again_and_again_with_few_open_files(
 
 
 def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = hickle_batches.os.preadv
+    real = reader.os.preadv
     monkeypatch.setattr(
-        hickle_batches.os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
+        reader.os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
     )
     out = np.zeros((4, 32, 32, 3), np.uint8)
     source.rows(np.arange(14, 18), out)
@@ -143,7 +143,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of a run, when the file has been read from before; once the disk is back, so are its rows."""
-    real, out = hickle_batches.os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
+    real, out = reader.os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
     source.rows(np.arange(14, 18), out)
     broken = source._open[1]
 
@@ -153,7 +153,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
         return real(descriptor, buffers, position)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(hickle_batches.os, "preadv", preadv)
+        patch.setattr(reader.os, "preadv", preadv)
         with pytest.raises(
             DataError,
             match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; see to its disk, or delete it and run "
@@ -166,9 +166,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
 
 def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     verified = []
-    monkeypatch.setattr(
-        hickle_batches, "refuse_damaged", lambda path, packed: verified.append((path.name, packed.name))
-    )
+    monkeypatch.setattr(reader, "refuse_damaged", lambda path, packed: verified.append((path.name, packed.name)))
     source, out = (
         HickleBatches(at, read_manifest(at), "train", readers=2, verify=True),
         np.zeros((2, 32, 32, 3), np.uint8),
@@ -185,7 +183,7 @@ def test_too_few_descriptors_are_told_apart_from_a_damaged_file(
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(hickle_batches.os, "open", none_left)
+    monkeypatch.setattr(reader.os, "open", none_left)
     with pytest.raises(
         DataError, match=r"00000.hkl cannot be opened: Too many open files; raise the limit: ulimit -n$"
     ):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.data import kept as module
+from lib.data import cache as module
+from lib.data.cache import cached
 from lib.data.index import Index, index_bytes, read_index
-from lib.data.kept import kept
 from lib.errors import ConfigError, DataError
 
 
@@ -25,14 +25,14 @@ def claim(tmp_path: Path) -> Iterator[int]:
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:
-    made = [kept(tmp_path / "x", lambda text=text: text) for text in (b"first", b"second")]  # type: ignore[misc]
+    made = [cached(tmp_path / "x", lambda text=text: text) for text in (b"first", b"second")]  # type: ignore[misc]
     assert [path.read_bytes() for path in made] == [b"first", b"first"]
 
 
 def test_who_has_to_wait_says_so(tmp_path: Path, claim: int, capsys: pytest.CaptureFixture[str]) -> None:
     timer = threading.Timer(0.3, fcntl.flock, (claim, fcntl.LOCK_UN))
     timer.start()
-    assert kept(tmp_path / "x", lambda: b"ours").read_bytes() == b"ours"
+    assert cached(tmp_path / "x", lambda: b"ours").read_bytes() == b"ours"
     timer.join()
     assert capsys.readouterr().out == f"waiting for another run, which is making {tmp_path / 'x'} ...\n"
 
@@ -41,13 +41,13 @@ def test_who_has_to_wait_says_so(tmp_path: Path, claim: int, capsys: pytest.Capt
 def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE_S", 0.2)
     with pytest.raises(ConfigError, match=r"has been making .*x for 0\.2 s; end it, or name another folder"):
-        kept(tmp_path / "x", lambda: b"ours")
+        cached(tmp_path / "x", lambda: b"ours")
 
 
 def test_what_is_kept_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[tuple[int, bool]] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append((os.fstat(fd).st_ino, (tmp_path / "x").exists())))
-    path = kept(tmp_path / "x", lambda: b"ours")
+    path = cached(tmp_path / "x", lambda: b"ours")
     assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
@@ -55,7 +55,7 @@ INDEX = Index(np.array([b"a/1.JPEG", b"b/2.JPEG"]), np.arange(2))
 
 
 def test_an_index_is_what_was_written(tmp_path: Path) -> None:
-    names, labels = read_index(kept(tmp_path / "x.npz", lambda: index_bytes(INDEX)))
+    names, labels = read_index(cached(tmp_path / "x.npz", lambda: index_bytes(INDEX)))
     assert (names.tolist(), labels.tolist()) == (INDEX.names.tolist(), [0, 1])
 
 

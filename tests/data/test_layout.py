@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lib.data.layout import (
+from lib.data.packed.layout import (
     BatchFile,
     ClassName,
     Manifest,

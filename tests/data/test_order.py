@@ -1,18 +1,9 @@
 import numpy as np
 import pytest
 
-from lib.config import Config, DataConfig, ExchangeConfig
-from lib.data.data_set import DataSet, numbered_classes
-from lib.data.order import (
-    Shuffle,
-    WorkerOrder,
-    class_uniform,
-    epoch_order,
-    n_iterations,
-    sampling,
-    share,
-    worker_order,
-)
+from lib.config.schema import Config, DataConfig, ExchangeConfig
+from lib.data.dataset import DataSet, numbered_classes
+from lib.data.order import Shuffle, WorkerOrder, class_uniform, epoch_order, n_iterations, sampling, shard, worker_order
 
 COUNTS = (16, 16, 16, 5)
 SHUFFLES: tuple[Shuffle, ...] = ("images", "files", "none")
@@ -51,7 +42,7 @@ def test_the_same_images_in_an_iteration_for_any_number_of_workers(shuffle: Shuf
 
 
 def test_the_last_iteration_is_shared_out_evenly() -> None:
-    sizes = [share(53, 3, batch_size=8, rank=r, world_size=2) for r in range(2)]
+    sizes = [shard(53, 3, batch_size=8, rank=r, world_size=2) for r in range(2)]
     assert [part.stop - part.start for part in sizes] == [2, 3]
     assert n_iterations(53, batch_size=8, world_size=2) == 4
 

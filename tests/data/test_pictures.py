@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from lib.data import pictures as module
-from lib.data.pictures import list_pictures, read_picture
+from lib.data.images import listing as module
+from lib.data.images.listing import list_pictures, read_picture
 from lib.errors import ConfigError, DataError
 
 
@@ -98,8 +98,8 @@ def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path, monkeypatch)
     tarred(path, {"2.JPEG": b"two", "3.JPEG": b"three"})
     os.utime(path, ns=(1, 1))
     assert [entry.name for entry in list_pictures(path, tmp_path / "cache").entries] == ["2.JPEG", "3.JPEG"]
-    for kept in (tmp_path / "cache").iterdir():
-        kept.write_bytes(b"damaged")
+    for cached in (tmp_path / "cache").iterdir():
+        cached.write_bytes(b"damaged")
     assert len(list_pictures(path, tmp_path / "cache").entries) == 2
 
 

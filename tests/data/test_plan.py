@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.config import Config, DataConfig, ExchangeConfig, RunConfig, ViewsConfig
-from lib.data.hickle_data import HICKLE
-from lib.data.plan import Ask, Plan
+from lib.config.schema import AugmentConfig, Config, DataConfig, ExchangeConfig, RunConfig
+from lib.data.plan import BatchRequest, Plan
+from lib.data.sources.hickle_folder import HICKLE
 
 CONFIG = Config(
     devices=("cpu", "cpu"), batch_size=10, exchange=ExchangeConfig(method="peer"), run=RunConfig(n_epochs=3)
@@ -17,14 +17,14 @@ def plan(folder: Path, rank: int = 0, config: Config = CONFIG) -> Plan:
     return Plan(config, HICKLE.describe(DataConfig(dir=folder)), rank=rank, crop=28)
 
 
-def place(ask: Ask) -> tuple[str, int, int, int]:
+def place(ask: BatchRequest) -> tuple[str, int, int, int]:
     return ask.split, ask.epoch, ask.batch, ask.count
 
 
 def test_a_run_is_epochs_of_training_and_validation(data_set: Path) -> None:
-    asks = [place(ask) for ask in plan(data_set).run(1, 0)]
+    requests = [place(ask) for ask in plan(data_set).run(1, 0)]
     epoch = [("train", 0, 10), ("train", 1, 10), ("train", 2, 4), ("val", 0, 10)]
-    assert asks == [(split, e, batch, count) for e in (1, 2) for split, batch, count in epoch]
+    assert requests == [(split, e, batch, count) for e in (1, 2) for split, batch, count in epoch]
 
 
 def test_a_resumed_run_goes_on_exactly_as_the_whole_one(data_set: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_resumed_run_goes_on_exactly_as_the_whole_one(data_set: Path) -> None:
         rest = list(plan(data_set, rank=1).run(start.epoch, first))
         assert [place(ask) for ask in rest] == [place(ask) for ask in whole[done:]]
         for a, b in zip(rest, whole[done:], strict=True):
-            assert np.array_equal(a.views, b.views)
+            assert np.array_equal(a.views, b.params)
 
 
 def test_the_last_iteration_counts_images_of_all_workers(data_set: Path) -> None:
@@ -45,9 +45,9 @@ def test_the_last_iteration_counts_images_of_all_workers(data_set: Path) -> None
 
 
 def test_one_view_for_the_whole_batch_of_all_workers(data_set: Path) -> None:
-    config = replace(CONFIG, views=ViewsConfig(per_image=False))
+    config = replace(CONFIG, augment=AugmentConfig(per_image=False))
     both = [list(islice(plan(data_set, rank, config).training(0), 3)) for rank in range(2)]
-    for asks in zip(*both, strict=True):
-        views = np.concatenate([ask.views for ask in asks])
-        assert (views == views[0]).all()
-    assert len({ask.views[0].tobytes() for ask in both[0]}) > 1
+    for requests in zip(*both, strict=True):
+        params = np.concatenate([ask.params for ask in requests])
+        assert (params == params[0]).all()
+    assert len({ask.params[0].tobytes() for ask in both[0]}) > 1

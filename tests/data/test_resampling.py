@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.data.resampling import Box, resample, resample_plainly
+from lib.data.images.resampling import Box, resample, resample_plainly
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.config import DataConfig, SyntheticConfig
-from lib.data.data_set import DataSet, read_mean_image
-from lib.data.datum import Datum
-from lib.data.source import Source
-from lib.data.sources import SOURCES, source_kind
+from lib.config.schema import DataConfig, SyntheticConfig
+from lib.data.dataset import DataSet, read_mean_image
+from lib.data.images.datum import Datum
+from lib.data.sources.base import Source
+from lib.data.sources.registry import SOURCES, source_kind
 from lib.errors import ConfigError, DataError, UnavailableError
 from tests.data.data_files import SPLITS, datum_of, images_of, write_jpeg_folder, write_lmdb, write_records
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, RunConfig
-from lib.data.hickle_data import HICKLE
-from lib.data.plan import Ask, Plan
+from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, RunConfig
+from lib.data.plan import BatchRequest, Plan
+from lib.data.sources.hickle_folder import HICKLE
 from lib.data.subset import SubsetOrder
 
 CONFIG = Config(
@@ -18,11 +18,11 @@ CONFIG = Config(
 )
 
 
-def asks(folder: Path, config: Config, *, epoch: int = 0, first: int = 0, rank: int = 0) -> list[Ask]:
+def requests(folder: Path, config: Config, *, epoch: int = 0, first: int = 0, rank: int = 0) -> list[BatchRequest]:
     return list(Plan(config, HICKLE.describe(DataConfig(dir=folder)), rank=rank, crop=28).run(epoch, first))
 
 
-def place(ask: Ask) -> tuple[str, int, int]:
+def place(ask: BatchRequest) -> tuple[str, int, int]:
     return ask.split, ask.epoch, ask.batch
 
 
@@ -43,7 +43,7 @@ def test_it_comes_between_iterations_never_at_the_ends_of_an_epoch(data_set: Pat
     subset = [("val_subset", 0, 0)]
     train = [("train", 0, i) for i in range(4)]
     val = [("val", 0, i) for i in range(2)]
-    assert [place(ask) for ask in asks(data_set, CONFIG)][:8] == [
+    assert [place(ask) for ask in requests(data_set, CONFIG)][:8] == [
         *train[:2],
         *subset,
         *train[2:],
@@ -53,13 +53,13 @@ def test_it_comes_between_iterations_never_at_the_ends_of_an_epoch(data_set: Pat
 
 
 def test_the_training_around_it_is_what_it_would_be_without(data_set: Path) -> None:
-    without = asks(data_set, replace(CONFIG, logging=LoggingConfig()))
-    rest = [ask for ask in asks(data_set, CONFIG) if ask.split != "val_subset"]
+    without = requests(data_set, replace(CONFIG, logging=LoggingConfig()))
+    rest = [ask for ask in requests(data_set, CONFIG) if ask.split != "val_subset"]
     assert [place(ask) for ask in rest] == [place(ask) for ask in without]
-    assert all(np.array_equal(a.views, b.views) for a, b in zip(rest, without, strict=True))
+    assert all(np.array_equal(a.params, b.params) for a, b in zip(rest, without, strict=True))
 
 
 def test_a_run_resumed_where_it_is_due_evaluates_it(data_set: Path) -> None:
-    whole = asks(data_set, CONFIG)
-    assert [place(ask) for ask in asks(data_set, CONFIG, first=2)] == [place(ask) for ask in whole[2:]]
-    assert [place(ask) for ask in asks(data_set, CONFIG, first=3)] == [place(ask) for ask in whole[4:]]
+    whole = requests(data_set, CONFIG)
+    assert [place(ask) for ask in requests(data_set, CONFIG, first=2)] == [place(ask) for ask in whole[2:]]
+    assert [place(ask) for ask in requests(data_set, CONFIG, first=3)] == [place(ask) for ask in whole[4:]]

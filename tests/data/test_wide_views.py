@@ -1,40 +1,49 @@
-"""Views beyond cut and mirror: stretched windows, colours, mean and deviation."""
-
-from dataclasses import replace
+"""AugmentParams beyond cut and mirror: stretched windows, colours, mean and deviation."""
 
 import numpy as np
 import pytest
 import torch
 
-from lib.config import ViewsConfig
-from lib.data.colors import EIGENVALUES, EIGENVECTORS, GREY, ORDERS, draw_jitter, draw_lighting, jitter
-from lib.data.transform import Transform
+from lib.config.schema import AugmentConfig, NormalizeConfig
+from lib.data.augment.colors import EIGENVALUES, EIGENVECTORS, GREY, ORDERS, draw_jitter, draw_lighting, jitter
+from lib.data.augment.params import (
+    COLUMNS,
+    JITTER,
+    LIGHTING,
+    PLAIN,
+    WINDOW,
+    AugmentParams,
+    center_params,
+    crop_and_normalize,
+    draw_params,
+)
+from lib.data.augment.transform import Transform
+from lib.data.augment.windows import draw_windows, stretched
 from lib.data.upload import like
-from lib.data.views import COLUMNS, JITTER, LIGHTING, PLAIN, WINDOW, Views, apply_views, center_views, draw_views
-from lib.data.windows import draw_windows, stretched
 
 SIZE, CROP = 20, 14
-ALL = ViewsConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
+ALL = AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
 IMAGES = torch.from_numpy(RNG.integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8))
+NORMALIZE = NormalizeConfig()
 MEAN_CHW = RNG.random((3, SIZE, SIZE), dtype=np.float32) * 255
 
 
-def draw(views: ViewsConfig, count: int = 8, seed: int = 1, epoch: int = 0) -> Views:
-    return draw_views(count, img_size=SIZE, crop=CROP, views=views, seed=seed, epoch=epoch)
+def draw(augment: AugmentConfig, count: int = 8, seed: int = 1, epoch: int = 0) -> AugmentParams:
+    return draw_params(count, img_size=SIZE, crop=CROP, augment=augment, seed=seed, epoch=epoch)
 
 
-def seen(views: ViewsConfig, rows: Views) -> np.ndarray:
-    return Transform(views, MEAN_CHW, CROP, CPU)(IMAGES, torch.from_numpy(rows)).numpy()
+def seen(augment: AugmentConfig, rows: AugmentParams, normalize: NormalizeConfig = NORMALIZE) -> np.ndarray:
+    return Transform(augment, normalize, MEAN_CHW, CROP, CPU)(IMAGES, torch.from_numpy(rows)).numpy()
 
 
 def test_by_default_rows_are_plain_and_applied_plainly() -> None:
-    rows = draw(ViewsConfig())
+    rows = draw(AugmentConfig())
     assert (rows.dtype, rows.shape) == (np.int16, (8, PLAIN))
     mean_HWC = torch.from_numpy(MEAN_CHW.transpose(1, 2, 0).copy())
-    expected = apply_views(IMAGES, mean_HWC, torch.from_numpy(rows), CROP)
-    assert np.array_equal(seen(ViewsConfig(), rows), expected.numpy())
+    expected = crop_and_normalize(IMAGES, mean_HWC, torch.from_numpy(rows), CROP)
+    assert np.array_equal(seen(AugmentConfig(), rows), expected.numpy())
 
 
 def test_wide_rows_belong_to_seed_epoch_and_image() -> None:
@@ -47,15 +56,15 @@ def test_wide_rows_belong_to_seed_epoch_and_image() -> None:
 def test_one_kind_does_not_change_with_another() -> None:
     everything = draw(ALL)
     for part, kind in (
-        (WINDOW, ViewsConfig(crop="resized")),
-        (JITTER, ViewsConfig(color_jitter=0.4)),
-        (LIGHTING, ViewsConfig(pca_lighting=0.1)),
+        (WINDOW, AugmentConfig(crop="resized")),
+        (JITTER, AugmentConfig(color_jitter=0.4)),
+        (LIGHTING, AugmentConfig(pca_lighting=0.1)),
     ):
         alone = draw(kind)
         assert alone.shape == (8, COLUMNS)
         assert np.array_equal(alone[:, part], everything[:, part])
         assert everything[:, part].any()
-    assert np.array_equal(draw(ViewsConfig(color_jitter=0.4))[:, :PLAIN], draw(ViewsConfig()))
+    assert np.array_equal(draw(AugmentConfig(color_jitter=0.4))[:, :PLAIN], draw(AugmentConfig()))
 
 
 def test_windows_have_the_areas_and_ratios_promised() -> None:
@@ -100,9 +109,9 @@ def test_stretching_against_plain_numpy() -> None:
 
 
 def test_a_resized_view_loses_the_mean_of_its_own_window() -> None:
-    views = ViewsConfig(crop="resized")
-    rows = draw(views)
-    got = seen(views, rows)
+    params = AugmentConfig(crop="resized")
+    rows = draw(params)
+    got = seen(params, rows)
     mean_HWC = MEAN_CHW.transpose(1, 2, 0)
     for image, row, view in zip(IMAGES.numpy(), rows, got, strict=True):
         expected = bilinear(image - mean_HWC, *row[WINDOW].astype(int), CROP)
@@ -155,9 +164,9 @@ def plainly_cut(whole_CHW: np.ndarray, row: np.ndarray) -> np.ndarray:
 
 
 def test_colours_come_after_the_cut_and_before_the_mean() -> None:
-    views = ViewsConfig(color_jitter=0.4, pca_lighting=0.1, std=(2.0, 4.0, 8.0))
-    rows = draw(views)
-    got = seen(views, rows)
+    augment = AugmentConfig(color_jitter=0.4, pca_lighting=0.1)
+    rows = draw(augment)
+    got = seen(augment, rows, NormalizeConfig(std=(2.0, 4.0, 8.0)))
     for image, row, view in zip(IMAGES.numpy(), rows, got, strict=True):
         expected = plainly_cut(image.transpose(2, 0, 1), row)
         for kind in ORDERS[int(row[JITTER][3])]:
@@ -168,29 +177,29 @@ def test_colours_come_after_the_cut_and_before_the_mean() -> None:
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_means_and_deviation(wide: bool) -> None:
-    base = ViewsConfig(crop="center", mirror=False, pca_lighting=1e-9 if wide else 0.0)
+    base = AugmentConfig(crop="center", mirror=False, pca_lighting=1e-9 if wide else 0.0)
     rows = draw(base)
     assert rows.shape[1] == (COLUMNS if wide else PLAIN)
     window = IMAGES.numpy().transpose(0, 3, 1, 2)[:, :, 3:17, 3:17].astype(np.float64)
     channel = MEAN_CHW.mean((1, 2))[:, None, None]
-    assert np.allclose(seen(replace(base, mean="none"), rows), window, atol=1e-4)
-    assert np.allclose(seen(replace(base, mean="channel"), rows), window - channel, atol=1e-4)
+    assert np.allclose(seen(base, rows, NormalizeConfig(mean="none")), window, atol=1e-4)
+    assert np.allclose(seen(base, rows, NormalizeConfig(mean="channel")), window - channel, atol=1e-4)
     assert np.allclose(seen(base, rows), window - MEAN_CHW[:, 3:17, 3:17], atol=1e-4)
     std = np.array([2, 4, 8])[:, None, None]
     assert np.allclose(
-        seen(replace(base, mean="channel", std=(2.0, 4.0, 8.0)), rows), (window - channel) / std, atol=1e-4
+        seen(base, rows, NormalizeConfig(mean="channel", std=(2.0, 4.0, 8.0))), (window - channel) / std, atol=1e-4
     )
 
 
 def test_validation_sees_no_colours() -> None:
-    centre = center_views(8, img_size=SIZE, crop=CROP)
-    assert np.array_equal(seen(ALL, centre), seen(ViewsConfig(), centre))
+    centre = center_params(8, img_size=SIZE, crop=CROP)
+    assert np.array_equal(seen(ALL, centre), seen(AugmentConfig(), centre))
 
 
-@pytest.mark.parametrize("views", [ViewsConfig(), ALL], ids=["plain", "wide"])
+@pytest.mark.parametrize("params", [AugmentConfig(), ALL], ids=["plain", "wide"])
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_rows_of_either_width_fit_the_same_space(views: ViewsConfig, count: int) -> None:
-    rows = draw(views, count)
+def test_rows_of_either_width_fit_the_same_space(params: AugmentConfig, count: int) -> None:
+    rows = draw(params, count)
     space = torch.zeros(8 * COLUMNS * 4, dtype=torch.uint8)
     like(space, rows).copy_(torch.from_numpy(rows))
     assert np.array_equal(like(space, rows).numpy(), rows)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import classify, export
-from lib.command_line.parse import parse
-from lib.command_line.switches import TRAINING, VALIDATION, take_switches
+from lib.commands import classify, export
+from lib.config.command_line import parse
+from lib.config.switches import TRAINING, VALIDATION, take_switches
 from lib.evaluation.options import Evaluation
 from lib.report import __main__ as report
 from preprocessing.settings import parse_settings
@@ -68,7 +68,7 @@ CHECKS: dict[str, Check] = {
     "classify.py": lambda argv: classify.parse(argv, ""),
     "export.py": lambda argv: export.parse(argv, ""),
     "lib.report": report.arguments,
-    "lib.doctor": check_doctor,
+    "lib.commands.doctor": check_doctor,
     "preprocessing/generate_data.sh": check_preprocessing,
     "preprocessing/generate_toy_data.sh": check_preprocessing,
     "make": check_make,

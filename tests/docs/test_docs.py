@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from docs import generate_networks as networks
 from docs.generate_configuration import page
-from lib.command_line.parse import keys
+from lib.config.command_line import keys
 from lib.ipc.messages import Message
 from lib.models import recipes
 from lib.models.registry import MODELS

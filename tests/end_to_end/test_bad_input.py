@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lib.data.layout import layout
+from lib.data.packed.layout import layout
 from tests.conftest import FINISHED, Script, write_data_set
 
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", 1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.data.layout import layout
+from lib.data.packed.layout import layout
 from lib.models.registry import model_spec
 from tests.conftest import ROOT, Script, command, write_data_set
 

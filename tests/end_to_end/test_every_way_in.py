@@ -52,8 +52,8 @@ def test_a_broken_picture_does_not_end_the_run(tmp_path: Path, run_script: Scrip
 def test_without_any_files(tmp_path: Path, run_script: Script) -> None:
     sizes = ("--data.synthetic.train", 40, "--data.synthetic.val", 9, "--data.synthetic.classes", 3)
     uniform = ("--data.sampling", "class_uniform", "--data.epoch_size", 4, "--logging.print_freq", 4)
-    views = ("--views.crop", "resized", "--views.color_jitter", 0.4, "--views.pca_lighting", 0.1)
-    norm = ("--views.mean", "channel", "--views.std", "[58.4, 57.12, 57.38]")
+    views = ("--augment.crop", "resized", "--augment.color_jitter", 0.4, "--augment.pca_lighting", 0.1)
+    norm = ("--normalize.mean", "channel", "--normalize.std", "[58.4, 57.12, 57.38]")
     options = (*SMALL, *SIZE, "--data.source", "synthetic", *sizes, *uniform, *views, *norm)
     done = run_script("train_2gpu.py", *options)
     assert done.returncode == 0, done.stderr

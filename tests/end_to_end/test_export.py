@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
-from lib.checkpoints.weights import load_weights
 from lib.errors import WeightsError
 from lib.formats import onnx_file, safe_tensors
+from lib.formats.weights import load_weights
 from lib.models.registry import model_spec
 from tests.conftest import Script, write_data_set
 
@@ -43,7 +43,7 @@ def checkpoint(
             iteration=0,
             val_record=torch.zeros(12, 2, dtype=torch.float64),
             parameters=model.state_dict(),
-            velocities={},
+            momentum={},
         ),
         is_best=True,
     )

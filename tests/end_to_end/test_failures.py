@@ -76,8 +76,8 @@ def start(tmp_path: Path, data_set: Path) -> Iterator[type[Run]]:
 
 
 def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:
-    alive = [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
-    assert not alive
+    heartbeat = [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+    assert not heartbeat
     assert not list(run.temporary.iterdir())  # no socket, no folder
     for pid in pids.values():
         assert not list(Path("/dev/shm").glob(f"*{pid}*"))
@@ -109,18 +109,18 @@ def test_what_saves_nothing_stops_at_the_first_signal(start: type[Run], number: 
 
 def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:
     """All workers go back together, once; the second time they stop."""
-    rewind = ("--run.on_nan", "rewind", "--run.rewinds", 1)
-    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rewind)
+    rollback = ("--run.on_nan", "rollback", "--run.rollbacks", 1)
+    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rollback)
     assert done.returncode == 2
     assert re.fullmatch(
         r"warning: the loss is no number since iteration \d+ of epoch 2; going back to the last checkpoint, 1 of "
-        r"at most 1 times \(run.rewinds\)\n"
+        r"at most 1 times \(run.rollbacks\)\n"
         r"error: the loss is no number since iteration \d+ of epoch 2; the last good checkpoint is "
         r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",
         done.stderr,
     ), done.stderr
-    kept = sorted(path.name for path in (finished_run / "models/checkpoints").glob("*.pt"))
-    assert kept == ["epoch001_iter00000.pt"]
+    cached = sorted(path.name for path in (finished_run / "models/checkpoints").glob("*.pt"))
+    assert cached == ["epoch001_iter00000.pt"]
 
 
 def test_a_full_disk_while_saving(finished_run: Path, run_script: Script) -> None:

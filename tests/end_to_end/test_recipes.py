@@ -25,8 +25,8 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, one_
     features = [name for name in before if name.startswith("parameters.features")]
     assert features
     assert all(torch.equal(before[name], after[name]) for name in features)
-    assert not any(name.startswith("velocities.features") for name in after)
-    assert float(after["velocities.classifier.2.weight"].abs().sum()) > 0
+    assert not any(name.startswith("momentum.features") for name in after)
+    assert float(after["momentum.classifier.2.weight"].abs().sum()) > 0
 
 
 def test_a_run_says_what_it_does_other_than_the_recipe(one_run: Path) -> None:

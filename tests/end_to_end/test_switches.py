@@ -59,7 +59,7 @@ def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: S
 
     limited = entries("limited", "--run.limit_batches", 2)
     assert [(e["kind"], e["iteration"], e["images"]) for e in limited] == [("train", 2, 16), ("val", 2, 16)] * 2
-    one_batch = ("--run.overfit_batches", 1, "--views.mirror", "false")
+    one_batch = ("--run.overfit_batches", 1, "--augment.mirror", "false")
     learned = entries("learned", *one_batch, "--run.n_epochs", 45, "--optimizer.learning_rate", 0.02)
     assert {e["images"] for e in learned if e["kind"] == "train"} == {8}
     assert {e["images"] for e in learned if e["kind"] == "val"} == {20}

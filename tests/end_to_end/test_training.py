@@ -22,7 +22,7 @@ TWO = (*ONE, "--devices", "[cpu, cpu]")
 def final(weights_dir: Path, epoch: int = 4) -> dict[str, torch.Tensor]:
     """All numbers of the last checkpoint."""
     state = torch.load(weights_dir / f"checkpoints/epoch{epoch:03d}_iter00000.pt", weights_only=True)
-    return {f"{part}.{name}": value for part in ("parameters", "velocities") for name, value in state[part].items()}
+    return {f"{part}.{name}": value for part in ("parameters", "momentum") for name, value in state[part].items()}
 
 
 def assert_same_bits(a: Path, b: Path, epoch: int = 4) -> None:
@@ -196,7 +196,7 @@ def test_other_orders_and_rules(data_set: Path, run_script: Script) -> None:
     done = run_script(
         "train_2gpu.py",
         *TWO,
-        *("--data.shuffle", "files", "--views.per_image", "false", "--schedule.policy", "auto"),
+        *("--data.shuffle", "files", "--augment.per_image", "false", "--schedule.policy", "auto"),
         *("--optimizer.nesterov", "true", "--data.slots", 2),
     )
     assert done.returncode == 0, done.stderr
@@ -205,7 +205,7 @@ def test_other_orders_and_rules(data_set: Path, run_script: Script) -> None:
 def test_it_learns(tmp_path: Path, run_script: Script) -> None:
     write_data_set(tmp_path / "data", train=480, val=100)
     # A mirror would make the left quarters the right ones, and these are the classes.
-    options = ("--run.n_epochs", 8, "--optimizer.learning_rate", 0.1, "--views.mirror", "false")
+    options = ("--run.n_epochs", 8, "--optimizer.learning_rate", 0.1, "--augment.mirror", "false")
     done = run_script("train_2gpu.py", *TWO, *options)
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "models/val_record.npy")[-1, 0] < 0.1  # chance is 0.75

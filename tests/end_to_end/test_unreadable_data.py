@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from lib.data.layout import layout
+from lib.data.packed.layout import layout
 from tests.conftest import Script, write_data_set
 from tests.end_to_end.test_training import assert_same_bits
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.data.layout import layout
+from lib.data.packed.layout import layout
 from lib.models.registry import model_spec
 from tests.conftest import Script, command, write_data_set
 

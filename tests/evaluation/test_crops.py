@@ -6,10 +6,10 @@ from lib.evaluation.crops import log_probabilities
 def test_probabilities_of_the_views_are_averaged() -> None:
     logits = {0: torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]), 7: torch.tensor([[0.0, 5.0, 1.0], [0.0, 1.0, 0.0]])}
 
-    def logits_of(views_B3: torch.Tensor) -> torch.Tensor:
-        assert views_B3.shape == (2, 3)
-        assert (views_B3 == views_B3[0]).all()
-        return logits[int(views_B3[0, 0])]
+    def logits_of(params_B3: torch.Tensor) -> torch.Tensor:
+        assert params_B3.shape == (2, 3)
+        assert (params_B3 == params_B3[0]).all()
+        return logits[int(params_B3[0, 0])]
 
     got = log_probabilities(logits_of, torch.tensor([[0, 0, 0], [7, 0, 1]]), 2)
     expected = (logits[0].softmax(1) + logits[7].softmax(1)) / 2

@@ -10,7 +10,7 @@ from lib.errors import ConfigError
 from lib.evaluation.confusion_picture import confusion_picture
 from lib.evaluation.figures import ClassFigures
 from lib.evaluation.files import write_evaluation
-from lib.recording.metrics import Figures
+from lib.evaluation.metrics import Metrics
 
 NAMES = [("n01", "cat, house cat"), ("n02", "dog"), ("n03", "")]
 CLASSES = ClassFigures(
@@ -23,7 +23,7 @@ CONFUSION = np.array([[2, 1, 0], [0, 1, 0], [0, 0, 0]])
 
 
 def test_what_is_in_the_folder(tmp_path: Path) -> None:
-    write_evaluation(tmp_path / "out", Figures(1.5, 0.25, 0.0, 4), CLASSES, CONFUSION, NAMES, {"crops": 10})
+    write_evaluation(tmp_path / "out", Metrics(1.5, 0.25, 0.0, 4), CLASSES, CONFUSION, NAMES, {"crops": 10})
     figures = json.loads((tmp_path / "out/figures.json").read_text())
     assert figures == {
         "loss": 1.5,
@@ -47,7 +47,7 @@ def test_what_is_in_the_folder(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ConfigError, match="cannot write to .*out: .*--out"):
-        write_evaluation(tmp_path / "out", Figures(1.5, 0.25, 0.0, 4), CLASSES, CONFUSION, NAMES, {})
+        write_evaluation(tmp_path / "out", Metrics(1.5, 0.25, 0.0, 4), CLASSES, CONFUSION, NAMES, {})
 
 
 def test_rows_are_classes_columns_what_they_were_taken_for() -> None:

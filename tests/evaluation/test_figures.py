@@ -20,13 +20,13 @@ def split(whole: Predictions, indices: list[int]) -> Predictions:
 def test_overall_figures_against_plain_loops() -> None:
     n_classes = 8
     p = some(50, n_classes)
-    places = [
+    label_ranks = [
         sorted(range(n_classes), key=lambda c: -row[c]).index(label)
         for row, label in zip(p.probabilities, p.labels, strict=True)
     ]
     figures = overall(p)
-    assert figures.top1_error == sum(place >= 1 for place in places) / 50
-    assert figures.top5_error == sum(place >= 5 for place in places) / 50
+    assert figures.top1_error == sum(place >= 1 for place in label_ranks) / 50
+    assert figures.top5_error == sum(place >= 5 for place in label_ranks) / 50
     expected = -np.mean([np.log(row[label]) for row, label in zip(p.probabilities, p.labels, strict=True)])
     assert figures.loss == pytest.approx(expected, rel=1e-6)
     assert figures.images == 50

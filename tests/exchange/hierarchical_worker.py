@@ -32,13 +32,13 @@ def main(out: Path, rank: int) -> None:
         row, small = exchange.allocate(NUMEL), exchange.allocate(3)
         noise = torch.randn(NUMEL, generator=torch.Generator().manual_seed(rank))
         row.copy_(noise)
-        exchange.copy_first(row)
+        exchange.broadcast(row)
         first = row.numpy().copy()
         for _ in range(4):
             row += noise
             small += rank
             before = row.numpy().copy()
-            exchange.average(row, small)
+            exchange.all_reduce_mean(row, small)
         exchange.verify(row)
         after = row.numpy().copy()
         row[5] += rank == 3
@@ -50,15 +50,15 @@ def main(out: Path, rank: int) -> None:
         left = -1
         for step in range(5):
             if step == 2 and rank == 1:
-                exchange.leave()
-            exchange.average(row)
-            exchange.agree()
-            if exchange.leaving:
+                exchange.request_stop()
+            exchange.all_reduce_mean(row)
+            exchange.sync_stop()
+            if exchange.stopping:
                 left = step
                 break
         said.clear()
         time.sleep(0.3 * (rank == 2))  # as one that saves
-        gathered = exchange.gather([float(rank)])
+        gathered = exchange.all_gather([float(rank)])
         np.savez(
             out / f"{rank}.npz", first=first, before=before, after=after, small=small.numpy(), found=found, left=left,
             gathered=gathered, said=len(said),

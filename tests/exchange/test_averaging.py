@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from lib.config import Averaged, OptimizerConfig
+from lib.config.schema import Averaged, OptimizerConfig
 from lib.exchange.alone import Alone
-from lib.exchange.averaging import KINDS
 from lib.exchange.base import Exchange
-from lib.exchange.flat import Flat
+from lib.training.averaging import KINDS
+from lib.training.flat import Flat
 from lib.training.optimizer import MomentumSGD
 from tests.exchange.test_peer import CPU, join
 
@@ -24,7 +24,7 @@ def gradients(step: int, rank: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange, ranks: list[int]) -> torch.Tensor:
-    """Weights and velocities after updates on the mean gradient of ``ranks`` here and of all in ``exchange``."""
+    """Weights and momentum after updates on the mean gradient of ``ranks`` here and of all in ``exchange``."""
     flat = Flat(copy.deepcopy(model), exchange.allocate, exchange.allocate)
     optimizer = MomentumSGD(flat, OptimizerConfig(nesterov=nesterov))
     optimizer.rate, optimizer.weight_decay = 0.05, 0.01
@@ -34,8 +34,8 @@ def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange
         early = slice(0, 600)
         averaging.update(early)
         averaging.update(slice(early.stop, len(flat.parameters)))
-        exchange.verify(flat.row)
-    return flat.row.clone()
+        exchange.verify(flat.state)
+    return flat.state.clone()
 
 
 @pytest.mark.parametrize("what", KINDS)

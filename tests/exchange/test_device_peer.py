@@ -52,7 +52,7 @@ def test_all_hold_the_mean_of_each_stretch(
         peer = replica(tmp_path, rank, world_size)
         row = peer.allocate(3000, dtype)
         row.copy_(before(rank))
-        peer.average(row[:1000], row[1500:])
+        peer.all_reduce_mean(row[:1000], row[1500:])
         result = row.clone()
         del row
         peer.close()
@@ -63,10 +63,10 @@ def test_all_hold_the_mean_of_each_stretch(
     expected = torch.stack([before(rank).float() for rank in range(world_size)]).mean(0)
     for rank, result in enumerate(results):
         assert torch.equal(result[1000:1500], before(rank)[1000:1500])
-        for stretch in (slice(0, 1000), slice(1500, 3000)):
-            assert torch.equal(result[stretch], results[0][stretch])
+        for segment in (slice(0, 1000), slice(1500, 3000)):
+            assert torch.equal(result[segment], results[0][segment])
             bound = 1e-6 if dtype == torch.float32 else 1e-2
-            torch.testing.assert_close(result[stretch].float(), expected[stretch], rtol=bound, atol=bound)
+            torch.testing.assert_close(result[segment].float(), expected[segment], rtol=bound, atol=bound)
 
 
 def test_nobody_asks_the_same_one_first(tmp_path: Path) -> None:

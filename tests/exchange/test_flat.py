@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from lib.exchange.flat import Flat
+from lib.training.flat import Flat
 
 
 def network() -> nn.Module:
@@ -12,13 +12,13 @@ def network() -> nn.Module:
 def test_everything_shared_is_a_view_of_the_row_and_stays_one() -> None:
     model, before = network(), network()
     flat = Flat(model, torch.zeros)
-    shared = [*model.parameters(), *flat.velocity_of.values(), *(b for b in model.buffers() if b.is_floating_point())]
+    shared = [*model.parameters(), *flat.momentum_of.values(), *(b for b in model.buffers() if b.is_floating_point())]
     for _ in range(3):
         flat.gradients.zero_()
         model(torch.randn(2, 3, 8, 8)).sum().backward()
         flat.parameters -= 0.1 * flat.gradients
     model.load_state_dict(before.state_dict())
-    row = flat.row.untyped_storage().data_ptr()
+    row = flat.state.untyped_storage().data_ptr()
     assert all(tensor.untyped_storage().data_ptr() == row for tensor in shared)
     gradients = flat.gradients.untyped_storage().data_ptr()
     assert all(p.grad is not None and p.grad.untyped_storage().data_ptr() == gradients for p in model.parameters())
@@ -29,18 +29,18 @@ def test_everything_shared_is_a_view_of_the_row_and_stays_one() -> None:
 def test_weights_come_first_and_nothing_overlaps() -> None:
     model = network()
     flat = Flat(model, torch.zeros)
-    flat.row.zero_()
+    flat.state.zero_()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 1.0 if parameter.ndim > 1 else 2.0
-        for velocity in flat.velocity_of.values():
+        for velocity in flat.momentum_of.values():
             velocity += 4.0
         for buffer in model.buffers():
             if buffer.is_floating_point():
                 buffer += 8.0
     n = sum(p.numel() for p in model.parameters())
     biases = sum(p.numel() for p in model.parameters() if p.ndim == 1)
-    counts = {value: int((flat.row == value).sum()) for value in (1.0, 2.0, 4.0, 8.0)}
+    counts = {value: int((flat.state == value).sum()) for value in (1.0, 2.0, 4.0, 8.0)}
     assert counts == {1.0: n - biases, 2.0: biases, 4.0: n, 8.0: 8}
     assert (flat.parameters[: flat.n_weights] != 2).all()
     assert (flat.parameters[flat.n_weights :] != 1).all()

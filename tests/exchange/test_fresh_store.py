@@ -23,21 +23,21 @@ def start(store: Store, world_size: int, late: int = 0) -> list[Store]:
 
 @pytest.mark.parametrize("late", [0, 1, 2])
 def test_each_start_has_a_part_of_its_own_that_its_workers_share(late: int) -> None:
-    kept = HashStore()
+    cached = HashStore()
     for _ in range(3):
-        parts = start(kept, 3, late)
+        parts = start(cached, 3, late)
         assert not any(part.check(["address"]) for part in parts)
         parts[2].set("address", "here")
         assert [part.get("address") for part in parts] == [b"here"] * 3
 
 
 def test_a_start_that_failed_half_way_disturbs_no_later_one() -> None:
-    kept = HashStore()
+    cached = HashStore()
     with pytest.raises(PeerLost, match=r"workers 1, 2 were not there within 0\.05 s"):
-        fresh_store(kept, 0, 3, patience_s=0.05)
+        fresh_store(cached, 0, 3, patience_s=0.05)
     with pytest.raises(PeerLost, match=r"worker 0 was not there within 0\.05 s"):
-        fresh_store(kept, 1, 3, patience_s=0.05)
-    parts = start(kept, 3)
+        fresh_store(cached, 1, 3, patience_s=0.05)
+    parts = start(cached, 3)
     parts[0].set("address", "here")
     assert [part.get("address") for part in parts] == [b"here"] * 3
 

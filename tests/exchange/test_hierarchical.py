@@ -64,7 +64,7 @@ class Told:
     def __init__(self, rows: list[tuple[int, int]], folder: Path) -> None:
         self._rows = [(*row, *os.fsencode(folder)) for row in rows]
 
-    def gather(self, values: list[float]) -> list[tuple[float, ...]]:
+    def all_gather(self, values: list[float]) -> list[tuple[float, ...]]:
         return self._rows
 
 

@@ -26,7 +26,7 @@ def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Pe
     return Peer(rank, channels, CPU)
 
 
-def together(world_size: int, body, folder: Path) -> list:  # type: ignore[no-untyped-def,type-arg]
+def in_sync(world_size: int, body, folder: Path) -> list:  # type: ignore[no-untyped-def,type-arg]
     """``body(peer, rank)`` on every rank at once; the results by rank."""
 
     def one(rank: int) -> object:
@@ -49,12 +49,12 @@ def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int,
             # Nothing between one exchange and the next update, so that a reader that is still busy would notice.
             row += noise
             before = row.numpy().copy()
-            peer.average(row)
+            peer.all_reduce_mean(row)
         after = row.numpy().copy()
         peer.verify(row)
         return before, after
 
-    results = together(world_size, body, tmp_path)
+    results = in_sync(world_size, body, tmp_path)
     mean = np.mean([before for before, _ in results], axis=0, dtype=np.float64)
     for _, after in results:
         assert after.tobytes() == results[0][1].tobytes()
@@ -83,18 +83,18 @@ def test_nobody_reads_what_another_already_overwrites(tmp_path: Path, point: str
         seen = []
         for _ in range(4):
             row += rank + 1.0
-            peer.average(row)
+            peer.all_reduce_mean(row)
             seen.append(row.numpy().copy())
         return seen
 
-    for seen in together(2, body, tmp_path):
+    for seen in in_sync(2, body, tmp_path):
         for step, row in enumerate(seen, start=1):
             assert (row == 1.5 * step).all(), row
 
 
 def test_figures_are_added_up_in_rank_order_everywhere(tmp_path: Path) -> None:
     values = [(0.1, 1e16), (0.2, 1.0), (0.3, -1e16)]
-    gathered = together(3, lambda peer, rank: peer.gather(values[rank]), tmp_path)
+    gathered = in_sync(3, lambda peer, rank: peer.all_gather(values[rank]), tmp_path)
     assert gathered == [values] * 3
     assert sums(gathered[0]) == [0.1 + 0.2 + 0.3, (1e16 + 1.0) - 1e16]
 
@@ -106,26 +106,26 @@ def test_all_leave_after_the_same_step(tmp_path: Path) -> None:
         row = peer.allocate(4)
         for step in range(100):
             if step == 7 and rank == 1:
-                peer.leave()
-            peer.average(row)
-            if peer.leaving:
+                peer.request_stop()
+            peer.all_reduce_mean(row)
+            if peer.stopping:
                 return step
         return -1
 
-    assert together(3, body, tmp_path) == [7, 7, 7]
+    assert in_sync(3, body, tmp_path) == [7, 7, 7]
 
 
 def test_a_replica_that_differs_is_found_and_named(tmp_path: Path) -> None:
     def body(peer: Peer, rank: int) -> str:
         row = peer.allocate(50)
-        peer.average(row)
+        peer.all_reduce_mean(row)
         if rank == 1:
             row[3] += 1e-3
         with pytest.raises(ReplicasDiffer) as error:
             peer.verify(row)
         return str(error.value)
 
-    for text in together(3, body, tmp_path):
+    for text in in_sync(3, body, tmp_path):
         assert "replica 1 differs from replica 0 in 1 of 50 numbers" in text
 
 
@@ -134,7 +134,7 @@ def test_replicas_of_different_size_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ProtocolError, match="replicas differ in size"):
             peer.allocate(10 + rank)
 
-    together(2, body, tmp_path)
+    in_sync(2, body, tmp_path)
 
 
 def test_a_replica_out_of_step_is_found(tmp_path: Path) -> None:
@@ -144,9 +144,9 @@ def test_a_replica_out_of_step_is_found(tmp_path: Path) -> None:
     peers = [Peer(rank, {1 - rank: channels[rank]}, CPU) for rank in range(2)]
     with ThreadPoolExecutor(2) as pool:
         rows = list(pool.map(lambda peer: peer.allocate(4), peers))
-        averaging = pool.submit(peers[0].average, rows[0])
+        averaging = pool.submit(peers[0].all_reduce_mean, rows[0])
         with pytest.raises(ProtocolError, match="expected Figures from trainer 0, got Meet"):
-            peers[1].gather([1.0])
+            peers[1].all_gather([1.0])
         with pytest.raises((ProtocolError, PeerLost)):
             averaging.result()
     for channel in channels:

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from lib.config import ExchangeConfig, OptimizerConfig
+from lib.config.schema import ExchangeConfig, OptimizerConfig
 from lib.exchange.alone import Alone
-from lib.exchange.flat import Flat
 from lib.exchange.peer import Peer
-from lib.exchange.rules import Elastic, Rule, rule_of
+from lib.training.flat import Flat
 from lib.training.optimizer import MomentumSGD
-from tests.exchange.test_peer import CPU, together
+from lib.training.sync import Elastic, SyncStrategy, build_sync
+from tests.exchange.test_peer import CPU, in_sync
 
 WORKERS, RATE, MOMENTUM = 3, 0.05, 0.9
 OPTIMIZER = OptimizerConfig(momentum=MOMENTUM, bias_rate_factor=1.0)
@@ -36,7 +36,7 @@ class Worker:
         self.flat = Flat(copy.deepcopy(model), peer.allocate)
         optimizer = MomentumSGD(self.flat, OPTIMIZER)
         optimizer.rate = RATE
-        self.rule: Rule = rule_of(config, optimizer, self.flat, peer, workers)
+        self.rule: SyncStrategy = build_sync(config, optimizer, self.flat, peer, workers)
 
     def train(self, steps: int) -> None:
         for _ in range(steps):
@@ -45,21 +45,21 @@ class Worker:
             self.rule.update(slice(0, len(self.flat.parameters)))
             self.step += 1
 
-    def agreed(self) -> Row:
-        with self.rule.agreed():
-            self.peer.verify(self.flat.row)
+    def synchronized(self) -> Row:
+        with self.rule.synchronized():
+            self.peer.verify(self.flat.state)
             return self.row()
 
     def row(self) -> Row:
-        return self.flat.row.numpy().copy()
+        return self.flat.state.numpy().copy()
 
 
 class Transcription:
-    """The same in NumPy, all replicas in one place: rows of weights, velocities and buffers by rank."""
+    """The same in NumPy, all replicas in one place: rows of weights, momentum and buffers by rank."""
 
     def __init__(self, flat: Flat) -> None:
         self.w, self.v, self.b = (
-            np.stack([part.numpy().copy()] * WORKERS) for part in (flat.parameters, flat.velocities, flat.buffers)
+            np.stack([part.numpy().copy()] * WORKERS) for part in (flat.parameters, flat.momentum, flat.buffers)
         )
         self.centre, self.step = self.w[0].copy(), 0
 
@@ -96,7 +96,7 @@ def model() -> nn.Module:
 
 
 def ours(model: nn.Module, folder: Path, config: ExchangeConfig, body: Callable[[Worker], Any]) -> list[Any]:
-    return together(WORKERS, lambda peer, rank: body(Worker(model, config, peer, rank, WORKERS)), folder)
+    return in_sync(WORKERS, lambda peer, rank: body(Worker(model, config, peer, rank, WORKERS)), folder)
 
 
 def close(actual: Row, expected: Row) -> None:
@@ -111,22 +111,22 @@ def test_local_sgd_is_its_transcription(tmp_path: Path, model: nn.Module) -> Non
         for steps in (3, 4):
             worker.train(steps)
             rows.append(worker.row())
-        assert not worker.rule.together
-        rows.append(worker.agreed())
-        assert worker.rule.together
+        assert not worker.rule.in_sync
+        rows.append(worker.synchronized())
+        assert worker.rule.in_sync
         worker.train(2)
-        assert not worker.rule.together  # from that average on, it is three updates again
+        assert not worker.rule.in_sync  # from that average on, it is three updates again
         return rows
 
     there = Transcription(Flat(copy.deepcopy(model), torch.zeros))
     expected = []
     for steps in (3, 3):
         there.train(steps)
-        there.average()
+        there.all_reduce_mean()
         expected.append([there.row(rank) for rank in range(WORKERS)])
     there.train(1)
     expected[1] = [there.row(rank) for rank in range(WORKERS)]
-    there.average()
+    there.all_reduce_mean()
     expected.append([there.row(rank) for rank in range(WORKERS)])
     results = ours(model, tmp_path, ExchangeConfig(every=3), body)
     for rank, rows in enumerate(results):
@@ -139,11 +139,11 @@ def test_local_sgd_is_its_transcription(tmp_path: Path, model: nn.Module) -> Non
 def test_elastic_averaging_is_its_transcription(tmp_path: Path, model: nn.Module) -> None:
     def body(worker: Worker) -> tuple[Row, Row, Row, Row]:
         worker.train(6)
-        assert worker.rule.together
+        assert worker.rule.in_sync
         pulled = worker.row()
         worker.train(1)
         before = worker.row()
-        centre = worker.agreed()
+        centre = worker.synchronized()
         return pulled, before, centre, worker.row()
 
     there = Transcription(Flat(copy.deepcopy(model), torch.zeros))
@@ -161,16 +161,16 @@ def test_elastic_averaging_is_its_transcription(tmp_path: Path, model: nn.Module
 
 
 def test_all_workers_start_from_the_centre_again(tmp_path: Path, model: nn.Module) -> None:
-    """What a resume does, and a rewind: an earlier checkpoint's row is copied to all."""
+    """What a resume does, and a rollback: an earlier checkpoint's row is copied to all."""
 
     def body(worker: Worker) -> tuple[Row, Row]:
         worker.train(3)
-        saved = worker.agreed()
+        saved = worker.synchronized()
         worker.train(4)
-        worker.flat.row.copy_(torch.from_numpy(saved))
+        worker.flat.state.copy_(torch.from_numpy(saved))
         worker.rule.restart()
-        assert worker.rule.together
-        return saved, worker.agreed()
+        assert worker.rule.in_sync
+        return saved, worker.synchronized()
 
     for saved, centre in ours(model, tmp_path, ELASTIC, body):
         assert np.array_equal(saved, centre)
@@ -183,10 +183,10 @@ def test_all_leave_after_the_same_update_between_exchanges(
     def body(worker: Worker) -> int:
         for step in range(20):
             if step == 7 and worker.rank == 1:
-                worker.peer.leave()
+                worker.peer.request_stop()
             worker.train(1)
-            worker.peer.agree()
-            if worker.peer.leaving:
+            worker.peer.sync_stop()
+            if worker.peer.stopping:
                 return step
         return -1
 
@@ -199,7 +199,7 @@ def test_one_worker_trains_as_without_a_rule(model: nn.Module, config: ExchangeC
     for each in (ExchangeConfig(), config):
         worker = Worker(model, each, Alone(CPU), rank=0, workers=1)
         worker.train(5)
-        rows.append(worker.agreed())
+        rows.append(worker.synchronized())
     assert np.array_equal(*rows)
 
 
@@ -208,12 +208,12 @@ def test_the_moving_rate_is_the_papers_unless_given(model: nn.Module) -> None:
     flat = Flat(model, torch.zeros)
     peer = Alone(CPU)
     optimizer = MomentumSGD(flat, OPTIMIZER)
-    rule = rule_of(ExchangeConfig(rule="elastic"), optimizer, flat, peer, 3)
+    rule = build_sync(ExchangeConfig(rule="elastic"), optimizer, flat, peer, 3)
     assert isinstance(rule, Elastic)
     before = flat.parameters.clone()
     flat.gradients.fill_(1.0)
     optimizer.rate = 1.0
     rule.update(slice(0, len(flat.parameters)))  # replicas, and so their mean, go to before - 1; then back by 0.3
     torch.testing.assert_close(flat.parameters, before - 0.7)
-    with rule.agreed():
+    with rule.synchronized():
         torch.testing.assert_close(flat.parameters, before - 0.9)

@@ -43,8 +43,10 @@ def cells() -> list[Cell]:
 def expected(cell: Cell) -> Expected:
     """How the run must end that this is done to."""
     end = _of_supervisor(cell) if cell.role == "supervisor" else _of_role(cell)
-    asked = r"\nstopping after this iteration; once more to stop at once\n" if cell.moment == "stopping" else ""
-    return Expected(end.status, asked + end.says, end.within_s)
+    stop_requested = (
+        r"\nstopping after this iteration; once more to stop at once\n" if cell.moment == "stopping" else ""
+    )
+    return Expected(end.status, stop_requested + end.says, end.within_s)
 
 
 def _of_role(cell: Cell) -> Expected:

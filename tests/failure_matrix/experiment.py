@@ -194,9 +194,9 @@ class _Run:
     def _left(self) -> str:
         """Processes, sockets, shared memory or unfinished files that should be gone."""
         deadline = time.monotonic() + 10
-        while alive := [name for name, pid in self._pids.items() if Path(f"/proc/{pid}").exists()]:
+        while heartbeat := [name for name, pid in self._pids.items() if Path(f"/proc/{pid}").exists()]:
             if time.monotonic() > deadline:
-                return f"still there: {alive}"
+                return f"still there: {heartbeat}"
             time.sleep(0.05)
         left = list(self._temporary.iterdir())
         left += [path for pid in self._pids.values() for path in Path("/dev/shm").glob(f"*{pid}*")]
@@ -208,7 +208,7 @@ def compare(ours: Path, theirs: Path) -> str:
     """How the last checkpoints or the figures of two runs differ, bit for bit."""
     name = f"checkpoints/epoch{EPOCHS:03d}_iter00000.pt"
     a, b = (torch.load(folder / name, weights_only=True) for folder in (ours, theirs))
-    for part in ("parameters", "velocities"):
+    for part in ("parameters", "momentum"):
         for key, value in a[part].items():
             if value.numpy().tobytes() != b[part][key].numpy().tobytes():
                 return f"{part} {key} differ from the undisturbed run's"

@@ -18,7 +18,7 @@ IMAGENET_STD = (58.4, 57.12, 57.38)
 def test_torchvisions_network_sees_colours_from_0_to_1_over_a_deviation(
     tmp_path: Path, suffix: str, std: tuple[float, float, float] | None
 ) -> None:
-    """Whatever ours are divided by (views.std), it computes the same of a picture."""
+    """Whatever ours are divided by (normalize.std), it computes the same of a picture."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3))
     path = tmp_path / f"alexnet.{suffix}"
     {"pth": torch.save, "safetensors": save_file}[suffix](model.state_dict(), path)

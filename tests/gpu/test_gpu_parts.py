@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import ViewsConfig
-from lib.data.transform import Transform
+from lib.config.schema import AugmentConfig, NormalizeConfig
+from lib.data.augment.params import crop_and_normalize, draw_params
+from lib.data.augment.transform import Transform
 from lib.data.upload import CudaUpload, InPlace
-from lib.data.views import apply_views, draw_views
-from lib.ipc import shared
-from lib.machine.devices import choose_device
+from lib.ipc import shared_memory
 from lib.models.alexnet import AlexNet
 from lib.models.layers import ResponseNorm
+from lib.system.devices import choose_device
 
 GPU = torch.device("cuda:0")
 
@@ -23,8 +23,8 @@ def test_auto_takes_the_gpus() -> None:
 
 def test_uploaded_batches_are_the_slots() -> None:
     """More batches than slots and than device buffers, each read late, on a busy device."""
-    images, _ = shared.create("images", (3, 8, 32, 32, 3), "uint8")
-    labels, _ = shared.create("labels", (3, 8), "int64")
+    images, _ = shared_memory.create("images", (3, 8, 32, 32, 3), "uint8")
+    labels, _ = shared_memory.create("labels", (3, 8), "int64")
     upload, plain = CudaUpload(GPU, images, labels), InPlace(images, labels)
     rng = np.random.default_rng(0)
     free, ready, expected = [0, 1, 2], [], []
@@ -35,10 +35,10 @@ def test_uploaded_batches_are_the_slots() -> None:
         slot, count = free.pop(0), int(rng.integers(1, 9))
         images[slot], labels[slot] = rng.integers(0, 256, images.shape[1:]), rng.integers(0, 10, 8)
         # Plain and wide rows by turns, as training and validation may have them.
-        kind = ViewsConfig(crop="resized" if step % 2 else "random")
-        views = draw_views(count, img_size=32, crop=28, views=kind, seed=1, epoch=step)
-        ready.append(upload.put(slot, views))
-        expected.append([tensor.clone() for tensor in plain.put(slot, views)])
+        kind = AugmentConfig(crop="resized" if step % 2 else "random")
+        params = draw_params(count, img_size=32, crop=28, augment=kind, seed=1, epoch=step)
+        ready.append(upload.put(slot, params))
+        expected.append([tensor.clone() for tensor in plain.put(slot, params)])
         batch = ready.pop(0)
         upload.hand_over()
         busy = busy @ busy / 2000
@@ -53,19 +53,19 @@ def test_views_are_cut_alike() -> None:
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (9, 40, 40, 3), dtype=np.uint8))
     mean = torch.from_numpy(rng.random((40, 40, 3), dtype=np.float32))
-    views = torch.from_numpy(draw_views(9, img_size=40, crop=33, views=ViewsConfig(), seed=1, epoch=0))
-    there = apply_views(images.to(GPU), mean.to(GPU), views.to(GPU), 33)
-    assert torch.equal(there.cpu(), apply_views(images, mean, views, 33))
+    params = torch.from_numpy(draw_params(9, img_size=40, crop=33, augment=AugmentConfig(), seed=1, epoch=0))
+    there = crop_and_normalize(images.to(GPU), mean.to(GPU), params.to(GPU), 33)
+    assert torch.equal(there.cpu(), crop_and_normalize(images, mean, params, 33))
 
 
 def test_wide_views_are_seen_alike() -> None:
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (9, 40, 40, 3), dtype=np.uint8))
     mean = rng.random((3, 40, 40), dtype=np.float32) * 255
-    config = ViewsConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1, std=(58.4, 57.12, 57.38))
-    views = torch.from_numpy(draw_views(9, img_size=40, crop=33, views=config, seed=1, epoch=0))
-    there = Transform(config, mean, 33, GPU)(images.to(GPU), views.to(GPU))
-    here = Transform(config, mean, 33, torch.device("cpu"))(images, views)
+    config = AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
+    params = torch.from_numpy(draw_params(9, img_size=40, crop=33, augment=config, seed=1, epoch=0))
+    there = Transform(config, NormalizeConfig(std=(58.4, 57.12, 57.38)), mean, 33, GPU)(images.to(GPU), params.to(GPU))
+    here = Transform(config, NormalizeConfig(std=(58.4, 57.12, 57.38)), mean, 33, torch.device("cpu"))(images, params)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)
 
 

@@ -60,7 +60,7 @@ def test_fast_ways_train_as_the_plain_one_does(tmp_path: Path, run_script: Scrip
     plain = parameters_after(run_script, tmp_path, "plain", "--compute.fused", "false", "--exchange.meet", "host")
     for name, options in {
         "gradients": (),
-        "velocities": ("--exchange.what", "velocities"),
+        "momentum": ("--exchange.what", "momentum"),
         "weights": ("--exchange.what", "weights"),
         "host": ("--exchange.meet", "host"),
         "unfused": ("--compute.fused", "false"),

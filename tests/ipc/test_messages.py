@@ -5,29 +5,29 @@ import pytest
 
 from lib.errors import ProtocolError
 from lib.ipc.messages import (
-    Alive,
     Failed,
-    Figures,
     Fill,
     Filled,
+    GatheredValues,
+    Heartbeat,
     Left,
     Meet,
     Message,
-    Share,
     Stop,
+    TensorHandle,
     Unreadable,
     decode,
     encode,
 )
 
 ONE_OF_EACH: tuple[Message, ...] = (
-    Share("images", "file:/proc/1/fd/3", (4, 2), "uint8"),
+    TensorHandle("images", "file:/proc/1/fd/3", (4, 2), "uint8"),
     Fill(0, "train", 1, 2),
     Filled(0, 2, 128),
     Unreadable(2, "00001.hkl ends early"),
     Meet(7, "updated", False),
-    Figures(7, (1.5, float("inf")), True),
-    Alive("loader 0", "reading", 60.0),
+    GatheredValues(7, (1.5, float("inf")), True),
+    Heartbeat("loader 0", "reading", 60.0),
     Failed("trainer 1", "boom", "Traceback ...", False),
     Left("trainer 0", 15, "models/checkpoints/epoch001_iter00000.pt"),
     Stop(),

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from lib.errors import PeerLost, ProtocolError, ResourceError
-from lib.ipc import shared
-from lib.ipc.messages import Share
+from lib.ipc import shared_memory
+from lib.ipc.messages import TensorHandle
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_both_sides_see_each_others_writes() -> None:
-    mine, share = shared.create("slots", (2, 3), "int64")
-    theirs = shared.attach(share)
+    mine, handle = shared_memory.create("slots", (2, 3), "int64")
+    theirs = shared_memory.attach(handle)
     assert not theirs.any()
     mine[1, 2] = 7
     theirs[0, 0] = 5
@@ -25,14 +25,14 @@ def test_both_sides_see_each_others_writes() -> None:
 
 
 def test_another_process_sees_it_though_it_has_no_name_that_could_be_left_behind() -> None:
-    mine, share = shared.create("slots", (1000, 1000), "float32")
+    mine, handle = shared_memory.create("slots", (1000, 1000), "float32")
     code = (
         "import sys, msgspec; from lib.ipc import shared; from lib.ipc.messages import Share;"
-        "shared.attach(msgspec.json.decode(sys.argv[1], type=Share))[999, 999] = 4.5"
+        "shared_memory.attach(msgspec.json.decode(sys.argv[1], type=Share))[999, 999] = 4.5"
     )
-    subprocess.run([sys.executable, "-c", code, msgspec.json.encode(share).decode()], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", code, msgspec.json.encode(handle).decode()], cwd=ROOT, check=True)
     assert mine[999, 999] == 4.5
-    path = Path(share.address.removeprefix("file:"))
+    path = Path(handle.address.removeprefix("file:"))
     assert str(path.readlink()).startswith("/memfd:slots")
 
 
@@ -44,7 +44,7 @@ def test_memory_that_is_not_there_is_an_error_at_once_not_when_it_is_used() -> N
         with pytest.raises(
             ResourceError, match=r"no memory for images, 0.002 GB .* File too large; lower batch_size or"
         ):
-            shared.create("images", (2_000_000,), "uint8")
+            shared_memory.create("images", (2_000_000,), "uint8")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
@@ -52,18 +52,18 @@ def test_memory_that_is_not_there_is_an_error_at_once_not_when_it_is_used() -> N
 @pytest.mark.parametrize("address", ["file:/etc/passwd", "cuda:00", "file:/proc/1/fd/../../../etc/passwd", ""])
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ProtocolError, match="is no mapped memory"):
-        shared.attach(Share("x", address, (1,), "uint8"))
+        shared_memory.attach(TensorHandle("x", address, (1,), "uint8"))
 
 
 def test_a_share_larger_than_its_memory_is_refused() -> None:
-    mine, share = shared.create("x", (10,), "uint8")
+    mine, handle = shared_memory.create("x", (10,), "uint8")
     assert np.array_equal(mine, np.zeros(10))
     with pytest.raises(ProtocolError, match="is larger than the memory behind it"):
-        shared.attach(Share("x", share.address, (11,), "uint8"))
+        shared_memory.attach(TensorHandle("x", handle.address, (11,), "uint8"))
 
 
 def test_memory_of_an_owner_who_is_gone() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     with pytest.raises(PeerLost, match="the owner of slots is gone"):
-        shared.attach(Share("slots", f"file:/proc/{gone.pid}/fd/3", (1,), "uint8"))
+        shared_memory.attach(TensorHandle("slots", f"file:/proc/{gone.pid}/fd/3", (1,), "uint8"))

@@ -6,14 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lib.config import OptimizerConfig, ViewsConfig
-from lib.data.views import apply_views, draw_views
-from lib.exchange.flat import Flat
-from lib.kernels import loss, mean, pooling, rectifier, response_norm, views
+from lib.config.schema import AugmentConfig, OptimizerConfig
+from lib.data.augment.params import crop_and_normalize, draw_params
+from lib.evaluation.metrics import Meter
+from lib.kernels import crop as crop_kernels
+from lib.kernels import loss, mean, pooling, rectifier, response_norm
 from lib.kernels.columns import column_sums
 from lib.models.layers import ResponseNorm
 from lib.models.losses import cross_entropy
-from lib.recording.metrics import Meter
+from lib.training.flat import Flat
 from lib.training.fused_optimizer import FusedSGD
 from lib.training.optimizer import MomentumSGD
 
@@ -128,11 +129,11 @@ def test_update(nesterov: bool, decayed: str, halves: bool) -> None:
             flat.gradients.copy_(torch.randn(flat.gradients.shape, generator=torch.Generator(DEVICE).manual_seed(step)))
         plain.step(part)
         if halves:
-            fused.accelerate(part)
-            fused.move(part)
+            fused.update_momentum(part)
+            fused.apply(part)
         else:
             fused.step(part)
-        torch.testing.assert_close(flats[1].row, flats[0].row, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(flats[1].state, flats[0].state, rtol=1e-5, atol=1e-6)
     assert torch.equal(copy, flats[1].parameters)
 
 
@@ -150,15 +151,17 @@ def test_views_as_blocks(side: int, rows: int) -> None:
     crop = 21
     images = torch.randint(0, 256, (3, 30, 32, 3), dtype=torch.uint8)[:, :, :30].contiguous()
     mean_HWC = 255 * torch.rand(30, 30, 3)
-    drawn = torch.from_numpy(draw_views(3, img_size=30, crop=crop, views=ViewsConfig(), seed=1, epoch=0)).to(DEVICE)
+    drawn = torch.from_numpy(draw_params(3, img_size=30, crop=crop, augment=AugmentConfig(), seed=1, epoch=0)).to(
+        DEVICE
+    )
     assert drawn[:, 2].unique().numel() == 2  # mirrored and not
     out = nan(4, rows, rows, 3 * side**2)
-    views.cut_to_blocks(images, mean_HWC, drawn, crop, out)
-    assert torch.equal(out[:3], views.to_blocks(apply_views(images, mean_HWC, drawn, crop), side, rows))
+    crop_kernels.cut_to_blocks(images, mean_HWC, drawn, crop, out)
+    assert torch.equal(out[:3], crop_kernels.to_blocks(crop_and_normalize(images, mean_HWC, drawn, crop), side, rows))
     assert out[3].isnan().all()
     center = drawn[1:2].expand(3, -1)  # as evaluation gives one view to all
-    views.cut_to_blocks(images, mean_HWC, center, crop, out)
-    assert torch.equal(out[:3], views.to_blocks(apply_views(images, mean_HWC, center, crop), side, rows))
+    crop_kernels.cut_to_blocks(images, mean_HWC, center, crop, out)
+    assert torch.equal(out[:3], crop_kernels.to_blocks(crop_and_normalize(images, mean_HWC, center, crop), side, rows))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -167,18 +170,18 @@ def test_cross_entropy_and_figures(smoothing: float) -> None:
     logits, labels = torch.randn(8, 11), torch.randint(0, 11, (8,))
     logits[1] = 0.0  # ties
     logits[7], labels[6] = float("nan"), 999
-    count, share = torch.tensor(6), torch.tensor(0.25)
+    count, loss_scale = torch.tensor(6), torch.tensor(0.25)
     real = logits[:6].clone().requires_grad_()
     loss_sum = cross_entropy(real, labels[:6], smoothing)
     (expected,) = torch.autograd.grad(0.25 * loss_sum, real)
     g = nan(8, 11)
-    losses, places = loss.cross_entropy(logits, labels, count, share, smoothing, g)
+    losses, label_ranks = loss.cross_entropy(logits, labels, count, loss_scale, smoothing, g)
     torch.testing.assert_close(g[:6], expected, rtol=1e-5, atol=1e-6)
     assert (g[6:] == 0).all()
     plain, fused = Meter(DEVICE), Meter(DEVICE)
     for iteration in range(2):
         plain.add(real.detach(), labels[:6], loss_sum, iteration)
-        loss.add_up(losses, places, count, torch.tensor(iteration), *fused.places())
+        loss.accumulate(losses, label_ranks, count, torch.tensor(iteration), *fused.accumulators())
     (sums, bad), (fused_sums, fused_bad) = plain.take(), fused.take()
     np.testing.assert_allclose(fused_sums, sums, rtol=1e-6)
     assert fused_bad == bad == float("inf")
@@ -187,6 +190,6 @@ def test_cross_entropy_and_figures(smoothing: float) -> None:
 def test_the_first_loss_that_is_no_number_is_remembered() -> None:
     meter = Meter(DEVICE)
     for iteration, value in enumerate([1.0, float("nan"), float("inf"), 1.0]):
-        losses, places = torch.full((4,), value), torch.zeros(4, dtype=torch.int32)
-        loss.add_up(losses, places, torch.tensor(4), torch.tensor(iteration), *meter.places())
+        losses, label_ranks = torch.full((4,), value), torch.zeros(4, dtype=torch.int32)
+        loss.accumulate(losses, label_ranks, torch.tensor(4), torch.tensor(iteration), *meter.accumulators())
     assert meter.take()[1] == 1

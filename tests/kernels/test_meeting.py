@@ -26,8 +26,8 @@ def place(number: int, rank: int) -> int:
     return (number % 2 * WORKERS + rank) * (BOARD // (2 * MOST))
 
 
-def word(number: int, leaving: bool = False) -> int:
-    return 2 * number + leaving
+def word(number: int, stopping: bool = False) -> int:
+    return 2 * number + stopping
 
 
 def boards() -> list[Tensor]:
@@ -38,12 +38,12 @@ def test_who_has_come_is_not_waited_for() -> None:
     there, status = boards(), Status(torch.device("cpu"))
     for number in (1, 2, 3):
         there[OWN][place(number, 0)] = word(number)
-        there[OWN][place(number, 2)] = word(number, leaving=number == 2)
+        there[OWN][place(number, 2)] = word(number, stopping=number == 2)
         there[OWN][place(number + 1, 0)] = word(number + 1)  # one may be a meeting ahead
-        status.asked.fill_(number == 3)
+        status.stop_requested.fill_(number == 3)
         meet(there, OWN, status, patience_ns=1)
         assert status.outcome[:2].tolist() == [number >= 2, 0]
-        assert all(there[rank][place(number, OWN)] == word(number, leaving=number == 3) for rank in OTHERS)
+        assert all(there[rank][place(number, OWN)] == word(number, stopping=number == 3) for rank in OTHERS)
 
 
 @pytest.mark.parametrize("lost", [(0,), (2,), (0, 2)])

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from lib.errors import ConfigError
-from lib.machine.devices import choose_device
+from lib.system.devices import choose_device
 
 
 @pytest.mark.parametrize(

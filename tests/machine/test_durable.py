@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lib.machine import durable
+from lib.system import atomic_write
 
 
 def test_a_large_file_tells_of_every_piece_that_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable, "_PIECE", 1000)
+    monkeypatch.setattr(atomic_write, "_PIECE", 1000)
     on_disk, real = [0], os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -19,7 +19,7 @@ def test_a_large_file_tells_of_every_piece_that_is_on_the_disk(tmp_path: Path, m
     monkeypatch.setattr(os, "fsync", fsync)
     told = []
     content = os.urandom(3500)
-    durable.write_whole(
+    atomic_write.atomic_write(
         tmp_path / "file",
         lambda file: (file.write(content[:100]), file.write(content[100:])),
         lambda: told.append(on_disk[0]),

@@ -3,10 +3,10 @@ import resource
 import msgspec
 import pytest
 
-from lib.config import Config, ExchangeConfig
-from lib.data.data_set import DataSet, numbered_classes
+from lib.config.schema import Config, ExchangeConfig
+from lib.data.dataset import DataSet, numbered_classes
 from lib.errors import ResourceError
-from lib.machine.limits import allow_many_files, open_files
+from lib.system.limits import allow_many_files, open_files
 
 IMAGENET = DataSet(
     where="imagenet",

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from lib.machine.npy import array_of
+from lib.system.npy import array_of
 
 
 def content_of(array: np.ndarray) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.machine.run_folder import run_folder
+from lib.runtime.socket_dir import run_folder
 from tests.conftest import ROOT
 
 
@@ -42,7 +42,7 @@ def test_runs_at_once_leave_each_other_alone() -> None:
 
 
 def test_that_of_a_run_that_was_killed_goes_with_the_next(place: Path) -> None:
-    code = "import time; from lib.machine.run_folder import run_folder\n"
+    code = "import time; from lib.runtime.socket_dir import run_folder\n"
     code += "with run_folder() as folder: print(folder, flush=True); time.sleep(60)"
     environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as killed:

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lib.data.views import apply_views
-from lib.exchange.flat import Flat
+from lib.data.augment.params import crop_and_normalize
+from lib.kernels.crop import to_blocks
 from lib.kernels.loss import cross_entropy
-from lib.kernels.views import to_blocks
 from lib.models.alexnet import AlexNet
 from lib.models.alexnet_fused import FusedAlexNet
+from lib.training.flat import Flat
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 CROP = 71
@@ -31,8 +31,8 @@ class Twins:
         self.found = self.flat.by_name(torch.full_like(weights, float("nan")))
         self.fused = FusedAlexNet(model, CROP, self.flat.by_name(weights), self.found)
         images = torch.randint(0, 256, (count, 72, 72, 3), dtype=torch.uint8, device=DEVICE)
-        mean, views = torch.full((72, 72, 3), 120.0, device=DEVICE), torch.zeros(count, 3, device=DEVICE)
-        self.x = apply_views(images, mean, views, CROP)
+        mean, params = torch.full((72, 72, 3), 120.0, device=DEVICE), torch.zeros(count, 3, device=DEVICE)
+        self.x = crop_and_normalize(images, mean, params, CROP)
         self.labels = torch.tensor([3, 7, 0], device=DEVICE)[:count]
         self.blocks = to_blocks(self.x, self.fused.block, self.fused.rows).to(dtype)
 

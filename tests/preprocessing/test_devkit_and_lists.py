@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 from tiny_tree import SHAPES, SYNSETS, WNIDS, contents, make_all, make_tree, mat, settings_for, tar_of
 
-from lib.data.layout import layout, read_classes, read_manifest
+from lib.data.packed.layout import layout, read_classes, read_manifest
 from lib.errors import DataError
 from preprocessing.devkit import read_ground_truth, read_synsets
 from preprocessing.make_hkl import make_hkl

@@ -6,7 +6,7 @@ import sys
 import pytest
 from tiny_tree import ROOT, contents
 
-from lib.data.layout import layout, read_classes, read_manifest
+from lib.data.packed.layout import layout, read_classes, read_manifest
 
 ENVIRONMENT = {"PYTHON": sys.executable, "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 

@@ -16,8 +16,8 @@ from tiny_tree import (
     tar_of_tars,
 )
 
-from lib.data.decode import decode
-from lib.data.layout import layout, read_classes, read_labels, read_manifest, read_mean
+from lib.data.images.decode import decode
+from lib.data.packed.layout import layout, read_classes, read_labels, read_manifest, read_mean
 from lib.errors import DataError
 from preprocessing.make_hkl import make_hkl
 from preprocessing.sources import shuffled

@@ -1,7 +1,7 @@
 import io
 
 from preprocessing import progress as module
-from preprocessing.progress import Progress
+from preprocessing.progress import PackingProgress
 
 
 class Terminal(io.StringIO):
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
     clock = iter([100.0, 110.0, 120.0, 140.0, 140.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
-    with Progress("train", total=100_000, done=1000, every_s=15) as progress:
+    with PackingProgress("train", total=100_000, done=1000, every_s=15) as progress:
         progress.add(1000)  # 10 s: too soon to speak
         progress.add(1000)
     assert capsys.readouterr().err.splitlines() == [
@@ -24,7 +24,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
 def test_a_bar_on_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    with Progress("val", total=10) as progress:
+    with PackingProgress("val", total=10) as progress:
         progress.add(10)
     assert "val: 100%" in terminal.getvalue()
     assert "images/s" in terminal.getvalue()

@@ -4,13 +4,13 @@ from collections import namedtuple
 import pytest
 from tiny_tree import contents, jpeg, make_all, make_tree, settings_for
 
-from lib.data.layout import layout
+from lib.data.packed.layout import layout
 from lib.errors import ConfigError, DataError
 from preprocessing.journal import Skipped
 from preprocessing.make_hkl import make_hkl
 from preprocessing.settings import Settings
 from preprocessing.skipping import SkipLimit
-from preprocessing.sources import Source
+from preprocessing.sources import SourceList
 from preprocessing.space import amount, bytes_needed, check_space
 
 Usage = namedtuple("Usage", "total used free")
@@ -147,7 +147,7 @@ def test_a_damaged_list_of_skipped_pictures_is_noticed(tree, tmp_path):
 
 
 def test_the_limit_counts_each_picture_once(tmp_path):
-    source = Source("val", tmp_path, [None] * 1000)
+    source = SourceList("val", tmp_path, [None] * 1000)
     one, other = Skipped("val", "a", "r"), Skipped("val", "b", "because")
     limit = SkipLimit(source, 0.001, [one])
     limit.add(one)

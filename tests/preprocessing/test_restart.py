@@ -16,7 +16,7 @@ from tiny_tree import (
     wait_for,
 )
 
-from lib.data.layout import BatchFile, layout, read_manifest
+from lib.data.packed.layout import BatchFile, layout, read_manifest
 from lib.errors import DataError
 from preprocessing.files import claimed
 from preprocessing.journal import Finished, Journal, Skipped

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
+from lib.evaluation.metrics import Metrics
 from lib.recording.console import Bar, Lines, Quiet, console
 from lib.recording.epoch_table import EpochRow
-from lib.recording.metrics import Figures
 
-FIGURES = Figures(1.5, 0.25, 0.125, 8)
+FIGURES = Metrics(1.5, 0.25, 0.125, 8)
 MORE = {"learning_rate": 0.01, "images_per_s": 1234.5, "wait": 0.02, "compute": 0.9, "exchange": 0.08}
 
 
@@ -99,7 +99,7 @@ def test_a_narrow_terminal_leaves_out_whole_fields(monkeypatch: pytest.MonkeyPat
     bar = Bar(90, coloured=False)
     bar.phase("training", 3, 16, 5004)
     bar.iteration()
-    bar.training(17, Figures(2.312, 0.891, 0.65, 8), MORE | {"images_per_s": 12345})
+    bar.training(17, Metrics(2.312, 0.891, 0.65, 8), MORE | {"images_per_s": 12345})
     bar.close()
     lines = [line.rstrip() for line in terminal.getvalue().split("\r")]
     assert shown in lines
@@ -109,7 +109,7 @@ def test_a_narrow_terminal_leaves_out_whole_fields(monkeypatch: pytest.MonkeyPat
 def test_the_table_fits_80_columns_with_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = put_on_terminal(monkeypatch)
     bar = Bar(100, coloured=False)
-    worst = Figures(12.3456, 1.0, 0.9421, 8)
+    worst = Metrics(12.3456, 1.0, 0.9421, 8)
     numbers = {"learning_rate": 1.2345678e-5, "images_per_s": 123456.7, "seconds": 35999.0}
     bar.epoch(EpochRow(epoch=100, training=worst, validation=worst, **numbers, is_best=True))
     *_, names, shown = terminal.getvalue().splitlines()

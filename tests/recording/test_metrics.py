@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.recording.metrics import Figures, Meter, MetricsLog, write_val_record, wrong_top_k
+from lib.evaluation.metrics import Meter, Metrics, wrong_top_k
+from lib.recording.metrics_log import MetricsLog, write_val_record
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
@@ -42,7 +43,7 @@ def test_meter_adds_exactly_and_starts_over() -> None:
     sums, bad_at = meter.take()
     assert sums == [3.75, 3.0, 0.0, 18.0]
     assert bad_at == float("inf")
-    assert Figures.of(sums) == Figures(3.75 / 18, 3 / 18, 0.0, 18)
+    assert Metrics.of(sums) == Metrics(3.75 / 18, 3 / 18, 0.0, 18)
     assert meter.take()[0] == [0.0] * 4
 
 
@@ -55,7 +56,7 @@ def test_meter_names_the_first_iteration_that_is_no_number() -> None:
 
 def test_log_goes_on_where_the_checkpoint_was_and_drops_what_lies_beyond(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    figures = Figures(1.0, 0.5, 0.1, 10)
+    figures = Metrics(1.0, 0.5, 0.1, 10)
     log = MetricsLog(path, epoch=0, iteration=0)
     for epoch, iteration in ((1, 5), (1, 10)):
         log.write("train", epoch, iteration, figures, {})
@@ -69,8 +70,8 @@ def test_log_goes_on_where_the_checkpoint_was_and_drops_what_lies_beyond(tmp_pat
     log.write("train", 2, 10, figures, {})
     log.close()
     entries = [json.loads(line) for line in path.read_text().splitlines()]
-    places = [(e["kind"], e["epoch"], e["iteration"]) for e in entries]
-    assert places == [("train", 1, 5), ("train", 1, 10), ("val", 1, 10), ("train", 2, 5), ("train", 2, 10)]
+    label_ranks = [(e["kind"], e["epoch"], e["iteration"]) for e in entries]
+    assert label_ranks == [("train", 1, 5), ("train", 1, 10), ("val", 1, 10), ("train", 2, 5), ("train", 2, 10)]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,8 @@ def test_log_goes_on_where_the_checkpoint_was_and_drops_what_lies_beyond(tmp_pat
 def test_damaged_lines_are_left_out_and_counted(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, epoch=0, iteration=0)
-    log.write("train", 1, 5, Figures(1.0, 0.5, 0.1, 10), {})
-    log.write("val_subset", 1, 5, Figures(float("nan"), 0.5, 0.1, 10), {})
+    log.write("train", 1, 5, Metrics(1.0, 0.5, 0.1, 10), {})
+    log.write("val_subset", 1, 5, Metrics(float("nan"), 0.5, 0.1, 10), {})
     log.close()
     whole = path.read_bytes()
     first, second = whole.splitlines(keepends=True)
@@ -101,8 +102,8 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path: Path, damaged: bytes) 
 def test_log_of_an_epoch_whose_validation_is_to_come_has_no_validation(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, epoch=0, iteration=0)
-    log.write("train", 1, 10, Figures(1.0, 0.5, 0.1, 10), {})
-    log.write("val", 1, 10, Figures(1.0, 0.5, 0.1, 10), {})
+    log.write("train", 1, 10, Metrics(1.0, 0.5, 0.1, 10), {})
+    log.write("val", 1, 10, Metrics(1.0, 0.5, 0.1, 10), {})
     log.close()
     MetricsLog(path, epoch=0, iteration=10).close()
     assert [json.loads(line)["kind"] for line in path.read_text().splitlines()] == ["train"]
@@ -117,16 +118,16 @@ def test_a_subsets_entry_is_dropped_where_its_iteration_is_resumed(tmp_path: Pat
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, epoch=0, iteration=0)
     for kind, iteration in (("train", 4), ("val_subset", 4), ("train", 8), ("val_subset", 8)):
-        log.write(kind, 1, iteration, Figures(1.0, 0.5, 0.1, 10), {})
+        log.write(kind, 1, iteration, Metrics(1.0, 0.5, 0.1, 10), {})
     log.close()
     MetricsLog(path, epoch=0, iteration=8).close()
-    kept = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [(e["kind"], e["iteration"]) for e in kept] == [("train", 4), ("val_subset", 4), ("train", 8)]
+    cached = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(e["kind"], e["iteration"]) for e in cached] == [("train", 4), ("val_subset", 4), ("train", 8)]
 
 
 def test_a_disk_that_takes_half_a_line_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl", epoch=0, iteration=0)
-    monkeypatch.setattr("lib.recording.metrics.os.write", lambda _, line: len(line) // 2)
+    monkeypatch.setattr("lib.recording.metrics_log.os.write", lambda _, line: len(line) // 2)
     with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/metrics.jsonl'"):
-        log.write("train", 1, 1, Figures(1.0, 1.0, 1.0, 8), {})
+        log.write("train", 1, 1, Metrics(1.0, 1.0, 1.0, 8), {})
     log.close()

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config, LoggingConfig, RunConfig
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config, LoggingConfig, RunConfig
+from lib.evaluation.metrics import Metrics
 from lib.recording.epoch_table import EpochRow
-from lib.recording.metrics import Figures
 from lib.recording.recorder import Recorder
 
 
@@ -22,7 +22,7 @@ def test_the_row_of_a_resumed_epoch_is_of_all_its_training(tmp_path: Path, monke
     """Two workers; 3 seconds of training before the resume, a second lost with it, 2 seconds after it."""
     before = recorder(tmp_path, Progress())
     before.training(Progress(0, 3), [8.0, 6, 2, 24], 0.1, (6.0, 0, 0), 2)
-    before.validation_subset(Progress(0, 2), Figures(1.0, 0.5, 0.1, 10))
+    before.validation_subset(Progress(0, 2), Metrics(1.0, 0.5, 0.1, 10))
     before.training(Progress(0, 4), [9.0, 8, 8, 8], 0.1, (2.0, 0, 0), 2)
     before.close()
     rows: list[EpochRow] = []
@@ -34,13 +34,13 @@ def test_the_row_of_a_resumed_epoch_is_of_all_its_training(tmp_path: Path, monke
     at.iteration = 5
     after.training(at, [4.0, 2, 0, 8], 0.05, (4.0, 0, 0), 2)
     at.val_record.append((0.5, 1.0))
-    after.validation(at, Figures(1.0, 0.5, 0.1, 10))
+    after.validation(at, Metrics(1.0, 0.5, 0.1, 10))
     after.epoch(Progress(1, 0), 9)
     after.training(Progress(1, 5), [1.0, 1, 1, 1], 0.05, (4.0, 0, 0), 2)
-    after.validation(at, Figures(1.0, 0.5, 0.1, 10))
+    after.validation(at, Metrics(1.0, 0.5, 0.1, 10))
     after.close()
     whole, next_one = rows
-    assert whole.training == Figures(12 / 32, 8 / 32, 2 / 32, 32)
+    assert whole.training == Metrics(12 / 32, 8 / 32, 2 / 32, 32)
     assert (whole.seconds, whole.images_per_s, whole.learning_rate) == (5.0, 32 / 5, 0.05)
     assert next_one.training.images == 1
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.config import Config, ModelConfig, RunConfig
-from lib.recording.weights_dir import take_possession
-from lib.trackers.base import KeptId
+from lib.config.schema import Config, ModelConfig, RunConfig
+from lib.recording.trackers.base import KeptId
+from lib.runtime.run_dir import claim_run_dir
 
 
 @pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
@@ -14,7 +14,7 @@ def test_an_older_run_goes_aside_with_what_trackers_know_it_by(tmp_path: Path, t
     KeptId(tmp_path, tracker, 0).keep("run 7")
     (tmp_path / "config.yaml").write_text("the older one's")
     (tmp_path / "old_1").mkdir()
-    take_possession(Config(run=RunConfig(weights_dir=tmp_path, resume="never")), "cd / && python train.py")
+    claim_run_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never")), "cd / && python train.py")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["command.txt", "config.yaml", "old_1", "old_2"]
     assert (tmp_path / "old_2/config.yaml").read_text() == "the older one's"
     assert KeptId(tmp_path / "old_2", tracker, 1).known == "run 7"
@@ -23,6 +23,6 @@ def test_an_older_run_goes_aside_with_what_trackers_know_it_by(tmp_path: Path, t
 
 def test_a_run_that_goes_on_keeps_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("figures")
-    take_possession(Config(run=RunConfig(weights_dir=tmp_path), model=ModelConfig(name="nin_bn")), "")
+    claim_run_dir(Config(run=RunConfig(weights_dir=tmp_path), model=ModelConfig(name="nin_bn")), "")
     assert (tmp_path / "metrics.jsonl").read_text() == "figures"
     assert "name: nin_bn" in (tmp_path / "config.yaml").read_text()

@@ -44,11 +44,11 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-Report = Callable[..., tuple[int, str, str]]
+IntervalMetrics = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Report:
+def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> IntervalMetrics:
     """``python -m lib.report`` within this process: its exit status, and what it says."""
 
     def run(cwd: Path, *arguments: str) -> tuple[int, str, str]:
@@ -128,7 +128,7 @@ def test_pictures_lie_beside_the_page(trained: Path) -> None:
     assert found == CURVES | {"filters", "views", "samples", "confusion_matrix"}
 
 
-def test_runs_are_compared_in_one_page(trained: Path, report: Report) -> None:
+def test_runs_are_compared_in_one_page(trained: Path, report: IntervalMetrics) -> None:
     other = trained / "other"
     shutil.copytree(trained / "models", other)
     assert report(trained, "other", '<b>&"fast"') == (0, "other/report.html\n", "")
@@ -139,7 +139,7 @@ def test_runs_are_compared_in_one_page(trained: Path, report: Report) -> None:
     assert html.count("filters of 5 x 5") == 2
 
 
-def test_without_its_data_set_the_rest_still_comes(trained: Path, report: Report) -> None:
+def test_without_its_data_set_the_rest_still_comes(trained: Path, report: IntervalMetrics) -> None:
     alone = trained / "alone"
     shutil.copytree(trained / "models", alone / "models")
     assert report(alone, "models") == (0, "models/report.html\n", "")
@@ -149,7 +149,7 @@ def test_without_its_data_set_the_rest_still_comes(trained: Path, report: Report
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
 
 
-def test_before_the_first_epoch_is_over(trained: Path, report: Report) -> None:
+def test_before_the_first_epoch_is_over(trained: Path, report: IntervalMetrics) -> None:
     early = trained / "early"
     early.mkdir()
     shutil.copy(trained / "models/config.yaml", early)
@@ -210,7 +210,7 @@ def test_tables_of_several_runs_break_no_word_on_a_phone(tmp_path: Path) -> None
     assert found_in_browser(page, probe, tmp_path, 390) == "21 cells, broken: "
 
 
-def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path, report: Report) -> None:
+def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path, report: IntervalMetrics) -> None:
     folder = trained / "models/tensorboard/pictures"
     before = sorted(folder.iterdir())
     assert report(trained, "models") == (0, "models/report.html\n", "")

@@ -12,7 +12,7 @@ from lib.report.curves import learning_curves
 from lib.report.drawing import COLOURS
 from lib.report.network import Effort
 from lib.report.page import write_report
-from lib.report.predictions import Predictions
+from lib.report.predictions import SampledPredictions
 from lib.report.runs import read_run
 
 
@@ -63,7 +63,7 @@ def test_a_page_says_where_a_run_waited_and_what_to_change(tmp_path: Path) -> No
 
 
 def test_how_many_answers_are_right_altogether() -> None:
-    predictions = Predictions(
+    predictions = SampledPredictions(
         checkpoint="",
         n_all=9,
         classes=["a", "b", "c"],

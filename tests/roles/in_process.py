@@ -8,29 +8,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config
-from lib.data.data_set import DataSet
-from lib.data.picks import Picks
-from lib.data.plan import Ask
-from lib.data.sources import source_kind
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config
+from lib.data.dataset import DataSet
+from lib.data.plan import BatchRequest
+from lib.data.sampler import Sampler
+from lib.data.sources.registry import source_kind
 from lib.data.upload import Batch
 from lib.errors import DataError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
-from lib.recording.recorder import Silence
-from lib.roles.parts import build
+from lib.recording.recorder import NullRecorder
+from lib.roles.train_state import build
 from lib.roles.trainer import Trainer
 
 
 class MemoryFeed:
     """``Feed`` without a loader; the ``broken``th batch of all that are asked for cannot be read."""
 
-    def __init__(self, asks: Iterator[Ask], images: dict[str, Tensor], picks: Picks, broken: int | None) -> None:
-        self._asks, self._images, self._picks, self._left = asks, images, picks, broken
+    def __init__(
+        self, requests: Iterator[BatchRequest], images: dict[str, Tensor], sampler: Sampler, broken: int | None
+    ) -> None:
+        self._asks, self._images, self._picks, self._left = requests, images, sampler, broken
         self.waited_s, self.failure, self.asked_for = 0.0, "", 0
 
-    def restart(self, plan: Iterator[Ask]) -> None:
+    def restart(self, plan: Iterator[BatchRequest]) -> None:
         self._asks = plan
 
     def used(self) -> None:
@@ -46,10 +48,10 @@ class MemoryFeed:
             raise DataError(self.failure)
         self.asked_for += 1
         ask = next(self._asks)
-        rows = self._picks.rows(ask.split, ask.epoch, ask.batch, ask.rewinds)
+        rows = self._picks.rows(ask.split, ask.epoch, ask.batch, ask.rollbacks)
         images = self._images["train" if ask.split == "train" else "val"]
         labels = torch.from_numpy(rows % 4)
-        return Batch(images[rows], labels, torch.from_numpy(ask.views))
+        return Batch(images[rows], labels, torch.from_numpy(ask.params))
 
 
 class Run:
@@ -77,12 +79,12 @@ class Run:
             name=f"trainer {rank}",
             rank=rank,
             sheet=SimpleNamespace(data=self.data),
-            hotline=SimpleNamespace(alive=lambda *_, **__: None),
+            client=SimpleNamespace(heartbeat=lambda *_, **__: None),
         )
         parts = build(context, exchange, torch.device("cpu"), torch.float32)
         labels = {split: np.arange(len(images)) % 4 for split, images in self.images.items()}
-        picks = Picks(self.config, self.data, labels, rank)
-        feed = MemoryFeed(parts.plan.run(parts.progress.epoch, parts.progress.iteration), self.images, picks, broken)
-        worker = Trainer(context, parts, feed, Silence())  # type: ignore[arg-type]
+        sampler = Sampler(self.config, self.data, labels, rank)
+        feed = MemoryFeed(parts.plan.run(parts.progress.epoch, parts.progress.iteration), self.images, sampler, broken)
+        worker = Trainer(context, parts, feed, NullRecorder())  # type: ignore[arg-type]
         worker.train()
         return feed, worker.progress, {name: value.clone() for name, value in parts.replica.model.state_dict().items()}

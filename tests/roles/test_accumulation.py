@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import load
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
 from lib.data.upload import Batch
 from lib.training.replica import Replica
-from tests.exchange.test_peer import together
+from tests.exchange.test_peer import in_sync
 from tests.roles.in_process import Run
 
 Weights = dict[str, torch.Tensor]
@@ -43,15 +43,15 @@ def run(tmp_path: Path, small_data_set: Path) -> Callable[..., Run]:
 
     make(tmp_path / "first", workers=1, n_epochs=1, batch_size=6).train()
 
-    def go_on(name: str, **options: Any) -> Run:
+    def plan_from(name: str, **options: Any) -> Run:
         return make(shutil.copytree(tmp_path / "first", tmp_path / name), **options)
 
-    return go_on
+    return plan_from
 
 
 def two(folder: Path, training: Run) -> list[tuple[Progress, Weights]]:
     """How far each of two workers came, and its weights."""
-    return together(2, lambda peer, rank: training.train(exchange=peer, rank=rank)[1:], folder)
+    return in_sync(2, lambda peer, rank: training.train(exchange=peer, rank=rank)[1:], folder)
 
 
 def test_accumulated_batches_make_the_update_of_one_larger_batch(tmp_path: Path, run: Callable[..., Run]) -> None:
@@ -70,10 +70,10 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int, int, int] | Non
     real = Replica.add_gradients
 
     def make(moment: tuple[int, int, int] | None) -> None:
-        def add(self: Replica, batch: Batch, meter: Any, *, share: float, key: tuple[int, int, int]) -> None:
+        def add(self: Replica, batch: Batch, meter: Any, *, loss_scale: float, key: tuple[int, int, int]) -> None:
             if key == moment:
-                self._exchange.leave()
-            real(self, batch, meter, share=share, key=key)
+                self._exchange.request_stop()
+            real(self, batch, meter, loss_scale=loss_scale, key=key)
 
         monkeypatch.setattr(Replica, "add_gradients", add)
 
@@ -85,7 +85,7 @@ def test_interrupted_at_any_batch_and_resumed_equals_uninterrupted(
 ) -> None:
     """Four iterations an epoch, in updates of three and one."""
     whole = two(tmp_path, run("whole", workers=2, batch_size=3, accumulate=3))
-    expected = load(tmp_path / "whole/checkpoints/epoch002_iter00000.pt").velocities
+    expected = load(tmp_path / "whole/checkpoints/epoch002_iter00000.pt").momentum
     for iteration, rank in product(range(4), range(2)):
         name = f"{iteration} {rank}"
         training = run(name, workers=2, batch_size=3, accumulate=3)
@@ -96,5 +96,5 @@ def test_interrupted_at_any_batch_and_resumed_equals_uninterrupted(
         for (progress, weights), (undisturbed, same) in zip(two(tmp_path, training), whole, strict=True):
             assert progress == undisturbed
             assert all(torch.equal(value, same[key]) for key, value in weights.items())
-        found = load(tmp_path / name / "checkpoints/epoch002_iter00000.pt").velocities
+        found = load(tmp_path / name / "checkpoints/epoch002_iter00000.pt").momentum
         assert all(torch.equal(value, expected[key]) for key, value in found.items())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
-from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.roles.trainer import Trainer
 from tests.roles.in_process import Run
 

@@ -1,7 +1,7 @@
 """What --find_batch_size makes of its measurements."""
 
 from lib.models.recipes import SQUEEZENET, THEANO
-from lib.roles.fitter import conclusion
+from lib.roles.batch_size_finder import conclusion
 
 
 def test_the_largest_need_not_be_the_fastest() -> None:

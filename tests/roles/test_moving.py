@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
-from tests.exchange.test_peer import together
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from tests.exchange.test_peer import in_sync
 from tests.roles.in_process import Run
 
 TOTAL = 16
@@ -35,11 +35,11 @@ def test_between_one_eight_and_two_workers(tmp_path: Path, small_data_set: Path)
     for epochs, workers in ((2, 8), (3, 2)):
         there = run(small_data_set, tmp_path / "moved", workers=workers, epochs=epochs)
 
-        def go_on(peer, rank: int, there: Run = there) -> tuple[Progress, dict[str, Tensor]]:  # type: ignore[no-untyped-def]
+        def plan_from(peer, rank: int, there: Run = there) -> tuple[Progress, dict[str, Tensor]]:  # type: ignore[no-untyped-def]
             _, progress, weights = there.train(exchange=peer, rank=rank)
             return progress, weights
 
-        results = together(workers, go_on, tmp_path)
+        results = in_sync(workers, plan_from, tmp_path)
         for progress, weights in results:
             assert progress.epoch == epochs
             assert all(torch.equal(value, results[0][1][name]) for name, value in weights.items())

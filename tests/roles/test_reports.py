@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.feed import Feed
+from lib.evaluation.metrics import Metrics
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
-from lib.recording.metrics import Figures
-from lib.recording.recorder import Silence
+from lib.recording.recorder import NullRecorder
 from lib.roles import trainer
-from lib.roles.reports import Reports
+from lib.roles.deferred_metrics import DeferredMetrics
 from tests.roles import in_process
 from tests.roles.in_process import Run
 
 
-class Witness(Silence):
+class Witness(NullRecorder):
     """Keeps what it is told, and when."""
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Witness(Silence):
         self.told.append(("train", progress.epoch, progress.iteration, *totals, rate))
         self.told_after.append((3 * progress.epoch + progress.iteration, self.iterations))
 
-    def validation(self, progress: Progress, figures: Figures) -> None:
+    def validation(self, progress: Progress, figures: Metrics) -> None:
         self.told.append(("val", progress.epoch, progress.iteration, figures))
 
-    def validation_subset(self, progress: Progress, figures: Figures) -> None:
+    def validation_subset(self, progress: Progress, figures: Metrics) -> None:
         self.told.append(("subset", progress.epoch, progress.iteration, figures))
 
 
@@ -52,7 +52,7 @@ def run_behind(
     def run(
         behind: int, *, print_freq: int, batch_size: int = 8, exchange: Exchange | None = None, **options: Any
     ) -> tuple[Witness, Progress]:
-        class Late(Reports):
+        class Late(DeferredMetrics):
             def __init__(self, device: Any, feed: Feed, exchange: Exchange) -> None:
                 super().__init__(device, feed, exchange)
                 self.behind = behind
@@ -95,8 +95,8 @@ def test_those_noted_within_an_epoch_are_read_two_updates_later(
 class LeavesWhenTold(Alone):
     """As on GPUs, a host that is asked to leave may hear of it where figures are gathered, between two notes."""
 
-    def agree(self) -> None:
-        self.asked = True
+    def sync_stop(self) -> None:
+        self.stop_requested = True
 
 
 def test_whoever_leaves_between_two_notes_reports_all_that_was_trained(

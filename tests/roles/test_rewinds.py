@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import load
-from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.upload import Batch
 from lib.errors import DivergedError
 from lib.training.replica import Replica
-from lib.training.rewinds import rewound
+from lib.training.rollbacks import with_rollback_seed
 from tests.roles.in_process import Run
 
 Poison = Callable[[set[int]], None]
@@ -37,9 +37,9 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
     real = Replica.add_gradients
 
     def make(seeds: set[int]) -> None:
-        def add(self: Replica, batch: Batch, meter: Any, *, share: float, key: tuple[int, int, int]) -> None:
+        def add(self: Replica, batch: Batch, meter: Any, *, loss_scale: float, key: tuple[int, int, int]) -> None:
             spoilt = key[:2] == (1, 1) and self.seed in seeds
-            real(self, batch, meter, share=math.nan if spoilt else share, key=key)
+            real(self, batch, meter, loss_scale=math.nan if spoilt else loss_scale, key=key)
 
         monkeypatch.setattr(Replica, "add_gradients", add)
 
@@ -58,13 +58,13 @@ def test_it_stops_and_names_the_last_good_checkpoint(tmp_path: Path, small_data_
 
 def test_it_goes_back_and_on_another_way(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
     poison({1})
-    settings = config(small_data_set, tmp_path / "run", on_nan="rewind")
+    settings = config(small_data_set, tmp_path / "run", on_nan="rollback")
     _, progress, weights = Run(settings).train()
-    assert (progress.epoch, progress.rewinds) == (3, 1)
+    assert (progress.epoch, progress.rollbacks) == (3, 1)
     assert all(value.isfinite().all() for value in weights.values())
     assert len(progress.val_record) == 3
     latest = tmp_path / "run/checkpoints/epoch003_iter00000.pt"
-    assert load(latest).rewinds == 1
+    assert load(latest).rollbacks == 1
     entries = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [(e["kind"], e["epoch"]) for e in entries[-6:]] == [
         *(("train", 2), ("train", 2), ("val", 2)),
@@ -80,8 +80,8 @@ def test_it_goes_back_and_on_another_way(tmp_path: Path, small_data_set: Path, p
 def test_a_resume_after_it_is_exact(tmp_path: Path, small_data_set: Path, poison: Poison, broken: int) -> None:
     """Stopped, by a batch that cannot be read, at the checkpoint that it goes back to, or after it went back."""
     poison({1})
-    _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rewind")).train()
-    stopped = Run(config(small_data_set, tmp_path / "stopped", on_nan="rewind"))
+    _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rollback")).train()
+    stopped = Run(config(small_data_set, tmp_path / "stopped", on_nan="rollback"))
     assert stopped.train(broken)[0].failure
     _, again, resumed = stopped.train()
     assert again == done
@@ -93,19 +93,19 @@ def test_stopped_while_the_weights_are_no_numbers_a_resume_goes_back(
 ) -> None:
     """After the second iteration they are, but no loss has shown it yet."""
     poison({1})
-    run = Run(config(small_data_set, tmp_path / "run", on_nan="rewind"))
+    run = Run(config(small_data_set, tmp_path / "run", on_nan="rollback"))
     assert run.train(7)[0].failure
     assert (tmp_path / "run/checkpoints/latest").read_text() == "epoch001_iter00000.pt"
     _, progress, _ = run.train()
-    assert (progress.epoch, progress.rewinds) == (3, 1)
+    assert (progress.epoch, progress.rollbacks) == (3, 1)
 
 
 def test_it_goes_back_so_often_and_no_further(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
-    settings = config(small_data_set, tmp_path / "run", on_nan="rewind", rewinds=2)
-    poison({rewound(settings, rewinds).run.seed for rewinds in range(5)})
+    settings = config(small_data_set, tmp_path / "run", on_nan="rollback", rollbacks=2)
+    poison({with_rollback_seed(settings, rollbacks).run.seed for rollbacks in range(5)})
     with pytest.raises(DivergedError, match=r"since iteration 3 of epoch 2; the last good checkpoint is .*epoch001"):
         Run(settings).train()
-    assert load(tmp_path / "run/checkpoints/epoch001_iter00000.pt").rewinds == 2
+    assert load(tmp_path / "run/checkpoints/epoch001_iter00000.pt").rollbacks == 2
 
 
 def test_before_the_first_epoch_is_done_it_goes_back_to_the_start(
@@ -113,9 +113,9 @@ def test_before_the_first_epoch_is_done_it_goes_back_to_the_start(
 ) -> None:
     real = Replica.add_gradients
 
-    def add(self: Replica, *arguments: Any, share: float, key: tuple[int, int, int]) -> None:
-        real(self, *arguments, share=math.nan if self.seed == 1 else share, key=key)
+    def add(self: Replica, *arguments: Any, loss_scale: float, key: tuple[int, int, int]) -> None:
+        real(self, *arguments, loss_scale=math.nan if self.seed == 1 else loss_scale, key=key)
 
     monkeypatch.setattr(Replica, "add_gradients", add)
-    _, progress, _ = Run(config(small_data_set, tmp_path / "run", on_nan="rewind")).train()
-    assert (progress.epoch, progress.rewinds) == (3, 1)
+    _, progress, _ = Run(config(small_data_set, tmp_path / "run", on_nan="rollback")).train()
+    assert (progress.epoch, progress.rollbacks) == (3, 1)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import CheckpointFolder, load
-from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.upload import Batch
+from lib.evaluation.metrics import Meter
 from lib.exchange.peer import Peer
-from lib.recording.metrics import Meter
 from lib.training.replica import Replica
-from tests.exchange.test_peer import together
+from tests.exchange.test_peer import in_sync
 from tests.roles.in_process import Run
 
 
@@ -38,7 +38,7 @@ def test_replicas_agree_where_they_are_validated_and_saved(
     real = Replica.evaluate
 
     def evaluate(self: Replica, batches: Iterable[Batch], meter: Meter) -> None:
-        self._exchange.verify(self.flat.row)
+        self._exchange.verify(self.flat.state)
         real(self, batches, meter)
 
     monkeypatch.setattr(Replica, "evaluate", evaluate)
@@ -47,17 +47,17 @@ def test_replicas_agree_where_they_are_validated_and_saved(
     def body(peer: Peer, rank: int) -> list[tuple[float, float]]:
         return run.train(exchange=peer, rank=rank)[1].val_record
 
-    first, second = together(2, body, tmp_path)
+    first, second = in_sync(2, body, tmp_path)
     assert first == second
     saved = load(tmp_path / "run/checkpoints/epoch002_iter00000.pt")
-    at_rest = all(not velocity.any() for velocity in saved.velocities.values())
+    at_rest = all(not velocity.any() for velocity in saved.momentum.values())
     assert at_rest == (exchange.rule == "elastic")
 
 
 def test_within_an_epoch_they_are_saved_just_after_an_exchange(tmp_path: Path, small_data_set: Path) -> None:
     """The disk is always due here; a save at another moment would keep one replica, not the average."""
     run = Run(config(small_data_set, tmp_path / "run", ExchangeConfig(method="peer", every=2), minutes=1e-9))
-    together(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
+    in_sync(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
     names = {path.name for path in (tmp_path / "run/checkpoints").glob("*.pt")}
     assert names == {"epoch000_iter00002.pt", "epoch001_iter00000.pt", "epoch001_iter00002.pt", "epoch002_iter00000.pt"}
     assert CheckpointFolder(tmp_path / "run/checkpoints", keep=9).latest()

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from lib.checkpoints import snapshots
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load
-from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.errors import CheckpointError
 from lib.roles.trainer import Trainer
+from lib.training import snapshots
 from tests.roles.in_process import Run
 
 Before = Callable[[Checkpoint], None]
@@ -68,7 +68,7 @@ def test_what_is_written_is_the_training_as_it_was(
     run(small_data_set, tmp_path / "slow").train()
     for epoch in (1, 2, 3):
         fast, slow = (load(tmp_path / name / f"checkpoints/epoch{epoch:03d}_iter00000.pt") for name in ("fast", "slow"))
-        for of_fast, of_slow in ((fast.parameters, slow.parameters), (fast.velocities, slow.velocities)):
+        for of_fast, of_slow in ((fast.parameters, slow.parameters), (fast.momentum, slow.momentum)):
             assert all(torch.equal(of_fast[name], of_slow[name]) for name in of_fast)
         assert torch.equal(fast.val_record, slow.val_record)
 
@@ -90,7 +90,7 @@ def test_no_more_than_one_waits_in_memory(
     monkeypatch.setattr(snapshots, "_copied", copy)
     before_saving(before)
     run(small_data_set, tmp_path / "run").train()
-    both = ["copied", "copied"]  # weights and velocities
+    both = ["copied", "copied"]  # weights and momentum
     assert events == [*both, "written 1", *both, "written 2", *both, "written 3"]
 
 

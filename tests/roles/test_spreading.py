@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints.snapshots import Progress, spread
-from lib.config import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig, ViewsConfig
+from lib.checkpoints.progress import Progress
+from lib.config.schema import AugmentConfig, Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.errors import CheckpointError, ReplicasDiffer
 from lib.exchange.alone import Alone
-from lib.exchange.flat import Flat
 from lib.exchange.peer import Peer
 from lib.models.tiny import Tiny
 from lib.training.fine_tuning import start_from
+from lib.training.flat import Flat
 from lib.training.replica import Replica
+from lib.training.snapshots import spread
 from tests.conftest import write_data_set
-from tests.exchange.test_peer import together
+from tests.exchange.test_peer import in_sync
 from tests.roles.in_process import Run
 
 
@@ -28,7 +29,7 @@ def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
         run=RunConfig(**({"weights_dir": weights_dir, "n_epochs": 1} | run)),
         data=DataConfig(dir=data_set),
         model=ModelConfig(name="tiny", freeze=("features",), weights=str(weights_dir / "given.pt")),
-        views=ViewsConfig(std=(58.4, 57.12, 57.38)),
+        augment=AugmentConfig(std=(58.4, 57.12, 57.38)),
         logging=LoggingConfig(print_freq=2, report=False, tensorboard=False, quiet=True),
         exchange=ExchangeConfig(method="peer"),
         devices=("cpu", "cpu"),
@@ -53,10 +54,10 @@ def test_frozen_parts_are_worker_0s_on_every_worker_from_given_weights_and_after
     torch.save(Tiny(4, 28).state_dict(), folder / "given.pt")
     given = Tiny(4, 28)
     settings = config(small_data_set, folder)
-    start_from(given, folder / "given.pt", settings.views.std)
+    start_from(given, folder / "given.pt", settings.normalize.std)
     goes_on = replace(settings, run=replace(settings.run, n_epochs=2), model=replace(settings.model, weights=None))
     for run in (Run(settings), Run(goes_on)):
-        first, second = together(2, lambda peer, rank, run=run: run.train(exchange=peer, rank=rank)[2], tmp_path)
+        first, second = in_sync(2, lambda peer, rank, run=run: run.train(exchange=peer, rank=rank)[2], tmp_path)
         assert same(frozen_of(first), frozen_of(given.state_dict()))
         assert same(list(first.values()), list(second.values()))
 
@@ -82,16 +83,16 @@ def test_all_of_a_network_is_spread_and_compared(
         flat = Flat(model, peer.allocate, frozen=[model[3]])
         replica: Any = SimpleNamespace(flat=flat, refresh=lambda: None)
         if differs:
-            flat.still[0] = 5.0 - rank
-            monkeypatch.setattr(peer, "copy_first", lambda stretch: stretch)
-            flat.row.zero_()
+            flat.frozen[0] = 5.0 - rank
+            monkeypatch.setattr(peer, "copy_first", lambda segment: segment)
+            flat.state.zero_()
             with pytest.raises(ReplicasDiffer, match="replica 1 differs from replica 0 in .* numbers"):
                 spread(Progress(), replica, peer)
         else:
             spread(Progress(), replica, peer)
         return {name: value.clone() for name, value in model.state_dict().items()}, len(flat.buffers)
 
-    for weights, n_averaged in together(2, body, tmp_path):
+    for weights, n_averaged in in_sync(2, body, tmp_path):
         if not differs:
             expected = Network(1.0).state_dict()
             assert same(list(weights.values()), list(expected.values()))
@@ -105,10 +106,10 @@ def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
     settings = replace(settings, model=ModelConfig(name="resnet18", freeze=("bn1", "layer1")))
     cpu = torch.device("cpu")
     replica = Replica(settings, Run(settings).data, cpu, torch.float32, Alone(cpu))
-    there = replica.flat.still.untyped_storage().data_ptr()
+    there = replica.flat.frozen.untyped_storage().data_ptr()
     floats = {n: b for n, b in replica.model.named_buffers() if b.is_floating_point()}
-    still = {name for name, buffer in floats.items() if buffer.untyped_storage().data_ptr() == there}
-    assert still == {name for name in floats if name.startswith(("bn1", "layer1"))} != set()
+    frozen = {name for name, buffer in floats.items() if buffer.untyped_storage().data_ptr() == there}
+    assert frozen == {name for name in floats if name.startswith(("bn1", "layer1"))} != set()
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.feed import Feed
-from lib.roles.parts import Parts
-from lib.roles.process import Context
+from lib.roles.train_state import TrainState
 from lib.roles.trainer import Trainer, recorder_of
+from lib.runtime.process import Context
 from tests.roles import in_process
 from tests.roles.in_process import Run
 
@@ -20,7 +20,7 @@ from tests.roles.in_process import Run
 class Recorded(Trainer):
     """With the real records on disk."""
 
-    def __init__(self, context: Context, parts: Parts, feed: Feed, _: object) -> None:
+    def __init__(self, context: Context, parts: TrainState, feed: Feed, _: object) -> None:
         super().__init__(context, parts, feed, recorder_of(context, parts.plan, parts.progress, parts.replica.device))
 
     def train(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib.config import Config, DataConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
 from lib.errors import DataError
 from tests.roles.in_process import Run
 

@@ -14,22 +14,22 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import DataConfig, RunConfig
-from lib.data import persistence
-from lib.data.batch_file import pixel_offset
+from lib.config.schema import DataConfig, RunConfig
+from lib.data import retry
+from lib.data.augment.params import center_params
 from lib.data.feed import Feed
-from lib.data.hickle_batches import HickleBatches
-from lib.data.layout import Layout, layout, read_manifest
 from lib.data.order import WorkerOrder
-from lib.data.plan import Ask
-from lib.data.views import center_views
+from lib.data.packed.batch_file import pixel_offset
+from lib.data.packed.layout import Layout, layout, read_manifest
+from lib.data.packed.reader import HickleBatches
+from lib.data.plan import BatchRequest
 from lib.errors import DataError, PeerLost
 from lib.ipc.channel import Channel
 from lib.roles.loader import _Begun, _finish, serve
-from lib.roles.process import Context, RunSheet
+from lib.runtime.process import Context, RunSheet
 
 ORDER = WorkerOrder(file_counts=(16, 16, 16), seed=1, shuffle="none", batch_size=8, rank=0, world_size=1)
-ASKS = [Ask("train", 0, batch, center_views(8, img_size=32, crop=28)) for batch in range(6)]
+ASKS = [BatchRequest("train", 0, batch, center_params(8, img_size=32, crop=28)) for batch in range(6)]
 Start = Callable[..., Feed]
 
 
@@ -41,7 +41,7 @@ def at(data_set: Path) -> Layout:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a loader tells the user, and what it is doing; its pauses are short."""
-    monkeypatch.setattr(persistence, "_FIRST_S", 0.02)
+    monkeypatch.setattr(retry, "_FIRST_S", 0.02)
     return []
 
 
@@ -55,15 +55,15 @@ def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
         theirs, ours = (
             Channel(tmp_path / f"s{len(threads)}", bind=bind, peer="the other", patience_s=20) for bind in (True, False)
         )
-        picks: Any = SimpleNamespace(rows=lambda split, epoch, batch, rewinds: ORDER.indices(epoch, batch))
+        sampler: Any = SimpleNamespace(rows=lambda split, epoch, batch, rollbacks: ORDER.indices(epoch, batch))
         context: Any = SimpleNamespace(
             config=SimpleNamespace(data=DataConfig(**data), run=RunConfig(patience_s=patience_s)),
-            alive=lambda doing, patience_s=None: said.append(doing),
+            heartbeat=lambda doing, patience_s=None: said.append(doing),
             warn=said.append,
         )
 
         def load() -> None:
-            serve(context, theirs, {"train": source}, picks)
+            serve(context, theirs, {"train": source}, sampler)
             source.close()
             theirs.close()
 
@@ -156,7 +156,7 @@ def test_who_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path
     )
     sheet = SimpleNamespace(config=config, supervisor=os.getppid())
 
-    def alive(doing: str, patience_s: float | None = None) -> None:
+    def heartbeat(doing: str, patience_s: float | None = None) -> None:
         said.append(doing)
         if len(said) == 3:
             sheet.supervisor = 0
@@ -164,8 +164,8 @@ def test_who_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path
     def away() -> None:
         raise DataError("00001.hkl is missing")
 
-    hotline: Any = SimpleNamespace(alive=alive)
-    context = Context("loader 0", 0, tmp_path, cast(RunSheet, sheet), hotline)
+    client: Any = SimpleNamespace(heartbeat=heartbeat)
+    context = Context("loader 0", 0, tmp_path, cast(RunSheet, sheet), client)
     with pytest.raises(PeerLost, match="the supervisor is gone"):
         _finish(context, _Begun(0, 0, 8, "reading", repeat(away)))
     assert said == ["reading", *2 * ["waiting, as 00001.hkl is missing"]]

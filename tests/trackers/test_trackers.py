@@ -8,13 +8,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lib.checkpoints.snapshots import Progress
-from lib.config import Config, LoggingConfig, RunConfig
+from lib.checkpoints.progress import Progress
+from lib.config.schema import Config, LoggingConfig, RunConfig
 from lib.errors import ConfigError
-from lib.recording.metrics import Figures
+from lib.evaluation.metrics import Metrics
 from lib.recording.recorder import Recorder
-from lib.trackers import registry
-from lib.trackers.registry import check_trackers, open_trackers
+from lib.recording.trackers import registry
+from lib.recording.trackers.registry import check_trackers, open_trackers
 
 
 def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path, capsy
     trackers = Breaks(), Remembers()
     config = Config(run=RunConfig(weights_dir=tmp_path), logging=LoggingConfig(report=False))
     recorder = Recorder(config, "t", Progress(epoch=1), iterations=5, trackers=trackers, device=torch.device("cpu"))
-    figures = Figures.of([2.0, 3, 1, 4])
+    figures = Metrics.of([2.0, 3, 1, 4])
     for _ in range(2):
         recorder.validation_subset(Progress(epoch=1, iteration=2), figures)
     recorder.close()

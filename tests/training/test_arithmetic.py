@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from lib.config import ComputeConfig, Config, DataConfig, ModelConfig
-from lib.data.data_set import DataSet
-from lib.data.sources import source_kind
+from lib.config.schema import ComputeConfig, Config, DataConfig, ModelConfig
+from lib.data.augment.params import draw_params
+from lib.data.dataset import DataSet
+from lib.data.sources.registry import source_kind
 from lib.data.upload import Batch
-from lib.data.views import draw_views
+from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
-from lib.machine.devices import prepare
-from lib.recording.metrics import Meter
+from lib.system.devices import prepare
 from lib.training.replica import Replica
 from tests.conftest import write_data_set
 
@@ -43,9 +43,9 @@ def step(tmp_path: Path) -> Callable[..., Replica]:
         settings = replace(config, compute=ComputeConfig(threads=1, **compute))
         replica = Replica(settings, data, CPU, prepare(CPU, settings.compute, 1), Alone(CPU))
         images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
-        views = draw_views(8, img_size=32, crop=replica.crop, views=config.views, seed=1, epoch=0)
-        batch = Batch(images, torch.arange(8) % 4, torch.from_numpy(views))
-        replica.add_gradients(batch, Meter(CPU), share=1 / 8, key=(0, 0, 0))
+        params = draw_params(8, img_size=32, crop=replica.crop, augment=config.augment, seed=1, epoch=0)
+        batch = Batch(images, torch.arange(8) % 4, torch.from_numpy(params))
+        replica.add_gradients(batch, Meter(CPU), loss_scale=1 / 8, key=(0, 0, 0))
         replica.update(rate=0.01, weight_decay=0.0)
         return replica
 
@@ -54,14 +54,14 @@ def step(tmp_path: Path) -> Callable[..., Replica]:
 
 def distance(found: Replica, expected: Replica) -> float:
     """Of what one update has made, the norm of the difference over the norm."""
-    ours, theirs = found.flat.velocities, expected.flat.velocities
+    ours, theirs = found.flat.momentum, expected.flat.momentum
     return float((ours - theirs).norm() / theirs.norm())
 
 
 def test_bf16_is_float32_but_for_rounding_and_weights_stay_float32(step: Callable[..., Replica]) -> None:
     plain, rounded = step(), step(precision="bf16")
     assert {value.dtype for value in rounded.model.state_dict().values()} == {torch.float32}
-    assert rounded.flat.row.dtype == torch.float32
+    assert rounded.flat.state.dtype == torch.float32
     assert 1e-4 < distance(rounded, plain) < 0.05
 
 

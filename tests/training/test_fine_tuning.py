@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
-from lib.checkpoints.weights import load_weights, weights_of
 from lib.errors import WeightsError
+from lib.formats.weights import load_weights, weights_of
 from lib.models.googlenet import GoogLeNet
 from lib.models.tiny import Tiny
 from lib.training.fine_tuning import start_from
@@ -25,7 +25,7 @@ def saved(folder: Path, model: nn.Module, epoch: int = 1) -> Path:
             iteration=0,
             val_record=torch.zeros(epoch, 2, dtype=torch.float64),
             parameters=dict(model.state_dict()),
-            velocities={},
+            momentum={},
         ),
         is_best=False,
     )

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, refuse_other_preparation
+from lib.commands.export import told
 from lib.errors import CheckpointError, WeightsError
-from lib.export import told
+from lib.evaluation.predictor import of_checkpoint, open_network
 from lib.models.recipes import IMAGENET_STD
 from lib.models.registry import model_spec
-from lib.training.network import of_checkpoint, open_network
 from tests.conftest import write_data_set
 
 MEAN_CHW = 255 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -45,7 +45,7 @@ def test_a_checkpoint_says_what_pictures_lose(more: dict[str, object], lost_CHW:
         iteration=0,
         val_record=torch.zeros(1, 2),
         parameters=model.state_dict(),
-        velocities={},
+        momentum={},
     )
     image_CHW = torch.from_numpy(IMAGE_1HWC[0]).permute(2, 0, 1).float()
     seen_1CHW = ((image_CHW - lost_CHW) / std)[None, :, 2:30, 2:30]
@@ -56,33 +56,37 @@ def test_a_checkpoint_says_what_pictures_lose(more: dict[str, object], lost_CHW:
 def test_weights_of_others_are_fed_as_the_recipe_has_it_or_as_is_said(tmp_path: Path) -> None:
     write_data_set(tmp_path / "data", img_size=40)
     torch.save(model_spec("resnet18").build(4, 35).state_dict(), tmp_path / "resnet.pt")
-    asked = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
-    network = open_network(argparse.Namespace(**asked, mean=None, std=None))
+    stop_requested = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
+    network = open_network(argparse.Namespace(**stop_requested, mean=None, std=None))
     assert (network.preparation.subtracted, network.preparation.std) == ("channel", None)
     image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
     plain = network.probabilities(image, 1)
-    network = open_network(argparse.Namespace(**asked, mean=None, std=[58.4, 57.12, 57.38]))
+    network = open_network(argparse.Namespace(**stop_requested, mean=None, std=[58.4, 57.12, 57.38]))
     torch.testing.assert_close(network.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
-    network = open_network(argparse.Namespace(**asked, mean="none", std=[58.4, 57.12, 57.38]))
+    network = open_network(argparse.Namespace(**stop_requested, mean="none", std=[58.4, 57.12, 57.38]))
     assert (network.preparation.subtracted, network.preparation.std) == ("none", IMAGENET_STD)
 
 
 def test_weights_of_others_alone_are_not_enough(tmp_path: Path) -> None:
     torch.save(model_spec("tiny").build(4, 35).state_dict(), tmp_path / "w.pt")
-    asked = argparse.Namespace(checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, mean=None, std=None)
+    stop_requested = argparse.Namespace(checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, mean=None, std=None)
     with pytest.raises(WeightsError, match="w.pt is no checkpoint of this program; weights of others need --model and"):
-        open_network(asked)
+        open_network(stop_requested)
     (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:500])
     with pytest.raises(CheckpointError, match="w.pt is damaged or no checkpoint"):
-        open_network(asked)
+        open_network(stop_requested)
 
 
 def test_going_on_with_pictures_on_another_scale_is_refused() -> None:
     here = preparation(subtracted="channel", std=IMAGENET_STD)
     refuse_other_preparation(Path("c.pt"), here, here)
-    with pytest.raises(CheckpointError, match=r"trained with views.mean image, here it is channel; add --views.mean"):
+    with pytest.raises(
+        CheckpointError, match=r"trained with normalize.mean image, here it is channel; add --normalize.mean"
+    ):
         refuse_other_preparation(Path("c.pt"), preparation(), here)
-    with pytest.raises(CheckpointError, match=r"views.std null, here it is \[58.4, 57.12, 57.38\]; add --views.std 'n"):
+    with pytest.raises(
+        CheckpointError, match=r"normalize.std null, here it is \[58.4, 57.12, 57.38\]; add --normalize.std 'n"
+    ):
         refuse_other_preparation(Path("c.pt"), preparation(subtracted="channel"), here)
 
 

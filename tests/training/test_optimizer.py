@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from lib.config import OptimizerConfig
+from lib.config.schema import OptimizerConfig
 from lib.errors import ConfigError
-from lib.exchange.flat import Flat
 from lib.training.fine_tuning import freeze
+from lib.training.flat import Flat
 from lib.training.optimizer import MomentumSGD
 
 
@@ -16,8 +16,8 @@ def update(optimizer: MomentumSGD, rate: float, weight_decay: float) -> None:
     """One update of everything, in two parts."""
     optimizer.rate, optimizer.weight_decay = rate, weight_decay
     length = len(optimizer._flat.parameters)
-    for part in (slice(0, length // 3), slice(length // 3, length)):
-        optimizer.step(part)
+    for segment in (slice(0, length // 3), slice(length // 3, length)):
+        optimizer.step(segment)
 
 
 def network() -> nn.Module:
@@ -52,7 +52,7 @@ def test_against_numpy_over_many_steps(nesterov: bool, momentum: float) -> None:
         update(optimizer, rate, config.weight_decay)
     for name, p in model.named_parameters():
         np.testing.assert_allclose(p.detach().numpy(), w[name], rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(flat.velocity_of[name].numpy(), v[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(flat.momentum_of[name].numpy(), v[name], rtol=1e-5, atol=1e-6)
 
 
 def test_at_one_rate_it_is_torchs_sgd() -> None:
@@ -73,7 +73,7 @@ def test_at_one_rate_it_is_torchs_sgd() -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_averaging_weights_and_velocities_is_averaging_gradients() -> None:
+def test_averaging_weights_and_momentum_is_averaging_gradients() -> None:
     """Two replicas that start alike, each with its own gradient, then averaged: one step on the mean gradient."""
     config = OptimizerConfig()
     flats = [Flat(network(), torch.zeros) for _ in range(3)]
@@ -85,10 +85,10 @@ def test_averaging_weights_and_velocities_is_averaging_gradients() -> None:
             flat.gradients.copy_(gradient)
         for optimizer in optimizers:
             update(optimizer, 0.01, config.weight_decay)
-        mean = (flats[0].row + flats[1].row) / 2
-        flats[0].row.copy_(mean)
-        flats[1].row.copy_(mean)
-    torch.testing.assert_close(flats[0].row, flats[2].row, rtol=1e-4, atol=1e-6)
+        mean = (flats[0].state + flats[1].state) / 2
+        flats[0].state.copy_(mean)
+        flats[1].state.copy_(mean)
+    torch.testing.assert_close(flats[0].state, flats[2].state, rtol=1e-4, atol=1e-6)
 
 
 def test_decay_of_everything_is_torchs_sgd() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib.config import Config
-from lib.training.steps import MOST_FUSED, why_not_fused
+from lib.config.schema import Config
+from lib.training.step import MOST_FUSED, why_not_fused
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="the kernels need Triton")

@@ -131,13 +131,13 @@ def install(fault: Fault) -> None:
     """From here on ``fault`` hears what this process does."""
 
     def channel(module: Any) -> None:
-        alive = module.Hotline.alive
+        heartbeat = module.SupervisorClient.heartbeat
 
         def told(self: Any, doing: str, **more: Any) -> None:
-            alive(self, doing, **more)
+            heartbeat(self, doing, **more)
             fault.doing(doing)
 
-        module.Hotline.alive = told
+        module.SupervisorClient.heartbeat = told
 
     def supervisor(module: Any) -> None:
         listen = module.Supervisor._listen
@@ -157,7 +157,11 @@ def install(fault: Fault) -> None:
 
         os.fsync = told
 
-    patches = {"lib.ipc.channel": channel, "lib.supervisor": supervisor, "lib.checkpoints.checkpoint": checkpoint}
+    patches = {
+        "lib.ipc.channel": channel,
+        "lib.runtime.supervisor": supervisor,
+        "lib.checkpoints.checkpoint": checkpoint,
+    }
     sys.meta_path.insert(0, Patched(patches))
 
 

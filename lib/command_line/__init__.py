@@ -1,1 +1,0 @@
-"""From words on a command line to a checked configuration, and back to a file."""

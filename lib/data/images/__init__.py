@@ -1,0 +1,1 @@
+"""Pictures before they are batches: listing, decoding and resizing."""

@@ -1,0 +1,67 @@
+"""What weights of others need beside them: names of the classes, a mean image, how pictures become square.
+
+A data set packed here has it all. Any other folder will do that has names of classes: a list of names (see
+class_names), or class folders in train/. Its mean image is img_mean.npy, in misc/ or itself; without one it is of
+ImageNet's mean colour.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.data.class_names import IN_ORDER, classes_of_folders, find_words, read_words
+from lib.data.images.listing import list_pictures
+from lib.data.packed.layout import ClassName, Layout, layout, read_classes, read_manifest, read_mean
+from lib.errors import DataError
+from lib.system.npy import array_of
+
+# Of red, green and blue; Caffe's 104, 117, 123, torchvision's 0.485, 0.456, 0.406.
+IMAGENET_MEAN = (123.68, 116.78, 103.94)
+_IMG_SIZE = 256
+
+
+class InferenceMetadata(NamedTuple):
+    """All that a network's weights do not say."""
+
+    classes: tuple[ClassName, ...]
+    mean_CHW: NDArray[np.float32]
+    """(3, H, W), 0 to 255, of images as large as pictures become"""
+    resize: Literal["squash", "crop"]
+
+
+def inference_metadata(folder: Path) -> InferenceMetadata:
+    """What ``folder`` says. Raises DataError."""
+    at = layout(folder)
+    if at.manifest.exists():
+        manifest = read_manifest(at)
+        return InferenceMetadata(tuple(read_classes(at)), read_mean(at, manifest), manifest.resize)
+    return InferenceMetadata(_classes(at), _mean(at), "squash")
+
+
+def _classes(at: Layout) -> tuple[ClassName, ...]:
+    if at.classes.is_file():
+        return tuple(read_classes(at))
+    if (train := at.dir / "train").is_dir():
+        return classes_of_folders(at, list_pictures(train).classes)
+    if path := find_words((at.misc, at.dir), IN_ORDER):
+        return tuple(ClassName(i, *pair) for i, pair in enumerate(read_words(path).items()))
+    raise DataError(
+        f"{at.dir} names no classes: it holds no packed data set, no train/CLASS/ and no {' or '.join(IN_ORDER)}; "
+        "put one of these lists there, or name another folder with --data"
+    )
+
+
+def _mean(at: Layout) -> NDArray[np.float32]:
+    path = next((path for path in (at.mean, at.dir / at.mean.name) if path.is_file()), None)
+    if path is None:
+        colour_C11 = np.array(IMAGENET_MEAN, np.float32)[:, None, None]
+        return np.broadcast_to(colour_C11, (3, _IMG_SIZE, _IMG_SIZE)).copy()
+    try:
+        mean: NDArray[Any] = array_of(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); fetch it again, or take it away") from None
+    if mean.ndim != 3 or mean.shape != (3, mean.shape[1], mean.shape[1]) or mean.dtype.kind != "f":
+        raise DataError(f"{path} holds {mean.dtype} {mean.shape}, no mean image (3, H, H); fetch it again")
+    return mean.astype(np.float32)

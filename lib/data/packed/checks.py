@@ -1,0 +1,59 @@
+"""Is the data set whole? Asked once, before any process is started, so that the answer is one clear line."""
+
+from lib.config.schema import Config
+from lib.data.dataset import DataSet
+from lib.data.packed.batch_file import pixel_offset
+from lib.data.packed.layout import Layout, Manifest, read_classes, read_labels, read_mean
+from lib.errors import ConfigError, DataError
+from lib.types import SPLITS, Split
+
+
+def check_data(at: Layout, manifest: Manifest) -> None:
+    """Every file that ``manifest`` names is there, is what it should be, and has its labels.
+
+    Raises DataError, naming the first file that is not. Reads headers, not pixels.
+    """
+    for split in SPLITS:
+        if manifest.split(split).count == 0:
+            raise DataError(f"{at.manifest}: there are no {split} images")
+        _check_files(at, manifest, split)
+        read_labels(at, manifest, split)
+    read_mean(at, manifest)
+    n_classes = len(read_classes(at))
+    if n_classes != manifest.n_classes:
+        raise DataError(f"{at.classes} has {n_classes} classes, the manifest {manifest.n_classes}")
+
+
+def check_batch_size(config: Config, data: DataSet) -> None:
+    """Raises ConfigError when one iteration, or one update, would take more images than the data set has."""
+    total, count = config.batch_size * config.world_size, data.count("train")
+    accumulate = config.optimizer.accumulate
+    if total <= count < total * accumulate:
+        raise ConfigError(
+            f"optimizer.accumulate {accumulate} makes {total * accumulate} images an update, but {data.where} "
+            f"has {count} training images; lower it"
+        )
+    if total > count:
+        raise ConfigError(
+            f"batch_size {config.batch_size} x {config.world_size} workers is {total} images an iteration, "
+            f"but {data.where} has {count} training images; lower batch_size"
+        )
+
+
+def _check_files(at: Layout, manifest: Manifest, split: Split) -> None:
+    folder = at.batch_dir(split, manifest.file_batch_size)
+    missing = [file.name for file in manifest.split(split).files if not (folder / file.name).is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(manifest.split(split).files)} files are missing from {folder}, the first "
+            f"is {missing[0]}; run preprocessing/generate_data.sh to make them again"
+        )
+    for file in manifest.split(split).files:
+        path = folder / file.name
+        size = path.stat().st_size
+        if size != file.bytes:
+            raise DataError(
+                f"{path} has {size} bytes where the manifest says {file.bytes}; delete it and run "
+                "preprocessing/generate_data.sh to make it again"
+            )
+        pixel_offset(path, (file.count, manifest.img_size, manifest.img_size, 3))

@@ -1,0 +1,90 @@
+"""What the small published data sets have in common: one file or two a split, all of it read into memory."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.config.schema import DataConfig
+from lib.data.cache import cached_mean
+from lib.data.dataset import DataSet, check_labels, named_classes
+from lib.data.index import fingerprint
+from lib.data.sources.base import Say, Source, SourceKind
+from lib.data.sources.in_memory import InMemory
+from lib.errors import DataError
+from lib.types import SPLITS, Split
+
+Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""images (N, H, W, 3) and labels (N,)"""
+
+
+def array_dataset(
+    name: str,
+    read: Callable[[Path, Split], Images],
+    class_names: Callable[[Path], tuple[str, ...]],
+) -> SourceKind:
+    """The source of a data set whose files ``read`` and ``class_names`` know."""
+
+    def describe(data: DataConfig) -> DataSet:
+        classes = class_names(data.dir)
+        counts, sums = [], []
+        for split in SPLITS:
+            images, labels = read(data.dir, split)
+            check_labels(labels, len(classes), f"{data.dir}: {split}")
+            counts.append(len(labels))
+            sums += [zlib.crc32(images.data), zlib.crc32(labels.data)]
+        content = fingerprint(name, counts, sums, data.img_size, data.resize)
+        described = DataSet(
+            where=str(data.dir),
+            img_size=data.img_size,
+            resize=data.resize,
+            train_counts=(counts[0],),
+            val_counts=(counts[1],),
+            classes=named_classes(classes),
+            fingerprint=content,
+        )
+        mean = cached_mean(data, content, data.img_size, lambda: open_split(data, described, "train", print))
+        return msgspec.structs.replace(described, mean_image=mean)
+
+    def open_split(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+        images, labels = read(data.dir, split)
+        return InMemory(images, labels, img_size=data.img_size, resize=data.resize, threads=data.readers)
+
+    return SourceKind(describe=describe, open=open_split, faster=_faster)
+
+
+def _faster(data: DataConfig) -> str:
+    return (
+        f"raise data.readers (now {data.readers}), which bring the images to data.img_size, "
+        f"or lower data.img_size (now {data.img_size})"
+    )
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The bytes of a published file. Raises DataError when it is not there, or cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} is missing; name the folder that holds the unpacked binary files of {name} with --data.dir"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_names(path: Path, name: str, count: int) -> tuple[str, ...]:
+    """The class names in ``path``, one a line. Raises DataError unless there are ``count``."""
+    lines = read_file(path, name).decode(errors="replace").split("\n")
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) != count:
+        raise DataError(f"{path} names {len(names)} classes where {name} has {count}")
+    return names
+
+
+def joined(parts: Sequence[Images]) -> Images:
+    """Several files as one."""
+    images, labels = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(labels)

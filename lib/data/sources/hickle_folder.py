@@ -1,0 +1,50 @@
+"""``data.source: hickle``: batch files that preprocessing/ has packed, or those of theano_alexnet."""
+
+from lib.config.schema import DataConfig
+from lib.data.dataset import DataSet
+from lib.data.packed.checks import check_data
+from lib.data.packed.layout import Layout, layout, read_classes, read_manifest
+from lib.data.packed.reader import HickleBatches
+from lib.data.sources import theano
+from lib.data.sources.base import Say, Source, SourceKind
+from lib.types import Split
+
+
+def _describe(data: DataConfig) -> DataSet:
+    at = layout(data.dir, data.misc_dir)
+    if _is_ancestors(at):
+        return theano.describe(at, data.shuffle)
+    manifest = read_manifest(at)
+    check_data(at, manifest)
+    return DataSet(
+        where=str(data.dir),
+        img_size=manifest.img_size,
+        train_counts=tuple(file.count for file in manifest.train.files),
+        val_counts=tuple(file.count for file in manifest.val.files),
+        classes=tuple(read_classes(at)),
+        fingerprint=manifest.fingerprint,
+        resize=manifest.resize,
+        mean_image=at.mean,
+    )
+
+
+def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+    at = layout(data.dir, data.misc_dir)
+    if _is_ancestors(at):
+        return theano.TheanoBatches(at, described, split)
+    return HickleBatches(at, read_manifest(at), split, readers=data.readers, verify=data.verify)
+
+
+def _is_ancestors(at: Layout) -> bool:
+    return not at.manifest.exists() and theano.is_there(at)
+
+
+def _faster(data: DataConfig) -> str:
+    disk = "put data.dir on a faster disk (python -m lib.commands.doctor measures it)"
+    if _is_ancestors(layout(data.dir, data.misc_dir)):
+        pack = "pack the pictures anew with preprocessing/generate_data.sh"
+        return f"theano_alexnet's files are read whole, one after the other: {pack}, or {disk}"
+    return f"raise data.readers (now {data.readers}), then data.slots (now {data.slots}), or {disk}"
+
+
+HICKLE = SourceKind(describe=_describe, open=_open, faster=_faster)

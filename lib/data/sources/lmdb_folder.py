@@ -1,0 +1,185 @@
+"""``data.source: lmdb``: Caffe's databases of ``Datum`` records, one folder a split.
+
+    DIR/ilsvrc12_train_lmdb/data.mdb       or any other folder whose name has "train" in it
+    DIR/ilsvrc12_val_lmdb/data.mdb         or "val"
+
+The first time, every record is read once: that it is an image, and what its label is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import lmdb
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.config.schema import DataConfig
+from lib.data.cache import cached, cached_mean
+from lib.data.class_names import classes_of_numbers
+from lib.data.dataset import DataSet, check_labels
+from lib.data.images.datum import datum_image, read_datum
+from lib.data.images.decode import Resize
+from lib.data.index import Index, fingerprint, index_bytes, read_index, readable
+from lib.data.packed.layout import layout
+from lib.data.sources.base import Say, Source, SourceKind
+from lib.data.sources.decoded import DecodedPictures
+from lib.data.sources.decoders import more_decoders, open_decoders
+from lib.errors import DataError, UnavailableError
+from lib.types import SPLITS, Split
+
+_MAKE = "make the database again with Caffe's convert_imageset"
+
+
+@dataclass(frozen=True)
+class DecodeRecord:
+    """Decodes the records of the database in ``folder``, named by their keys."""
+
+    folder: Path
+    img_size: int
+    resize: Resize
+
+    def __call__(self, name: bytes) -> NDArray[np.uint8]:
+        try:
+            record = self._record(name)
+        except UnavailableError:
+            self.close()  # whoever tries again finds what lies there then
+            raise
+        return datum_image(record, self.img_size, self.resize)
+
+    def close(self) -> None:
+        opened = vars(self)  # the same process may open a database only once at a time
+        if "_transaction" in opened:
+            opened.pop("_transaction").abort()
+        if "_database" in opened:
+            opened.pop("_database").close()
+
+    def _record(self, name: bytes) -> bytes:
+        with _damage_told(self.folder):
+            record = self._transaction.get(name)
+        if record is None:
+            raise UnavailableError(f"{self.folder}: record {readable(name)} is gone; put the database back, or {_MAKE}")
+        return bytes(record)
+
+    @cached_property
+    def _database(self) -> lmdb.Environment:
+        return _open_database(self.folder)
+
+    @cached_property
+    def _transaction(self) -> lmdb.Transaction:
+        return self._database.begin()
+
+
+def _describe(data: DataConfig) -> DataSet:
+    folders = {split: _folder(data.dir, split) for split in SPLITS}
+    marks = {split: _mark(folder) for split, folder in folders.items()}
+    indices = {}
+    for split, folder in folders.items():
+        path = _index_path(data, marks[split], split)
+        indices[split] = read_index(cached(path, partial(_scan, folder)))
+    n_classes = int(indices["train"].labels.max()) + 1
+    for split in SPLITS:
+        check_labels(indices[split].labels, n_classes, str(folders[split]))
+    content = fingerprint("lmdb", marks, data.img_size, data.resize)
+    described = DataSet(
+        where=str(data.dir),
+        img_size=data.img_size,
+        resize=data.resize,
+        train_counts=(len(indices["train"].labels),),
+        val_counts=(len(indices["val"].labels),),
+        classes=classes_of_numbers(layout(data.dir, data.misc_dir), n_classes),
+        fingerprint=content,
+    )
+    mean = cached_mean(data, content, data.img_size, lambda: _open(data, described, "train", print))
+    return msgspec.structs.replace(described, mean_image=mean)
+
+
+def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+    folder = _folder(data.dir, split)
+    index = read_index(_index_path(data, _mark(folder), split))
+    decoders = open_decoders(data.decoders, DecodeRecord(folder, data.img_size, data.resize), data.img_size)
+    return DecodedPictures(index, decoders, str(folder), say)
+
+
+def _folder(dir: Path, split: Split) -> Path:
+    found = sorted(path.parent for path in dir.glob(f"*{split}*/data.mdb"))
+    if len(found) != 1:
+        raise DataError(
+            f"{dir} holds {len(found)} folders *{split}* with a data.mdb, where one should be; "
+            f"name a folder that holds e.g. ilsvrc12_{split}_lmdb/ with --data.dir"
+        )
+    return found[0]
+
+
+def _mark(folder: Path) -> str:
+    """Names the database as it is now, without reading it all."""
+    with _reading(folder) as (database, cursor):
+        ends = [b"".join(cursor.item()) for there in (cursor.first(), cursor.last()) if there]
+        size = (folder / "data.mdb").stat().st_size
+        return fingerprint(size, database.stat()["entries"], database.info()["last_txnid"], ends)
+
+
+def _scan(folder: Path) -> bytes:
+    """The index of every record. Raises DataError, naming the first that is no image."""
+    names, labels = [], []
+    print(f"reading {folder} through, once ...", flush=True)
+    with _reading(folder) as (_, cursor):
+        for key, record in cursor:
+            names.append(bytes(key))
+            try:
+                labels.append(_label(names[-1], bytes(record)))
+            except DataError as error:
+                raise DataError(f"{folder}: record {readable(names[-1])}: {error}; {_MAKE}") from None
+    if not names:
+        raise DataError(f"{folder} holds no record; make it with Caffe's convert_imageset")
+    return index_bytes(Index(np.array(names), np.array(labels, np.int64)))
+
+
+def _label(key: bytes, record: bytes) -> int:
+    if key.endswith(b"\0"):
+        raise DataError("its key ends in a zero byte, which NumPy's arrays of names cannot hold")
+    label: int = read_datum(record).label
+    return label
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[tuple[lmdb.Environment, lmdb.Cursor]]:
+    """The database, and a cursor at its beginning. Raises UnavailableError."""
+    database = _open_database(folder)
+    try:
+        with _damage_told(folder), database.begin() as transaction, transaction.cursor() as cursor:
+            yield database, cursor
+    finally:
+        database.close()
+
+
+def _open_database(folder: Path) -> lmdb.Environment:
+    """Raises UnavailableError, also when the file is cut off: it is read as memory, where a page that is not there
+    is the end of the process.
+    """
+    with _damage_told(folder):
+        database = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+    size = (folder / "data.mdb").stat().st_size
+    used = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+    if size < used:
+        database.close()
+        raise UnavailableError(f"{folder}/data.mdb is cut off: it has {size:,} of {used:,} bytes; copy it again whole")
+    return database
+
+
+@contextmanager
+def _damage_told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        raise UnavailableError(f"{folder} is no LMDB, or damaged ({error}); copy it again, or {_MAKE}") from None
+
+
+def _index_path(data: DataConfig, mark: str, split: Split) -> Path:
+    return layout(data.dir, data.misc_dir).misc / f"{split}_{mark}.npz"
+
+
+LMDB = SourceKind(describe=_describe, open=_open, faster=more_decoders)

@@ -1,0 +1,31 @@
+"""The ways in: a dict you can read. What belongs to one of them stands in its own file."""
+
+import difflib
+
+from lib.data.sources.base import SourceKind
+from lib.data.sources.cifar import CIFAR10, CIFAR100
+from lib.data.sources.hickle_folder import HICKLE
+from lib.data.sources.jpeg_folder import JPEG_FOLDER
+from lib.data.sources.lmdb_folder import LMDB
+from lib.data.sources.mnist import MNIST
+from lib.data.sources.synthetic import SYNTHETIC
+from lib.errors import ConfigError
+
+SOURCES: dict[str, SourceKind] = {
+    "hickle": HICKLE,
+    "jpeg_folder": JPEG_FOLDER,
+    "lmdb": LMDB,
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100,
+    "mnist": MNIST,
+    "synthetic": SYNTHETIC,
+}
+
+
+def source_kind(name: str) -> SourceKind:
+    """Raises ConfigError for a source that is not there, with those that are."""
+    if name in SOURCES:
+        return SOURCES[name]
+    close = difflib.get_close_matches(name, SOURCES, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise ConfigError(f"data.source is {name}; {hint}known sources: {', '.join(SOURCES)}")

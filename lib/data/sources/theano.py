@@ -1,0 +1,161 @@
+"""theano_alexnet's own batch files, read as they lie.
+
+    DIR/train_hkl_b256_b_256/0000.hkl               uint8 (3, H, W, B), RGB: image-minor
+    DIR/train_hkl_b256_b_128/0000_0.hkl, 0000_1.hkl or the same images, split for two workers
+    DIR/labels/train_labels.npy                     in the order of the files;
+               train_labels_0.npy, train_labels_1.npy   one for each part of a split set
+    DIR/misc/img_mean.npy                           (3, H, W)
+
+One image of such a file lies all over it, so a file is read whole and turned once; images can be shuffled by
+files only. Any number of workers reads either set.
+"""
+
+import contextlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.data.class_names import classes_of_numbers
+from lib.data.dataset import DataSet, check_labels, read_mean_image
+from lib.data.index import fingerprint
+from lib.data.packed.layout import Layout
+from lib.data.sources.base import Prompt
+from lib.errors import ConfigError, DataError
+from lib.system.npy import array_of
+from lib.types import Split
+
+# Turned files that are kept: neighbouring batches share one.
+_KEPT_FILES = 2
+
+
+def is_there(at: Layout) -> bool:
+    """Whether the folder holds such a data set."""
+    return bool(_folders(at, "train"))
+
+
+def describe(at: Layout, shuffle: str) -> DataSet:
+    """Raises DataError when a file, label or the mean is missing, ConfigError when single images are to be shuffled."""
+    if shuffle == "images":
+        raise ConfigError(
+            f"{at.dir} holds theano_alexnet's files, whose images cannot be read one by one; "
+            "set data.shuffle to files, or pack the pictures anew with preprocessing/generate_data.sh"
+        )
+    shapes = {split: [_shape(path) for path in files(at, split)] for split in ("train", "val")}
+    sizes = {shape[1] for both in shapes.values() for shape in both}
+    if len(sizes) != 1:
+        raise DataError(f"{at.dir} holds images of different sizes: {', '.join(map(str, sorted(sizes)))} pixels")
+    counts: dict[Split, tuple[int, ...]] = {
+        "train": tuple(shape[3] for shape in shapes["train"]),
+        "val": tuple(shape[3] for shape in shapes["val"]),
+    }
+    labels = {split: read_labels(at, split, per_file) for split, per_file in counts.items()}
+    n_classes = int(labels["train"].max()) + 1
+    check_labels(labels["val"], n_classes, f"{at.dir / 'labels'}: val")
+    described = DataSet(
+        where=str(at.dir),
+        img_size=sizes.pop(),
+        train_counts=counts["train"],
+        val_counts=counts["val"],
+        classes=classes_of_numbers(at, n_classes),
+        fingerprint=fingerprint("theano_alexnet", counts, [zlib.crc32(labels[split].data) for split in counts]),
+        mean_image=at.mean,
+    )
+    read_mean_image(described)
+    return described
+
+
+def files(at: Layout, split: Split | str) -> list[Path]:
+    """The split's batch files in order: those of the set with the fewest files, should several be there."""
+    folders = _folders(at, split)
+    if not folders:
+        raise DataError(f"{at.dir} has {split}_hkl_* files of theano_alexnet's for training only, none for {split}")
+    return min((sorted(folder.glob("*.hkl")) for folder in folders), key=len)
+
+
+def read_labels(at: Layout, split: Split, counts: tuple[int, ...]) -> NDArray[np.int64]:
+    """The labels in the order of ``files``, int64 (N,). Raises DataError when there are too few."""
+    parts: dict[Path, NDArray[np.int64]] = {}
+    found = []
+    for path, count in zip(files(at, split), counts, strict=True):
+        part = path.stem.partition("_")[2]
+        source = at.dir / "labels" / f"{split}_labels{part and '_' + part}.npy"
+        left = parts[source] if source in parts else _load_labels(source)
+        if len(left) < count:
+            raise DataError(f"{source} has too few labels: {len(left)} are left for the {count} images of {path}")
+        found.append(left[:count])
+        parts[source] = left[count:]
+    return np.concatenate(found)
+
+
+class TheanoBatches(Prompt):
+    """One split of such a data set."""
+
+    def __init__(self, at: Layout, data: DataSet, split: Split) -> None:
+        self._files, counts = files(at, split), data.file_counts(split)
+        self.labels = read_labels(at, split, counts)
+        self._starts = np.cumsum([0, *counts])
+        self._turned: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+
+    def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Read images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError."""
+        numbers = np.searchsorted(self._starts, indices, side="right") - 1
+        for number in dict.fromkeys(numbers.tolist()):
+            places = np.flatnonzero(numbers == number)
+            out[places] = self._images(number)[indices[places] - self._starts[number]]
+
+    def close(self) -> None:
+        self._turned.clear()
+
+    def _images(self, number: int) -> NDArray[np.uint8]:
+        if number not in self._turned:
+            with _dataset(self._files[number]) as dataset:
+                self._turned[number] = np.ascontiguousarray(dataset[...].transpose(3, 1, 2, 0))
+            while len(self._turned) > _KEPT_FILES:
+                self._turned.popitem(last=False)
+        return self._turned[number]
+
+
+def _folders(at: Layout, split: str) -> list[Path]:
+    return sorted(folder for folder in at.dir.glob(f"{split}_hkl_b*_b_*") if any(folder.glob("*.hkl")))
+
+
+def _load_labels(path: Path) -> NDArray[np.int64]:
+    try:
+        labels: NDArray[Any] = array_of(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); make_labels.py of theano_alexnet writes it") from None
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"{path} holds {labels.dtype} {labels.shape} where one whole number an image should be")
+    return labels.astype(np.int64)
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    with _dataset(path) as dataset:
+        shape: tuple[int, ...] = dataset.shape
+        return shape
+
+
+@contextlib.contextmanager
+def _dataset(path: Path) -> Iterator[h5py.Dataset]:
+    """The file's only uint8 (3, H, H, B) dataset, by whatever name that version of hickle gave it."""
+    try:
+        with h5py.File(path, "r") as file:
+            found: list[h5py.Dataset] = []
+            file.visititems(lambda name, item: found.append(item) if _is_batch(item) else None)
+            if len(found) != 1:
+                raise DataError(f"{path} is no batch file of theano_alexnet: it has no uint8 dataset of (3, H, H, B)")
+            yield found[0]
+    except OSError as error:
+        raise DataError(f"{path} is not a readable HDF5 file ({error})") from None
+
+
+def _is_batch(item: Any) -> bool:
+    if not isinstance(item, h5py.Dataset) or item.dtype != np.uint8 or len(item.shape) != 4:
+        return False
+    return bool(item.shape[0] == 3 and item.shape[1] == item.shape[2])

@@ -1,0 +1,63 @@
+"""Memory that two processes of one machine see at once, as NumPy arrays.
+
+The memory has no name anywhere: the user opens the owner's file descriptor through ``/proc``. So it does
+not lie in a container's small /dev/shm, and it is gone when the last process that sees it is,
+however that one ends. Needs Linux.
+"""
+
+import math
+import mmap
+import os
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.errors import PeerLost, ProtocolError, ResourceError
+from lib.ipc.messages import TensorHandle
+
+
+def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any], TensorHandle]:
+    """A zeroed array that others may ``attach`` to while this process lives, and its address.
+
+    Raises ResourceError where there is no memory for all of it: now, not when some of it is first used.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    try:
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        if size:
+            os.posix_fallocate(descriptor, 0, size)
+        array = _map(descriptor, size, shape, dtype)
+    except OSError as error:
+        raise ResourceError(
+            f"no memory for {name}, {size / 1e9:.3f} GB that two processes share: {error.strerror}; lower batch_size "
+            "or data.slots, or raise what limits it (ulimit -a; the container's memory)"
+        ) from None
+    # The descriptor stays open as long as this process: it is the address.
+    return array, TensorHandle(name, f"file:/proc/{os.getpid()}/fd/{descriptor}", shape, dtype)
+
+
+def attach(handle: TensorHandle) -> NDArray[Any]:
+    """The owner's array. Raises PeerLost when the owner is gone, ProtocolError when the address is not of this kind
+    or too small.
+    """
+    address = re.fullmatch(r"file:(/proc/\d+/fd/\d+)", handle.address)
+    if address is None or any(n < 0 for n in handle.shape):
+        raise ProtocolError(f"{handle} is no mapped memory")
+    size = math.prod(handle.shape) * np.dtype(handle.dtype).itemsize
+    try:
+        descriptor = os.open(address[1], os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise PeerLost(f"the owner of {handle.name} is gone") from None
+    try:
+        if os.fstat(descriptor).st_size < size:
+            raise ProtocolError(f"{handle} is larger than the memory behind it")
+        return _map(descriptor, size, handle.shape, handle.dtype)
+    finally:
+        os.close(descriptor)
+
+
+def _map(descriptor: int, size: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    memory = mmap.mmap(descriptor, max(size, 1))  # the array keeps the mapping alive
+    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)

@@ -1,0 +1,1 @@
+"""The life of a run: its processes, who watches them, its folders, and restarts."""

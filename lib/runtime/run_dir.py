@@ -1,0 +1,37 @@
+"""What the folder of a run holds, and how a run takes possession of it.
+
+Called by worker 0 once nothing that the user can mend keeps it from training: a command that is refused leaves what is
+there as it is.
+"""
+
+from pathlib import Path
+
+from lib.config.schema import Config
+from lib.runtime.resolved_config import resolved
+
+# The lock and the mark of torchrun_restarts are not listed: they belong to whoever trains here now.
+OF_A_RUN = (
+    *("config.yaml", "command.txt", "environment.json", "metrics.jsonl", "val_record.npy", "train.log", "checkpoints"),
+    *("report.html", "report", "trace.json.gz", "tensorboard", "wandb", "wandb_run.txt", "mlflow_run.txt"),
+)
+
+
+def claim_run_dir(config: Config, command: str) -> None:
+    """Leave the resolved configuration and ``command``; with ``run.resume`` never an older run is moved aside first."""
+    folder = config.run.weights_dir
+    if config.run.resume == "never":
+        _move_aside(folder)
+    (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
+    (folder / "command.txt").write_text(f"{command}\n", encoding="utf-8")
+
+
+def _move_aside(folder: Path) -> None:
+    """Move an older run out of the way, into old_1, old_2, ...; nothing is deleted."""
+    found = [folder / name for name in OF_A_RUN if (folder / name).exists()]
+    if found:
+        number = 1
+        while (aside := folder / f"old_{number}").exists():
+            number += 1
+        aside.mkdir()
+        for path in found:
+            path.rename(aside / path.name)

@@ -1,0 +1,1 @@
+"""The machine: files, locks, limits, devices and processes."""

@@ -1,0 +1,60 @@
+"""Learning rate and weight decay at a point of a run: pure functions, so a resumed run cannot forget a step."""
+
+import math
+from collections.abc import Sequence
+
+from lib.config.schema import Regime, ScheduleConfig
+
+# auto compares an epoch with the one this many before it.
+_LOOK_BACK = 2
+# auto leaves the rate alone until this many epochs are done (theano_alexnet's constant).
+_FIRST_EPOCHS = 5
+
+
+def learning_rate(
+    base: float, schedule: ScheduleConfig, *, epoch: float, n_epochs: int, val_errors: Sequence[float]
+) -> float:
+    """The rate at ``epoch``: epochs done, and the part that is done of the one in hand.
+
+    ``val_errors`` holds the validation top-1 error, a fraction, after each epoch so far; only ``auto`` looks.
+    """
+    warmup = min(1.0, epoch / schedule.warmup_epochs) if schedule.warmup_epochs else 1.0
+    return base * warmup * _factor(schedule, epoch, n_epochs, val_errors)
+
+
+def weight_decay(base: float, schedule: ScheduleConfig, *, epoch: float) -> float:
+    """The weight decay at ``epoch``, as in ``learning_rate``: only regimes change it."""
+    return base * _regime(schedule, epoch).decay if schedule.policy == "regimes" else base
+
+
+def _factor(schedule: ScheduleConfig, epoch: float, n_epochs: int, val_errors: Sequence[float]) -> float:
+    match schedule.policy:
+        case "step":
+            return 1 / schedule.divisor ** sum(epoch >= step for step in schedule.steps)
+        case "auto":
+            return 1 / schedule.divisor ** _plateaus(val_errors[: int(epoch)], schedule.threshold)
+        case "regimes":
+            return _regime(schedule, epoch).rate
+        case "cosine":
+            return (1 + math.cos(math.pi * epoch / n_epochs)) / 2
+        case "linear":
+            return 1 - epoch / n_epochs
+
+
+def _regime(schedule: ScheduleConfig, epoch: float) -> Regime:
+    return [regime for regime in schedule.regimes if regime.first_epoch <= epoch + 1][-1]
+
+
+def _plateaus(val_errors: Sequence[float], threshold: float) -> int:
+    """How often the error stopped falling: it fell by less than ``threshold`` over two epochs, all of
+    which were trained at the same rate.
+
+    >>> _plateaus([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.4, 0.4, 0.4, 0.3, 0.3, 0.3], 0.01)
+    2
+    """
+    found, since = 0, 0
+    for done in range(_FIRST_EPOCHS + 1, len(val_errors) + 1):
+        now = done - 1
+        if now - since >= _LOOK_BACK and val_errors[now - _LOOK_BACK] - val_errors[now] < threshold:
+            found, since = found + 1, done
+    return found

@@ -1,0 +1,166 @@
+"""A training as a checkpoint, and back: how replica and progress become one, and when that is due."""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lib.checkpoints import checkpoint
+from lib.checkpoints.async_saver import AsyncSaver
+from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.progress import Progress
+from lib.config.schema import RunConfig
+from lib.errors import CheckpointError, DivergedError
+from lib.exchange.base import Exchange
+from lib.training.replica import Replica
+
+
+class Snapshots:
+    """Saves and restores the training of one replica."""
+
+    def __init__(
+        self,
+        run: RunConfig,
+        identity: Identity,
+        preparation: Preparation,
+        replica: Replica,
+        total_batch_size: int,
+        order: str,
+    ) -> None:
+        self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
+        self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
+        self._total_batch_size, self._order = total_batch_size, order
+        self._saved_at = time.monotonic()
+        self.async_saver = AsyncSaver()
+        """what ``save`` began: to be finished before the latest checkpoint is asked for"""
+
+    def start(self) -> Path | None:
+        """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""
+        if self._run.resume == "never":
+            return None
+        if self._run.resume == "auto":
+            return self.folder.latest()
+        path = Path(self._run.resume)
+        if not path.exists():
+            raise CheckpointError(f"there is no checkpoint {path}; run.resume is auto, never or a checkpoint's path")
+        return path
+
+    def require_room(self) -> None:
+        """Raises CheckpointError where the disk is full: better now than later."""
+        self.folder.require_room(self._nbytes)
+
+    def advice_on_room(self) -> str:
+        """What to tell of a disk that may become full."""
+        return self.folder.advice_on_room(self._nbytes)
+
+    @property
+    def _nbytes(self) -> int:
+        replica = self._replica
+        cached = (*replica.model.state_dict().values(), *replica.flat.momentum_of.values(), self._preparation.mean)
+        return sum(int(tensor.nbytes) for tensor in cached)
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is ``run.snapshot_minutes`` old."""
+        minutes = self._run.snapshot_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+
+    def save(self, progress: Progress) -> None:
+        """Copy the training as it stands, and begin to write it as a checkpoint while it goes on.
+
+        Raises DivergedError rather than save weights that are no numbers.
+        """
+        replica = self._replica
+        if not torch.isfinite(replica.flat.state).all():
+            raise self.diverged(f"the weights are no numbers after iteration {progress.iteration}", progress)
+        self.async_saver.leave_out()
+        saved = Checkpoint(
+            identity=self._identity,
+            preparation=self._preparation,
+            seed=self._run.seed,
+            total_batch_size=self._total_batch_size,
+            order=self._order,
+            epoch=progress.epoch,
+            iteration=progress.iteration,
+            rollbacks=progress.rollbacks,
+            val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
+            parameters=_copied(replica.model.state_dict()),
+            momentum=_copied(replica.flat.momentum_of),
+        )
+        self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best))
+        self._saved_at = time.monotonic()
+
+    def restore_latest(self) -> Progress:
+        """As ``restore``, from the last checkpoint."""
+        path = self.folder.latest()
+        if path is None:
+            raise CheckpointError(f"there is no checkpoint in {self._run.weights_dir} to go back to")
+        return self.restore(path)
+
+    def restore(self, path: Path) -> Progress:
+        """Bring the replica to where the checkpoint left it.
+
+        Raises CheckpointError when that cannot be read or belongs to another training.
+        """
+        saved = checkpoint.load(path)
+        checkpoint.refuse_other(path, saved.identity, self._identity)
+        checkpoint.refuse_other_preparation(path, saved.preparation, self._preparation)
+        if saved.iteration:
+            self._refuse_another_order(path, saved)
+        with torch.no_grad():
+            self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
+            for name, velocity in self._replica.flat.momentum_of.items():
+                if name in saved.momentum:  # what was frozen then had none, and begins at rest
+                    velocity.copy_(saved.momentum[name])
+        record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
+        return Progress(saved.epoch, saved.iteration, record, saved.rollbacks)
+
+    def _refuse_another_order(self, path: Path, saved: Checkpoint) -> None:
+        """Raises CheckpointError where the rest of the epoch would not be what the checkpoint has not seen of it."""
+        if saved.total_batch_size != self._total_batch_size:
+            here = f"{self._total_batch_size} (batch_size x workers)"
+            found, keep = f"of iterations of {saved.total_batch_size} images; here they have {here}", "that product"
+        elif saved.seed != self._run.seed:
+            found, keep = f"ordered by run.seed {saved.seed}; here that is {self._run.seed}", "that seed"
+        elif saved.order not in (self._order, ""):
+            found, keep = f"ordered by {saved.order}; here that is {self._order}", "that key"
+        else:
+            return
+        raise CheckpointError(
+            f"{path} lies within an epoch {found}, so some images would come twice and others never: "
+            f"keep {keep}, or go on from a checkpoint at an epoch's end"
+        )
+
+    def diverged(self, what: str, progress: Progress) -> DivergedError:
+        """The error to raise when the training has become no numbers."""
+        latest = self.folder.latest()
+        cached = f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
+        return DivergedError(
+            f"{what} of epoch {progress.epoch + 1}; {cached}; lower optimizer.learning_rate and start again"
+        )
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, each in memory of its own: a view of the flat row would be saved with the whole row.
+
+    From a GPU into page-locked memory, which torch keeps for the next time: that takes a thirtieth of the time.
+    """
+    copies = {name: tensor.detach().to("cpu", non_blocking=True, copy=True) for name, tensor in tensors.items()}
+    if any(tensor.is_cuda for tensor in tensors.values()):
+        torch.cuda.synchronize()
+    return copies
+
+
+def spread(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
+    """Worker 0's progress and replica, on every worker: only worker 0 needs to see the checkpoint's disk."""
+    figures = [progress.epoch, progress.iteration, progress.rollbacks, len(progress.val_record)]
+    epoch, iteration, rollbacks, n_records = map(int, exchange.all_gather(figures)[0])
+    flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
+    first = exchange.all_gather(flat)[0]
+    for row in replica.flat.blocks:
+        exchange.broadcast(row)
+        exchange.verify(row)  # the only time for what is frozen: nothing changes it from here on
+    replica.refresh()
+    return Progress(epoch, iteration, list(zip(first[::2], first[1::2], strict=True)), rollbacks)
