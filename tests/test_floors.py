@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.scripts import ROOT
+
 # From the ground up. A name ending in .* is every module of a package that is named on no other floor.
 FLOORS: list[set[str]] = [
     {"errors", "chance", "config_checks", "config_data", "config_training", "machine.*"}
@@ -112,3 +113,12 @@ def test_packages_import_nothing() -> None:
     for path in (ROOT / "lib").rglob("__init__.py"):
         assert not imports(path), path
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_no_test_file_imports_another() -> None:
+    """What several test files share lives in tests/support, or is a fixture of conftest.py."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        parts = [name.split(".") for name in imports(path) if name.startswith("tests.")]
+        assert not [".".join(p) for p in parts if any(part == "conftest" or part.startswith("test_") for part in p)], (
+            path
+        )

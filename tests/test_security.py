@@ -32,9 +32,9 @@ from lib.data.sources.mnist import MNIST
 from lib.errors import CheckpointError, DataError, ProtocolError
 from lib.ipc.channel import MAX_BYTES, Channel
 from lib.ipc.messages import Fill, Message, decode, encode
-from tests.data.test_sources import write_mnist
+from tests.support.data_files import write_mnist
+from tests.support.scripts import ROOT
 
-ROOT = Path(__file__).parents[1]
 PRODUCT = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "preprocessing").rglob("*.py"), *ROOT.glob("*.py")]
 # Whatever they are called by: that they are imported at all is too much.
 FORBIDDEN_MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "shelve"}

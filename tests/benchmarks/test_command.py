@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 PROGRAM = """
 import subprocess, sys, time

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.scaling_model import MEASURED, Constants, Measured, compared, main, predict, table
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 COUNTS = (1, 2, 4, 8, 64, 1024)
 

@@ -15,7 +15,7 @@ import torch
 from lib.checkpoints import checkpoint as checkpoints
 from lib.checkpoints.checkpoint import CheckpointFolder, load
 from lib.errors import CheckpointError
-from tests.checkpoints.test_checkpoint import checkpoint
+from tests.support.checkpoints import checkpoint
 
 
 @pytest.fixture

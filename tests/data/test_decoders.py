@@ -5,29 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from lib.data.sources.decoders import open_decoders
-from lib.errors import DataError
-from tests.conftest import ROOT
-
-
-@dataclass(frozen=True)
-class Number:
-    """Decodes "7" to a picture of sevens, the sooner the larger; knows nothing beyond 200."""
-
-    def __call__(self, name: bytes) -> NDArray[np.uint8]:
-        if int(name) > 200:
-            raise DataError(f"{int(name)} is too much")
-        time.sleep((200 - int(name)) / 200_000)
-        return np.full((2, 2, 3), int(name), np.uint8)
-
-    def close(self) -> None: ...
+from tests.support.decoding import Number
+from tests.support.scripts import ROOT
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -68,8 +53,8 @@ def test_a_decoder_that_is_killed_is_an_error_not_a_wait() -> None:
 
 FAILING = """
 import numpy as np
-from tests.data.test_decoders import Number
-from lib.data.decoders import open_decoders
+from tests.support.decoding import Number
+from lib.data.sources.decoders import open_decoders
 if __name__ == "__main__":
     decoders = open_decoders(2, Number(), 2)
     decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
@@ -87,8 +72,8 @@ def test_an_error_in_the_loader_is_not_held_up_by_decoders(tmp_path: Path) -> No
 OWNER = """
 import time
 import numpy as np
-from tests.data.test_decoders import Number
-from lib.data.decoders import open_decoders
+from tests.support.decoding import Number
+from lib.data.sources.decoders import open_decoders
 if __name__ == "__main__":
     decoders = open_decoders(2, Number(), 2)
     decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))

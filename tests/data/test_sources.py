@@ -15,7 +15,15 @@ from lib.data.images.datum import Datum
 from lib.data.sources.base import Source
 from lib.data.sources.registry import SOURCES, source_kind
 from lib.errors import ConfigError, DataError, UnavailableError
-from tests.data.data_files import SPLITS, datum_of, images_of, write_jpeg_folder, write_lmdb, write_records
+from tests.support.data_files import (
+    SPLITS,
+    datum_of,
+    images_of,
+    write_jpeg_folder,
+    write_lmdb,
+    write_mnist,
+    write_records,
+)
 
 
 def write_cifar10(folder: Path) -> None:
@@ -36,17 +44,6 @@ def write_cifar100(folder: Path) -> None:
     (folder / "train.bin").write_bytes(records.tobytes())
     (folder / "test.bin").write_bytes(records[:8].tobytes())
     (folder / "fine_label_names.txt").write_text("".join(f"kind{i}\n" for i in range(100)))
-
-
-def write_mnist(folder: Path) -> None:
-    folder.mkdir()
-    images, labels = images_of(20, 10, size=28)
-    for prefix, count in (("train", 20), ("t10k", 8)):
-        header = np.array([0x803, count, 28, 28], ">u4").tobytes()
-        grey = gzip.compress(header + images[:count, :, :, 0].tobytes())
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(grey)
-        data = np.array([0x801, count], ">u4").tobytes() + labels[:count].astype(np.uint8).tobytes()
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(data)
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {

@@ -22,9 +22,9 @@ from lib.config.switches import TRAINING, VALIDATION, take_switches
 from lib.evaluation.options import Evaluation
 from lib.report import __main__ as report
 from preprocessing.settings import parse_settings
-from tests.conftest import ROOT
-from tests.docs.pages import PAGES, blocks, commands
-from tests.preprocessing.tiny_tree import SHAPES, WNIDS, jpeg, make_tree, mat, tar_of, tar_of_tars
+from tests.support.pages import PAGES, blocks, commands
+from tests.support.scripts import ROOT
+from tests.support.tiny_tree import SHAPES, WNIDS, jpeg, make_tree, mat, tar_of, tar_of_tars
 
 SHOWN = [(path, words) for path in PAGES for words in commands(path)]
 Check = Callable[[Sequence[str]], object]

@@ -18,8 +18,8 @@ from lib.ipc.messages import Message
 from lib.models import recipes
 from lib.models.registry import MODELS
 from lib.models.spec import ModelSpec
-from tests.conftest import ROOT
-from tests.docs.pages import PAGES, blocks
+from tests.support.pages import PAGES, blocks
+from tests.support.scripts import ROOT
 
 
 def test_configuration_page_is_as_generated() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lib.data.packed.layout import layout
-from tests.conftest import FINISHED, Script, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.scripts import FINISHED, Script
 
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", 1)
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from lib.data.packed.layout import layout
 from lib.models.registry import model_spec
-from tests.conftest import ROOT, Script, command, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.scripts import ROOT, Script, command
 
 
 @pytest.fixture(scope="module")

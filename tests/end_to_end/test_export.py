@@ -15,7 +15,8 @@ from lib.errors import WeightsError
 from lib.formats import onnx_file, safe_tensors
 from lib.formats.weights import load_weights
 from lib.models.registry import model_spec
-from tests.conftest import Script, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.scripts import Script
 
 STD = (2.0, 4.0, 8.0)
 """what pictures are divided by; powers of two, which leave weights their bits"""

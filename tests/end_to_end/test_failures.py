@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FINISHED, Script, command
+from tests.support.scripts import FINISHED, Script, command
 
 LONG = (
     *("--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu, cpu]", "--run.n_epochs", "100000"),

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ONE, Script, write_data_set
-from tests.end_to_end.test_training import TWO, final
+from tests.support.data_sets import write_data_set
+from tests.support.runs import final
+from tests.support.scripts import ONE, TWO, Script
 
 CHECKPOINT = "models/checkpoints/epoch004_iter00000.pt"
 

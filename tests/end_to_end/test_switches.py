@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Script
+from tests.support.scripts import Script
 
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 2, "--logging.print_freq", 2, "--devices")
 

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 from lib.data.packed.layout import layout
-from tests.conftest import Script, write_data_set
-from tests.end_to_end.test_training import assert_same_bits
+from tests.support.data_sets import write_data_set
+from tests.support.runs import assert_same_bits
+from tests.support.scripts import Script
 
 OPTIONS = (
     *("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", 2),

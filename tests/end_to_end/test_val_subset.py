@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.conftest import Script
+from tests.support.scripts import Script
 
 RUN = ("--model.name", "tiny", "--batch_size", 4, "--run.n_epochs", 1, "--devices", "[cpu, cpu]")
 

@@ -14,7 +14,8 @@ import torch
 
 from lib.data.packed.layout import layout
 from lib.models.registry import model_spec
-from tests.conftest import Script, command, write_data_set
+from tests.support.data_sets import write_data_set
+from tests.support.scripts import Script, command
 
 RUN = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu]")
 CHECKPOINT = "models/checkpoints/epoch002_iter00000.pt"

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import ROOT, Script, command, write_data_set
-from tests.end_to_end.test_training import final
+from tests.support.data_sets import write_data_set
+from tests.support.runs import final
+from tests.support.scripts import ROOT, Script, command
 
 T = TypeVar("T")
 Machine = subprocess.Popen[bytes]

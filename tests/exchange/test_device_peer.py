@@ -13,7 +13,7 @@ from torch import Tensor
 from lib.errors import PeerLost
 from lib.exchange import device_peer
 from lib.exchange.device_peer import DevicePeer
-from tests.exchange.test_peer import CPU, join
+from tests.support.replicas import CPU, join
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 

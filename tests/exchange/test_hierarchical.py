@@ -12,8 +12,8 @@ import pytest
 
 from lib.errors import ConfigError, ProtocolError
 from lib.exchange.hierarchical import find_neighbours
-from tests.conftest import ROOT
-from tests.exchange.hierarchical_worker import NUMEL, WORKERS
+from tests.support.hierarchical_worker import NUMEL, WORKERS
+from tests.support.scripts import ROOT
 
 
 def free_port() -> int:
@@ -27,7 +27,7 @@ def free_port() -> int:
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     out = tmp_path_factory.mktemp("hierarchical")
     environment = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    words = [sys.executable, "-m", "tests.exchange.hierarchical_worker", str(out)]
+    words = [sys.executable, "-m", "tests.support.hierarchical_worker", str(out)]
     workers = [
         subprocess.Popen([*words, str(rank)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         for rank in range(WORKERS)

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.conftest import command, write_data_set
 from tests.failure_matrix.cells import PATIENCE_S, Cell, expected
+from tests.support.data_sets import write_data_set
+from tests.support.scripts import command
 
 EPOCHS = 3
 RUN = (

@@ -8,7 +8,7 @@ from torch import nn
 from lib.errors import WeightsError
 from lib.formats import caffe
 from lib.formats.caffe_names import ALEXNET
-from tests.formats.caffe_files import Layers, caffemodel, old_caffemodel
+from tests.support.caffe_files import Layers, caffemodel, old_caffemodel
 
 RNG = np.random.default_rng(0)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT, Script, write_data_set
-from tests.end_to_end.test_training import assert_same_bits
+from tests.support.data_sets import write_data_set
+from tests.support.runs import assert_same_bits
+from tests.support.scripts import ROOT, Script
 
 N_GPUS = torch.cuda.device_count()
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2)

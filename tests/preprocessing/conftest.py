@@ -1,5 +1,6 @@
 import pytest
-from tiny_tree import make_all, make_tree, settings_for
+
+from tests.support.tiny_tree import make_all, make_tree, settings_for
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import msgspec
 import numpy as np
 import pytest
 import scipy.io
-from tiny_tree import SHAPES, SYNSETS, WNIDS, contents, make_all, make_tree, mat, settings_for, tar_of
 
 from lib.data.packed.layout import layout, read_classes, read_manifest
 from lib.errors import DataError
@@ -12,6 +11,7 @@ from preprocessing.devkit import read_ground_truth, read_synsets
 from preprocessing.make_hkl import make_hkl
 from preprocessing.make_labels import make_labels
 from preprocessing.make_train_val_txt import make_train_val_txt
+from tests.support.tiny_tree import SHAPES, SYNSETS, WNIDS, contents, make_all, make_tree, mat, settings_for, tar_of
 
 
 @pytest.mark.parametrize(("id_field", "name_field"), SHAPES)

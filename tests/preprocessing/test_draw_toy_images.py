@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_tree import group_is_gone, wait_for
 
 from lib.errors import DataError
 from preprocessing import draw_toy_images
 from preprocessing.draw_toy_images import OUTLINES, draw, main, picture, wnid
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
+from tests.support.tiny_tree import group_is_gone, wait_for
 
 CLASSES = range(len(OUTLINES))
 

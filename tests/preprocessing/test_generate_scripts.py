@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from tiny_tree import ROOT, contents
 
 from lib.data.packed.layout import layout, read_classes, read_manifest
+from tests.support.scripts import ROOT
+from tests.support.tiny_tree import contents
 
 ENVIRONMENT = {"PYTHON": sys.executable, "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 

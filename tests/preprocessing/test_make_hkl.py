@@ -3,7 +3,13 @@ import zlib
 import hickle
 import numpy as np
 import pytest
-from tiny_tree import (
+
+from lib.data.images.decode import decode
+from lib.data.packed.layout import layout, read_classes, read_labels, read_manifest, read_mean
+from lib.errors import DataError
+from preprocessing.make_hkl import make_hkl
+from preprocessing.sources import shuffled
+from tests.support.tiny_tree import (
     SIZE,
     WNIDS,
     contents,
@@ -15,12 +21,6 @@ from tiny_tree import (
     tar_of,
     tar_of_tars,
 )
-
-from lib.data.images.decode import decode
-from lib.data.packed.layout import layout, read_classes, read_labels, read_manifest, read_mean
-from lib.errors import DataError
-from preprocessing.make_hkl import make_hkl
-from preprocessing.sources import shuffled
 
 
 def decoded(tree, split, names):

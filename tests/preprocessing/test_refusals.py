@@ -2,7 +2,6 @@ import shutil
 from collections import namedtuple
 
 import pytest
-from tiny_tree import contents, jpeg, make_all, make_tree, settings_for
 
 from lib.data.packed.layout import layout
 from lib.errors import ConfigError, DataError
@@ -12,6 +11,7 @@ from preprocessing.settings import Settings
 from preprocessing.skipping import SkipLimit
 from preprocessing.sources import SourceList
 from preprocessing.space import amount, bytes_needed, check_space
+from tests.support.tiny_tree import contents, jpeg, make_all, make_tree, settings_for
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -4,7 +4,13 @@ import signal
 
 import msgspec
 import pytest
-from tiny_tree import (
+
+from lib.data.packed.layout import BatchFile, layout, read_manifest
+from lib.errors import DataError
+from preprocessing.files import claimed
+from preprocessing.journal import Finished, Journal, Skipped
+from preprocessing.make_hkl import make_hkl
+from tests.support.tiny_tree import (
     contents,
     group_is_gone,
     images,
@@ -15,12 +21,6 @@ from tiny_tree import (
     start,
     wait_for,
 )
-
-from lib.data.packed.layout import BatchFile, layout, read_manifest
-from lib.errors import DataError
-from preprocessing.files import claimed
-from preprocessing.journal import Finished, Journal, Skipped
-from preprocessing.make_hkl import make_hkl
 
 
 @pytest.fixture(scope="module")

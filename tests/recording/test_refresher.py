@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib.recording.refresher import Refresher
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 
 def children() -> set[int]:

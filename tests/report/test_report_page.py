@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lib.report.__main__ import main
 from lib.report.network import Effort
 from lib.report.page import write_report
-from tests.conftest import ROOT, Script, write_data_set
-from tests.report.test_runs import write_run
+from tests.support.data_sets import write_data_set
+from tests.support.run_files import write_run
+from tests.support.scripts import ROOT, Script
 
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 2, "--logging.print_freq", 2)
 CURVES = {"loss", "top1_error", "top5_error", "learning_rate", "images_per_s", "time_shares"}

@@ -1,6 +1,5 @@
 """What a page makes of a run's folder, without a training: records as files."""
 
-import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -14,22 +13,7 @@ from lib.report.network import Effort
 from lib.report.page import write_report
 from lib.report.predictions import SampledPredictions
 from lib.report.runs import read_run
-
-
-def line(kind: str, iteration: int, **more: float) -> str:
-    means = {"loss": 1.0, "top1_error": 0.5, "top5_error": 0.25, "images": 800}
-    speed = {"learning_rate": 0.1, "images_per_s": 400.0, "wait": 0.0, "compute": 1.0, "exchange": 0.0}
-    return json.dumps({"kind": kind, "epoch": 1, "iteration": iteration} | means | speed | more)
-
-
-def write_run(folder: Path, lines: list[str], data: str = "{source: jpeg_folder, decoders: 3}") -> Path:
-    folder.mkdir(exist_ok=True)
-    options = "{tensorboard: false, report: false}"
-    (folder / "config.yaml").write_text(
-        f"run: {{n_epochs: 2}}\nmodel: {{name: tiny}}\ndata: {data}\nlogging: {options}\n"
-    )
-    (folder / "metrics.jsonl").write_text("".join(f"{text}\n" for text in lines))
-    return folder
+from tests.support.run_files import line, write_run
 
 
 @pytest.mark.parametrize("damaged", ['{"kind": "tra', "\0\0\0", "5", '{"kind": "train", "epoch": 1, "iteration": 4}'])

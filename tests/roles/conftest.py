@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import write_data_set
+from tests.support.data_sets import write_data_set
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from lib.checkpoints.progress import Progress
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
 from lib.data.upload import Batch
 from lib.training.replica import Replica
-from tests.exchange.test_peer import in_sync
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
+from tests.support.replicas import in_sync
 
 Weights = dict[str, torch.Tensor]
 

@@ -10,7 +10,7 @@ import pytest
 from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.roles.trainer import Trainer
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
 
 
 @pytest.fixture

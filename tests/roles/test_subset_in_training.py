@@ -13,8 +13,8 @@ from lib.data.feed import Feed
 from lib.roles.train_state import TrainState
 from lib.roles.trainer import Trainer, recorder_of
 from lib.runtime.process import Context
-from tests.roles import in_process
-from tests.roles.in_process import Run
+from tests.support import in_process
+from tests.support.in_process import Run
 
 
 class Recorded(Trainer):

@@ -7,7 +7,7 @@ import torch
 
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
 from lib.errors import DataError
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
 
 
 def config(data_set: Path, weights_dir: Path, accumulate: int, val_freq: int) -> Config:

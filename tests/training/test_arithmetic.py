@@ -19,7 +19,7 @@ from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
 from lib.system.devices import prepare
 from lib.training.replica import Replica
-from tests.conftest import write_data_set
+from tests.support.data_sets import write_data_set
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 

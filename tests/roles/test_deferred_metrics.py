@@ -16,8 +16,8 @@ from lib.exchange.base import Exchange
 from lib.recording.recorder import NullRecorder
 from lib.roles import trainer
 from lib.roles.deferred_metrics import DeferredMetrics
-from tests.roles import in_process
-from tests.roles.in_process import Run
+from tests.support import in_process
+from tests.support.in_process import Run
 
 
 class Witness(NullRecorder):

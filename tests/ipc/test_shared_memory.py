@@ -10,8 +10,7 @@ import pytest
 from lib.errors import PeerLost, ProtocolError, ResourceError
 from lib.ipc import shared_memory
 from lib.ipc.messages import TensorHandle
-
-ROOT = Path(__file__).parents[2]
+from tests.support.scripts import ROOT
 
 
 def test_both_sides_see_each_others_writes() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lib.runtime.socket_dir import run_folder
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 
 @pytest.fixture(autouse=True)

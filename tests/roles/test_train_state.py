@@ -19,9 +19,9 @@ from lib.training.fine_tuning import start_from
 from lib.training.flat import Flat
 from lib.training.replica import Replica
 from lib.training.snapshots import spread
-from tests.conftest import write_data_set
-from tests.exchange.test_peer import in_sync
-from tests.roles.in_process import Run
+from tests.support.data_sets import write_data_set
+from tests.support.in_process import Run
+from tests.support.replicas import in_sync
 
 
 def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:

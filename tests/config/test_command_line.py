@@ -14,8 +14,7 @@ from lib.errors import ConfigError
 from lib.models.recipes import CAFFE_RESNET, IMAGENET_STD, NIN, TORCHNET
 from lib.models.registry import MODELS
 from lib.runtime.resolved_config import resolved
-
-ROOT = Path(__file__).parents[2]
+from tests.support.scripts import ROOT
 
 
 def parsed(*argv: str, config: Path = ROOT / "config.yaml", spec: Path = ROOT / "spec_2gpu.yaml") -> Config:

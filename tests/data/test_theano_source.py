@@ -10,7 +10,7 @@ from lib.config.schema import DataConfig
 from lib.data.dataset import read_mean_image
 from lib.data.sources.registry import SOURCES
 from lib.errors import ConfigError, DataError
-from tests.data.data_files import images_of
+from tests.support.data_files import images_of
 
 HICKLE = SOURCES["hickle"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from lib.commands.verify_data import validate_data
 from lib.data.packed.layout import layout
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 
 def validated(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from lib.checkpoints.progress import Progress
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
-from tests.exchange.test_peer import in_sync
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
+from tests.support.replicas import in_sync
 
 TOTAL = 16
 """images an iteration, of all workers"""

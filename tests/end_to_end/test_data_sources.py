@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Script
-from tests.data.data_files import write_jpeg_folder, write_lmdb
-from tests.end_to_end.test_training import assert_same_bits
+from tests.support.data_files import write_jpeg_folder, write_lmdb
+from tests.support.runs import assert_same_bits
+from tests.support.scripts import Script
 
 SMALL = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 2, "--devices", "[cpu, cpu]")
 SIZE = ("--data.img_size", 32)

@@ -12,8 +12,8 @@ from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter
 from lib.exchange.peer import Peer
 from lib.training.replica import Replica
-from tests.exchange.test_peer import in_sync
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
+from tests.support.replicas import in_sync
 
 
 def config(data_set: Path, weights_dir: Path, exchange: ExchangeConfig, minutes: float) -> Config:

@@ -1,5 +1,6 @@
 """Small data sets in the formats of others, each with the brightness of one quarter telling the class."""
 
+import gzip
 from pathlib import Path
 
 import lmdb
@@ -53,3 +54,14 @@ def write_lmdb(folder: Path, *, train: int = 24, val: int = 8, n_classes: int = 
         records = [datum_of(image, int(label)) for image, label in zip(images, labels, strict=True)]
         write_records(folder / f"ilsvrc12_{split}_lmdb", records)
     return folder
+
+
+def write_mnist(folder: Path) -> None:
+    folder.mkdir()
+    images, labels = images_of(20, 10, size=28)
+    for prefix, count in (("train", 20), ("t10k", 8)):
+        header = np.array([0x803, count, 28, 28], ">u4").tobytes()
+        grey = gzip.compress(header + images[:count, :, :, 0].tobytes())
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(grey)
+        data = np.array([0x801, count], ">u4").tobytes() + labels[:count].astype(np.uint8).tobytes()
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(data)

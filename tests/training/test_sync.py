@@ -16,7 +16,7 @@ from lib.exchange.peer import Peer
 from lib.training.flat import Flat
 from lib.training.optimizer import MomentumSGD
 from lib.training.sync import Elastic, SyncStrategy, build_sync
-from tests.exchange.test_peer import CPU, in_sync
+from tests.support.replicas import CPU, in_sync
 
 WORKERS, RATE, MOMENTUM = 3, 0.05, 0.9
 OPTIMIZER = OptimizerConfig(momentum=MOMENTUM, bias_rate_factor=1.0)

@@ -8,8 +8,8 @@ import pytest
 from lib.data.inference_metadata import IMAGENET_MEAN, inference_metadata
 from lib.data.packed.layout import layout
 from lib.errors import DataError
-from tests.conftest import write_data_set
-from tests.data.data_files import write_jpeg_folder
+from tests.support.data_files import write_jpeg_folder
+from tests.support.data_sets import write_data_set
 
 WORDS = "n02 chain saw, chainsaw\nn01 tench\n"
 

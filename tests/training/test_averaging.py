@@ -14,7 +14,7 @@ from lib.exchange.base import Exchange
 from lib.training.averaging import KINDS
 from lib.training.flat import Flat
 from lib.training.optimizer import MomentumSGD
-from tests.exchange.test_peer import CPU, join
+from tests.support.replicas import CPU, join
 
 STEPS, WORKERS = 6, 3
 

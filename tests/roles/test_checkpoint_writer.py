@@ -14,7 +14,7 @@ from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, Ru
 from lib.errors import CheckpointError
 from lib.roles.trainer import Trainer
 from lib.training import snapshots
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
 
 Before = Callable[[Checkpoint], None]
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.scripts import ROOT
 
 PROGRAM = """
 import sys

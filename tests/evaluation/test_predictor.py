@@ -13,7 +13,7 @@ from lib.errors import CheckpointError, WeightsError
 from lib.evaluation.predictor import of_checkpoint, open_network
 from lib.models.recipes import IMAGENET_STD
 from lib.models.registry import model_spec
-from tests.conftest import write_data_set
+from tests.support.data_sets import write_data_set
 
 MEAN_CHW = 255 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 IMAGE_1HWC = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)

@@ -20,8 +20,8 @@ from preprocessing.make_hkl import make_hkl
 from preprocessing.make_labels import make_labels
 from preprocessing.make_train_val_txt import make_train_val_txt
 from preprocessing.settings import Settings
+from tests.support.scripts import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 WNIDS = ("n01", "n02", "n10")
 SIZE = 32
 # The devkit's numbers run in another order than the folders' names.

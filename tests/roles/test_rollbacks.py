@@ -15,7 +15,7 @@ from lib.data.upload import Batch
 from lib.errors import DivergedError
 from lib.training.replica import Replica
 from lib.training.rollbacks import with_rollback_seed
-from tests.roles.in_process import Run
+from tests.support.in_process import Run
 
 Poison = Callable[[set[int]], None]
 

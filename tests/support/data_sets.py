@@ -1,0 +1,79 @@
+"""Write a small data set in the real layout on disk."""
+
+import zlib
+from pathlib import Path
+
+import hickle
+import msgspec
+import numpy as np
+
+from lib.data.packed.layout import BatchFile, ClassName, Layout, Manifest, SplitManifest, layout
+from lib.types import Split
+
+IMG_SIZE = 32
+
+
+def write_data_set(
+    folder: Path,
+    *,
+    train: int = 48,
+    val: int = 20,
+    file_batch_size: int = 16,
+    img_size: int = IMG_SIZE,
+    n_classes: int = 4,
+    seed: int = 0,
+) -> Layout:
+    """A complete data set whose classes are told apart by the brightness of one quarter of the image."""
+    at = layout(folder)
+    rng = np.random.default_rng(seed)
+    splits = {}
+    names: tuple[tuple[Split, int], ...] = (("train", train), ("val", val))
+    for split, count in names:
+        labels = rng.integers(0, n_classes, count)
+        images = rng.integers(0, 120, (count, img_size, img_size, 3), dtype=np.uint8)
+        half = img_size // 2
+        for image, label in zip(images, labels, strict=True):
+            image[half * (label // 2 % 2) :, half * (label % 2) :][:half, :half] += 100
+        if split == "train":
+            at.misc.mkdir(parents=True)
+            np.save(at.mean, images.mean(0).transpose(2, 0, 1).astype(np.float32))
+        splits[split] = _write_split(at, split, images, labels, file_batch_size)
+    at.classes.write_bytes(msgspec.json.encode([ClassName(i, f"n{i:08d}", f"class {i}") for i in range(n_classes)]))
+    manifest = Manifest(
+        img_size=img_size,
+        file_batch_size=file_batch_size,
+        resize="squash",
+        seed=1,
+        n_classes=n_classes,
+        source_fingerprint=f"test {seed}",
+        mean_crc32=zlib.crc32(at.mean.read_bytes()),
+        skipped=0,
+        **splits,
+    )
+    at.manifest.write_bytes(msgspec.json.encode(manifest.sealed()))
+    return at
+
+
+def _write_split(
+    at: Layout, split: Split, images: np.ndarray, labels: np.ndarray, file_batch_size: int
+) -> SplitManifest:
+    at.batch_dir(split, file_batch_size).mkdir(parents=True)
+    files = []
+    for number, start in enumerate(range(0, len(images), file_batch_size)):
+        path = at.batch_file(split, file_batch_size, number)
+        part = images[start : start + file_batch_size]
+        hickle.dump(part, path, mode="w")
+        content = path.read_bytes()
+        files.append(
+            BatchFile(
+                name=path.name,
+                count=len(part),
+                bytes=len(content),
+                crc32=zlib.crc32(content),
+                source_start=start,
+                source_stop=start + len(part),
+            )
+        )
+    at.labels(split).parent.mkdir(exist_ok=True)
+    np.save(at.labels(split), labels.astype(np.int64))
+    return SplitManifest(files=tuple(files), labels_crc32=zlib.crc32(at.labels(split).read_bytes()))

@@ -1,0 +1,34 @@
+"""Run several replicas in one process, each in its own thread, joined by the real peer exchange."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from lib.exchange.peer import Peer
+from lib.ipc.channel import Channel
+
+CPU = torch.device("cpu")
+
+
+def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Peer:
+    channels = {}
+    for other in range(world_size):
+        if other != rank:
+            low, high = sorted((rank, other))
+            path = folder / f"{low}-{high}"
+            channels[other] = Channel(path, bind=rank == low, peer=f"trainer {other}", patience_s=patience_s)
+    return Peer(rank, channels, CPU)
+
+
+def in_sync(world_size: int, body, folder: Path) -> list:  # type: ignore[no-untyped-def,type-arg]
+    """``body(peer, rank)`` on every rank at once; the results by rank."""
+
+    def one(rank: int) -> object:
+        peer = join(folder, rank, world_size)
+        result = body(peer, rank)
+        peer.close()
+        return result
+
+    with ThreadPoolExecutor(world_size) as pool:
+        return list(pool.map(one, range(world_size)))

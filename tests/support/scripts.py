@@ -1,0 +1,25 @@
+"""Build the commands that start scripts of the project, as a user would type them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FINISHED = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--logging.print_freq", 2)
+ONE = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices", "[cpu]")
+TWO = (*ONE, "--devices", "[cpu, cpu]")
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(script: str, *arguments: object) -> list[str]:
+    """The words that start a script of the project.
+
+    A page and event files for each of many short trainings would only cost time, as would threads for a network this
+    small; tests that want them say so.
+    """
+    extras: tuple[str, ...] = ("--compute.threads", "1") if script.startswith(("train", "validate.")) else ()
+    if script.startswith("train"):
+        extras += ("--logging.report", "false", "--logging.tensorboard", "false")
+    return [sys.executable, str(ROOT / script), *extras, *map(str, arguments)]
