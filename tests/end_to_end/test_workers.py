@@ -83,7 +83,7 @@ def test_three_workers_train_as_one(tmp_path: Path, alone: Path, data: tuple[str
 
 
 def test_a_run_may_move_from_two_workers_to_one(tmp_path: Path, alone: Path, two: Path, data: tuple[str, str]) -> None:
-    """``tests/roles/test_moving.py`` has more of them."""
+    """``tests/roles/test_changing_world_size.py`` has more of them."""
     first = ("--run.resume", two / "checkpoints/epoch001_iter00000.pt")
     assert_trained_as(train(tmp_path, *workers(1), *data, *first, "--run.n_epochs", 2), alone, epoch=2)
 
