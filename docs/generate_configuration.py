@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/configuration.md from the dataclasses in lib/schema.py: python docs/generate_configuration.py."""
+"""Write docs/configuration.md from the dataclasses in lib/config/schema.py: python docs/generate_configuration.py."""
 
 import ast
 import inspect
@@ -16,9 +16,9 @@ from lib.config import schema  # noqa: E402  (the line above lets this file be r
 
 INTRODUCTION = """# Configuration
 
-<!-- Written by docs/generate_configuration.py; change lib/schema.py, not this file. -->
+<!-- Written by docs/generate_configuration.py; change lib/config/schema.py, not this file. -->
 
-`schema.yaml` says what to train, a spec file (`spec_1gpu.yaml`, `spec_2gpu.yaml`) on what; the command line overrides
+`config.yaml` says what to train, a spec file (`spec_1gpu.yaml`, `spec_2gpu.yaml`) on what; the command line overrides
 both: `--optimizer.learning_rate 0.02`. Name other files with `--config FILE` and `--spec FILE`. A key that does not
 exist is an error that names the nearest one. `--print_config` prints the result, and what is printed can be read back.
 
@@ -34,7 +34,7 @@ With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator complete
 
 `augment.*`, `normalize.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` have the values of the network's recipe
 ([lib/models/recipes.py](../lib/models/recipes.py)) unless they are set; the defaults below are those of `alexnet`. The
-run's `schema.yaml` says at each of them whether it is the recipe's.
+run's `config.yaml` says at each of them whether it is the recipe's.
 
 ## Exit statuses
 

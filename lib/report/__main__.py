@@ -21,9 +21,9 @@ from lib.system.parent_death import end_with_parent
 def main() -> int:
     """Write the page and say where it is. Exit status 2 where the user can mend what is wrong."""
     wanted = arguments(sys.argv[1:])
-    if wanted.async_saver:
+    if wanted.background:
         # Beside a training: leave the GPUs, and all CPU time that anyone else has use for, alone.
-        if not end_with_parent(wanted.async_saver):
+        if not end_with_parent(wanted.background):
             return 1
         os.nice(19)
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -59,7 +59,7 @@ def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monke
             raise KeyboardInterrupt
         real(path, *more)
 
-    monkeypatch.setattr(checkpoint_module, "write_whole", cut)
+    monkeypatch.setattr(checkpoint_module, "atomic_write", cut)
     with pytest.raises(KeyboardInterrupt):
         folder.save(checkpoint(2), is_best=True)
     assert (folder.best(), folder.latest()) == (tmp_path / checkpoint(2).name, tmp_path / checkpoint(1).name)
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path: Path, monkey
     def refused(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("lib.checkpoints.checkpoint.write_whole", refused)
+    monkeypatch.setattr("lib.checkpoints.checkpoint.atomic_write", refused)
     with pytest.raises(CheckpointError, match=f"{tmp_path} cannot be written: Read-only file system; mend that"):
         CheckpointFolder(tmp_path, keep=1).require_room(1)
 

@@ -26,8 +26,8 @@ def test_both_sides_see_each_others_writes() -> None:
 def test_another_process_sees_it_though_it_has_no_name_that_could_be_left_behind() -> None:
     mine, handle = shared_memory.create("slots", (1000, 1000), "float32")
     code = (
-        "import sys, msgspec; from lib.ipc import shared; from lib.ipc.messages import Share;"
-        "shared_memory.attach(msgspec.json.decode(sys.argv[1], type=Share))[999, 999] = 4.5"
+        "import sys, msgspec; from lib.ipc import shared_memory; from lib.ipc.messages import TensorHandle;"
+        "shared_memory.attach(msgspec.json.decode(sys.argv[1], type=TensorHandle))[999, 999] = 4.5"
     )
     subprocess.run([sys.executable, "-c", code, msgspec.json.encode(handle).decode()], cwd=ROOT, check=True)
     assert mine[999, 999] == 4.5

@@ -58,8 +58,8 @@ def run_behind(
                 self.behind = behind
 
         witness = Witness()
-        monkeypatch.setattr(trainer, "Reports", Late)
-        monkeypatch.setattr(in_process, "Silence", lambda: witness)
+        monkeypatch.setattr(trainer, "DeferredMetrics", Late)
+        monkeypatch.setattr(in_process, "NullRecorder", lambda: witness)
         config = Config(
             run=RunConfig(weights_dir=tmp_path / f"{behind}", n_epochs=2),
             data=DataConfig(dir=small_data_set),

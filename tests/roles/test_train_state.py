@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.checkpoints.progress import Progress
-from lib.config.schema import AugmentConfig, Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, NormalizeConfig, RunConfig
 from lib.errors import CheckpointError, ReplicasDiffer
 from lib.exchange.alone import Alone
 from lib.exchange.peer import Peer
@@ -29,7 +29,7 @@ def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
         run=RunConfig(**({"weights_dir": weights_dir, "n_epochs": 1} | run)),
         data=DataConfig(dir=data_set),
         model=ModelConfig(name="tiny", freeze=("features",), weights=str(weights_dir / "given.pt")),
-        augment=AugmentConfig(std=(58.4, 57.12, 57.38)),
+        normalize=NormalizeConfig(std=(58.4, 57.12, 57.38)),
         logging=LoggingConfig(print_freq=2, report=False, tensorboard=False, quiet=True),
         exchange=ExchangeConfig(method="peer"),
         devices=("cpu", "cpu"),
@@ -84,7 +84,7 @@ def test_all_of_a_network_is_spread_and_compared(
         replica: Any = SimpleNamespace(flat=flat, refresh=lambda: None)
         if differs:
             flat.frozen[0] = 5.0 - rank
-            monkeypatch.setattr(peer, "copy_first", lambda segment: segment)
+            monkeypatch.setattr(peer, "broadcast", lambda segment: segment)
             flat.state.zero_()
             with pytest.raises(ReplicasDiffer, match="replica 1 differs from replica 0 in .* numbers"):
                 spread(Progress(), replica, peer)

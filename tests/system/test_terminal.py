@@ -7,11 +7,11 @@ from tests.support.scripts import ROOT
 
 PROGRAM = """
 import sys
-from lib.recording.terminal import maybe_unread, tell
+from lib.system.terminal import ignore_broken_pipe, print_stderr
 for text in ("one", "two"):
-    with maybe_unread():
+    with ignore_broken_pipe():
         print(text, flush=True)
-    tell(text)
+    print_stderr(text)
 with open("/proc/self/fd/3", "w") as done:
     done.write("went on")
 """

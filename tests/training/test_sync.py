@@ -73,7 +73,7 @@ class Transcription:
             self.w = self.w + self.v
             self.step += 1
 
-    def average(self) -> None:
+    def all_reduce_mean(self) -> None:
         self.w, self.v, self.b = (np.broadcast_to(x.mean(axis=0), x.shape) for x in (self.w, self.v, self.b))
 
     def pull(self, alpha: float) -> None:

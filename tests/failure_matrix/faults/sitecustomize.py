@@ -130,7 +130,7 @@ class Patched(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def install(fault: Fault) -> None:
     """From here on ``fault`` hears what this process does."""
 
-    def channel(module: Any) -> None:
+    def supervisor_client(module: Any) -> None:
         heartbeat = module.SupervisorClient.heartbeat
 
         def told(self: Any, doing: str, **more: Any) -> None:
@@ -158,7 +158,7 @@ def install(fault: Fault) -> None:
         os.fsync = told
 
     patches = {
-        "lib.ipc.channel": channel,
+        "lib.ipc.supervisor_client": supervisor_client,
         "lib.runtime.supervisor": supervisor,
         "lib.checkpoints.checkpoint": checkpoint,
     }
