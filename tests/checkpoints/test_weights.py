@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_counters_of_batch_norms_are_no_weights(tmp_path: Path) -> None:
         ({"fc": torch.zeros(2)}, r"fc \(2,\) has no place in this network \(1 such\)"),
     ],
 )
-def test_a_weight_that_does_not_fit_changes_nothing(tmp_path: Path, changes, says: str) -> None:
+def test_a_weight_that_does_not_fit_changes_nothing(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     fresh = Tiny(4, 28)
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
     path = file_of(Tiny(4, 28), tmp_path / "w.safetensors", **changes)

@@ -1,25 +1,27 @@
 import contextlib
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lib.data.images import decode as module
-from lib.data.images.decode import decode, open_rgb
+from lib.data.images.decode import Resize, decode, open_rgb
 from lib.errors import DataError
 
 SIZE = 32
 RED, GREEN, BLUE, WHITE = (230, 20, 30), (20, 200, 40), (30, 40, 220), (255, 255, 255)
 
 
-def encoded(image, kind, **options):
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
-def quadrants(width=64, height=48):
+def quadrants(width: int = 64, height: int = 48) -> Image.Image:
     """Red and green above, blue and white below."""
     pixels = np.empty((height, width, 3), np.uint8)
     pixels[: height // 2, : width // 2] = RED
@@ -29,12 +31,14 @@ def quadrants(width=64, height=48):
     return Image.fromarray(pixels)
 
 
-def corners(image_HWC):
+def corners(image_HWC: np.ndarray) -> list[np.ndarray]:
     q = SIZE // 4
     return [image_HWC[y, x].astype(int) for y in (q, 3 * q) for x in (q, 3 * q)]
 
 
-def assert_quadrants(image_HWC, expected=(RED, GREEN, BLUE, WHITE), within=6):
+def assert_quadrants(
+    image_HWC: np.ndarray, expected: Sequence[tuple[int, ...]] = (RED, GREEN, BLUE, WHITE), within: int = 6
+) -> None:
     assert image_HWC.shape == (SIZE, SIZE, 3)
     assert image_HWC.dtype == np.uint8
     for found, wanted in zip(corners(image_HWC), expected, strict=True):
@@ -54,17 +58,17 @@ def assert_quadrants(image_HWC, expected=(RED, GREEN, BLUE, WHITE), within=6):
         ("WEBP", {"quality": 95}, 12),
     ],
 )
-def test_each_kind_of_file(kind, options, within, resize):
+def test_each_kind_of_file(kind: str, options: dict[str, Any], within: int, resize: Resize) -> None:
     assert_quadrants(decode(encoded(quadrants(), kind, **options), SIZE, resize), within=within)
 
 
-def test_cmyk_jpeg_which_adobe_stores_inverted():
+def test_cmyk_jpeg_which_adobe_stores_inverted() -> None:
     data = encoded(quadrants().convert("CMYK"), "JPEG", quality=97)
     assert b"Adobe" in data
     assert_quadrants(decode(data, SIZE, "squash"), within=10)
 
 
-def test_palette_with_and_without_transparency():
+def test_palette_with_and_without_transparency() -> None:
     palette = quadrants().quantize(4)
     assert_quadrants(decode(encoded(palette, "PNG"), SIZE, "squash"))
     red = palette.getpixel((1, 1))
@@ -73,7 +77,7 @@ def test_palette_with_and_without_transparency():
     assert_quadrants(decode(encoded(palette, "GIF"), SIZE, "squash"))
 
 
-def test_what_is_transparent_becomes_white():
+def test_what_is_transparent_becomes_white() -> None:
     image = quadrants().convert("RGBA")
     alpha = np.full((48, 64), 255, np.uint8)
     alpha[:24, :32] = 0
@@ -85,7 +89,7 @@ def test_what_is_transparent_becomes_white():
         assert_quadrants(found, (WHITE, GREEN, half, WHITE), within=1)
 
 
-def test_grey_becomes_three_equal_channels():
+def test_grey_becomes_three_equal_channels() -> None:
     ramp = np.linspace(0, 255, 64).astype(np.uint8)[None].repeat(48, 0)
     wide = Image.fromarray(ramp.astype(np.uint16) * 257)
     pictures = {
@@ -100,7 +104,7 @@ def test_grey_becomes_three_equal_channels():
         assert np.abs(found - expected[..., None]).max() <= 3, name
 
 
-def test_black_and_white():
+def test_black_and_white() -> None:
     bits = Image.fromarray(np.kron([[0, 1], [1, 0]], np.ones((8, 8))).astype(bool))
     black = (0, 0, 0)
     assert_quadrants(decode(encoded(bits, "PNG"), SIZE, "squash"), (black, WHITE, WHITE, black))
@@ -120,7 +124,7 @@ TURNED = {  # EXIF orientation -> where red, green, blue and white are once it i
 
 @pytest.mark.parametrize(("orientation", "expected"), TURNED.items())
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_exif_rotated(orientation, expected, kind):
+def test_exif_rotated(orientation: int, expected: Sequence[tuple[int, ...]], kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(quadrants(), kind, exif=exif, quality=95)
@@ -129,11 +133,11 @@ def test_exif_rotated(orientation, expected, kind):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
-def test_broken_exif_does_not_break_the_picture(exif):
+def test_broken_exif_does_not_break_the_picture(exif: bytes) -> None:
     assert_quadrants(decode(encoded(quadrants(), "JPEG", exif=exif, quality=95), SIZE, "squash"))
 
 
-def test_squash_keeps_everything_and_crop_the_centre():
+def test_squash_keeps_everything_and_crop_the_centre() -> None:
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = 255
     data = encoded(Image.fromarray(pixels), "PNG")
@@ -144,7 +148,7 @@ def test_squash_keeps_everything_and_crop_the_centre():
     assert (squashed[:, 21:] == 0).all()
 
 
-def test_crop_equals_short_side_first_and_then_the_centre():
+def test_crop_equals_short_side_first_and_then_the_centre() -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (16, 24, 3), np.uint8)).resize((96, 64), Image.Resampling.BICUBIC)
     whole = np.asarray(image.resize((48, 32), Image.Resampling.BILINEAR)).astype(int)
@@ -154,12 +158,12 @@ def test_crop_equals_short_side_first_and_then_the_centre():
 
 @pytest.mark.parametrize("size", [(1, 1), (5000, 1), (1, 3000), (7, 5)])
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-def test_odd_sizes(size, resize):
+def test_odd_sizes(size: tuple[int, int], resize: Resize) -> None:
     data = encoded(Image.new("RGB", size, RED), "PNG")
     assert (decode(data, SIZE, resize) == RED).all()
 
 
-def test_a_large_jpeg_that_is_reduced_on_the_way_stays_close():
+def test_a_large_jpeg_that_is_reduced_on_the_way_stays_close() -> None:
     image = quadrants().resize((1024, 700), Image.Resampling.BICUBIC)
     data = encoded(image, "JPEG", quality=95)
     exact = np.asarray(Image.open(io.BytesIO(data)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)).astype(int)
@@ -168,7 +172,7 @@ def test_a_large_jpeg_that_is_reduced_on_the_way_stays_close():
     assert difference.mean() < 1
 
 
-def test_truncated_empty_and_foreign_files():
+def test_truncated_empty_and_foreign_files() -> None:
     whole = encoded(quadrants(), "JPEG", quality=95)
     png = encoded(quadrants(), "PNG")
     broken = {
@@ -188,7 +192,7 @@ def test_truncated_empty_and_foreign_files():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_any_damage_is_a_data_error_or_a_picture():
+def test_any_damage_is_a_data_error_or_a_picture() -> None:
     rng = np.random.default_rng(1)
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
         whole = encoded(quadrants(), kind)
@@ -200,7 +204,7 @@ def test_any_damage_is_a_data_error_or_a_picture():
                 assert decode(bytes(data), SIZE, "crop").shape == (SIZE, SIZE, 3)
 
 
-def test_a_picture_that_claims_to_be_huge(monkeypatch):
+def test_a_picture_that_claims_to_be_huge(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = encoded(Image.new("1", (20_000, 20_000)), "PNG")
     assert len(bomb) < 100_000
     with pytest.raises(DataError, match="more than 89,478,485"):
@@ -210,7 +214,7 @@ def test_a_picture_that_claims_to_be_huge(monkeypatch):
         decode(encoded(quadrants(), "PNG"), SIZE, "squash")
 
 
-def natural(width=700, height=520):
+def natural(width: int = 700, height: int = 520) -> Image.Image:
     """Smooth shapes with some grain, as photographs have."""
     rng = np.random.default_rng(3)
     shapes = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
@@ -223,7 +227,9 @@ def natural(width=700, height=520):
     "options", [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"quality": 30}], ids=str
 )
 @pytest.mark.parametrize("at_least", [0, 100, 300])
-def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(mode, options, at_least, monkeypatch):
+def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(
+    mode: str, options: dict[str, Any], at_least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = encoded(natural().convert(mode), "JPEG", **options)
     expected = Image.open(io.BytesIO(data))
     expected.draft(None, (at_least, at_least) if at_least else expected.size)
@@ -235,7 +241,7 @@ def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(mode, option
 
 
 @pytest.mark.parametrize("odd", ["turned", "CMYK", "end cut off", "rubbish inside"])
-def test_odd_jpegs_are_pillows(odd, monkeypatch):
+def test_odd_jpegs_are_pillows(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6 if odd == "turned" else 1
     data = encoded(natural().convert("CMYK" if odd == "CMYK" else "RGB"), "JPEG", exif=exif)

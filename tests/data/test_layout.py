@@ -1,4 +1,5 @@
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from lib.data.packed.layout import (
     BatchFile,
     ClassName,
+    Layout,
     Manifest,
     SplitManifest,
     layout,
@@ -37,17 +39,17 @@ MANIFEST = Manifest(
 
 
 @pytest.fixture
-def at(tmp_path):
+def at(tmp_path: Path) -> Layout:
     (tmp_path / "misc").mkdir()
     (tmp_path / "labels").mkdir()
     return layout(tmp_path)
 
 
-def write_manifest(at, **changes):
+def write_manifest(at: Layout, **changes: object) -> None:
     at.manifest.write_bytes(msgspec.json.encode({**msgspec.to_builtins(MANIFEST), **changes}))
 
 
-def test_the_names():
+def test_the_names() -> None:
     at = layout("/d")
     assert str(at.batch_file("train", 256, 7)) == "/d/train_hkl_b256/00007.hkl"
     assert str(at.labels("val")) == "/d/labels/val_labels.npy"
@@ -60,18 +62,18 @@ def test_the_names():
     assert layout("~/d").dir == Path.home() / "d"
 
 
-def test_a_manifest_comes_back_as_it_was_written(at):
+def test_a_manifest_comes_back_as_it_was_written(at: Layout) -> None:
     write_manifest(at)
     assert read_manifest(at) == MANIFEST
     assert (MANIFEST.split("train").count, MANIFEST.split("val").count) == (7, 3)
 
 
-def test_the_fingerprint_changes_with_the_content():
+def test_the_fingerprint_changes_with_the_content() -> None:
     other = msgspec.structs.replace(MANIFEST, seed=2)
     assert MANIFEST.fingerprint == msgspec.structs.replace(other, seed=1).fingerprint != other.fingerprint
 
 
-def test_manifests_that_are_missing_or_foreign(at, tmp_path):
+def test_manifests_that_are_missing_or_foreign(at: Layout, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist; make one with"):
         read_manifest(layout(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="holds no complete data set"):
@@ -87,7 +89,7 @@ def test_manifests_that_are_missing_or_foreign(at, tmp_path):
         read_manifest(at)
 
 
-def test_classes_count_up_from_zero(at):
+def test_classes_count_up_from_zero(at: Layout) -> None:
     with pytest.raises(DataError, match="is missing"):
         read_classes(at)
     classes = [ClassName(0, "n1", "one"), ClassName(1, "n2", "two")]
@@ -110,13 +112,13 @@ def test_classes_count_up_from_zero(at):
         (np.array([-1, 1, 0]), "labels from -1 to 1"),
     ],
 )
-def test_labels_that_do_not_fit_the_manifest(at, labels, said):
+def test_labels_that_do_not_fit_the_manifest(at: Layout, labels: np.ndarray, said: str) -> None:
     np.save(at.labels("val"), labels)
     with pytest.raises(DataError, match=said):
         read_labels(at, MANIFEST, "val")
 
 
-def test_arrays_that_fit_are_read_and_others_are_not(at):
+def test_arrays_that_fit_are_read_and_others_are_not(at: Layout) -> None:
     np.save(at.labels("val"), np.array([0, 1, 1]))
     assert read_labels(at, MANIFEST, "val").tolist() == [0, 1, 1]
     with pytest.raises(DataError, match=r"train_labels\.npy is missing; run preprocessing/make_labels"):
@@ -133,14 +135,14 @@ def test_arrays_that_fit_are_read_and_others_are_not(at):
         read_mean(at, with_checksums(at))
 
 
-def with_checksums(at):
+def with_checksums(at: Layout) -> Manifest:
     """The manifest, with those of the labels and of the mean image that are there."""
     val = msgspec.structs.replace(MANIFEST.val, labels_crc32=zlib.crc32(at.labels("val").read_bytes()))
     mean_crc32 = zlib.crc32(at.mean.read_bytes())
     return msgspec.structs.replace(MANIFEST, val=val, mean_crc32=mean_crc32).sealed()
 
 
-def flipped(path):
+def flipped(path: Path) -> Iterator[int]:
     """Writes ``path`` once for each of its bytes, with one bit of that byte turned over; then as it was."""
     content = path.read_bytes()
     for place, byte in enumerate(content):
@@ -149,7 +151,7 @@ def flipped(path):
     path.write_bytes(content)
 
 
-def test_any_flipped_byte_of_labels_or_mean_is_found(at):
+def test_any_flipped_byte_of_labels_or_mean_is_found(at: Layout) -> None:
     np.save(at.labels("val"), np.array([0, 1, 1]))
     np.save(at.mean, np.zeros((3, 8, 8), np.float32))
     manifest = with_checksums(at)
@@ -162,7 +164,7 @@ def test_any_flipped_byte_of_labels_or_mean_is_found(at):
     assert len(read_labels(at, manifest, "val")) == len(read_mean(at, manifest))
 
 
-def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at):
+def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at: Layout) -> None:
     sealed = MANIFEST.sealed()
     at.manifest.write_bytes(msgspec.json.format(msgspec.json.encode(sealed)))
     harmless = 0
@@ -176,6 +178,6 @@ def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at):
     assert harmless < at.manifest.read_bytes().count(b" ") / 4
 
 
-def test_a_checksum_does_not_change_what_a_data_set_is():
+def test_a_checksum_does_not_change_what_a_data_set_is() -> None:
     """Nor do checkpoints of data sets that were packed before there was one belong to others then."""
     assert MANIFEST.sealed().fingerprint == MANIFEST.fingerprint == "65c316ba318b92c1"

@@ -2,6 +2,7 @@ import gzip
 import io
 import os
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from lib.errors import ConfigError, DataError
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     root = tmp_path / "pictures"
     for name in ("b/2.JPEG", "b/1.jpg", "a/x.PnG", "a/y.webp", "a/z.bmp", "a/w.jpeg"):
         path = root / name
@@ -27,7 +28,7 @@ def folder(tmp_path):
 NAMES = ["a/w.jpeg", "a/x.PnG", "a/y.webp", "a/z.bmp", "b/1.jpg", "b/2.JPEG"]
 
 
-def tarred(path, files):
+def tarred(path: Path, files: dict[str, bytes]) -> Path:
     with tarfile.open(path, "w") as tar:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
@@ -36,7 +37,7 @@ def tarred(path, files):
     return path
 
 
-def test_class_folders(folder):
+def test_class_folders(folder: Path) -> None:
     found = list_pictures(folder)
     assert [entry.name for entry in found.entries] == NAMES
     assert found.classes == ("a", "b")
@@ -45,7 +46,7 @@ def test_class_folders(folder):
         assert entry.bytes == len(f"bytes of {entry.name}")
 
 
-def test_symbolic_links_are_followed(folder, tmp_path):
+def test_symbolic_links_are_followed(folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(folder)
     (folder / "a" / "w.jpeg").rename(tmp_path / "aside")
@@ -56,7 +57,7 @@ def test_symbolic_links_are_followed(folder, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["", "./"])
-def test_a_tar_lists_and_reads_the_same_as_the_folder(folder, tmp_path, prefix):
+def test_a_tar_lists_and_reads_the_same_as_the_folder(folder: Path, tmp_path: Path, prefix: str) -> None:
     of_folder = list_pictures(folder)
     files = {f"{prefix}{name}": (folder / name).read_bytes() for name in reversed(NAMES)}
     path = tarred(tmp_path / "all.tar", {f"{prefix}words.txt": b"x", **files})
@@ -67,7 +68,7 @@ def test_a_tar_lists_and_reads_the_same_as_the_folder(folder, tmp_path, prefix):
         assert read_picture(path, entry) == (folder / entry.name).read_bytes()
 
 
-def test_a_tar_of_tars_with_long_names(tmp_path):
+def test_a_tar_of_tars_with_long_names(tmp_path: Path) -> None:
     inner = {}
     for wnid in ("n02", "n01"):
         files = {f"{wnid}_{'long' * 40}_{i}.JPEG": f"{wnid} {i}".encode() * i for i in range(1, 4)}
@@ -81,7 +82,7 @@ def test_a_tar_of_tars_with_long_names(tmp_path):
         assert read_picture(path, entry) == f"{entry.name[:3]} {i}".encode() * i
 
 
-def test_flat_pictures_have_no_classes(folder, tmp_path):
+def test_flat_pictures_have_no_classes(folder: Path, tmp_path: Path) -> None:
     assert list_pictures(folder / "b").classes == ()
     path = tarred(tmp_path / "val.tar", {"v_2.JPEG": b"two", "v_1.JPEG": b"one"})
     found = list_pictures(path)
@@ -89,7 +90,7 @@ def test_flat_pictures_have_no_classes(folder, tmp_path):
     assert [read_picture(path, entry) for entry in found.entries] == [b"one", b"two"]
 
 
-def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path, monkeypatch):
+def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
     first = list_pictures(path, tmp_path / "cache")
     with monkeypatch.context() as patch:
@@ -103,7 +104,9 @@ def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path, monkeypatch)
     assert len(list_pictures(path, tmp_path / "cache").entries) == 2
 
 
-def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced, cache = [], tmp_path / "cache"
     path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append([file.suffix for file in cache.iterdir()]))
@@ -113,7 +116,7 @@ def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(tmp_path, monk
         list_pictures(path, path)
 
 
-def test_what_cannot_be_listed(folder, tmp_path):
+def test_what_cannot_be_listed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         list_pictures(tmp_path / "nowhere")
     (folder / "c").mkdir()
@@ -131,7 +134,7 @@ def test_what_cannot_be_listed(folder, tmp_path):
         list_pictures(tmp_path / "odd")
 
 
-def test_tars_that_cannot_be_read_in_place(tmp_path):
+def test_tars_that_cannot_be_read_in_place(tmp_path: Path) -> None:
     good = tarred(tmp_path / "good.tar", {"a/1.JPEG": b"x" * 2000, "b/2.JPEG": b"y" * 2000}).read_bytes()
     bad = tmp_path / "bad.tar"
     damaged = bytearray(good)
@@ -148,7 +151,7 @@ def test_tars_that_cannot_be_read_in_place(tmp_path):
             list_pictures(bad)
 
 
-def test_tars_of_other_shapes(tmp_path):
+def test_tars_of_other_shapes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lies too deep"):
         list_pictures(tarred(tmp_path / "deep.tar", {"train/a/1.JPEG": b"x"}))
     with tarfile.open(tmp_path / "twice.tar", "w") as tar:
@@ -164,7 +167,7 @@ def test_tars_of_other_shapes(tmp_path):
         list_pictures(tmp_path / "link.tar")
 
 
-def test_a_picture_that_has_changed_or_gone_is_not_read(folder):
+def test_a_picture_that_has_changed_or_gone_is_not_read(folder: Path) -> None:
     entries = list_pictures(folder).entries
     (folder / entries[0].name).write_bytes(b"other")
     with pytest.raises(DataError, match="has changed since it was listed"):

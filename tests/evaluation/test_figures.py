@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -66,7 +68,7 @@ def test_confusion_matrix_against_plain_loops() -> None:
     assert np.trace(expected) == 80 - round(80 * overall(p).top1_error)
 
 
-def test_any_share_between_workers_gives_the_same_bits(tmp_path) -> None:
+def test_any_share_between_workers_gives_the_same_bits(tmp_path: Path) -> None:
     whole = some(40)
     parts = [split(whole, [i for i in range(40) if i // 3 % 2 == rank]) for rank in range(2)]
     for rank, part in enumerate(parts):

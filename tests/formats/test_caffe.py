@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_names_of_a_resnet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [caffemodel, old_caffemodel])
-def test_alexnet_in_both_generations_of_files(tmp_path: Path, write) -> None:
+def test_alexnet_in_both_generations_of_files(tmp_path: Path, write: Callable[[Layers], bytes]) -> None:
     layers = {name: [some(4, 3 if name == "conv1" else 2, 3, 3), some(4)] for name in ALEXNET if name < "fc"}
     layers |= {name: [some(5, 6), some(5)] for name in ("fc6", "fc7", "fc8")}
     path = tmp_path / "bvlc_alexnet.caffemodel"

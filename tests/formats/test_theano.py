@@ -1,5 +1,6 @@
 """The ancestor's folder against its arithmetic, transcribed with scipy: channels first, images last."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,9 @@ def write_folder(folder: Path, epoch: int = 65, seed: int = 0) -> dict[str, np.n
     return arrays
 
 
-def their_convolution(images_CHW: np.ndarray, W: np.ndarray, b: np.ndarray, operation) -> np.ndarray:
+def their_convolution(
+    images_CHW: np.ndarray, W: np.ndarray, b: np.ndarray, operation: Callable[..., np.ndarray]
+) -> np.ndarray:
     """One group: W (inputs, height, width, outputs)."""
     maps = [
         sum(operation(images_CHW[i], W[i, :, :, o], mode="valid") for i in range(len(images_CHW))) + b[o]
@@ -50,7 +53,9 @@ def their_convolution(images_CHW: np.ndarray, W: np.ndarray, b: np.ndarray, oper
     ids=["cudnn", "cudaconvnet"],
 )
 @pytest.mark.parametrize("layer", range(5))
-def test_a_convolution_computes_what_the_ancestors_does(tmp_path: Path, read, operation, layer: int) -> None:
+def test_a_convolution_computes_what_the_ancestors_does(
+    tmp_path: Path, read: Callable[[Path], Mapping[str, np.ndarray]], operation: Callable[..., np.ndarray], layer: int
+) -> None:
     arrays = write_folder(tmp_path / "w")
     weights = read(tmp_path / "w")
     name, groups = theano.LAYERS[layer]

@@ -1,5 +1,7 @@
 """Each kernel against its plain twin. Without a GPU, Triton's interpreter runs them: see tests/conftest.py."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 @pytest.fixture(autouse=True)
-def default_device():  # type: ignore[no-untyped-def]
+def default_device() -> Iterator[None]:
     torch.manual_seed(0)
     with DEVICE:
         yield

@@ -1,15 +1,17 @@
+from pathlib import Path
+
 import pytest
 
 from tests.support.tiny_tree import make_all, make_tree, settings_for
 
 
 @pytest.fixture(scope="session")
-def tree(tmp_path_factory):
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """45 training and 15 validation pictures; never changed."""
     return make_tree(tmp_path_factory.mktemp("tiny") / "tree")
 
 
 @pytest.fixture(scope="session")
-def whole(tree, tmp_path_factory):
+def whole(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data set of ``tree``, made by two workers without a stop; never changed."""
     return make_all(settings_for(tree, tmp_path_factory.mktemp("tiny") / "whole"))

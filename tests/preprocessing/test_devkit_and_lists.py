@@ -1,4 +1,6 @@
 import shutil
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,16 +13,17 @@ from preprocessing.devkit import read_ground_truth, read_synsets
 from preprocessing.make_hkl import make_hkl
 from preprocessing.make_labels import make_labels
 from preprocessing.make_train_val_txt import make_train_val_txt
+from preprocessing.settings import Settings
 from tests.support.tiny_tree import SHAPES, SYNSETS, WNIDS, contents, make_all, make_tree, mat, settings_for, tar_of
 
 
 @pytest.mark.parametrize(("id_field", "name_field"), SHAPES)
 @pytest.mark.parametrize("count", [3, 1])
-def test_both_shapes_of_the_list_of_classes(tmp_path, id_field, name_field, count):
+def test_both_shapes_of_the_list_of_classes(tmp_path: Path, id_field: str, name_field: str, count: int) -> None:
     assert read_synsets(mat(tmp_path / "m.mat", id_field, name_field, SYNSETS[:count])) == SYNSETS[:count]
 
 
-def test_what_is_not_the_list_of_classes(tmp_path):
+def test_what_is_not_the_list_of_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_synsets(tmp_path / "m.mat")
     (tmp_path / "m.mat").write_bytes(b"something else entirely")
@@ -33,7 +36,7 @@ def test_what_is_not_the_list_of_classes(tmp_path):
         read_synsets(mat(tmp_path / "m.mat", "NUMBER", "words"))
 
 
-def test_the_ground_truth_is_one_number_a_line(tmp_path):
+def test_the_ground_truth_is_one_number_a_line(tmp_path: Path) -> None:
     path = tmp_path / "truth.txt"
     path.write_text("3\r\n1\n 2 \n\n")
     assert read_ground_truth(path) == [3, 1, 2]
@@ -45,7 +48,7 @@ def test_the_ground_truth_is_one_number_a_line(tmp_path):
 
 
 @pytest.fixture
-def flat(tmp_path):
+def flat(tmp_path: Path) -> tuple[Settings, list[int]]:
     """A tree whose validation pictures lie flat, with their devkit; ground truth by the order of the names."""
     tree = make_tree(tmp_path / "tree", train=4, val=3)
     flat = tree / "flat"
@@ -66,13 +69,15 @@ def flat(tmp_path):
     return settings, [WNIDS.index(wnid) for wnid in wnids]
 
 
-def changed(settings, **changes):
+def changed(settings: Settings, **changes: Any) -> Settings:
     from dataclasses import replace
 
     return replace(settings, **changes)
 
 
-def test_flat_validation_pictures_get_the_labels_of_the_ground_truth(flat, tmp_path):
+def test_flat_validation_pictures_get_the_labels_of_the_ground_truth(
+    flat: tuple[Settings, list[int]], tmp_path: Path
+) -> None:
     settings, labels = flat
     at = layout(make_all(settings))
     assert np.load(at.labels("val")).tolist() == labels
@@ -84,14 +89,16 @@ def test_flat_validation_pictures_get_the_labels_of_the_ground_truth(flat, tmp_p
     assert contents(from_tar) == contents(tmp_path / "out")
 
 
-def test_flat_labels_stay_right_under_a_limit_and_without_a_broken_picture(flat):
+def test_flat_labels_stay_right_under_a_limit_and_without_a_broken_picture(flat: tuple[Settings, list[int]]) -> None:
     settings, labels = flat
     (settings.img_dir("val") / "ILSVRC2012_val_00000002.JPEG").write_bytes(b"broken")
     at = layout(make_all(changed(settings, val_images=5, max_skipped=0.2)))
     assert np.load(at.labels("val")).tolist() == [labels[0], *labels[2:5]]
 
 
-def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(flat, tmp_path):
+def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(
+    flat: tuple[Settings, list[int]], tmp_path: Path
+) -> None:
     settings, _ = flat
     truth = tmp_path / "truth.txt"
     good = truth.read_text()
@@ -110,7 +117,7 @@ def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(flat, tmp_pa
 
 
 @pytest.mark.parametrize("where", ["train/words.txt", "synset_words.txt"])
-def test_names_come_from_words_txt_or_else_are_the_folders(tmp_path, where):
+def test_names_come_from_words_txt_or_else_are_the_folders(tmp_path: Path, where: str) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     at = layout(make_all(settings_for(tree, tmp_path / "out")))
     assert [c.name for c in read_classes(at)] == list(WNIDS)
@@ -119,7 +126,7 @@ def test_names_come_from_words_txt_or_else_are_the_folders(tmp_path, where):
     assert [c.name for c in read_classes(at)] == ["tench, Tinca tinca", "English setter", "n10"]
 
 
-def test_each_script_says_which_one_comes_before_it(tree, tmp_path):
+def test_each_script_says_which_one_comes_before_it(tree: Path, tmp_path: Path) -> None:
     settings = settings_for(tree, tmp_path / "out")
     with pytest.raises(DataError, match=r"does not exist|generate_data\.sh"):
         make_train_val_txt(settings)
@@ -128,7 +135,7 @@ def test_each_script_says_which_one_comes_before_it(tree, tmp_path):
         make_labels(settings)
 
 
-def test_lists_that_do_not_fit_the_images_are_refused(tree, tmp_path):
+def test_lists_that_do_not_fit_the_images_are_refused(tree: Path, tmp_path: Path) -> None:
     settings = settings_for(tree, tmp_path / "out")
     at = layout(make_all(settings))
     lines = at.list_file("train").read_text().splitlines(keepends=True)
@@ -142,7 +149,7 @@ def test_lists_that_do_not_fit_the_images_are_refused(tree, tmp_path):
             make_labels(settings)
 
 
-def test_labels_may_be_made_again(whole, tree):
+def test_labels_may_be_made_again(whole: Path, tree: Path) -> None:
     before = contents(whole)
     make_train_val_txt(settings_for(tree, whole))
     make_labels(settings_for(tree, whole))

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.support.tiny_tree import contents
 ENVIRONMENT = {"PYTHON": sys.executable, "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 
 
-def script(name, *arguments, cwd):
+def script(name: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ROOT / "preprocessing" / name, *arguments],
         cwd=cwd,
@@ -25,7 +26,7 @@ def script(name, *arguments, cwd):
 
 
 @pytest.mark.parametrize("name", ["generate_data.sh", "generate_toy_data.sh"])
-def test_help_from_any_folder(tmp_path, name):
+def test_help_from_any_folder(tmp_path: Path, name: str) -> None:
     done = script(name, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in (f"usage: {name}", "--img_size", "--val_label_file", "paths.yaml"):
@@ -33,7 +34,7 @@ def test_help_from_any_folder(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-def test_generate_data_from_another_folder(tree, whole, tmp_path):
+def test_generate_data_from_another_folder(tree: Path, whole: Path, tmp_path: Path) -> None:
     os.symlink(tree, tmp_path / "pictures")  # noqa: PTH211
     arguments = ["--train-img-dir", "pictures/train", "--val_img_dir=pictures/val", "--tar_root_dir", "out"]
     done = script(
@@ -44,7 +45,7 @@ def test_generate_data_from_another_folder(tree, whole, tmp_path):
     assert contents(tmp_path / "out") == contents(whole)
 
 
-def test_toy_of_real_pictures(tree, tmp_path):
+def test_toy_of_real_pictures(tree: Path, tmp_path: Path) -> None:
     arguments = [f"--{split}_img_dir={tree / split}" for split in ("train", "val")]
     done = script(
         "generate_toy_data.sh", *arguments, "--tar-root-dir=toy", "--img-size=32", "--val-images=4", cwd=tmp_path
@@ -54,7 +55,7 @@ def test_toy_of_real_pictures(tree, tmp_path):
     assert (manifest.train.count, manifest.val.count) == (45, 4)
 
 
-def test_toy_of_drawn_pictures(tmp_path):
+def test_toy_of_drawn_pictures(tmp_path: Path) -> None:
     arguments = ["--tar-root-dir", "toy", "--img-size", "32", "--train-images", "40", "--val-images", "20"]
     for _ in range(2):
         done = script("generate_toy_data.sh", *arguments, cwd=tmp_path)
@@ -67,13 +68,13 @@ def test_toy_of_drawn_pictures(tmp_path):
     assert len(read_classes(at)) == 10
 
 
-def test_an_error_is_one_line_and_ends_all(tmp_path):
+def test_an_error_is_one_line_and_ends_all(tmp_path: Path) -> None:
     done = script("generate_data.sh", "--img_sice", "3", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: unknown option --img_sice; did you mean img_size?\n"
 
 
-def test_ctrl_c_ends_the_shell_script_too(tree, tmp_path):
+def test_ctrl_c_ends_the_shell_script_too(tree: Path, tmp_path: Path) -> None:
     arguments = [f"--{split}_img_dir={tree / split}" for split in ("train", "val")]
     process = subprocess.Popen(
         [ROOT / "preprocessing" / "generate_data.sh", *arguments, "--tar_root_dir=out", "--img-size=400"],

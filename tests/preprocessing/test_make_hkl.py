@@ -1,4 +1,6 @@
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import hickle
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from lib.data.images.decode import decode
 from lib.data.packed.layout import layout, read_classes, read_labels, read_manifest, read_mean
 from lib.errors import DataError
+from lib.types import Split
 from preprocessing.make_hkl import make_hkl
 from preprocessing.sources import shuffled
 from tests.support.tiny_tree import (
@@ -23,12 +26,14 @@ from tests.support.tiny_tree import (
 )
 
 
-def decoded(tree, split, names):
+def decoded(tree: Path, split: Split, names: Sequence[str]) -> np.ndarray:
     return np.stack([decode((tree / split / name).read_bytes(), SIZE, "squash") for name in names])
 
 
 @pytest.mark.parametrize(("split", "counts"), [("train", [8, 8, 8, 8, 8, 5]), ("val", [8, 7])])
-def test_each_picture_once_in_the_order_of_the_names_and_the_last_file_is_short(tree, whole, split, counts):
+def test_each_picture_once_in_the_order_of_the_names_and_the_last_file_is_short(
+    tree: Path, whole: Path, split: Split, counts: list[int]
+) -> None:
     files = images(whole, split)
     assert [len(file) for file in files] == counts
     names = np.load(layout(whole).filenames(split)).tolist()
@@ -37,7 +42,7 @@ def test_each_picture_once_in_the_order_of_the_names_and_the_last_file_is_short(
     assert np.array_equal(np.concatenate(files), decoded(tree, split, names))
 
 
-def test_training_pictures_are_shuffled_by_the_seed_and_validation_is_sorted(whole):
+def test_training_pictures_are_shuffled_by_the_seed_and_validation_is_sorted(whole: Path) -> None:
     at = layout(whole)
     train, val = (np.load(at.filenames(split)).tolist() for split in ("train", "val"))
     assert train == [sorted(train)[i] for i in shuffled(len(train), seed=1)]
@@ -45,12 +50,12 @@ def test_training_pictures_are_shuffled_by_the_seed_and_validation_is_sorted(who
     assert val == sorted(val)
 
 
-def test_the_shuffle_is_written_in_stone():
+def test_the_shuffle_is_written_in_stone() -> None:
     assert shuffled(8, seed=1).tolist() == [3, 5, 2, 7, 0, 6, 1, 4]
     assert sorted(shuffled(1000, 7).tolist()) == list(range(1000))
 
 
-def test_labels_belong_to_the_pictures(whole):
+def test_labels_belong_to_the_pictures(whole: Path) -> None:
     at = layout(whole)
     manifest = read_manifest(at)
     for split in ("train", "val"):
@@ -63,7 +68,7 @@ def test_labels_belong_to_the_pictures(whole):
         assert manifest.split(split).labels_crc32 == zlib.crc32(at.labels(split).read_bytes())
 
 
-def test_the_mean_is_that_of_all_training_images(whole):
+def test_the_mean_is_that_of_all_training_images(whole: Path) -> None:
     at = layout(whole)
     every = np.concatenate(images(whole, "train"))
     expected = every.astype(np.int64).sum(0) / len(every)
@@ -72,7 +77,7 @@ def test_the_mean_is_that_of_all_training_images(whole):
     assert np.array_equal(mean, expected.astype(np.float32).transpose(2, 0, 1))
 
 
-def test_the_manifest_tells_the_truth(whole):
+def test_the_manifest_tells_the_truth(whole: Path) -> None:
     at = layout(whole)
     manifest = read_manifest(at)
     assert (manifest.train.count, manifest.val.count, manifest.n_classes, manifest.skipped) == (45, 15, 3, 0)
@@ -88,28 +93,28 @@ def test_the_manifest_tells_the_truth(whole):
         assert stop == manifest.split(split).count
 
 
-def test_nothing_is_left_of_the_making(whole):
+def test_nothing_is_left_of_the_making(whole: Path) -> None:
     assert not at_work(whole)
 
 
-def at_work(out):
+def at_work(out: Path) -> list[str]:
     return [name for name in contents(out) if "partial" in name or "progress" in name]
 
 
-def test_the_number_of_workers_makes_no_difference(tree, whole, tmp_path):
+def test_the_number_of_workers_makes_no_difference(tree: Path, whole: Path, tmp_path: Path) -> None:
     for workers in (1, 4):
         out = make_all(settings_for(tree, tmp_path / str(workers), workers=workers))
         assert contents(out) == contents(whole)
 
 
-def test_tar_files_give_the_same_bytes_as_folders(tree, whole, tmp_path):
+def test_tar_files_give_the_same_bytes_as_folders(tree: Path, whole: Path, tmp_path: Path) -> None:
     nested = tar_of_tars(tree / "train", tmp_path / "train.tar")
     val = tar_of(tree / "val", tmp_path / "val.tar")
     out = make_all(settings_for(tree, tmp_path / "out", train_img_dir=nested, val_img_dir=val))
     assert contents(out) == contents(whole)
 
 
-def test_the_limits_take_the_first_of_the_lists(tree, whole, tmp_path):
+def test_the_limits_take_the_first_of_the_lists(tree: Path, whole: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out", train_images=10, val_images=3))
     for split, count in (("train", 10), ("val", 3)):
         assert np.array_equal(np.concatenate(images(out, split)), np.concatenate(images(whole, split))[:count])
@@ -117,7 +122,7 @@ def test_the_limits_take_the_first_of_the_lists(tree, whole, tmp_path):
     assert read_manifest(layout(out)).n_classes == 3
 
 
-def test_crop_and_misc_dir(tree, tmp_path):
+def test_crop_and_misc_dir(tree: Path, tmp_path: Path) -> None:
     settings = settings_for(tree, tmp_path / "out", resize="crop", misc_dir=tmp_path / "elsewhere")
     make_all(settings)
     names = np.load(tmp_path / "elsewhere" / "val_filenames.npy").tolist()
@@ -126,7 +131,7 @@ def test_crop_and_misc_dir(tree, tmp_path):
 
 
 @pytest.fixture
-def broken_tree(tmp_path):
+def broken_tree(tmp_path: Path) -> tuple[Path, list[str], list[str]]:
     """Four broken pictures of 45, two of them in a row, one at either end of the shuffled list."""
     tree = make_tree(tmp_path / "tree")
     names = sorted(str(path.relative_to(tree / "train")) for path in (tree / "train").rglob("*.JPEG"))
@@ -138,7 +143,9 @@ def broken_tree(tmp_path):
     return tree, in_order, broken
 
 
-def test_broken_pictures_are_named_and_left_out_of_everything(broken_tree, tmp_path):
+def test_broken_pictures_are_named_and_left_out_of_everything(
+    broken_tree: tuple[Path, list[str], list[str]], tmp_path: Path
+) -> None:
     tree, in_order, broken = broken_tree
     out = make_all(settings_for(tree, tmp_path / "out", max_skipped=0.1))
     at = layout(out)
@@ -166,7 +173,9 @@ def test_broken_pictures_are_named_and_left_out_of_everything(broken_tree, tmp_p
         make_hkl(settings_for(tree, tmp_path / "strict", max_skipped=0.1, strict=True))
 
 
-def test_too_many_broken_pictures_are_an_error_and_allowing_them_goes_on(broken_tree, tmp_path):
+def test_too_many_broken_pictures_are_an_error_and_allowing_them_goes_on(
+    broken_tree: tuple[Path, list[str], list[str]], tmp_path: Path
+) -> None:
     tree, _, broken = broken_tree
     settings = settings_for(tree, tmp_path / "out", max_skipped=3 / 45)
     with pytest.raises(DataError, match=rf"4 of 45 train pictures .*{broken[3]}.*--max_skipped"):
@@ -175,7 +184,7 @@ def test_too_many_broken_pictures_are_an_error_and_allowing_them_goes_on(broken_
     assert contents(make_all(allowed)) == contents(make_all(settings_for(tree, tmp_path / "b", max_skipped=0.1)))
 
 
-def test_where_all_after_the_last_full_file_are_broken_there_is_no_empty_file(tmp_path):
+def test_where_all_after_the_last_full_file_are_broken_there_is_no_empty_file(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=6, val=3)
     for name in ("n10_1", "n10_2"):
         (tree / "val" / "n10" / f"{name}.JPEG").write_bytes(b"")
@@ -187,7 +196,7 @@ def test_where_all_after_the_last_full_file_are_broken_there_is_no_empty_file(tm
     assert contents(out) == before
 
 
-def test_a_split_of_nothing_but_broken_pictures_is_an_error(tmp_path):
+def test_a_split_of_nothing_but_broken_pictures_is_an_error(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     for path in (tree / "val").rglob("*.JPEG"):
         path.write_bytes(b"")
@@ -195,7 +204,7 @@ def test_a_split_of_nothing_but_broken_pictures_is_an_error(tmp_path):
         make_hkl(settings_for(tree, tmp_path / "out", max_skipped=1.0))
 
 
-def test_anyone_may_load_the_files(whole):
+def test_anyone_may_load_the_files(whole: Path) -> None:
     array = hickle.load(layout(whole).batch_file("train", 8, 0))
     assert array.dtype == np.uint8
     assert array.shape == (8, SIZE, SIZE, 3)

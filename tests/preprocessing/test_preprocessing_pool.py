@@ -45,7 +45,7 @@ class Die:
         return "the last task"
 
 
-def test_tasks_are_done_in_shared_memory_and_results_belong_to_their_tickets():
+def test_tasks_are_done_in_shared_memory_and_results_belong_to_their_tickets() -> None:
     buffer = SharedBuffer(400)
     with WorkerPool(3, buffer) as pool:
         tickets = [pool.submit(Fill(row, row + 1), urgent=row % 3 == 0) for row in range(40)]
@@ -55,7 +55,7 @@ def test_tasks_are_done_in_shared_memory_and_results_belong_to_their_tickets():
     buffer.close()
 
 
-def test_a_spare_process_takes_urgent_tasks_only():
+def test_a_spare_process_takes_urgent_tasks_only() -> None:
     with WorkerPool(1, SharedBuffer(1), spare=1) as pool:
         ordinary = [pool.submit(Pid()) for _ in range(6)]
         urgent = [pool.submit(Pid(), urgent=True) for _ in range(2)]
@@ -64,14 +64,14 @@ def test_a_spare_process_takes_urgent_tasks_only():
         assert worker != spare
 
 
-def test_ctrl_c_does_not_reach_the_workers():
+def test_ctrl_c_does_not_reach_the_workers() -> None:
     with WorkerPool(1, SharedBuffer(1)) as pool:
         pid = pool.result(pool.submit(Pid()))
         os.kill(pid, signal.SIGINT)
         assert pool.result(pool.submit(Pid())) == pid
 
 
-def test_errors_come_back_and_a_dead_worker_is_named():
+def test_errors_come_back_and_a_dead_worker_is_named() -> None:
     with pytest.raises(DataError, match="no good"), WorkerPool(1, SharedBuffer(1)) as pool:
         pool.result(pool.submit(Fail(DataError("no good"))))
     by_zero = Fail(ZeroDivisionError("by zero"))

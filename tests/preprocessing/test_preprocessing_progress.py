@@ -1,15 +1,17 @@
 import io
 
+import pytest
+
 from preprocessing import progress as module
 from preprocessing.progress import PackingProgress
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
-def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
+def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter([100.0, 110.0, 120.0, 140.0, 140.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     with PackingProgress("train", total=100_000, done=1000, every_s=15) as progress:
@@ -21,7 +23,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
     ]
 
 
-def test_a_bar_on_a_terminal(monkeypatch):
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     with PackingProgress("val", total=10) as progress:

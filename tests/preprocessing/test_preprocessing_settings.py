@@ -7,18 +7,18 @@ from lib.errors import ConfigError
 from preprocessing.settings import PROJECT, Settings, parse_settings
 
 
-def parse(*arguments):
+def parse(*arguments: str) -> Settings:
     return parse_settings("x", "y", arguments)
 
 
-def test_the_file_that_is_shipped_holds_the_defaults():
+def test_the_file_that_is_shipped_holds_the_defaults() -> None:
     settings = parse()
     assert settings == Settings(tar_root_dir=PROJECT / "data")
     assert settings.layout.misc == PROJECT / "data" / "misc"
     assert (settings.limit("train"), settings.limit("val")) == (None, None)
 
 
-def test_options_override_the_file_with_dashes_and_underscores(tmp_path):
+def test_options_override_the_file_with_dashes_and_underscores(tmp_path: Path) -> None:
     paths = tmp_path / "paths.yaml"
     paths.write_text("img_size: 64\nresize: crop\nmax_skipped: 5e-3\ntrain_img_dir: pictures\nmisc_dir: m\n")
     settings = parse("--paths", str(paths), "--img-size", "32", "--val_img_dir=here", "--strict", "--seed=3")
@@ -31,7 +31,7 @@ def test_options_override_the_file_with_dashes_and_underscores(tmp_path):
     assert parse("--tar_root_dir", "~/x").tar_root_dir == Path.home() / "x"
 
 
-def test_the_toy_has_limits_of_its_own():
+def test_the_toy_has_limits_of_its_own() -> None:
     drawn = parse("--toy", "--tar-root-dir", "/t")
     assert drawn.img_dir("val") == Path("/t/toy_images/val")
     assert (drawn.limit("train"), drawn.limit("val")) == (2560, 640)
@@ -57,7 +57,7 @@ def test_the_toy_has_limits_of_its_own():
         (["--paths", "/nowhere/paths.yaml"], "/nowhere/paths.yaml does not exist"),
     ],
 )
-def test_bad_options_are_named_in_one_line(arguments, said):
+def test_bad_options_are_named_in_one_line(arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(*arguments)
     assert said in str(error.value)
@@ -74,14 +74,14 @@ def test_bad_options_are_named_in_one_line(arguments, said):
         ("x: !!python/object/apply:os.getcwd []", "is not YAML"),
     ],
 )
-def test_a_bad_file_is_named_in_one_line(tmp_path, text, said):
+def test_a_bad_file_is_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(ConfigError, match=said) as error:
         parse("--paths", str(tmp_path / "p.yaml"))
     assert "\n" not in str(error.value)
 
 
-def test_every_key_is_explained(capsys):
+def test_every_key_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         parse("--help")
     assert end.value.code == 0

@@ -1,9 +1,10 @@
 import zlib
+from pathlib import Path
 
 from preprocessing.tasks import SumImages, Write, allocate_buffers
 
 
-def test_a_written_file_is_described_and_added_up_exactly(tmp_path):
+def test_a_written_file_is_described_and_added_up_exactly(tmp_path: Path) -> None:
     """White pictures, and more of them than sixteen bits can add up."""
     buffers = allocate_buffers(img_size=40, file_batch_size=600, n_workers=1)
     buffers.file(0)[...] = 255

@@ -1,5 +1,7 @@
 import shutil
 from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,7 @@ Usage = namedtuple("Usage", "total used free")
         ({"train_images": 40}, "the list of train pictures (45, now 40) differs, first by n"),
     ],
 )
-def test_other_settings_are_not_mixed_in(tree, whole, changes, said):
+def test_other_settings_are_not_mixed_in(tree: Path, whole: Path, changes: dict[str, object], said: str) -> None:
     before = contents(whole)
     with pytest.raises(DataError) as error:
         make_hkl(settings_for(tree, whole, **changes))
@@ -35,7 +37,7 @@ def test_other_settings_are_not_mixed_in(tree, whole, changes, said):
     assert contents(whole) == before
 
 
-def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree, whole, tmp_path):
+def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree: Path, whole: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(tree, moved)
     before = contents(whole)
@@ -55,7 +57,9 @@ def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree, whol
         (lambda t: shutil.copytree(t / "train/n01", t / "train/n00"), "classes were 3, are now 4 (see n00)"),
     ],
 )
-def test_other_pictures_are_not_mixed_in(tree, whole, tmp_path, change, said):
+def test_other_pictures_are_not_mixed_in(
+    tree: Path, whole: Path, tmp_path: Path, change: Callable[[Path], object], said: str
+) -> None:
     changed = tmp_path / "tree"
     shutil.copytree(tree, changed)
     change(changed)
@@ -64,27 +68,29 @@ def test_other_pictures_are_not_mixed_in(tree, whole, tmp_path, change, said):
     assert said in str(error.value)
 
 
-def test_batch_files_of_unknown_origin_are_not_overwritten(tree, whole, tmp_path):
+def test_batch_files_of_unknown_origin_are_not_overwritten(tree: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     with pytest.raises(DataError, match="does not say of what"):
         make_hkl(settings_for(tree, out, misc_dir="other"))
 
 
-def test_a_full_disk_is_noticed_before_anything_is_packed(tree, tmp_path, monkeypatch):
+def test_a_full_disk_is_noticed_before_anything_is_packed(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 100_000))
     with pytest.raises(DataError, match=r"needs 250 kB, 100 kB free in .*--tar_root_dir"):
         make_hkl(settings_for(tree, tmp_path / "out"))
     assert not list((tmp_path / "out").rglob("*.hkl"))
 
 
-def test_the_figure_for_imagenet(tmp_path):
+def test_the_figure_for_imagenet(tmp_path: Path) -> None:
     assert amount(bytes_needed(1_281_167 + 50_000, 256, 256)) == "262 GB"
     assert amount(1.23e12) == "1.23 TB"
     assert check_space(tmp_path, 0).startswith("needs 0 bytes, ")
 
 
-def test_pictures_that_vanish_on_the_way_stop_it(tmp_path):
+def test_pictures_that_vanish_on_the_way_stop_it(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=3, val=1)
     lost = tree / "train" / "n01" / "n01_1.JPEG"
     lost.unlink()
@@ -94,7 +100,7 @@ def test_pictures_that_vanish_on_the_way_stop_it(tmp_path):
     from preprocessing import make_hkl as module
     from preprocessing.sources import find_sources
 
-    def find_and_lose(settings):
+    def find_and_lose(settings: Settings) -> list[SourceList]:
         found = find_sources(settings)
         (tmp_path / "elsewhere.JPEG").write_bytes(b"shorter")
         return found
@@ -105,31 +111,31 @@ def test_pictures_that_vanish_on_the_way_stop_it(tmp_path):
             make_hkl(settings)
 
 
-def test_training_pictures_need_class_folders(tree, tmp_path):
+def test_training_pictures_need_class_folders(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no class folders"):
         make_hkl(settings_for(tree, tmp_path / "out", train_img_dir=tree / "train" / "n01"))
 
 
-def test_validation_classes_must_be_known(tmp_path):
+def test_validation_classes_must_be_known(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     (tree / "val" / "n01").rename(tree / "val" / "n77")
     with pytest.raises(DataError, match=r"has 1 class folders that .* has not: n77"):
         make_hkl(settings_for(tree, tmp_path / "out"))
 
 
-def test_flat_validation_pictures_need_their_ground_truth(tree, tmp_path):
+def test_flat_validation_pictures_need_their_ground_truth(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="set val_label_file"):
         make_hkl(settings_for(tree, tmp_path / "out", val_img_dir=tree / "val" / "n01"))
 
 
-def test_paths_that_are_not_set_or_not_there(tree, tmp_path):
+def test_paths_that_are_not_set_or_not_there(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="train_img_dir is not set"):
         make_hkl(Settings(tar_root_dir=tmp_path / "out"))
     with pytest.raises(DataError, match=r"nowhere does not exist"):
         make_hkl(settings_for(tree, tmp_path / "out", val_img_dir=tmp_path / "nowhere"))
 
 
-def test_the_toy_does_not_overwrite_another_data_set(tree, tmp_path):
+def test_the_toy_does_not_overwrite_another_data_set(tree: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out"))
     before = contents(out)
     with pytest.raises(DataError, match="must not overwrite"):
@@ -139,14 +145,14 @@ def test_the_toy_does_not_overwrite_another_data_set(tree, tmp_path):
     assert contents(out) == before
 
 
-def test_a_damaged_list_of_skipped_pictures_is_noticed(tree, tmp_path):
+def test_a_damaged_list_of_skipped_pictures_is_noticed(tree: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out"))
     layout(out).skipped.write_text("train\tn01/x.JPEG\twhy\n")
     with pytest.raises(DataError, match="names 1 pictures, but 0 were left out"):
         make_hkl(settings_for(tree, out))
 
 
-def test_the_limit_counts_each_picture_once(tmp_path):
+def test_the_limit_counts_each_picture_once(tmp_path: Path) -> None:
     source = SourceList("val", tmp_path, [None] * 1000)
     one, other = Skipped("val", "a", "r"), Skipped("val", "b", "because")
     limit = SkipLimit(source, 0.001, [one])

@@ -1,15 +1,17 @@
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from lib.data.packed.layout import BatchFile, layout, read_manifest
+from lib.data.packed.layout import BatchFile, Layout, layout, read_manifest
 from lib.errors import DataError
 from preprocessing.files import claimed
 from preprocessing.journal import Finished, Journal, Skipped
 from preprocessing.make_hkl import make_hkl
+from preprocessing.settings import Settings
 from tests.support.tiny_tree import (
     contents,
     group_is_gone,
@@ -24,21 +26,23 @@ from tests.support.tiny_tree import (
 
 
 @pytest.fixture(scope="module")
-def long_tree(tmp_path_factory):
+def long_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tree(tmp_path_factory.mktemp("long") / "tree", train=200, val=40)
 
 
 @pytest.fixture(scope="module")
-def long_whole(long_tree, tmp_path_factory):
+def long_whole(long_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_all(settings_for(long_tree, tmp_path_factory.mktemp("long") / "whole"))
 
 
-def n_files(out):
+def n_files(out: Path) -> int:
     return sum(1 for _ in out.glob("*_hkl_b8/*.hkl"))
 
 
 @pytest.mark.parametrize("after", [0, 1, 20, 76])
-def test_killed_after_some_files_and_started_again_it_gives_the_same_bytes(long_tree, long_whole, tmp_path, after):
+def test_killed_after_some_files_and_started_again_it_gives_the_same_bytes(
+    long_tree: Path, long_whole: Path, tmp_path: Path, after: int
+) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= after or process.poll() is not None)
@@ -48,7 +52,7 @@ def test_killed_after_some_files_and_started_again_it_gives_the_same_bytes(long_
     assert contents(make_all(settings)) == contents(long_whole)
 
 
-def test_finished_files_are_not_made_again(long_tree, tmp_path):
+def test_finished_files_are_not_made_again(long_tree: Path, tmp_path: Path) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     at = layout(tmp_path / "out")
@@ -60,7 +64,7 @@ def test_finished_files_are_not_made_again(long_tree, tmp_path):
     assert {name: (at.batch_dir("train", 8) / name).stat().st_mtime_ns for name in names} == before
 
 
-def test_ctrl_c_stops_it_in_good_order(long_tree, long_whole, tmp_path):
+def test_ctrl_c_stops_it_in_good_order(long_tree: Path, long_whole: Path, tmp_path: Path) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 2)
@@ -73,7 +77,7 @@ def test_ctrl_c_stops_it_in_good_order(long_tree, long_whole, tmp_path):
     assert contents(make_all(settings)) == contents(long_whole)
 
 
-def test_a_killed_worker_ends_it_with_one_line(long_tree, tmp_path):
+def test_a_killed_worker_ends_it_with_one_line(long_tree: Path, tmp_path: Path) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 1)
@@ -88,12 +92,12 @@ def test_a_killed_worker_ends_it_with_one_line(long_tree, tmp_path):
     wait_for(lambda: group_is_gone(process.pid), 5)  # Python's resource tracker ends a moment later
 
 
-def _command(pid):
+def _command(pid: int) -> bytes:
     with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
         return file.read()
 
 
-def test_nothing_stays_in_shared_memory(long_tree, tmp_path):
+def test_nothing_stays_in_shared_memory(long_tree: Path, tmp_path: Path) -> None:
     before = set(os.listdir("/dev/shm"))  # noqa: PTH208
     process = start("make_hkl", settings_for(long_tree, tmp_path / "out"))
     wait_for(lambda: n_files(tmp_path / "out") >= 1)
@@ -104,7 +108,9 @@ def test_nothing_stays_in_shared_memory(long_tree, tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"split":"train","fi', b"\0\0\0\0"])
-def test_torn_journal_damaged_and_missing_files(tree, whole, packed, tmp_path, torn):
+def test_torn_journal_damaged_and_missing_files(
+    tree: Path, whole: Path, packed: Path, tmp_path: Path, torn: bytes
+) -> None:
     """As after a power cut: the data set is as far as the journal, and not all of it is right."""
     settings = settings_for(tree, shutil.copytree(packed, tmp_path / "out"))
     at = all_but_the_last(settings)
@@ -120,14 +126,14 @@ def test_torn_journal_damaged_and_missing_files(tree, whole, packed, tmp_path, t
 
 
 @pytest.fixture(scope="module")
-def packed(tree, tmp_path_factory):
+def packed(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its batch files, without what comes after them; never changed."""
     out = tmp_path_factory.mktemp("packed") / "out"
     make_hkl(settings_for(tree, out))
     return out
 
 
-def all_but_the_last(settings):
+def all_but_the_last(settings: Settings) -> Layout:
     """Leaves all batch files but the last, and the journal that goes with them."""
     at = layout(settings.tar_root_dir)
     manifest = read_manifest(at)
@@ -138,7 +144,7 @@ def all_but_the_last(settings):
     return at
 
 
-def test_a_second_run_changes_nothing_and_says_so(tree, whole, capfd):
+def test_a_second_run_changes_nothing_and_says_so(tree: Path, whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.hkl")}
     everything = contents(whole)
     make_hkl(settings_for(tree, whole))
@@ -155,7 +161,7 @@ def test_a_second_run_changes_nothing_and_says_so(tree, whole, capfd):
         ["misc/shuffled_train_filenames.npy", "misc/skipped.txt"],
     ],
 )
-def test_what_is_lost_of_a_finished_data_set_is_made_again(tree, whole, tmp_path, lost):
+def test_what_is_lost_of_a_finished_data_set_is_made_again(tree: Path, whole: Path, tmp_path: Path, lost: str) -> None:
     out = shutil.copytree(whole, tmp_path / "out")
     for name in lost:
         (out / name).unlink()
@@ -163,7 +169,7 @@ def test_what_is_lost_of_a_finished_data_set_is_made_again(tree, whole, tmp_path
     assert contents(out) == contents(whole)
 
 
-def test_a_lost_file_whose_pictures_have_changed_is_not_made_otherwise(tmp_path):
+def test_a_lost_file_whose_pictures_have_changed_is_not_made_otherwise(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=4, val=2)
     out = make_all(settings_for(tree, tmp_path / "out"))
     path = next((tree / "val" / "n01").iterdir())
@@ -175,7 +181,7 @@ def test_a_lost_file_whose_pictures_have_changed_is_not_made_otherwise(tmp_path)
         make_hkl(settings_for(tree, out))
 
 
-def test_two_at_a_time_are_refused(tree, tmp_path):
+def test_two_at_a_time_are_refused(tree: Path, tmp_path: Path) -> None:
     with (
         claimed(tmp_path / "out"),
         pytest.raises(DataError, match="another process is making the data set"),
@@ -185,7 +191,7 @@ def test_two_at_a_time_are_refused(tree, tmp_path):
     assert len(images(tmp_path / "out", "train")) == 6
 
 
-def test_the_journal_goes_on_after_its_last_whole_line(tmp_path):
+def test_the_journal_goes_on_after_its_last_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     file = BatchFile(name="00000.hkl", count=1, bytes=2, crc32=3, source_start=0, source_stop=2)
     entries = [Finished("train", file, (Skipped("train", "a", "why"),)), Finished("val", file, ())]

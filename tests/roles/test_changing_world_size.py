@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lib.checkpoints.progress import Progress
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.exchange.peer import Peer
 from tests.support.in_process import Run
 from tests.support.replicas import in_sync
 
@@ -35,7 +36,7 @@ def test_between_one_eight_and_two_workers(tmp_path: Path, small_data_set: Path)
     for epochs, workers in ((2, 8), (3, 2)):
         there = run(small_data_set, tmp_path / "moved", workers=workers, epochs=epochs)
 
-        def plan_from(peer, rank: int, there: Run = there) -> tuple[Progress, dict[str, Tensor]]:  # type: ignore[no-untyped-def]
+        def plan_from(peer: Peer, rank: int, there: Run = there) -> tuple[Progress, dict[str, Tensor]]:
             _, progress, weights = there.train(exchange=peer, rank=rank)
             return progress, weights
 

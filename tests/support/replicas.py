@@ -1,13 +1,16 @@
 """Run several replicas in one process, each in its own thread, joined by the real peer exchange."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
 
+T = TypeVar("T")
 CPU = torch.device("cpu")
 
 
@@ -21,10 +24,10 @@ def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Pe
     return Peer(rank, channels, CPU)
 
 
-def in_sync(world_size: int, body, folder: Path) -> list:  # type: ignore[no-untyped-def,type-arg]
+def in_sync(world_size: int, body: Callable[[Peer, int], T], folder: Path) -> list[T]:
     """``body(peer, rank)`` on every rank at once; the results by rank."""
 
-    def one(rank: int) -> object:
+    def one(rank: int) -> T:
         peer = join(folder, rank, world_size)
         result = body(peer, rank)
         peer.close()

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hickle
 import numpy as np
@@ -53,7 +55,7 @@ def make_tree(root: Path, train: int = 15, val: int = 5) -> Path:
     return root
 
 
-def mat(path, id_field, name_field, synsets=SYNSETS):
+def mat(path: Path, id_field: str, name_field: str, synsets: Sequence[Synset] = SYNSETS) -> Path:
     """The devkit's list of classes, in one of its ``SHAPES``."""
     fields = [(id_field, object), ("WNID", object), (name_field, object), ("gloss", object)]
     rows = np.zeros((len(synsets), 1), fields)
@@ -63,7 +65,7 @@ def mat(path, id_field, name_field, synsets=SYNSETS):
     return path
 
 
-def settings_for(tree: Path, out: Path, **changes) -> Settings:
+def settings_for(tree: Path, out: Path, **changes: Any) -> Settings:
     values = {
         "train_img_dir": tree / "train",
         "val_img_dir": tree / "val",
@@ -124,7 +126,7 @@ def start(script: str, settings: Settings, *arguments: str) -> subprocess.Popen:
     )
 
 
-def wait_for(condition, seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
