@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.scripts import ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(path: Path, kind: str) -> list[str]:
