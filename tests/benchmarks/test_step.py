@@ -42,7 +42,11 @@ def test_contenders_take_turns_and_every_other_round_goes_backwards() -> None:
     order: list[str] = []
 
     def contender(name: str) -> Contender:
-        return Contender(name, lambda: float(len(order.append(name) or order)))
+        def measure() -> float:
+            order.append(name)
+            return float(len(order))
+
+        return Contender(name, measure)
 
     (a, b) = take_turns("", "s", [contender("a"), contender("b")], 3)
     assert "".join(order) == "abbaab"

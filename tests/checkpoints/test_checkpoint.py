@@ -8,6 +8,7 @@ import torch
 from lib.checkpoints import checkpoint as checkpoint_module
 from lib.checkpoints.checkpoint import CheckpointFolder, Identity, load, refuse_other
 from lib.errors import CheckpointError
+from lib.system.atomic_write import atomic_write
 from tests.support.checkpoints import IDENTITY, checkpoint
 
 
@@ -52,12 +53,11 @@ def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monke
     """The power goes before the last file of a save has its name."""
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save(checkpoint(1), is_best=True)
-    real = checkpoint_module.atomic_write
 
     def cut(path: Path, *more: Any) -> None:
         if path.name == "latest":
             raise KeyboardInterrupt
-        real(path, *more)
+        atomic_write(path, *more)
 
     monkeypatch.setattr(checkpoint_module, "atomic_write", cut)
     with pytest.raises(KeyboardInterrupt):

@@ -53,9 +53,10 @@ def test_copies_into_the_memory_that_is_there(tmp_path: Path) -> None:
 
 def test_counters_of_batch_norms_are_no_weights(tmp_path: Path) -> None:
     trained, fresh = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    assert trained.running_mean is not None and fresh.running_mean is not None
     trained.running_mean.fill_(2)
     load_weights(fresh, file_of(trained, tmp_path / "w.safetensors", num_batches_tracked=None))
-    assert (fresh.running_mean == 2).all()
+    assert torch.all(fresh.running_mean == 2)
 
 
 @pytest.mark.parametrize(

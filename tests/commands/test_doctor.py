@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def test_a_sound_machine_and_data_set(data_set: Path) -> None:
 
 
 def test_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 9))
+    monkeypatch.setattr(sys, "version_info", (3, 9))
     found = {f.what: f for f in examine(Config(data=DataConfig(dir=tmp_path / "no"), devices=("cuda:9",)), CHECKS)}
     assert found["data set"].state == found["devices"].state == found["Python"].state == "bad"
     assert "make one with preprocessing/generate_data.sh" in found["data set"].text

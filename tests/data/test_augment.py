@@ -40,7 +40,7 @@ def seen(augment: AugmentConfig, rows: AugmentParams, normalize: NormalizeConfig
 
 def test_by_default_rows_are_plain_and_applied_plainly() -> None:
     rows = draw(AugmentConfig())
-    assert (rows.dtype, rows.shape) == (np.int16, (8, PLAIN))
+    assert (rows.dtype, *rows.shape) == (np.dtype(np.int16), 8, PLAIN)
     mean_HWC = torch.from_numpy(MEAN_CHW.transpose(1, 2, 0).copy())
     expected = crop_and_normalize(IMAGES, mean_HWC, torch.from_numpy(rows), CROP)
     assert np.array_equal(seen(AugmentConfig(), rows), expected.numpy())
@@ -81,8 +81,9 @@ def test_windows_have_the_areas_and_ratios_promised() -> None:
     assert abs((left / np.maximum(256 - width, 1))[narrow].mean() - 0.5) < 0.01
 
 
-def bilinear(image: np.ndarray, top: int, left: int, height: int, width: int, crop: int) -> np.ndarray:
-    """The window stretched, pixel by pixel."""
+def bilinear(image: np.ndarray, window: np.ndarray, crop: int) -> np.ndarray:
+    """The window (top, left, height, width) stretched, pixel by pixel."""
+    top, left, height, width = map(int, window)
     window = image[top : top + height, left : left + width].astype(np.float64)
     out = np.zeros((crop, crop, 3))
     for i in range(crop):
@@ -103,7 +104,7 @@ def test_stretching_against_plain_numpy() -> None:
     images_BCHW = IMAGES.permute(0, 3, 1, 2).float()
     got = stretched(images_BCHW, torch.from_numpy(windows.astype(np.float32)), torch.from_numpy(mirror), CROP)
     for image, window, flip, view in zip(IMAGES.numpy(), windows, mirror, got.numpy(), strict=True):
-        expected = bilinear(image, *window, CROP)
+        expected = bilinear(image, window, CROP)
         expected = expected[:, ::-1] if flip else expected
         np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
 
@@ -114,7 +115,7 @@ def test_a_resized_view_loses_the_mean_of_its_own_window() -> None:
     got = seen(params, rows)
     mean_HWC = MEAN_CHW.transpose(1, 2, 0)
     for image, row, view in zip(IMAGES.numpy(), rows, got, strict=True):
-        expected = bilinear(image - mean_HWC, *row[WINDOW].astype(int), CROP)
+        expected = bilinear(image - mean_HWC, row[WINDOW].astype(int), CROP)
         expected = expected[:, ::-1] if row[2] else expected
         np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
 

@@ -2,6 +2,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -231,9 +232,9 @@ def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(
     mode: str, options: dict[str, Any], at_least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = encoded(natural().convert(mode), "JPEG", **options)
-    expected = Image.open(io.BytesIO(data))
-    expected.draft(None, (at_least, at_least) if at_least else expected.size)
-    expected = np.asarray(expected.convert("RGB"))
+    image = Image.open(io.BytesIO(data))
+    image.draft(None, (at_least, at_least) if at_least else image.size)
+    expected = np.asarray(image.convert("RGB"))
     monkeypatch.setattr(module, "_to_rgb", lambda image: pytest.fail("Pillow decoded it"))
     found = open_rgb(data, at_least)
     assert found.shape == expected.shape
@@ -247,9 +248,8 @@ def test_odd_jpegs_are_pillows(odd: str, monkeypatch: pytest.MonkeyPatch) -> Non
     data = encoded(natural().convert("CMYK" if odd == "CMYK" else "RGB"), "JPEG", exif=exif)
     data = data[:-2] if odd == "end cut off" else data
     data = data[:20_000] + b"\xff\xd9" + data[20_002:] if odd == "rubbish inside" else data
-    seen = []
-    to_rgb = module._to_rgb
-    monkeypatch.setattr(module, "_to_rgb", lambda image: seen.append(image) or to_rgb(image))
+    to_rgb = Mock(wraps=module._to_rgb)
+    monkeypatch.setattr(module, "_to_rgb", to_rgb)
     with contextlib.suppress(DataError):
         decode(data, SIZE, "squash")
-    assert seen
+    to_rgb.assert_called()

@@ -1,6 +1,6 @@
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -54,9 +54,9 @@ def test_random_rows_again_and_again_with_few_open_files(
 
 
 def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = reader.os.preadv
+    real = os.preadv
     monkeypatch.setattr(
-        reader.os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
+        os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
     )
     out = np.zeros((4, 32, 32, 3), np.uint8)
     source.rows(np.arange(14, 18), out)
@@ -143,17 +143,17 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of a run, when the file has been read from before; once the disk is back, so are its rows."""
-    real, out = reader.os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
+    real, out = os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
     source.rows(np.arange(14, 18), out)
     broken = source._open[1]
 
-    def preadv(descriptor: int, buffers: object, position: int) -> int:
+    def preadv(descriptor: int, buffers: Sequence[memoryview], position: int) -> int:
         if descriptor == broken:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(descriptor, buffers, position)  # type: ignore[arg-type]
+        return real(descriptor, buffers, position)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reader.os, "preadv", preadv)
+        patch.setattr(os, "preadv", preadv)
         with pytest.raises(
             DataError,
             match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; see to its disk, or delete it and run "
@@ -183,7 +183,7 @@ def test_too_few_descriptors_are_told_apart_from_a_damaged_file(
     def none_left(*_: object) -> int:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(reader.os, "open", none_left)
+    monkeypatch.setattr(os, "open", none_left)
     with pytest.raises(
         DataError, match=r"00000.hkl cannot be opened: Too many open files; raise the limit: ulimit -n$"
     ):

@@ -49,7 +49,7 @@ def test_the_last_iteration_is_shared_out_evenly() -> None:
 
 def test_each_epoch_and_seed_has_its_own_order() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        return epoch_order(COUNTS, seed=seed, epoch=epoch, shuffle="images").tolist()
+        return list(map(int, epoch_order(COUNTS, seed=seed, epoch=epoch, shuffle="images")))
 
     assert order(1, 0) == order(1, 0)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in range(5)}) == 10

@@ -43,7 +43,7 @@ def expected(folder: Path, picture: str, crops: list[tuple[int, int, bool]]) -> 
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["parameters"])
     windows = [(image_1CHW[:, :, t : t + 28, left : left + 28], mirrored) for t, left, mirrored in crops]
     total = sum(model(window.flip(3) if mirrored else window).detach().softmax(1) for window, mirrored in windows)
-    return (total / len(crops))[0].tolist()
+    return list(map(float, (total / len(crops))[0]))
 
 
 def test_the_classic_form_needs_nothing_but_the_checkpoint(folder: Path, run_here: Script) -> None:

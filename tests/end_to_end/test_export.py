@@ -28,7 +28,7 @@ def checkpoint(
     """A run's folder "models" with one checkpoint, and the network in it."""
     spec = model_spec(name)
     torch.manual_seed(1)
-    model = spec.build(4, spec.crop_of(img_size)).eval()
+    model: torch.nn.Module = spec.build(4, spec.crop_of(img_size)).eval()
     CheckpointFolder(folder / "models/checkpoints", keep=1).save(
         Checkpoint(
             identity=Identity(model=name, n_classes=4, img_size=img_size, data_fingerprint="abc"),

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,7 +83,7 @@ def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:
         assert not list(Path("/dev/shm").glob(f"*{pid}*"))
 
 
-def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
+def test_stopped_twice_is_stopped_at_once(start: Callable[..., Run]) -> None:
     run = start()
     run.wait_until_it_trains()
     pids = run.pids()
@@ -98,7 +98,7 @@ def test_stopped_twice_is_stopped_at_once(start: type[Run]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_saves_nothing_stops_at_the_first_signal(start: type[Run], number: signal.Signals) -> None:
+def test_what_saves_nothing_stops_at_the_first_signal(start: Callable[..., Run], number: signal.Signals) -> None:
     run = start("--dry_run")
     while "rehearsal 1" not in run.pids():
         assert run.process.poll() is None

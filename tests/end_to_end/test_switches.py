@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_profile_quiet_and_tensorboard(tmp_path: Path, data_set: Path, run_scrip
 
 
 def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    def entries(name: str, *options: object) -> list[dict[str, float]]:
+    def entries(name: str, *options: object) -> list[dict[str, Any]]:
         done = run_script("train.py", *OPTIONS, "[cpu]", *options, "--run.weights_dir", name)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]

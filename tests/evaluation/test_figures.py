@@ -53,10 +53,10 @@ def test_average_precision_by_its_definition() -> None:
 
 
 def test_average_precision_of_equal_scores_does_not_depend_on_order() -> None:
-    scores = np.float32([0.5, 0.5, 0.5, 0.5])
+    scores = np.full(4, 0.5, np.float32)
     for positive in ([True, False, False, False], [False, False, False, True]):
         assert average_precision(scores, np.array(positive)) == 0.25
-    assert average_precision(np.float32([1, 0, 0]), np.array([True, False, False])) == 1
+    assert average_precision(np.array([1, 0, 0], np.float32), np.array([True, False, False])) == 1
 
 
 def test_confusion_matrix_against_plain_loops() -> None:

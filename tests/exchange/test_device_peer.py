@@ -13,6 +13,7 @@ from torch import Tensor
 from lib.errors import PeerLost
 from lib.exchange import device_peer
 from lib.exchange.device_peer import DevicePeer
+from lib.kernels.mean import mean as mean_of_replicas
 from tests.support.replicas import CPU, join
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
@@ -36,11 +37,10 @@ def test_all_hold_the_mean_of_each_stretch(
 ) -> None:
     """In shares, or each for itself; what lies outside the stretches stays."""
     one_at_a_time = threading.Lock()  # Triton's interpreter is not made for threads
-    plain = device_peer.mean
 
     def mean(replicas: list[Tensor], out: Tensor) -> None:
         with one_at_a_time:
-            plain(replicas, out)
+            mean_of_replicas(replicas, out)
 
     monkeypatch.setattr(device_peer, "mean", mean)
     monkeypatch.setattr(device_peer, "_SMALL", small)

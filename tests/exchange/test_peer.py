@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int,
         np.testing.assert_allclose(after, mean, rtol=1e-5, atol=1e-6)
 
 
-class Dawdler(Peer):
-    """Takes its time after a given meeting; everybody else goes on at once."""
+class SlowPeer(Peer):
+    """Waits after one meeting, while the other replicas continue at once."""
 
     slow_point = ""
 
@@ -52,9 +53,8 @@ class Dawdler(Peer):
 @pytest.mark.parametrize("slow_rank", [0, 1])
 def test_nobody_reads_what_another_already_overwrites(tmp_path: Path, point: str, slow_rank: int) -> None:
     def body(peer: Peer, rank: int) -> list[np.ndarray]:
-        peer.__class__ = Dawdler
-        if rank == slow_rank:
-            peer.slow_point = point
+        peer.__class__ = SlowPeer
+        cast(SlowPeer, peer).slow_point = point if rank == slow_rank else ""
         row = peer.allocate(512)  # a share for each
         seen = []
         for _ in range(4):

@@ -19,7 +19,7 @@ def some(*shape: int) -> np.ndarray:
 
 
 def norm(channels: int, factor: float = 2.5) -> list[np.ndarray]:
-    return [some(channels), some(channels) ** 2 + 0.1, np.float32([factor])]
+    return [some(channels), some(channels) ** 2 + 0.1, np.array([factor], np.float32)]
 
 
 def resnet(blocks: dict[str, list[str]], first_factor: float = 2.5) -> dict[str, list[np.ndarray]]:

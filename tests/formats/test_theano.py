@@ -1,6 +1,6 @@
 """The ancestor's folder against its arithmetic, transcribed with scipy: channels first, images last."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,9 @@ def write_folder(folder: Path, epoch: int = 65, seed: int = 0) -> dict[str, np.n
             shape = (inputs // len(groups), kernel, kernel, outputs // len(groups))
             arrays[f"W{group}_{layer}"] = rng.standard_normal(shape).astype(np.float32)
             arrays[f"b{group}_{layer}"] = rng.standard_normal(shape[3]).astype(np.float32)
-    for layer, shape in enumerate(LINEAR, len(CONVOLUTIONS)):
-        arrays[f"W_{layer}"] = rng.standard_normal(shape).astype(np.float32)
-        arrays[f"b_{layer}"] = rng.standard_normal(shape[1]).astype(np.float32)
+    for layer, (inputs, outputs) in enumerate(LINEAR, len(CONVOLUTIONS)):
+        arrays[f"W_{layer}"] = rng.standard_normal((inputs, outputs)).astype(np.float32)
+        arrays[f"b_{layer}"] = rng.standard_normal(outputs).astype(np.float32)
     folder.mkdir(exist_ok=True)
     for name, array in arrays.items():
         np.save(folder / f"{name}_{epoch}.npy", array)
@@ -54,7 +54,7 @@ def their_convolution(
 )
 @pytest.mark.parametrize("layer", range(5))
 def test_a_convolution_computes_what_the_ancestors_does(
-    tmp_path: Path, read: Callable[[Path], Mapping[str, np.ndarray]], operation: Callable[..., np.ndarray], layer: int
+    tmp_path: Path, read: Callable[[Path], dict[str, torch.Tensor]], operation: Callable[..., np.ndarray], layer: int
 ) -> None:
     arrays = write_folder(tmp_path / "w")
     weights = read(tmp_path / "w")

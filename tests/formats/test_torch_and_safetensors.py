@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def test_torchvisions_network_sees_colours_from_0_to_1_over_a_deviation(
     """Whatever ours are divided by (normalize.std), it computes the same of a picture."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3))
     path = tmp_path / f"alexnet.{suffix}"
-    {"pth": torch.save, "safetensors": save_file}[suffix](model.state_dict(), path)
+    save: Callable[..., object] = torch.save if suffix == "pth" else save_file
+    save(model.state_dict(), path)
     mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
     pixels = torch.randint(256, (2, 3, 8, 8)).float()
     expected = model((pixels / 255 - mean) / deviation)

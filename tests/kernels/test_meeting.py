@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+import triton.language as tl
 from torch import Tensor
 
 from lib.kernels import meeting
@@ -18,7 +19,7 @@ TICK_NS = 100
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Goes on by a tick whenever it is looked at."""
     ticks = itertools.count(5000, TICK_NS)
-    monkeypatch.setattr(meeting, "globaltimer", lambda: meeting.tl.full((), next(ticks), meeting.tl.int64))
+    monkeypatch.setattr(meeting, "globaltimer", lambda: tl.full((), next(ticks), tl.int64))
 
 
 def place(number: int, rank: int) -> int:

@@ -24,7 +24,7 @@ class Twins:
         model = self.model = AlexNet(10, CROP).to(DEVICE)
         with torch.no_grad():
             for parameter in model.parameters():  # so that logits differ, and gradients are not tiny
-                parameter *= 3 if parameter.ndim > 1 else 1
+                parameter.mul_(3 if parameter.ndim > 1 else 1)
                 parameter.copy_(parameter.to(dtype))
         self.flat = Flat(model, lambda numel: torch.zeros(numel, device=DEVICE))
         weights = self.flat.parameters if dtype == torch.float32 else self.flat.parameters.to(dtype)
@@ -38,7 +38,7 @@ class Twins:
 
     def without_chance(self) -> None:
         for module in (self.model.classifier[3], self.model.classifier[6]):
-            module.p = 0.0
+            module.p = 0.0  # type: ignore[assignment]
         self.fused._dropout = 0.0
 
     def plain_gradients(self) -> dict[str, Tensor]:

@@ -154,10 +154,13 @@ def test_two_towers_never_meet_before_the_classifier() -> None:
 def test_where_the_stride_of_a_bottleneck_is() -> None:
     with torch.device("meta"):
         ours, caffe = MODELS["resnet50"].build(10, 64), caffe_resnet.CaffeResNet(10, 64, counts=(3, 4, 6, 3))
-    block, theirs = ours.layer2[0], caffe.layers[1][0]
-    assert (block.conv1.stride, block.conv2.stride) == ((1, 1), (2, 2))
-    assert (theirs.conv1.stride, theirs.conv2.stride) == ((2, 2), (1, 1))
-    assert theirs.bn1.eps == block.bn1.eps == 1e-5
+    modules = dict(ours.named_modules()), dict(caffe.named_modules())
+    strides = [
+        [found[f"{block}.{conv}"].stride for conv in ("conv1", "conv2")]
+        for found, block in zip(modules, ("layer2.0", "layers.1.0"), strict=True)
+    ]
+    assert strides == [[(1, 1), (2, 2)], [(2, 2), (1, 1)]]
+    assert modules[0]["layer2.0.bn1"].eps == modules[1]["layers.1.0.bn1"].eps == 1e-5
     assert caffe.conv1.bias is not None
     assert ours.conv1.bias is None
 

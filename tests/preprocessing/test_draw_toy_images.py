@@ -11,7 +11,9 @@ from PIL import Image
 
 from lib.errors import DataError
 from preprocessing import draw_toy_images
-from preprocessing.draw_toy_images import OUTLINES, draw, main, picture, wnid
+from preprocessing.draw_toy_images import draw, main
+from preprocessing.toy_outlines import OUTLINES, wnid
+from preprocessing.toy_pictures import picture
 from tests.support.scripts import ROOT
 from tests.support.tiny_tree import group_is_gone, wait_for
 

@@ -13,7 +13,7 @@ from tests.support.tiny_tree import contents
 ENVIRONMENT = {"PYTHON": sys.executable, "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 
 
-def script(name: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def script(name: str, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ROOT / "preprocessing" / name, *arguments],
         cwd=cwd,

@@ -116,7 +116,8 @@ def test_tar_files_give_the_same_bytes_as_folders(tree: Path, whole: Path, tmp_p
 
 def test_the_limits_take_the_first_of_the_lists(tree: Path, whole: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out", train_images=10, val_images=3))
-    for split, count in (("train", 10), ("val", 3)):
+    counts: dict[Split, int] = {"train": 10, "val": 3}
+    for split, count in counts.items():
         assert np.array_equal(np.concatenate(images(out, split)), np.concatenate(images(whole, split))[:count])
         assert np.load(layout(out).labels(split)).tolist() == np.load(layout(whole).labels(split)).tolist()[:count]
     assert read_manifest(layout(out)).n_classes == 3

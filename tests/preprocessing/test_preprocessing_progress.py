@@ -1,8 +1,8 @@
 import io
+import time
 
 import pytest
 
-from preprocessing import progress as module
 from preprocessing.progress import PackingProgress
 
 
@@ -13,7 +13,7 @@ class Terminal(io.StringIO):
 
 def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter([100.0, 110.0, 120.0, 140.0, 140.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with PackingProgress("train", total=100_000, done=1000, every_s=15) as progress:
         progress.add(1000)  # 10 s: too soon to speak
         progress.add(1000)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from lib.data.images.listing import ImageFile
 from lib.data.packed.layout import layout
 from lib.errors import ConfigError, DataError
 from preprocessing.journal import Skipped
 from preprocessing.make_hkl import make_hkl
 from preprocessing.settings import Settings
 from preprocessing.skipping import SkipLimit
-from preprocessing.sources import SourceList
+from preprocessing.sources import SourceList, Sources
 from preprocessing.space import amount, bytes_needed, check_space
 from tests.support.tiny_tree import contents, jpeg, make_all, make_tree, settings_for
 
@@ -100,7 +101,7 @@ def test_pictures_that_vanish_on_the_way_stop_it(tmp_path: Path) -> None:
     from preprocessing import make_hkl as module
     from preprocessing.sources import find_sources
 
-    def find_and_lose(settings: Settings) -> list[SourceList]:
+    def find_and_lose(settings: Settings) -> Sources:
         found = find_sources(settings)
         (tmp_path / "elsewhere.JPEG").write_bytes(b"shorter")
         return found
@@ -153,7 +154,8 @@ def test_a_damaged_list_of_skipped_pictures_is_noticed(tree: Path, tmp_path: Pat
 
 
 def test_the_limit_counts_each_picture_once(tmp_path: Path) -> None:
-    source = SourceList("val", tmp_path, [None] * 1000)
+    picture = ImageFile("a", 1, None)
+    source = SourceList("val", tmp_path, [picture] * 1000)
     one, other = Skipped("val", "a", "r"), Skipped("val", "b", "because")
     limit = SkipLimit(source, 0.001, [one])
     limit.add(one)

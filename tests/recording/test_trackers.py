@@ -1,3 +1,5 @@
+import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from lib.recording.trackers.registry import check_trackers, open_trackers
 
 
 def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="wandb is wanted but not installed; pip install wandb, or say"):
         check_trackers(LoggingConfig(tracker="wandb", tensorboard=False))
     with pytest.raises(ConfigError, match="or say --logging.tensorboard false"):
@@ -41,7 +43,7 @@ def test_tensorboard_shows_the_figures_and_hides_what_a_resumed_run_repeats(tmp_
 @pytest.mark.parametrize("name", sorted(registry.TRACKERS))
 def test_every_tracker_is_where_the_registry_says(name: str) -> None:
     module, kind, _ = registry.TRACKERS[name]
-    assert hasattr(registry.importlib.import_module(module), kind)
+    assert hasattr(importlib.import_module(module), kind)
 
 
 class FakeMLflow(ModuleType):

@@ -1,5 +1,6 @@
 """What worker 0 read, from a checkpoint or from given weights, is what every worker goes on with: all of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +27,7 @@ from tests.support.replicas import in_sync
 
 def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
     return Config(
-        run=RunConfig(**({"weights_dir": weights_dir, "n_epochs": 1} | run)),
+        run=RunConfig(weights_dir=weights_dir, **{"n_epochs": 1, **run}),
         data=DataConfig(dir=data_set),
         model=ModelConfig(name="tiny", freeze=("features",), weights=str(weights_dir / "given.pt")),
         normalize=NormalizeConfig(std=(58.4, 57.12, 57.38)),
@@ -45,6 +46,10 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
     return len(a) == len(b) > 0 and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def trained_weights(run: Run) -> Callable[[Peer, int], dict[str, Tensor]]:
+    return lambda peer, rank: run.train(exchange=peer, rank=rank)[2]
+
+
 def test_frozen_parts_are_worker_0s_on_every_worker_from_given_weights_and_after_a_resume(
     tmp_path: Path, small_data_set: Path
 ) -> None:
@@ -57,7 +62,7 @@ def test_frozen_parts_are_worker_0s_on_every_worker_from_given_weights_and_after
     start_from(given, folder / "given.pt", settings.normalize.std)
     goes_on = replace(settings, run=replace(settings.run, n_epochs=2), model=replace(settings.model, weights=None))
     for run in (Run(settings), Run(goes_on)):
-        first, second = in_sync(2, lambda peer, rank, run=run: run.train(exchange=peer, rank=rank)[2], tmp_path)
+        first, second = in_sync(2, trained_weights(run), tmp_path)
         assert same(frozen_of(first), frozen_of(given.state_dict()))
         assert same(list(first.values()), list(second.values()))
 

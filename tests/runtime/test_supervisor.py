@@ -53,7 +53,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], jumps
     def events() -> Iterator[object]:
         for jump in jumps:
             clock.ahead_s += jump
-            yield
+            yield None
         child.kill()
         child.wait()
 

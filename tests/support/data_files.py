@@ -34,10 +34,11 @@ def write_jpeg_folder(folder: Path, *, train: int = 24, val: int = 8, n_classes:
 
 def datum_of(image: np.ndarray, label: int, encoded: bytes | None = None) -> bytes:
     if encoded is not None:
-        return Datum(data=encoded, label=label, encoded=True).SerializeToString()
+        return bytes(Datum(data=encoded, label=label, encoded=True).SerializeToString())
     height, width, _ = image.shape
     planes = image[:, :, ::-1].transpose(2, 0, 1)
-    return Datum(channels=3, height=height, width=width, data=planes.tobytes(), label=label).SerializeToString()
+    datum = Datum(channels=3, height=height, width=width, data=planes.tobytes(), label=label)
+    return bytes(datum.SerializeToString())
 
 
 def write_records(folder: Path, records: list[bytes], keys: list[bytes] | None = None) -> Path:

@@ -26,7 +26,7 @@ def write_data_set(
     """A complete data set whose classes are told apart by the brightness of one quarter of the image."""
     at = layout(folder)
     rng = np.random.default_rng(seed)
-    splits = {}
+    splits: dict[Split, SplitManifest] = {}
     names: tuple[tuple[Split, int], ...] = (("train", train), ("val", val))
     for split, count in names:
         labels = rng.integers(0, n_classes, count)
@@ -48,7 +48,8 @@ def write_data_set(
         source_fingerprint=f"test {seed}",
         mean_crc32=zlib.crc32(at.mean.read_bytes()),
         skipped=0,
-        **splits,
+        train=splits["train"],
+        val=splits["val"],
     )
     at.manifest.write_bytes(msgspec.json.encode(manifest.sealed()))
     return at

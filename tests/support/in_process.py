@@ -21,6 +21,7 @@ from lib.exchange.base import Exchange
 from lib.recording.recorder import NullRecorder
 from lib.roles.train_state import build
 from lib.roles.trainer import Trainer
+from lib.types import SPLITS, Split
 
 
 class MemoryFeed:
@@ -82,7 +83,7 @@ class Run:
             client=SimpleNamespace(heartbeat=lambda *_, **__: None),
         )
         parts = build(context, exchange, torch.device("cpu"), torch.float32)
-        labels = {split: np.arange(len(images)) % 4 for split, images in self.images.items()}
+        labels: dict[Split, np.ndarray] = {split: np.arange(len(self.images[split])) % 4 for split in SPLITS}
         sampler = Sampler(self.config, self.data, labels, rank)
         feed = MemoryFeed(parts.plan.run(parts.progress.epoch, parts.progress.iteration), self.images, sampler, broken)
         worker = Trainer(context, parts, feed, NullRecorder())  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def tar_of_tars(folder: Path, path: Path) -> Path:
     return path
 
 
-def start(script: str, settings: Settings, *arguments: str) -> subprocess.Popen:
+def start(script: str, settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     """A script of preprocessing in a process group of its own."""
     keys = ("train_img_dir", "val_img_dir", "tar_root_dir", "img_size", "file_batch_size", "workers")
     options = [f"--{key}={getattr(settings, key)}" for key in keys]
@@ -143,6 +143,6 @@ def group_is_gone(group: int) -> bool:
     return True
 
 
-def kill(process: subprocess.Popen, number: int = signal.SIGKILL) -> None:
+def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     os.kill(process.pid, number)
     process.communicate(timeout=30)

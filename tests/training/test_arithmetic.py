@@ -77,11 +77,17 @@ def test_compile_is_of_the_network_and_computes_the_step(
     step: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compiler that leaves the network as it is: a real one takes seconds only to be imported."""
-    compiled, seen = [], []
+    compiled: list[tuple[nn.Module, bool]] = []
+    seen: list[int] = []
 
     def compiler(model: nn.Module, *, dynamic: bool) -> Callable[[torch.Tensor], Any]:
         compiled.append((model, dynamic))
-        return lambda images: seen.append(len(images)) or model(images)
+
+        def forward(images: torch.Tensor) -> Any:
+            seen.append(len(images))
+            return model(images)
+
+        return forward
 
     monkeypatch.setattr(torch, "compile", compiler)
     plain = step()

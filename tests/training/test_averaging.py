@@ -30,7 +30,7 @@ def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange
     optimizer.rate, optimizer.weight_decay = 0.05, 0.01
     averaging = KINDS[what](optimizer, flat, exchange)
     for step in range(STEPS):
-        flat.gradients.copy_(sum(gradients(step, rank, flat.gradients) for rank in ranks) / len(ranks))
+        flat.gradients.copy_(torch.stack([gradients(step, rank, flat.gradients) for rank in ranks]).mean(0))
         early = slice(0, 600)
         averaging.update(early)
         averaging.update(slice(early.stop, len(flat.parameters)))

@@ -77,7 +77,7 @@ def test_a_shape_that_does_not_fit_is_named_with_both(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=says):
         start_from(other, path)
     wider = Tiny(4, 28)
-    wider.classifier[2] = nn.Linear(wider.classifier[2].in_features + 1, 3)
+    wider.classifier[2] = nn.Linear(128 + 1, 3)
     with pytest.raises(WeightsError, match=r"classifier.2.weight is \(4, 128\) there and \(3, 129\)"):
         start_from(wider, path)
 

@@ -32,7 +32,7 @@ def test_weights_come_first_and_nothing_overlaps() -> None:
     flat.state.zero_()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 1.0 if parameter.ndim > 1 else 2.0
+            parameter.add_(1.0 if parameter.ndim > 1 else 2.0)
         for velocity in flat.momentum_of.values():
             velocity += 4.0
         for buffer in model.buffers():

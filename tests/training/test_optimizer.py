@@ -81,7 +81,7 @@ def test_averaging_weights_and_momentum_is_averaging_gradients() -> None:
     for step in range(10):
         rng = torch.Generator().manual_seed(step)
         gradients = [torch.randn(flats[0].gradients.shape, generator=rng) for _ in range(2)]
-        for flat, gradient in zip(flats, [*gradients, sum(gradients) / 2], strict=True):
+        for flat, gradient in zip(flats, [*gradients, (gradients[0] + gradients[1]) / 2], strict=True):
             flat.gradients.copy_(gradient)
         for optimizer in optimizers:
             update(optimizer, 0.01, config.weight_decay)

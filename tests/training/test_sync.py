@@ -200,7 +200,7 @@ def test_one_worker_trains_as_without_a_rule(model: nn.Module, config: ExchangeC
         worker = Worker(model, each, Alone(CPU), rank=0, workers=1)
         worker.train(5)
         rows.append(worker.synchronized())
-    assert np.array_equal(*rows)
+    assert np.array_equal(rows[0], rows[1])
 
 
 def test_the_moving_rate_is_the_papers_unless_given(model: nn.Module) -> None:

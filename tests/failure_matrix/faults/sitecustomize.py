@@ -155,7 +155,7 @@ def install(fault: Fault) -> None:
             fault.synced(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
             fsync(descriptor)
 
-        os.fsync = told
+        os.fsync = told  # type: ignore[assignment]
 
     patches = {
         "lib.ipc.supervisor_client": supervisor_client,
