@@ -30,7 +30,7 @@ from lib.runtime.socket_dir import run_folder
 from lib.runtime.supervisor import Outcome, Supervisor
 from lib.runtime.torchrun_restarts import go_on_after_restart, mark_start
 from lib.system.atomic_write import remove_partials
-from lib.system.limits import allow_many_files
+from lib.system.limits import raise_open_files_limit
 from lib.system.terminal import print_stderr
 
 
@@ -82,7 +82,11 @@ def check(config: Config) -> DataSet:
         model_spec(config.model.name).crop_of(config.data.img_size)  # first: the first look at a data set may take long
     data = source_kind(config.data.source).describe(config.data)
     check_batch_size(config, data)
-    allow_many_files(config, data)
+    raise_open_files_limit(
+        batch_files=len(data.train_counts) + len(data.val_counts),
+        batch_size=config.batch_size,
+        world_size=config.world_size,
+    )
     check_trackers(config.logging)
     return data
 

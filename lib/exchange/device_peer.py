@@ -17,7 +17,7 @@ from lib.exchange.base import chunks
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
 from lib.kernels.mean import mean
-from lib.kernels.meeting import BOARD, Status, meet
+from lib.kernels.meeting import BOARD_SIZE, Status, meet
 
 _POLL_S = 50e-6
 # Up to so many bytes each replica averages all of a stretch by itself: sharing the work out takes longer.
@@ -49,7 +49,7 @@ class DevicePeer(Peer):
         self._told = False
         self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
         self._spare = [self._room_for_outcome() for _ in range(ahead + 1)]
-        self.allocate(BOARD, torch.int64)
+        self.allocate(BOARD_SIZE, torch.int64)
         self._boards = self._rows.pop()
 
     def all_reduce_mean(self, *segments: Tensor) -> None:

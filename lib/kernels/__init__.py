@@ -1,1 +1,1 @@
-"""Fast equivalents of plain layers, in Triton. Imported only where a GPU computes, or to test them."""
+"""Triton kernels with the same results as plain PyTorch layers. Imported only on GPUs and in their tests."""

@@ -1,6 +1,6 @@
-"""The mean of several replicas' numbers, added up in float32 in the order of ranks.
+"""The mean over replicas, summed in float32 in the order of their ranks.
 
-Plain twin: ``Peer._average_share``.
+Plain twin: the float32 sum of the replicas one after the other, divided by their number.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,25 @@ import triton.language as tl
 from torch import Tensor
 
 _BLOCK = 1024
-MOST = 8
-"""replicas that one call averages at most"""
+MAX_REPLICAS = 8
+"""largest number of replicas of one call"""
 
 
 def mean(replicas: Sequence[Tensor], out: Tensor) -> None:
-    """``out`` (N,) becomes the mean of two to ``MOST`` tensors (N,) of its type; it may be one of them."""
-    padded = [*replicas, *[replicas[0]] * (MOST - len(replicas))]
+    """Write the mean of two to ``MAX_REPLICAS`` tensors (N,) to ``out`` (N,).
+
+    All are contiguous and of the same floating dtype. ``out`` may be one of the replicas.
+    """
+    padded = [*replicas, *[replicas[0]] * (MAX_REPLICAS - len(replicas))]
     _mean[(triton.cdiv(len(out), _BLOCK),)](*padded, out, len(out), COUNT=len(replicas), BLOCK=_BLOCK)
 
 
 @triton.jit
 def _mean(r0, r1, r2, r3, r4, r5, r6, r7, out, n, COUNT: tl.constexpr, BLOCK: tl.constexpr):
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = i < n
+    mask = i < n
     replicas = (r0, r1, r2, r3, r4, r5, r6, r7)
-    total = tl.load(r0 + i, here, 0.0).to(tl.float32)
+    total = tl.load(r0 + i, mask, 0.0).to(tl.float32)
     for k in tl.static_range(1, COUNT):
-        total += tl.load(replicas[k] + i, here, 0.0).to(tl.float32)
-    tl.store(out + i, (total / COUNT).to(out.dtype.element_ty), here)
+        total += tl.load(replicas[k] + i, mask, 0.0).to(tl.float32)
+    tl.store(out + i, (total / COUNT).to(out.dtype.element_ty), mask)

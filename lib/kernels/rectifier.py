@@ -1,6 +1,7 @@
-"""Bias and ReLU in one pass; its gradient, with the bias's, in another.
+"""Bias and ReLU in one pass; their gradient in another.
 
-Plain twin: ``relu(x + bias)``. Rows are pixels or images; a stretch of columns may be taken from a wider tensor.
+Plain twin: ``relu(x + bias)``. Tensors are (P, C), with P pixels or images, of any floating dtype; their rows are
+contiguous, but may be slices of a wider tensor.
 """
 
 import torch
@@ -8,13 +9,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lib.kernels.columns import column_sums, parts
+from lib.kernels.columns import column_sums, split_tiles
 
 _ROWS, _COLUMNS = 32, 128
 
 
 def bias_relu(x_PC: Tensor, bias_C: Tensor, out_PC: Tensor) -> None:
-    """``out_PC`` becomes relu(x + bias); each row contiguous."""
+    """Write relu(x + bias) to ``out_PC``."""
     rows, columns = x_PC.shape
     grid = (triton.cdiv(rows, _ROWS), triton.cdiv(columns, _COLUMNS))
     _bias_relu[grid](
@@ -23,12 +24,13 @@ def bias_relu(x_PC: Tensor, bias_C: Tensor, out_PC: Tensor) -> None:
 
 
 def relu_gradient(g_PC: Tensor, y_PC: Tensor, dx_PC: Tensor, bias_gradient_C: Tensor, *, scale: float = 1.0) -> None:
-    """Fill ``dx_PC`` with ``scale`` g where y is above 0, else 0, and the bias's gradient with the sums of its columns.
+    """Write ``scale`` * g where the output y is above 0, else 0, to ``dx_PC``, and its column sums to the bias's
+    gradient.
 
-    With y after dropout, and ``scale`` what dropout scales by, this is the gradient of both.
+    If y is the output of a dropout after the ReLU, and ``scale`` the dropout's, this is the gradient of both.
     """
     rows, columns = g_PC.shape
-    programs, steps = parts(triton.cdiv(rows, _ROWS))
+    programs, steps = split_tiles(triton.cdiv(rows, _ROWS))
     sums = torch.empty(programs, columns, dtype=torch.float32, device=g_PC.device)
     _relu_gradient[programs, triton.cdiv(columns, _COLUMNS)](
         g_PC, y_PC, dx_PC, sums, rows, columns, g_PC.stride(0), y_PC.stride(0), dx_PC.stride(0), scale,
@@ -41,11 +43,11 @@ def relu_gradient(g_PC: Tensor, y_PC: Tensor, dx_PC: Tensor, bias_gradient_C: Te
 def _bias_relu(x, bias, out, rows, columns, stride_x, stride_out, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     r = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     c = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    here = (r < rows)[:, None] & (c < columns)[None, :]
-    value = tl.load(x + r[:, None] * stride_x + c[None, :], here, 0.0).to(tl.float32)
+    mask = (r < rows)[:, None] & (c < columns)[None, :]
+    value = tl.load(x + r[:, None] * stride_x + c[None, :], mask, 0.0).to(tl.float32)
     value += tl.load(bias + c, c < columns, 0.0).to(tl.float32)[None, :]
-    value = tl.where(value <= 0, 0.0, value)  # not tl.maximum, which would swallow NaN
-    tl.store(out + r[:, None] * stride_out + c[None, :], value.to(out.dtype.element_ty), here)
+    value = tl.where(value <= 0, 0.0, value)  # tl.maximum would turn NaN into 0
+    tl.store(out + r[:, None] * stride_out + c[None, :], value.to(out.dtype.element_ty), mask)
 
 
 @triton.jit
@@ -57,10 +59,10 @@ def _relu_gradient(
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for step in range(STEPS):
         r = (tl.program_id(0) + step * tl.num_programs(0)) * ROWS + tl.arange(0, ROWS)
-        here = (r < rows)[:, None] & (c < columns)[None, :]
-        value = tl.load(g + r[:, None] * stride_g + c[None, :], here, 0.0).to(tl.float32)
-        heartbeat = tl.load(y + r[:, None] * stride_y + c[None, :], here, 0.0).to(tl.float32) > 0
-        value = tl.where(heartbeat, value * scale, 0.0)
-        tl.store(dx + r[:, None] * stride_dx + c[None, :], value.to(dx.dtype.element_ty), here)
+        mask = (r < rows)[:, None] & (c < columns)[None, :]
+        value = tl.load(g + r[:, None] * stride_g + c[None, :], mask, 0.0).to(tl.float32)
+        active = tl.load(y + r[:, None] * stride_y + c[None, :], mask, 0.0).to(tl.float32) > 0
+        value = tl.where(active, value * scale, 0.0)
+        tl.store(dx + r[:, None] * stride_dx + c[None, :], value.to(dx.dtype.element_ty), mask)
         total += value
     tl.store(sums + tl.program_id(0) * columns + c, tl.sum(total, axis=0), c < columns)

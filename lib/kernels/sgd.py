@@ -1,8 +1,10 @@
-"""The update rule of ``lib.training.optimizer`` in one pass, which also writes the weights in the type that the network
-computes in.
+"""SGD with momentum in one pass, which also writes a copy of the weights in the dtype the network computes in.
 
-Plain twin: ``lib.training.optimizer.MomentumSGD``. Rate and decay lie on the device, so that a captured graph follows a
-schedule.
+Plain twin: ``lib.training.optimizer.MomentumSGD``. Learning rate and weight decay are read from the device, so a
+captured CUDA graph follows the schedule.
+
+All tensors are contiguous (N,): weights ``w`` and momentum ``v`` float32, gradient ``g`` and ``copy`` of any floating
+dtype. ``rate_and_decay`` is float32 (2,); its values are multiplied by ``rate_factor`` and ``decay_factor``.
 """
 
 import triton
@@ -24,13 +26,10 @@ def step(
     momentum: float,
     nesterov: bool,
 ) -> None:
-    """Update weights ``w`` and momentum ``v``, float32 (N,), from ``g`` (N,); ``copy`` (N,) becomes ``w``.
-
-    ``rate_and_decay`` is float32 (2,).
-    """
+    """Update ``w`` and ``v`` from ``g``, then copy ``w`` to ``copy``."""
     _update[(triton.cdiv(len(w), _BLOCK),)](
         w, v, g, copy, rate_and_decay, len(w), rate_factor, decay_factor, momentum,
-        NESTEROV=nesterov, MOVE=True, BLOCK=_BLOCK,
+        NESTEROV=nesterov, APPLY=True, BLOCK=_BLOCK,
     )  # fmt: skip
 
 
@@ -45,44 +44,47 @@ def update_momentum(
     momentum: float,
     nesterov: bool,
 ) -> None:
-    """The first half of ``step``: new momentum; with Nesterov, weights give up what ``apply`` adds too much."""
+    """Update ``v`` from ``g``: the first half of ``step``, before the momentum is averaged.
+
+    With Nesterov momentum it also subtracts from ``w`` what ``apply`` adds in excess.
+    """
     _update[(triton.cdiv(len(w), _BLOCK),)](
         w, v, g, w, rate_and_decay, len(w), rate_factor, decay_factor, momentum,
-        NESTEROV=nesterov, MOVE=False, BLOCK=_BLOCK,
+        NESTEROV=nesterov, APPLY=False, BLOCK=_BLOCK,
     )  # fmt: skip
 
 
 def apply(w: Tensor, v: Tensor, copy: Tensor, factor: float) -> None:
-    """The second half: ``w`` plus ``factor`` times ``v``, and ``copy``."""
-    _move[(triton.cdiv(len(w), _BLOCK),)](w, v, copy, len(w), factor, BLOCK=_BLOCK)
+    """Add ``factor`` * ``v`` to ``w``, then copy ``w`` to ``copy``: the second half of ``step``."""
+    _apply[(triton.cdiv(len(w), _BLOCK),)](w, v, copy, len(w), factor, BLOCK=_BLOCK)
 
 
 @triton.jit
 def _update(
     w, v, g, copy, rate_and_decay, n, rate_factor, decay_factor, momentum,
-    NESTEROV: tl.constexpr, MOVE: tl.constexpr, BLOCK: tl.constexpr,
+    NESTEROV: tl.constexpr, APPLY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = i < n
+    mask = i < n
     rate = tl.load(rate_and_decay) * rate_factor
     decay = tl.load(rate_and_decay + 1) * decay_factor
-    weight, before = tl.load(w + i, here, 0.0), tl.load(v + i, here, 0.0)
-    gradient = tl.load(g + i, here, 0.0).to(tl.float32) + decay * weight
-    velocity = momentum * before - rate * gradient
-    tl.store(v + i, velocity, here)
+    weight, v_before = tl.load(w + i, mask, 0.0), tl.load(v + i, mask, 0.0)
+    gradient = tl.load(g + i, mask, 0.0).to(tl.float32) + decay * weight
+    v_after = momentum * v_before - rate * gradient
+    tl.store(v + i, v_after, mask)
     if NESTEROV:
-        weight -= momentum * before
-    if MOVE:
-        weight += (1 + momentum) * velocity if NESTEROV else velocity
-        tl.store(copy + i, weight.to(copy.dtype.element_ty), here)
-    if MOVE or NESTEROV:
-        tl.store(w + i, weight, here)
+        weight -= momentum * v_before
+    if APPLY:
+        weight += (1 + momentum) * v_after if NESTEROV else v_after
+        tl.store(copy + i, weight.to(copy.dtype.element_ty), mask)
+    if APPLY or NESTEROV:
+        tl.store(w + i, weight, mask)
 
 
 @triton.jit
-def _move(w, v, copy, n, factor, BLOCK: tl.constexpr):
+def _apply(w, v, copy, n, factor, BLOCK: tl.constexpr):
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = i < n
-    weight = tl.load(w + i, here, 0.0) + factor * tl.load(v + i, here, 0.0)
-    tl.store(w + i, weight, here)
-    tl.store(copy + i, weight.to(copy.dtype.element_ty), here)
+    mask = i < n
+    weight = tl.load(w + i, mask, 0.0) + factor * tl.load(v + i, mask, 0.0)
+    tl.store(w + i, weight, mask)
+    tl.store(copy + i, weight.to(copy.dtype.element_ty), mask)

@@ -1,15 +1,15 @@
-"""AlexNet's training step by hand: the function of ``lib.models.alexnet``, forwards and backwards, at full speed.
+"""AlexNet's training step with hand-written kernels: the function of ``lib.models.alexnet``, forward and backward.
 
-What is different from the plain network, and why it is faster:
+It is faster than the plain network for these reasons:
 
-- The first convolution, 11 x 11 with stride 4 on 3 channels, is 3 x 3 with stride 1 on 48: squares of 4 x 4 pixels
-  become channels, which the matrix units want many of.
-- Channels come last in memory, and a convolution in two groups is two plain ones on tensors of their own, so that
-  nothing is ever copied apart or together: the kernels between convolutions read and write both.
-- Bias, ReLU, pooling and response norm are a pass or two over memory each way (``lib.kernels``).
-- Gradients of weights are written where update and exchange want them, none is ever added to zeros; those of the
-  classifier, 96 % of all numbers, are ready first and may be exchanged while the convolutions go on; those of the
-  other convolutions while the first one does.
+- The first convolution, 11 x 11 with stride 4 on 3 channels, becomes 3 x 3 with stride 1 on 48 channels: blocks of
+  4 x 4 pixels become channels, because tensor cores need many of them.
+- Memory is channels-last, and a convolution with two groups is two convolutions on separate tensors. The kernels
+  between convolutions read and write both tensors, so nothing is split or concatenated.
+- Bias, ReLU, pooling and response norm take one or two passes over memory in each direction (``lib.kernels``).
+- Gradients are written directly to where update and exchange read them, never added to zeros. Those of the classifier
+  (96 % of all parameters) are ready first and can be exchanged during the backward pass of the convolutions, and
+  those of the other convolutions during that of the first one.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,10 +25,10 @@ from lib.models.fused_stages import STAGES
 
 
 class FusedAlexNet:
-    """Forward and backward pass of ``model``, for crops of side ``crop``.
+    """The forward and backward pass of ``model``, for crops of side ``crop``.
 
-    ``weights`` are its parameters in the type to compute in, ``gradients`` what becomes of them, by name; both may be
-    views into larger rows.
+    ``weights`` are the model's parameters in the dtype of the computation, ``gradients`` the tensors that receive
+    their gradients, both by name. They may be views of larger buffers.
     """
 
     block = BLOCK
@@ -37,22 +37,22 @@ class FusedAlexNet:
         self, model: AlexNet, crop: int, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
     ) -> None:
         layers = list(model.features)
-        places = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-        groups_after = [*[layer.groups for layer in layers if isinstance(layer, nn.Conv2d)][1:], 1]
+        starts = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+        next_groups = [*[layer.groups for layer in layers if isinstance(layer, nn.Conv2d)][1:], 1]
         self._stages = [
-            STAGES[tuple(map(type, layers[i:after]))](
-                layers[i:after], groups, Parameters.of(f"features.{i}", weights, gradients)
+            STAGES[tuple(map(type, layers[start:stop]))](
+                layers[start:stop], groups, Parameters.of(f"features.{start}", weights, gradients)
             )
-            for i, after, groups in zip(places, [*places[1:], len(layers)], groups_after, strict=True)
+            for start, stop, groups in zip(starts, [*starts[1:], len(layers)], next_groups, strict=True)
         ]
         linears = [f"classifier.{i}" for i, layer in enumerate(model.classifier) if isinstance(layer, nn.Linear)]
         self._linears = [Linear(Parameters.of(name, weights, gradients)) for name in linears]
         self._dropout = next(layer.p for layer in model.classifier if isinstance(layer, nn.Dropout))
         self.ready = [
             [f"{name}.weight" for name in reversed(linears)],
-            [f"features.{place}.weight" for place in reversed(places[1:])],
+            [f"features.{start}.weight" for start in reversed(starts[1:])],
         ]
-        # As many squares as the first convolution, three of them wide, needs for its (crop - 11) // 4 + 1 results.
+        # The first convolution has (crop - 11) // 4 + 1 outputs and is 3 blocks wide.
         self.rows = (crop - 11) // BLOCK + 1 + 2
 
     def forward(self, images: Tensor, *, training: bool) -> Tensor:
@@ -67,10 +67,10 @@ class FusedAlexNet:
         return self._linears[-1].forward(x_BC)
 
     def backward(self, g_BK: Tensor, on_ready: Callable[[int], None]) -> None:
-        *before, last = self._linears
+        *hidden, last = self._linears
         column_sums(g_BK, last.parameters.bias_gradient)
         y_BC, g_BC = last.x_BC, last.backward(g_BK)
-        for linear in reversed(before):
+        for linear in reversed(hidden):
             scale = 1 / (1 - self._dropout)
             rectifier.relu_gradient(g_BC, y_BC, g_BC, linear.parameters.bias_gradient, scale=scale)
             y_BC, g_BC = linear.x_BC, linear.backward(g_BC)

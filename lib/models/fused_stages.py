@@ -1,6 +1,7 @@
-"""A convolution and what follows it up to the next, by hand, forwards and backwards: see ``lib.models.fused_layers``.
+"""Stages of a fused network: a convolution and all layers up to the next one, with hand-written backward passes.
 
-Each reads its groups and writes those of the next layer, so that nothing is copied apart or together.
+Each stage reads one tensor per group of its own convolution and writes one per group of the next, so tensors are
+never split or concatenated. See ``lib.models.fused_layers``.
 """
 
 from collections.abc import Sequence
@@ -9,110 +10,110 @@ import torch
 from torch import Tensor, nn
 
 from lib.kernels import pooling, rectifier
-from lib.kernels import response_norm as norm_kernels
+from lib.kernels.response_norm import NormConstants, response_norm, response_norm_gradient
 from lib.models.fused_layers import BLOCK, BlockConvolution, Convolution, Groups, Parameters
 from lib.models.layers import ResponseNorm
 
 
-class Rectified:
-    """A convolution, its bias and ReLU."""
+class ConvReLU:
+    """Convolution, bias and ReLU."""
 
-    def __init__(self, layers: Sequence[nn.Module], groups_after: int, parameters: Parameters) -> None:
+    def __init__(self, layers: Sequence[nn.Module], next_groups: int, parameters: Parameters) -> None:
         layer = layers[0]
         assert isinstance(layer, nn.Conv2d)
         self._convolution = (BlockConvolution if layer.stride[0] == BLOCK else Convolution)(layer, parameters)
-        self._parameters, self._groups_after = parameters, groups_after
+        self._parameters, self._next_groups = parameters, next_groups
 
     def forward(self, groups: Groups) -> Groups:
-        return self._after(self._convolution.forward(groups))
+        return self._epilogue(self._convolution.forward(groups))
 
     def backward(self, groups: Groups) -> Groups:
-        return self._convolution.backward(self._before(groups))
+        return self._convolution.backward(self._epilogue_backward(groups))
 
-    def _after(self, groups: Groups) -> Groups:
-        pieces = max(len(groups), self._groups_after)
-        out = _empty(groups[0].shape[:3], _channels(groups), pieces, groups[0])
-        sources, biases = _pieces(groups, pieces), self._parameters.bias.chunk(pieces)
+    def _epilogue(self, groups: Groups) -> Groups:
+        """Return what the next stage reads, from the output of the convolution."""
+        count = max(len(groups), self._next_groups)
+        out = _empty(groups[0].shape[:3], _channels(groups), count, groups[0])
+        sources, biases = _slices(groups, count), self._parameters.bias.chunk(count)
         for source, bias, target in zip(sources, biases, out, strict=True):
             rectifier.bias_relu(source, bias, _rows(target))
         self._y = out
         return out
 
-    def _before(self, groups: Groups) -> Groups:
-        pieces = len(self._y)
+    def _epilogue_backward(self, groups: Groups) -> Groups:
+        count = len(self._y)
         out = _empty(self._y[0].shape[:3], _channels(groups), self._convolution.groups, groups[0])
-        targets, sinks = _pieces(out, pieces), self._parameters.bias_gradient.chunk(pieces)
-        for g, y, target, sink in zip(groups, self._y, targets, sinks, strict=True):
-            rectifier.relu_gradient(_rows(g), _rows(y), target, sink)
+        targets, bias_gradients = _slices(out, count), self._parameters.bias_gradient.chunk(count)
+        for g, y, target, bias_gradient in zip(groups, self._y, targets, bias_gradients, strict=True):
+            rectifier.relu_gradient(_rows(g), _rows(y), target, bias_gradient)
         return out
 
 
-class Pooled(Rectified):
-    """A convolution, its bias, ReLU and max-pool; flattened with channels first, as the classifier's weights expect."""
+class ConvReLUPool(ConvReLU):
+    """Convolution, bias, ReLU and max-pool; the output is flattened from (B, C, H, W), as the classifier expects."""
 
-    def _after(self, groups: Groups) -> Groups:
+    def _epilogue(self, groups: Groups) -> Groups:
         batch, height, width, channels = self._shape = groups[0].shape
-        side = (height - 3) // 2 + 1, (width - 3) // 2 + 1
-        pooled_BHWC = self._room(groups, side)
-        self._places = tuple(g.new_empty(batch, *side, channels, dtype=torch.uint8) for g in groups)
-        parts = pooled_BHWC.chunk(len(groups), dim=3), self._parameters.bias.chunk(len(groups))
-        for x, out, bias, place in zip(groups, *parts, self._places, strict=True):
-            pooling.pool(x, bias, out, place)
-        return self._finished(pooled_BHWC)
+        size = (height - 3) // 2 + 1, (width - 3) // 2 + 1
+        pooled_BHWC = self._empty_pooled(groups, size)
+        self._argmax = tuple(g.new_empty(batch, *size, channels, dtype=torch.uint8) for g in groups)
+        chunks = pooled_BHWC.chunk(len(groups), dim=3), self._parameters.bias.chunk(len(groups))
+        for x, out, bias, argmax in zip(groups, *chunks, self._argmax, strict=True):
+            pooling.pool(x, bias, out, argmax)
+        return self._output(pooled_BHWC)
 
-    def _before(self, groups: Groups) -> Groups:
-        g_BHWC = self._begun(groups)
-        out = tuple(place.new_empty(self._shape, dtype=g_BHWC.dtype) for place in self._places)
-        parts = g_BHWC.chunk(len(out), dim=3), self._parameters.bias_gradient.chunk(len(out))
-        for g, sink, place, dx in zip(*parts, self._places, out, strict=True):
-            pooling.pool_gradient(g, place, dx, sink)
+    def _epilogue_backward(self, groups: Groups) -> Groups:
+        g_BHWC = self._output_backward(groups)
+        out = tuple(argmax.new_empty(self._shape, dtype=g_BHWC.dtype) for argmax in self._argmax)
+        chunks = g_BHWC.chunk(len(out), dim=3), self._parameters.bias_gradient.chunk(len(out))
+        for g, bias_gradient, argmax, dx in zip(*chunks, self._argmax, out, strict=True):
+            pooling.pool_gradient(g, argmax, dx, bias_gradient)
         return out
 
-    def _room(self, groups: Groups, side: tuple[int, int]) -> Tensor:
-        """Where the pooled map goes, as (B, H, W, C)."""
-        self._side = side
-        return groups[0].new_empty(len(groups[0]), _channels(groups), *side).permute(0, 2, 3, 1)
+    def _empty_pooled(self, groups: Groups, size: tuple[int, int]) -> Tensor:
+        """Return an empty (B, H, W, C) tensor for the pooled map."""
+        self._size = size
+        return groups[0].new_empty(len(groups[0]), _channels(groups), *size).permute(0, 2, 3, 1)
 
-    def _finished(self, pooled_BHWC: Tensor) -> Groups:
-        """What the next layer eats."""
+    def _output(self, pooled_BHWC: Tensor) -> Groups:
         return (pooled_BHWC.permute(0, 3, 1, 2).flatten(1),)
 
-    def _begun(self, groups: Groups) -> Tensor:
-        """The pooled map's gradient, (B, H, W, C), from that of ``_finished``."""
-        g_BCHW: Tensor = groups[0].unflatten(1, (-1, *self._side))
+    def _output_backward(self, groups: Groups) -> Tensor:
+        """Return the gradient (B, H, W, C) of the pooled map from that of ``_output``."""
+        g_BCHW: Tensor = groups[0].unflatten(1, (-1, *self._size))
         return g_BCHW.permute(0, 2, 3, 1)
 
 
-class PooledNormed(Pooled):
-    """A convolution, its bias, ReLU, max-pool and response norm."""
+class ConvReLUPoolNorm(ConvReLUPool):
+    """Convolution, bias, ReLU, max-pool and response norm."""
 
-    def __init__(self, layers: Sequence[nn.Module], groups_after: int, parameters: Parameters) -> None:
-        super().__init__(layers, groups_after, parameters)
-        self._norm = next(layer for layer in layers if isinstance(layer, ResponseNorm))
+    def __init__(self, layers: Sequence[nn.Module], next_groups: int, parameters: Parameters) -> None:
+        super().__init__(layers, next_groups, parameters)
+        norm = next(layer for layer in layers if isinstance(layer, ResponseNorm))
+        self._norm = NormConstants(norm.n, norm.alpha, norm.beta, norm.k)
 
-    def _room(self, groups: Groups, side: tuple[int, int]) -> Tensor:
-        self._pooled_BHWC = groups[0].new_empty(len(groups[0]), *side, _channels(groups))
+    def _empty_pooled(self, groups: Groups, size: tuple[int, int]) -> Tensor:
+        self._pooled_BHWC = groups[0].new_empty(len(groups[0]), *size, _channels(groups))
         return self._pooled_BHWC
 
-    def _finished(self, pooled_BHWC: Tensor) -> Groups:
+    def _output(self, pooled_BHWC: Tensor) -> Groups:
         *shape, channels = pooled_BHWC.shape
-        out = pooled_BHWC.new_empty(self._groups_after, *shape, channels // self._groups_after)
-        norm_kernels.response_norm(_rows(pooled_BHWC), self._norm, out.flatten(1, 3))
+        out = pooled_BHWC.new_empty(self._next_groups, *shape, channels // self._next_groups)
+        response_norm(_rows(pooled_BHWC), self._norm, out.flatten(1, 3))
         return out.unbind()
 
-    def _begun(self, groups: Groups) -> Tensor:
+    def _output_backward(self, groups: Groups) -> Tensor:
         g_BHWC = torch.empty_like(self._pooled_BHWC)
-        gs = tuple(map(_rows, groups))
-        norm_kernels.response_norm_gradient(gs, _rows(self._pooled_BHWC), self._norm, _rows(g_BHWC))
+        response_norm_gradient(tuple(map(_rows, groups)), _rows(self._pooled_BHWC), self._norm, _rows(g_BHWC))
         return g_BHWC
 
 
-STAGES: dict[tuple[type[nn.Module], ...], type[Rectified]] = {
-    (nn.Conv2d, nn.ReLU): Rectified,
-    (nn.Conv2d, nn.ReLU, nn.MaxPool2d): Pooled,
-    (nn.Conv2d, nn.ReLU, nn.MaxPool2d, ResponseNorm): PooledNormed,
+STAGES: dict[tuple[type[nn.Module], ...], type[ConvReLU]] = {
+    (nn.Conv2d, nn.ReLU): ConvReLU,
+    (nn.Conv2d, nn.ReLU, nn.MaxPool2d): ConvReLUPool,
+    (nn.Conv2d, nn.ReLU, nn.MaxPool2d, ResponseNorm): ConvReLUPoolNorm,
 }
-"""by the plain layers that they stand for"""
+"""the stage for each sequence of plain layers"""
 
 
 def _rows(x_BHWC: Tensor) -> Tensor:
@@ -123,10 +124,10 @@ def _channels(groups: Groups) -> int:
     return sum(group.shape[-1] for group in groups)
 
 
-def _pieces(groups: Groups, pieces: int) -> list[Tensor]:
-    """The channels of ``groups`` in so many pieces, as rows (P, C / pieces)."""
-    return [piece for group in groups for piece in _rows(group).chunk(pieces // len(groups), dim=1)]
+def _slices(groups: Groups, count: int) -> list[Tensor]:
+    """Split the channels of ``groups`` into ``count`` slices, each a view (P, C / count)."""
+    return [piece for group in groups for piece in _rows(group).chunk(count // len(groups), dim=1)]
 
 
-def _empty(shape: Sequence[int], channels: int, pieces: int, like: Tensor) -> Groups:
-    return tuple(like.new_empty(*shape, channels // pieces) for _ in range(pieces))
+def _empty(shape: Sequence[int], channels: int, count: int, like: Tensor) -> Groups:
+    return tuple(like.new_empty(*shape, channels // count) for _ in range(count))

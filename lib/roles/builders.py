@@ -31,7 +31,13 @@ _MOST_DEVICES = 8
 def init_device(config: Config, rank: int) -> tuple[torch.device, torch.dtype]:
     """Choose and prepare the device of worker ``rank``; the type is what the network computes in."""
     devices = all_devices(config)
-    dtype = prepare(devices[rank], config.compute, sum(device.type == "cpu" for device in devices))
+    n_cpu_workers = sum(device.type == "cpu" for device in devices)
+    dtype = prepare(
+        devices[rank],
+        precision=config.compute.precision,
+        deterministic=config.compute.deterministic,
+        threads=config.compute.threads or max(1, len(os.sched_getaffinity(0)) // max(1, n_cpu_workers)),
+    )
     return devices[rank], dtype
 
 

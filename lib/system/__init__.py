@@ -1,1 +1,1 @@
-"""The machine: files, locks, limits, devices and processes."""
+"""Devices, limits, processes and files of the machine."""

@@ -1,4 +1,4 @@
-"""Which device a worker trains on, and with what arithmetic."""
+"""Choosing a worker's device and setting up its arithmetic."""
 
 import os
 import re
@@ -6,55 +6,58 @@ from collections.abc import Sequence
 
 import torch
 
-from lib.config.schema import ComputeConfig
 from lib.errors import ConfigError
 
 
-def choose_device(wanted: Sequence[str], rank: int, n_gpus: int) -> torch.device:
-    """The device of worker ``rank``.
+def choose_device(names: Sequence[str], rank: int, n_gpus: int) -> torch.device:
+    """Return the device of worker ``rank``, given the configured name of every worker's device.
 
-    ``auto`` takes the GPUs in turn (two workers share one where there is only one), or the CPU where there is
-    none. Raises ConfigError, listing what there is, for a device that is not there.
+    ``auto`` takes the GPUs in turn (two workers share the GPU if there is only one), or the CPU if there is none.
+    Raises ConfigError, with the list of available devices, if the device does not exist.
     """
-    there = ["cpu", *(f"cuda:{i}" for i in range(n_gpus))]
-    name = wanted[rank]
+    available = ["cpu", *(f"cuda:{i}" for i in range(n_gpus))]
+    name = names[rank]
     if name == "auto":
-        autos_before = sum(other == "auto" for other in wanted[:rank])
+        autos_before = sum(other == "auto" for other in names[:rank])
         name = f"cuda:{autos_before % n_gpus}" if n_gpus else "cpu"
-    if name not in there:
-        known = re.fullmatch(r"auto|cpu|cuda:\d+", name)
-        reason = "there is no such device here" if known else "that is no device name"
-        raise ConfigError(f"devices: {name}: {reason}; there are {', '.join(there)}, or say auto")
+    if name not in available:
+        is_device_name = re.fullmatch(r"auto|cpu|cuda:\d+", name)
+        reason = "there is no such device here" if is_device_name else "this is not a device name"
+        raise ConfigError(f"devices: {name}: {reason}; use auto or one of: {', '.join(available)}")
     return torch.device(name)
 
 
 def describe(device: torch.device) -> str:
-    """The device for people: ``cuda:0 (NVIDIA H200)``."""
+    """Return the device with its GPU model, such as ``cuda:0 (NVIDIA H200)``."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
-def prepare(device: torch.device, compute: ComputeConfig, n_cpu_workers: int) -> torch.dtype:
-    """Set this process up for ``device`` and return the type the network computes in."""
+def prepare(device: torch.device, *, precision: str, deterministic: bool, threads: int) -> torch.dtype:
+    """Set up this process for ``device`` and return the dtype the network computes in.
+
+    ``threads`` is the number of CPU threads; it has no effect on GPUs. Raises ConfigError if the GPU does not support
+    ``precision``.
+    """
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        precision = _gpu_precision(compute.precision)
-        torch.backends.cudnn.benchmark = not compute.deterministic
+        precision = _gpu_precision(precision)
+        torch.backends.cudnn.benchmark = not deterministic
     else:
-        precision = "fp32" if compute.precision == "auto" else compute.precision
-        torch.set_num_threads(compute.threads or max(1, len(os.sched_getaffinity(0)) // n_cpu_workers))
+        precision = "fp32" if precision == "auto" else precision
+        torch.set_num_threads(threads)
     tf32 = precision != "fp32"
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
-    if compute.deterministic:
+    if deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.use_deterministic_algorithms(True)
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def _gpu_precision(wanted: str) -> str:
+def _gpu_precision(precision: str) -> str:
     has_bf16 = torch.cuda.get_device_capability() >= (8, 0)
-    if wanted == "auto":
+    if precision == "auto":
         return "bf16" if has_bf16 else "fp32"
-    if wanted in ("bf16", "tf32") and not has_bf16:
-        raise ConfigError(f"compute.precision {wanted} needs a GPU of compute capability 8.0 or newer; use fp32")
-    return wanted
+    if precision in ("bf16", "tf32") and not has_bf16:
+        raise ConfigError(f"compute.precision {precision} needs a GPU of compute capability 8.0 or newer; use fp32")
+    return precision

@@ -1,4 +1,4 @@
-"""What two GPUs of one machine can do for each other."""
+"""Peer access and copy bandwidth between two GPUs of one machine."""
 
 import time
 from collections.abc import Callable
@@ -10,28 +10,28 @@ _ROUNDS = 5
 
 
 def can_access(first: int, second: int) -> bool:
-    """Whether either GPU can read the other's memory directly."""
+    """Return whether each GPU can read the other's memory directly."""
     return torch.cuda.can_device_access_peer(first, second) and torch.cuda.can_device_access_peer(second, first)
 
 
 def copy_speed(first: int, second: int) -> float:
-    """Bytes a second from one GPU's memory to the other's, measured."""
+    """Measure and return the bytes per second of a copy from GPU ``first`` to GPU ``second``."""
     source = torch.empty(_BYTES, dtype=torch.uint8, device=f"cuda:{first}")
     target = torch.empty(_BYTES, dtype=torch.uint8, device=f"cuda:{second}")
 
-    def wait() -> None:
+    def synchronize() -> None:
         torch.cuda.synchronize(first)
         torch.cuda.synchronize(second)
 
-    return _BYTES / _seconds(lambda: target.copy_(source), wait)
+    return _BYTES / _seconds(lambda: target.copy_(source), synchronize)
 
 
-def _seconds(work: Callable[[], object], wait: Callable[[], None]) -> float:
-    """Time of one ``work``, the first one, which warms up, left out."""
+def _seconds(work: Callable[[], object], synchronize: Callable[[], None]) -> float:
+    """Return the mean seconds of one ``work``, after one call to warm up."""
     work()
-    wait()
-    began = time.perf_counter()
+    synchronize()
+    start = time.perf_counter()
     for _ in range(_ROUNDS):
         work()
-    wait()
-    return (time.perf_counter() - began) / _ROUNDS
+    synchronize()
+    return (time.perf_counter() - start) / _ROUNDS

@@ -1,4 +1,4 @@
-"""A process that does not outlive the one that started it."""
+"""Ending a process when its parent ends."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int) -> bool:
-    """Ask the kernel for SIGTERM when our parent ends, however it does (Linux only). False if it is gone already."""
+    """Ask the kernel to send SIGTERM when the parent process ends for any reason (Linux only).
+
+    Returns False if ``parent`` has already ended.
+    """
     with contextlib.suppress(OSError, AttributeError):
         libc: Any = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A terminal may be closed, or whoever reads a pipe be gone, while a run lasts: that must not end it."""
+"""Printing that survives a closed terminal or a pipe whose reader is gone: neither may end a run."""
 
 import contextlib
 import os
@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 
 def print_stderr(text: str) -> None:
-    """Print ``text`` to stderr, if anyone is there."""
+    """Print ``text`` to stderr; do nothing if stderr is closed."""
     with ignore_broken_pipe():
         print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def ignore_broken_pipe() -> Iterator[None]:
-    """What is printed inside may reach nobody: what cannot be written is let go, from then on without a word."""
+    """Ignore errors of writing to stdout and stderr inside the block; a stream that fails writes to /dev/null after."""
     try:
         yield
     except OSError:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except OSError:  # else the interpreter would try once more at exit, and end with a status of its own
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno())
-                os.close(nowhere)
+            except OSError:  # otherwise the interpreter flushes again at exit and changes the exit status
+                devnull = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(devnull, stream.fileno())
+                os.close(devnull)

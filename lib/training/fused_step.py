@@ -16,7 +16,7 @@ from torch import Tensor
 from lib.data.augment.transform import Transform
 from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter
-from lib.kernels.crop import cut_to_blocks, to_blocks
+from lib.kernels.crop import crop_to_blocks, to_blocks
 from lib.kernels.loss import accumulate, cross_entropy
 from lib.training.flat import Flat
 from lib.training.fused_optimizer import FusedSGD
@@ -160,7 +160,7 @@ class FusedStep:
         """What the views of a batch show, into the first images of ``place_BYXC``."""
         transform, images, params_BV = self._transform, batch.images_BHWC, batch.params_BV
         if transform.is_plain(params_BV):
-            cut_to_blocks(images, transform.mean_HWC, params_BV, transform.crop, place_BYXC)
+            crop_to_blocks(images, transform.mean_HWC, params_BV, transform.crop, place_BYXC)
         else:
             blocks = to_blocks(transform(images, params_BV), self._network.block, self._network.rows)
             place_BYXC[: len(images)].copy_(blocks)

@@ -142,7 +142,7 @@ def test_a_damaged_data_set(
     ("options", "says"),
     [
         (["--batch_size", 25], "batch_size 25 x 2 workers is 50 images an iteration, but data has 48 training images"),
-        (["--devices", "[cpu, cuda:7]"], "devices: cuda:7: there is no such device here; there are cpu"),
+        (["--devices", "[cpu, cuda:7]"], "devices: cuda:7: there is no such device here; use auto or one of: cpu"),
         (["--model.name", "alexnot"], "model.name is alexnot; did you mean alexnet? known networks:"),
         (["--model.name", "alexnet"], "images of 32 x 32 give a crop of 28, but this network needs at least 67"),
         (

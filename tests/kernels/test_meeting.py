@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from lib.kernels import meeting
-from lib.kernels.meeting import BOARD, MOST, Status, meet
+from lib.kernels.meeting import BOARD_SIZE, MAX_DEVICES, Status, meet
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 WORKERS, OWN, OTHERS = 3, 1, (0, 2)
@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def place(number: int, rank: int) -> int:
     """Where on a board the word of ``rank`` for its meeting ``number`` lies."""
-    return (number % 2 * WORKERS + rank) * (BOARD // (2 * MOST))
+    return (number % 2 * WORKERS + rank) * (BOARD_SIZE // (2 * MAX_DEVICES))
 
 
 def word(number: int, stopping: bool = False) -> int:
@@ -32,7 +32,7 @@ def word(number: int, stopping: bool = False) -> int:
 
 
 def boards() -> list[Tensor]:
-    return [torch.zeros(BOARD, dtype=torch.int64) for _ in range(WORKERS)]
+    return [torch.zeros(BOARD_SIZE, dtype=torch.int64) for _ in range(WORKERS)]
 
 
 def test_who_has_come_is_not_waited_for() -> None:
@@ -52,7 +52,7 @@ def test_who_does_not_come_is_named_and_all_together_waited_for_as_long_as_said(
     there, status = boards(), Status(torch.device("cpu"))
     for rank in OTHERS:
         there[OWN][place(3, rank)] = word(1 if rank in lost else 3)  # what stands there still is of two meetings ago
-    status.numbers[0] = 2
+    status.state[0] = 2
     meet(there, OWN, status, patience_ns=20 * TICK_NS)
     _, said, waited_ns = status.outcome.tolist()
     assert said == 1 + lost[-1]

@@ -1,3 +1,5 @@
+"""Tests of ``lib.system.devices.choose_device``."""
+
 import re
 
 import pytest
@@ -7,7 +9,7 @@ from lib.system.devices import choose_device
 
 
 @pytest.mark.parametrize(
-    ("wanted", "n_gpus", "chosen"),
+    ("names", "n_gpus", "chosen"),
     [
         (["auto"], 0, ["cpu"]),
         (["auto"], 4, ["cuda:0"]),
@@ -16,19 +18,19 @@ from lib.system.devices import choose_device
         (["cuda:10", "cpu"], 11, ["cuda:10", "cpu"]),
     ],
 )
-def test_choice(wanted: list[str], n_gpus: int, chosen: list[str]) -> None:
-    assert [str(choose_device(wanted, rank, n_gpus)) for rank in range(len(wanted))] == chosen
+def test_auto_takes_the_gpus_in_turn_or_the_cpu(names: list[str], n_gpus: int, chosen: list[str]) -> None:
+    assert [str(choose_device(names, rank, n_gpus)) for rank in range(len(names))] == chosen
 
 
 @pytest.mark.parametrize(
-    ("name", "n_gpus", "says"),
+    ("name", "n_gpus", "message"),
     [
-        ("cuda:1", 1, "cuda:1: there is no such device here; there are cpu, cuda:0, or say auto"),
-        ("cuda:0", 0, "there are cpu, or say auto"),
-        ("gpu0", 2, "gpu0: that is no device name; there are cpu, cuda:0, cuda:1"),
-        ("cuda", 2, "that is no device name"),
+        ("cuda:1", 1, "cuda:1: there is no such device here; use auto or one of: cpu, cuda:0"),
+        ("cuda:0", 0, "use auto or one of: cpu"),
+        ("gpu0", 2, "gpu0: this is not a device name; use auto or one of: cpu, cuda:0, cuda:1"),
+        ("cuda", 2, "this is not a device name"),
     ],
 )
-def test_a_device_that_is_not_there(name: str, n_gpus: int, says: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(says)):
+def test_a_missing_device_is_refused_with_the_available_ones(name: str, n_gpus: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
         choose_device([name], 0, n_gpus)

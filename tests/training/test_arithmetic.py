@@ -41,7 +41,10 @@ def step(tmp_path: Path) -> Callable[..., Replica]:
 
     def make(**compute: Any) -> Replica:
         settings = replace(config, compute=ComputeConfig(threads=1, **compute))
-        replica = Replica(settings, data, CPU, prepare(CPU, settings.compute, 1), Alone(CPU))
+        dtype = prepare(
+            CPU, precision=settings.compute.precision, deterministic=settings.compute.deterministic, threads=1
+        )
+        replica = Replica(settings, data, CPU, dtype, Alone(CPU))
         images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
         params = draw_params(8, img_size=32, crop=replica.crop, augment=config.augment, seed=1, epoch=0)
         batch = Batch(images, torch.arange(8) % 4, torch.from_numpy(params))
