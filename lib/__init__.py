@@ -1,33 +1,48 @@
-"""The trainer: each device has two processes, a trainer and its loader; one supervisor watches them all.
+"""Train AlexNet on one or more GPUs: each device has a trainer and a loader process, and one supervisor watches them.
 
-A run, from the outside in. Every floor imports only from those below it (tests/test_floors.py):
+Packages are floors. A module imports from its own package and from those below it, never from one above.
+tests/test_floors.py holds the order and checks that this map shows it:
 
-    train.py, train_2gpu.py, validate.py, ...  parse, compose, go
-    launch, classify, export, report/          check everything the user can mend, start the supervisor; use a network
-    doctor, wholeness                          is the machine fit for training; is the data set what was packed
-    supervisor, restarts                       one process a role; whoever dies or falls silent ends the run; what
-                                               torchrun starts again goes on
-    roles/{trainer,loader,validator,...}       what each process does; roles/trainer.py opens with the loop
-    recording/, trackers/, checkpoints/        what is shown and kept of a run; a training on disk, and back
-    training/{replica,plain_step,fused_step}   the network; forwards, backwards, update: of any network, and of one
-                                               with kernels; optimizers, fine-tuning
-    exchange/{peer,collective,hierarchical,..} replicas become their average: exchange/averaging says of what,
-                                               exchange/rules when, or how else
-    data/{feed,upload}, data/sources           the trainer's end of the loader; from a slot to the device; ways in
-    models/registry, kernels/, formats/        the networks, each with its recipe; fast twins of plain layers; weights
-                                               of other programs
-    evaluation/                                views of a picture, their mean, figures over a whole set
-    command_line/, machine/                    from words to a configuration; devices, limits, folders, files
-    ipc/{channel,shared,cuda_memory}           typed messages over ZeroMQ; memory two processes see
-    data/{order,views,plan}, schedule, chance  pure functions: which image when, cut where, at what rate
-    config, data/layout, ipc/messages, errors  what may be set, what lies on disk, what may be said
+    commands            what train.py, validate.py, classify.py, export.py and the other scripts do; doctor; verify_data
+    roles               one file per process: trainer, loader, validator, dry run, batch size finder
+    runtime             supervisor, process set-up, run folder, restarts by torchrun
+    report              the page about a run, report.html
+    training            replica, step, optimizer, flat parameters, synchronization strategy, fine-tuning, snapshots
+    recording           metrics to the console, metrics.jsonl and TensorBoard; trackers
+    evaluation          predictor (weights, preprocessing, classes), crops, metrics, confusion matrix
+    data                data set, order, sampler, feed, upload; sources, images, packed files, augmentation
+    formats             weights of other programs, ONNX, safetensors
+    checkpoints         a training on disk: written, checked, read back
+    exchange            averages over replicas: alone, peer, device peer, collective, hierarchical
+    models              networks, their recipes, and the registry
+    kernels             fast versions of layers in Triton, each tested against a plain one
+    config              the schema of the configuration, YAML files, the command line, checks
+    ipc                 messages, channels, memory that two processes share
+    system              atomic writes, file locks, limits, devices, terminal
+    errors, rng, types  error classes, random numbers keyed by (seed, epoch, image), names that many packages share
 
-A role is started as ``python -m lib.roles.ROLE FOLDER RANK``; FOLDER, private to the run, holds the
-configuration and the sockets. Loaders never import torch.
+How a run flows. A script at the top of the repository calls its module in ``commands``, which reads the configuration,
+checks everything that the user can fix, and starts the supervisor. The supervisor writes the configuration into a
+private folder and starts every role as ``python -m lib.roles.ROLE FOLDER RANK``. Loaders never import torch.
 
-One iteration of a worker: the trainer lends slots to its loader (``Fill``), the loader reads rows of the
-batch files straight into them (``Filled``), the trainer brings a slot to its device and cuts the views
-there, computes gradients, averages them with the other trainers' by reading theirs (``Meet``; GPUs meet by
-themselves), and updates weights and momentum in one flat row of memory. Signs of life (``Heartbeat``) and last
-words (``Failed``) go to the supervisor.
+One iteration of a worker:
+
+1. The trainer lends a slot of shared memory to its loader by naming it (``Fill``). The loader reads rows of the batch
+   files straight into the slot and hands it back (``Filled``).
+2. The trainer copies the slot to its device, crops and augments the images there, and computes the gradients.
+3. The exchange averages the gradients over all replicas, and the optimizer updates weights and momentum. Both lie in
+   one flat tensor, so all replicas hold the same bits afterwards.
+4. Each process tells the supervisor what it does and how long that may take (``Heartbeat``). A process that fails
+   sends its error (``Failed``), and the supervisor ends the run and names the first that failed.
+
+docs/reading.md lists the files of this path in reading order.
+
+Where the code differs from the first plan of its packages, and why:
+
+- Only what composes a run sees the whole ``Config``: ``commands``, ``roles``, ``config``, ``runtime/process.py`` and
+  ``report/runs.py``, which reads the configuration of a finished run. Everything else gets its section or plain values.
+- ``report`` lies below ``training``'s users and above ``training``: a page describes a network by building it, and a
+  training starts the page as another process instead of importing it.
+- ``types`` at the bottom holds the few names that several packages share, such as ``Split``, so that no package has to
+  import another for a type.
 """

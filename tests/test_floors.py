@@ -1,60 +1,84 @@
-"""Imports go down or stay on their floor: never up, never in a circle."""
+"""Imports go down, package by package; a part is given its section of the configuration, not all of it.
+
+``FLOORS`` is the order. The map in the docstring of ``lib`` lists the same packages in the same order.
+"""
 
 import ast
+import re
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+import lib
 from tests.support.scripts import ROOT
 
-# From the ground up. A name ending in .* is every module of a package that is named on no other floor.
-FLOORS: list[set[str]] = [
-    {"errors", "chance", "config_checks", "config_data", "config_training", "machine.*"}
-    | {"recording.pace", "recording.terminal", "recording.refresher", "recording.environment"}
-    | {"recording.entries", "recording.words"}
-    | {"checkpoints.seal", "checkpoints.background", "trackers.base"},
-    {"config", "schedule", "models.recipes", "training.rollbacks", "command_line.switches"}
-    | {"recording.metrics", "recording.log", "ipc.messages"}
-    | {"data.layout", "data.data_set", "data.source", "data.decode", "data.resampling", "data.order", "data.views"}
-    | {"data.tar_index", "data.pictures", "data.datum", "data.index", "data.windows", "data.colors"},
-    {"data.*", "models.*", "ipc.*", "kernels.*", "evaluation.*", "checkpoints.checkpoint", "recording.profiler"},
-    {"command_line.*", "formats.*", "trackers.*", "data.feed", "restarts"}
-    | {"recording.console", "recording.live_line", "recording.epoch_table"}
-    | {"machine.devices", "machine.limits", "machine.placement"},
-    {"exchange.*", "checkpoints.weights"}
-    | {"training.fine_tuning", "training.optimizer", "training.fused_optimizer", "training.steps"},
-    {"training.plain_step", "training.fused_step"},
-    {"training.*", "recording.*", "checkpoints.snapshots", "supervisor"},
-    {"roles.*"},
-    {"launch", "classify", "export", "doctor", "wholeness", "report.*"},
-]
+# From the top down. The last row is the modules that lie in lib/ itself.
+FLOORS = (
+    ("commands",),
+    ("roles",),
+    ("runtime",),
+    ("report",),
+    ("training",),
+    ("recording",),
+    ("evaluation",),
+    ("data",),
+    ("formats",),
+    ("checkpoints",),
+    ("exchange",),
+    ("models",),
+    ("kernels",),
+    ("config",),
+    ("ipc",),
+    ("system",),
+    ("errors", "rng", "types"),
+)
+FLOOR = {name: number for number, row in enumerate(reversed(FLOORS)) for name in row}
+# These compose a run, so they see the whole configuration. Everything else gets its section, or plain values.
+SEES_CONFIG = ("lib.commands.", "lib.roles.", "lib.config.", "lib.runtime.process", "lib.report.runs")
 
-
-def modules() -> set[str]:
-    """Every module of lib, without the "lib."."""
-    files = (ROOT / "lib").rglob("*.py")
-    return {".".join(p.relative_to(ROOT / "lib").with_suffix("").parts) for p in files if p.name != "__init__.py"}
-
-
-def floor_of(module: str) -> int | None:
-    """Its floor, by its own name or else by its package's."""
-    for name in (module, f"{module.rpartition('.')[0]}.*"):
-        for number, floor in enumerate(FLOORS):
-            if name in floor:
-                return number
-    return None
-
-
-FLOOR = {f"lib.{module}": floor_of(module) for module in sorted(modules())}
+# TEMPORARY: what the move into packages has still to fix. An entry that is fixed must be removed.
+TEMPORARY_IMPORTS: set[tuple[str, str]] = {
+    ("lib.config.command_line", "lib.models.recipes"),
+    ("lib.config.command_line", "lib.models.registry"),
+    ("lib.config.command_line", "lib.models.table"),
+    ("lib.config.command_line", "lib.runtime.placement"),
+    ("lib.config.completion", "lib.data.sources.registry"),
+    ("lib.config.completion", "lib.models.registry"),
+    ("lib.data.plan", "lib.training.rollbacks"),
+    ("lib.data.sampler", "lib.training.rollbacks"),
+    ("lib.kernels.response_norm", "lib.models.layers"),
+    ("lib.system.devices", "lib.config.schema"),
+    ("lib.system.limits", "lib.config.schema"),
+    ("lib.system.limits", "lib.data.dataset"),
+}
+TEMPORARY_USERS = {
+    "lib.data.order",
+    "lib.data.packed.checks",
+    "lib.data.plan",
+    "lib.data.sampler",
+    "lib.data.subset",
+    "lib.models.recipes",
+    "lib.recording.recorder",
+    "lib.report.network",
+    "lib.runtime.placement",
+    "lib.runtime.resolved_config",
+    "lib.runtime.run_dir",
+    "lib.runtime.torchrun_restarts",
+    "lib.system.limits",
+    "lib.training.replica",
+    "lib.training.rollbacks",
+    "lib.training.step",
+}
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file names in an import statement, wherever in the file it stands."""
+    """Return every module that a file names in an import statement, wherever the statement stands."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            # "from lib import chance" names a module, "from lib.config.schema import Config" a thing in one.
+            # "from lib import rng" names a module, "from lib.config.schema import Config" a name in one.
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -65,48 +89,81 @@ def source(module: str) -> Path:
     return ROOT / f"{module.replace('.', '/')}.py"
 
 
+def lib_modules() -> Iterator[str]:
+    for path in sorted((ROOT / "lib").rglob("*.py")):
+        if path.name != "__init__.py":
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+IMPORTS = {module: imports(source(module)) for module in lib_modules()}
+
+
+def package(module: str) -> str:
+    """Return the package of a module of lib, or its own name if it lies in lib/ itself."""
+    return module.split(".")[1]
+
+
+def edges() -> set[tuple[str, str]]:
+    """Return every pair (module of lib, module of lib that it imports)."""
+    found = {(module, name) for module, names in IMPORTS.items() for name in names & IMPORTS.keys()}
+    return found - TEMPORARY_IMPORTS
+
+
 def reachable(module: str) -> set[str]:
-    """What importing ``module`` brings in from lib, itself included."""
-    seen, todo = set(), [module]
+    """Return the modules of lib that importing ``module`` loads, itself included."""
+    seen: set[str] = set()
+    todo = [module]
     while todo:
         name = todo.pop()
-        if name in seen or not (name.startswith("lib.") and source(name).is_file()):
-            continue
-        seen.add(name)
-        todo += imports(source(name))
+        if name in IMPORTS and name not in seen:
+            seen.add(name)
+            todo += IMPORTS[name]
     return seen
 
 
-@pytest.mark.parametrize("module", sorted(FLOOR))
-def test_imports_do_not_go_up(module: str) -> None:
-    own = FLOOR[module]
-    assert own is not None, f"give {module} a floor in FLOORS"
-    above = {name for name in imports(source(module)) if (FLOOR.get(name) or 0) > own}
-    assert not above, f"{module} (floor {own}) imports {sorted(above)}; move the shared part down"
+def test_every_package_has_a_floor() -> None:
+    assert {package(module) for module in IMPORTS} == FLOOR.keys()
 
 
-def test_nothing_imports_itself_in_a_circle() -> None:
-    graph = {module: imports(source(module)) & FLOOR.keys() for module in FLOOR}
-    assert list(TopologicalSorter(graph).static_order())  # raises CycleError, with the circle
+def test_the_map_lists_the_packages_in_order() -> None:
+    rows = re.findall(r"^    ((?:\w+, )*\w+)/? {2,}\S", lib.__doc__ or "", flags=re.MULTILINE)
+    assert [tuple(row.split(", ")) for row in rows] == list(FLOORS)
 
 
-def test_floors_name_nothing_that_is_gone() -> None:
-    packages = {f"{module.rpartition('.')[0]}.*" for module in modules()}
-    assert {name for floor in FLOORS for name in floor} <= modules() | packages
+@pytest.mark.parametrize("name", sorted(FLOOR))
+def test_imports_go_down(name: str) -> None:
+    up = [f"{a} -> {b}" for a, b in sorted(edges()) if package(a) == name and FLOOR[package(b)] > FLOOR[name]]
+    assert not up, "move what both need to the lower package"
 
 
-@pytest.mark.parametrize("module", ["launch", "roles.loader", "wholeness", "data.order", "data.layout", "schedule"])
+def test_no_circle_between_packages() -> None:
+    graph: dict[str, set[str]] = {name: set() for name in FLOOR}
+    for a, b in edges():
+        if package(a) != package(b):
+            graph[package(a)].add(package(b))
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
+
+
+def test_no_circle_between_modules() -> None:
+    TopologicalSorter({module: names & IMPORTS.keys() for module, names in IMPORTS.items()}).prepare()
+
+
+def test_only_what_composes_a_run_sees_the_whole_configuration() -> None:
+    users = {module for module, names in IMPORTS.items() if "lib.config.schema.Config" in names}
+    assert not {user for user in users if not user.startswith(SEES_CONFIG)} - TEMPORARY_USERS
+
+
+@pytest.mark.parametrize("module", ["commands.launch", "roles.loader", "commands.verify_data", "data.order"])
 def test_without_torch(module: str) -> None:
-    """--help answers at once, and a loader stays small, because nothing they import imports torch."""
-    users = {
-        name for name in reachable(f"lib.{module}") if any(i.split(".")[0] == "torch" for i in imports(source(name)))
-    }
+    """``--help`` answers at once and a loader stays small, because nothing that they import imports torch."""
+    users = {name for name in reachable(f"lib.{module}") if any(i.split(".")[0] == "torch" for i in IMPORTS[name])}
     assert not users
 
 
-@pytest.mark.parametrize("module", ["data.order", "data.layout", "schedule"])
-def test_without_sockets(module: str) -> None:
-    assert not any("zmq" in imports(source(name)) for name in reachable(f"lib.{module}"))
+@pytest.mark.parametrize("module", ["data.order", "data.packed.layout", "training.schedule"])
+def test_without_torch_and_sockets(module: str) -> None:
+    users = {name for name in reachable(f"lib.{module}") if {i.split(".")[0] for i in IMPORTS[name]} & {"torch", "zmq"}}
+    assert not users
 
 
 def test_packages_import_nothing() -> None:
@@ -118,7 +175,5 @@ def test_packages_import_nothing() -> None:
 def test_no_test_file_imports_another() -> None:
     """What several test files share lives in tests/support, or is a fixture of conftest.py."""
     for path in (ROOT / "tests").rglob("*.py"):
-        parts = [name.split(".") for name in imports(path) if name.startswith("tests.")]
-        assert not [".".join(p) for p in parts if any(part == "conftest" or part.startswith("test_") for part in p)], (
-            path
-        )
+        names = [name for name in imports(path) if name.startswith("tests.")]
+        assert not [name for name in names if re.search(r"\.(test_\w+|conftest)\b", name)], path
