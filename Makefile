@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make soak. Everything is installed into .venv; nothing else is touched.
+# make demo | make test | make lint | make soak. Everything is installed into .venv and nothing outside it.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,8 +14,8 @@ BIN := .venv/bin
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# Toy pictures, two workers, a short training. AlexNet's last feature map is 2 x 2 from 112 pixels on; with 1 x 1
-# it learns far more slowly.
+# Toy images, two workers, a short training. With images of at least 112 pixels AlexNet's last feature map is 2 x 2;
+# with a map of 1 x 1 it learns far more slowly.
 demo: .venv/ready
 	PYTHON=$(BIN)/python preprocessing/generate_toy_data.sh --tar_root_dir demo/data --img-size 112
 	$(BIN)/python train_2gpu.py --data.dir demo/data --run.weights_dir demo/models --run.resume never \
@@ -30,7 +30,7 @@ lint: .venv/ready-dev
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-# An hour is the real thing: .venv/bin/python -m benchmarks.soak
+# One minute. The full soak test takes an hour: .venv/bin/python -m benchmarks.soak
 soak: .venv/ready-dev
 	$(BIN)/python -m benchmarks.soak --minutes 1 --epoch-size 300
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pictures in, data set out: batch files, mean image, lists and labels. Run from any folder.
+# Pack images into a data set: batch files, mean image, lists and labels. Run it from any folder.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -14,14 +14,14 @@ for argument in "$@"; do
         cat <<HELP
 usage: generate_data.sh [--KEY VALUE ...]
 
-Packs pictures into the data set that train.py reads. Name your pictures in
+Packs images into the data set that train.py reads. Name your images in
 $root/preprocessing/paths.yaml
-or here, with --train_img_dir and --val_img_dir: folders, or ILSVRC's tar files as they are.
+or with --train_img_dir and --val_img_dir: folders, or ILSVRC's tar files as downloaded.
 
     generate_data.sh --train_img_dir ILSVRC2012_img_train.tar --val_img_dir ILSVRC2012_img_val.tar \\
         --meta_clsloc_mat meta.mat --val_label_file ILSVRC2012_validation_ground_truth.txt
 
-Stopped at any time and started again, it goes on with what is missing. PYTHON=... chooses another Python.
+If it is interrupted, start it again: it continues with what is missing. PYTHON=... selects another Python.
 It calls make_hkl, make_train_val_txt and make_labels, which all take these options:
 
 HELP
