@@ -25,7 +25,8 @@ demo: .venv/ready
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lib preprocessing benchmarks *.py
+	$(BIN)/mypy lib preprocessing benchmarks tests docs *.py
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile

@@ -106,7 +106,7 @@ def test_commands_are_understood(path: Path, words: list[str], capsys: pytest.Ca
 
 def test_a_command_that_is_wrong_is_seen() -> None:
     for line in (
-        "python trian.py",
+        "python trainn.py",
         "python train.py --run.n_epoch 3",
         "python classify.py --top many x.jpg",
         "make demos",
