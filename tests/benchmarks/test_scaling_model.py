@@ -35,7 +35,7 @@ def test_slow_links_are_named_and_no_longer_hidden() -> None:
     assert slow.step > Constants().step_ms + slow.early - slow.room
 
 
-def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_scaling_json_has_the_promised_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--json", "--workers", "8", "16", "--network_gbit_s", "100"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["constants"]["network_gbit_s"] == 100

@@ -36,6 +36,6 @@ def test_watched_processes_are_those_of_the_run() -> None:
     assert before.threads >= 1
 
 
-def test_too_short_to_compare() -> None:
+def test_a_soak_too_short_to_compare_says_so() -> None:
     with pytest.raises(SystemExit, match="too short"):
         windows([(0.0, 1.0)], 60)

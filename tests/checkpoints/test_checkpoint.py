@@ -65,7 +65,7 @@ def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monke
     assert (folder.best(), folder.latest()) == (tmp_path / checkpoint(2).name, tmp_path / checkpoint(1).name)
 
 
-def test_nothing_yet(tmp_path: Path) -> None:
+def test_an_empty_folder_has_no_latest_and_no_best(tmp_path: Path) -> None:
     assert CheckpointFolder(tmp_path / "new", keep=1).latest() is None
 
 

@@ -23,7 +23,7 @@ def file_of(model: nn.Module, path: Path, **changes: torch.Tensor | None) -> Pat
     return path
 
 
-def test_from_a_checkpoint(tmp_path: Path) -> None:
+def test_weights_load_from_a_checkpoint(tmp_path: Path) -> None:
     trained, fresh = Tiny(4, 28), Tiny(4, 28)
     path = CheckpointFolder(tmp_path, keep=1).save(
         Checkpoint(

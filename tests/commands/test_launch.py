@@ -12,7 +12,7 @@ from lib.errors import ConfigError
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_folder_that_cannot_be_locked_is_told_and_used(
+def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
     def none(*_: object) -> None:
@@ -25,7 +25,7 @@ def test_a_folder_that_cannot_be_locked_is_told_and_used(
     assert said.startswith(f"warning: {tmp_path} cannot be locked ({os.strerror(number)}): let no other run")
 
 
-def test_a_command_that_may_yet_be_refused_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
+def test_a_command_that_is_refused_leaves_the_folder_unchanged(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("another run's")
     with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never"))):
         pass
@@ -33,7 +33,7 @@ def test_a_command_that_may_yet_be_refused_leaves_the_folder_as_it_is(tmp_path: 
     assert (tmp_path / "config.yaml").read_text() == "another run's"
 
 
-def test_a_folder_that_another_run_has_is_refused(tmp_path: Path) -> None:
+def test_a_folder_in_use_by_another_run_is_refused(tmp_path: Path) -> None:
     config = Config(run=RunConfig(weights_dir=tmp_path))
     with (
         launch._weights_dir(config),
@@ -43,7 +43,7 @@ def test_a_folder_that_another_run_has_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_images_too_small_for_the_network_are_refused_before_they_are_looked_at(tmp_path: Path) -> None:
+def test_images_too_small_for_the_network_are_refused_before_they_are_read(tmp_path: Path) -> None:
     data = DataConfig(source="jpeg_folder", dir=tmp_path / "nowhere", img_size=64)
     with pytest.raises(ConfigError, match="this network needs at least 67; use data.img_size 76 or more"):
         launch.check(Config(data=data))

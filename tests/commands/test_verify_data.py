@@ -20,14 +20,16 @@ def flip_a_byte(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
-def test_a_whole_data_set(data_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_intact_data_set_passes(
+    data_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert validated(monkeypatch, "--data.dir", data_set) == 0
     said = capsys.readouterr().out
     assert "48 training and 20 validation images in 5 files, manifest whole\n" in said
     assert said.endswith("all is whole: labels, mean image and every batch file\n")
 
 
-def test_each_bad_file_is_named_with_the_way_out(
+def test_each_bad_file_is_named_with_its_fix(
     data_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = layout(data_set)
@@ -48,7 +50,7 @@ def test_each_bad_file_is_named_with_the_way_out(
     ]
 
 
-def test_a_manifest_of_older_versions_is_said_to_have_no_checksum(
+def test_a_manifest_without_a_checksum_is_accepted_and_reported(
     data_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = layout(data_set)
@@ -59,7 +61,9 @@ def test_a_manifest_of_older_versions_is_said_to_have_no_checksum(
     assert "in 5 files, manifest without a checksum" in capsys.readouterr().out
 
 
-def test_other_sources_have_no_checksums(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sources_without_checksums_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert validated(monkeypatch, "--data.source", "synthetic") == 2
     assert capsys.readouterr().err == (
         "error: data.source is synthetic; only packed data sets (hickle) have checksums\n"

@@ -233,7 +233,7 @@ def test_help_shows_the_recipe_of_the_network_that_is_asked_for(capsys: pytest.C
     )
 
 
-def test_list_models(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_models_shows_every_network_and_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parsed("--list_models")
     assert ended.value.code == 0

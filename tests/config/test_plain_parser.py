@@ -17,7 +17,7 @@ from lib.report.__main__ import arguments
     ],
     ids=["classify", "export", "report"],
 )
-def test_one_line_and_status_2(
+def test_wrong_options_are_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str], parse: Callable[[list[str]], object], argv: list[str], says: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:

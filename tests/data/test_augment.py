@@ -177,7 +177,7 @@ def test_colours_come_after_the_cut_and_before_the_mean() -> None:
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_means_and_deviation(wide: bool) -> None:
+def test_mean_and_std_are_subtracted_and_divided(wide: bool) -> None:
     base = AugmentConfig(crop="center", mirror=False, pca_lighting=1e-9 if wide else 0.0)
     rows = draw(base)
     assert rows.shape[1] == (COLUMNS if wide else PLAIN)

@@ -59,7 +59,7 @@ def assert_quadrants(
         ("WEBP", {"quality": 95}, 12),
     ],
 )
-def test_each_kind_of_file(kind: str, options: dict[str, Any], within: int, resize: Resize) -> None:
+def test_each_format_decodes_to_its_pixels(kind: str, options: dict[str, Any], within: int, resize: Resize) -> None:
     assert_quadrants(decode(encoded(quadrants(), kind, **options), SIZE, resize), within=within)
 
 
@@ -105,7 +105,7 @@ def test_grey_becomes_three_equal_channels() -> None:
         assert np.abs(found - expected[..., None]).max() <= 3, name
 
 
-def test_black_and_white() -> None:
+def test_black_and_white_images_become_rgb() -> None:
     bits = Image.fromarray(np.kron([[0, 1], [1, 0]], np.ones((8, 8))).astype(bool))
     black = (0, 0, 0)
     assert_quadrants(decode(encoded(bits, "PNG"), SIZE, "squash"), (black, WHITE, WHITE, black))
@@ -159,7 +159,7 @@ def test_crop_equals_short_side_first_and_then_the_centre() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (5000, 1), (1, 3000), (7, 5)])
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-def test_odd_sizes(size: tuple[int, int], resize: Resize) -> None:
+def test_odd_sizes_are_resized(size: tuple[int, int], resize: Resize) -> None:
     data = encoded(Image.new("RGB", size, RED), "PNG")
     assert (decode(data, SIZE, resize) == RED).all()
 

@@ -52,7 +52,7 @@ def test_class_folders_will_do(tmp_path: Path) -> None:
     ],
     ids=["nothing", "damaged", "other shape"],
 )
-def test_what_will_not_do(tmp_path: Path, mean: bytes | np.ndarray | None, says: str) -> None:
+def test_incomplete_or_damaged_metadata_is_refused(tmp_path: Path, mean: bytes | np.ndarray | None, says: str) -> None:
     misc = layout(tmp_path).misc
     misc.mkdir()
     if mean is not None:

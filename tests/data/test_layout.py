@@ -49,7 +49,7 @@ def write_manifest(at: Layout, **changes: object) -> None:
     at.manifest.write_bytes(msgspec.json.encode({**msgspec.to_builtins(MANIFEST), **changes}))
 
 
-def test_the_names() -> None:
+def test_files_lie_where_the_format_says() -> None:
     at = layout("/d")
     assert str(at.batch_file("train", 256, 7)) == "/d/train_hkl_b256/00007.hkl"
     assert str(at.labels("val")) == "/d/labels/val_labels.npy"

@@ -37,7 +37,7 @@ def tarred(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_class_folders(folder: Path) -> None:
+def test_class_folders_give_names_and_labels(folder: Path) -> None:
     found = list_pictures(folder)
     assert [entry.name for entry in found.entries] == NAMES
     assert found.classes == ("a", "b")

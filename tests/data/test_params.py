@@ -43,7 +43,7 @@ def test_a_view_belongs_to_seed_epoch_and_image() -> None:
 
 
 @pytest.mark.parametrize(("crop", "mirror"), [("center", True), ("random", False), ("center", False)])
-def test_switches(crop: Literal["random", "center"], mirror: bool) -> None:
+def test_mirror_and_random_crop_can_be_switched_off(crop: Literal["random", "center"], mirror: bool) -> None:
     config = AugmentConfig(crop=crop, mirror=mirror)
     params = draw_params(100, img_size=256, crop=227, augment=config, seed=1, epoch=1)
     assert (len(np.unique(params[:, 0])) > 1) == (crop == "random")
@@ -52,7 +52,7 @@ def test_switches(crop: Literal["random", "center"], mirror: bool) -> None:
         assert (params[:, :2] == 14).all()
 
 
-def test_center() -> None:
+def test_center_params_cut_the_middle_without_mirror() -> None:
     assert center_params(2, img_size=256, crop=227).tolist() == [[14, 14, 0]] * 2
 
 

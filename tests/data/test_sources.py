@@ -246,7 +246,9 @@ WORDS = "".join(f"n{i:02d} beast {i}, Bestia {i}\n" for i in range(5))
     ],
     ids=["folders", "some folders", "numbers", "no order", "ours"],
 )
-def test_names_for_people(tmp_path: Path, name: str, file: str, text: str, expected: list[tuple[str, str]]) -> None:
+def test_readable_class_names_are_found(
+    tmp_path: Path, name: str, file: str, text: str, expected: list[tuple[str, str]]
+) -> None:
     WRITERS[name](tmp_path / "data")
     path = tmp_path / "data" / file
     path.parent.mkdir(exist_ok=True)

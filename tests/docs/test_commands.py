@@ -97,14 +97,16 @@ def understood(words: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize(("path", "words"), SHOWN, ids=[f"{p.stem}: {' '.join(w)[:60]}" for p, w in SHOWN])
-def test_commands_are_understood(path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_name_scripts_and_options_that_exist(
+    path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     try:
         understood([MEANT.get(word, word) for word in words])
     except SystemExit as ended:  # --help and its like
         assert not ended.code, capsys.readouterr().err
 
 
-def test_a_command_that_is_wrong_is_seen() -> None:
+def test_a_wrong_command_is_noticed() -> None:
     for line in (
         "python trainn.py",
         "python train.py --run.n_epoch 3",
@@ -151,12 +153,12 @@ def run_blocks(folder: Path, code: str, small: str = "#!/bin/sh\n") -> subproces
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if blocks(path, "sh run")], ids=lambda path: path.name)
-def test_commands_run(tmp_path: Path, path: Path) -> None:
+def test_marked_commands_run(tmp_path: Path, path: Path) -> None:
     done = run_blocks(tmp_path, "".join(blocks(path, "sh run")))
     assert done.returncode == 0, f"{path.name}: {done.stdout[-500:]}{done.stderr[-1000:]}"
 
 
-def test_readme_from_tar_files_to_guesses(tmp_path: Path) -> None:
+def test_the_way_from_tar_files_to_predictions_works(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=10, val=2)
     tar_of_tars(tree / "train", tmp_path / "ILSVRC2012_img_train.tar")
     flat = tmp_path / "flat"

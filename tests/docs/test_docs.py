@@ -47,18 +47,18 @@ def test_settings_that_pages_name_exist(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_lead_to_existing_files(path: Path) -> None:
     targets = [t for t in re.findall(r"\]\(([^)#]+)", path.read_text()) if not t.startswith("http")]
     assert not [target for target in targets if not (path.parent / target).exists()]
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "architecture.svg"])
-def test_the_page_and_the_drawing_know_every_message(name: str) -> None:
+def test_the_page_and_the_drawing_show_every_message(name: str) -> None:
     text = (ROOT / "docs" / name).read_text()
     assert not [message for message in get_args(Message) if message.__name__ not in text]
 
 
-def test_the_worked_example_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worked_example_of_a_network_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     code, entry = blocks(ROOT / "docs/adding_a_network.md", "python")
     module = ModuleType("lib.models.two_layers")
     exec(code, vars(module))

@@ -125,7 +125,7 @@ def a_newer_manifest(data: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_damaged_data_set(
+def test_a_damaged_data_set_is_an_error_that_names_the_file(
     tmp_path: Path, data_set: Path, run_here: Script, damage: Callable[[Path], None], says: str
 ) -> None:
     damage(data_set)
@@ -154,7 +154,9 @@ def test_a_damaged_data_set(
     ],
     ids=str,
 )
-def test_a_wrong_setting(data_set: Path, run_here: Script, options: list[object], says: str) -> None:
+def test_a_wrong_setting_is_an_error_that_names_the_key(
+    data_set: Path, run_here: Script, options: list[object], says: str
+) -> None:
     done = run_here("train_2gpu.py", *OPTIONS, *options)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
@@ -162,7 +164,7 @@ def test_a_wrong_setting(data_set: Path, run_here: Script, options: list[object]
     assert done.stderr.count("\n") == 1
 
 
-def test_a_checkpoint_of_another_training(finished_run: Path, run_script: Script) -> None:
+def test_a_checkpoint_of_another_training_is_refused(finished_run: Path, run_script: Script) -> None:
     """Of another data set; tests/checkpoints/test_checkpoint.py has the other ways to differ."""
     write_data_set(finished_run / "other", seed=5)
     done = run_script("train_2gpu.py", *FINISHED, "--data.dir", "other")
@@ -170,7 +172,9 @@ def test_a_checkpoint_of_another_training(finished_run: Path, run_script: Script
     assert "belongs to another data set (fingerprint):" in done.stderr
 
 
-def test_a_damaged_checkpoint_is_not_a_fresh_start(finished_run: Path, run_script: Script) -> None:
+def test_a_damaged_checkpoint_is_refused_and_training_does_not_start_over(
+    finished_run: Path, run_script: Script
+) -> None:
     path = finished_run / "models/checkpoints/epoch001_iter00000.pt"
     path.write_bytes(path.read_bytes()[:1000])
     done = run_script("train_2gpu.py", *FINISHED)
@@ -178,7 +182,7 @@ def test_a_damaged_checkpoint_is_not_a_fresh_start(finished_run: Path, run_scrip
     assert done.stderr.startswith("error: models/checkpoints/epoch001_iter00000.pt is damaged or no checkpoint")
 
 
-def test_no_validation_images(data_set: Path, run_here: Script) -> None:
+def test_a_data_set_without_validation_images_is_refused(data_set: Path, run_here: Script) -> None:
     at = layout(data_set)
     without_checksums(data_set)
     manifest = msgspec.json.decode(at.manifest.read_bytes())

@@ -46,7 +46,7 @@ def expected(folder: Path, picture: str, crops: list[tuple[int, int, bool]]) -> 
     return list(map(float, (total / len(crops))[0]))
 
 
-def test_the_classic_form_needs_nothing_but_the_checkpoint(folder: Path, run_here: Script) -> None:
+def test_a_run_folder_and_an_image_are_enough(folder: Path, run_here: Script) -> None:
     done = run_here("classify.py", folder / "photos/a.png", "--checkpoint", folder / "models")
     assert done.returncode == 0, done.stderr
     probabilities = expected(folder, "photos/a.png", [(2, 2, False)])
@@ -54,7 +54,7 @@ def test_the_classic_form_needs_nothing_but_the_checkpoint(folder: Path, run_her
     assert done.stdout == "".join(f"class {index} (score = {probabilities[index]:.5f})\n" for index in order)
 
 
-def test_a_folder_with_a_picture_that_is_none(folder: Path, run_here: Script) -> None:
+def test_a_broken_image_in_a_folder_does_not_stop_the_others(folder: Path, run_here: Script) -> None:
     done = run_here("classify.py", "photos", "nowhere.png", "--top", 2, "--json", "--crops", 10, cwd=folder)
     assert done.returncode == 2
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -71,7 +71,9 @@ def test_a_folder_with_a_picture_that_is_none(folder: Path, run_here: Script) ->
     assert len(lines[1]["best"]) == 2
 
 
-def test_names_from_stdin_and_a_table(folder: Path, run_here: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_names_from_stdin_give_a_csv_table(
+    folder: Path, run_here: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("photos/more/b.png\n\nphotos/a.png\n"))
     done = run_here("classify.py", "-", "--csv", "--top", 9, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -81,7 +83,7 @@ def test_names_from_stdin_and_a_table(folder: Path, run_here: Script, monkeypatc
     assert sum(float(row["score"]) for row in rows[:7]) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_reader_that_leaves_early(folder: Path) -> None:
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
     names = "photos/a.png\\n" * 300
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"printf '{names}' | {sys.executable} {ROOT}/classify.py - --top 1 | head -1"],
@@ -94,7 +96,7 @@ def test_a_reader_that_leaves_early(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "photos/a.png:\n", "")
 
 
-def test_without_weights_it_says_where_to_get_some(folder: Path, run_here: Script) -> None:
+def test_without_weights_the_error_names_where_to_get_them(folder: Path, run_here: Script) -> None:
     done = run_here("classify.py", folder / "photos/a.png")
     assert done.returncode == 2
     assert done.stderr.startswith("error: there are no weights in models; train some with train.py, ")
@@ -102,7 +104,7 @@ def test_without_weights_it_says_where_to_get_some(folder: Path, run_here: Scrip
     assert done.stderr.count("\n") == 1
 
 
-def test_weights_of_others_need_to_be_told_what_goes_with_them(folder: Path, run_here: Script) -> None:
+def test_weights_of_other_programs_need_their_classes_and_mean(folder: Path, run_here: Script) -> None:
     (folder / "other.caffemodel").write_bytes(b"\n\x01x")
     done = run_here("classify.py", "photos/a.png", "--checkpoint", "other.caffemodel", cwd=folder)
     assert done.returncode == 2
@@ -110,7 +112,7 @@ def test_weights_of_others_need_to_be_told_what_goes_with_them(folder: Path, run
 
 
 @pytest.mark.parametrize("script", ["classify.py", "export.py"])
-def test_help(run_here: Script, script: str) -> None:
+def test_help_shows_how_the_script_is_called(run_here: Script, script: str) -> None:
     done = run_here(script, "--help")
     assert done.returncode == 0
     assert "--checkpoint PATH" in done.stdout

@@ -16,7 +16,7 @@ WRITERS = {"jpeg_folder": write_jpeg_folder, "lmdb": write_lmdb}
 
 
 @pytest.mark.parametrize("source", WRITERS)
-def test_resnet50_trains_on_two_workers_from_what_is_there(tmp_path: Path, run_script: Script, source: str) -> None:
+def test_resnet50_trains_on_two_workers_from_each_source(tmp_path: Path, run_script: Script, source: str) -> None:
     WRITERS[source](tmp_path / "data", train=24, val=12)
     options = (*SMALL, "--model.name", "resnet50", "--run.n_epochs", 1, "--data.img_size", 40, "--data.decoders", 1)
     done = run_script("train_2gpu.py", *options, "--data.source", source)
@@ -27,7 +27,7 @@ def test_resnet50_trains_on_two_workers_from_what_is_there(tmp_path: Path, run_s
     assert [e["images"] for e in entries] == [24, 12]
 
 
-def test_decoders_change_nothing_but_the_time(tmp_path: Path, run_script: Script) -> None:
+def test_the_number_of_decoders_does_not_change_the_training(tmp_path: Path, run_script: Script) -> None:
     write_jpeg_folder(tmp_path / "data", train=40, val=12)
     for decoders in (0, 2):
         options = (*SMALL[:-1], "[cpu]", *SIZE, "--data.source", "jpeg_folder", "--data.decoders", decoders)
@@ -35,7 +35,7 @@ def test_decoders_change_nothing_but_the_time(tmp_path: Path, run_script: Script
     assert_same_bits(tmp_path / "models0", tmp_path / "models2", epoch=2)
 
 
-def test_a_broken_picture_does_not_end_the_run(tmp_path: Path, run_script: Script) -> None:
+def test_a_broken_image_does_not_end_the_run(tmp_path: Path, run_script: Script) -> None:
     folder = write_jpeg_folder(tmp_path / "data", train=40, val=12)
     options = (*SMALL, *SIZE, "--data.source", "jpeg_folder", "--data.decoders", 1)
     for name in ("train/n01/001.JPEG", "val/n02/002.JPEG"):
@@ -49,7 +49,7 @@ def test_a_broken_picture_does_not_end_the_run(tmp_path: Path, run_script: Scrip
     assert len(np.load(tmp_path / "models/val_record.npy")) == 2
 
 
-def test_without_any_files(tmp_path: Path, run_script: Script) -> None:
+def test_synthetic_data_needs_no_files(tmp_path: Path, run_script: Script) -> None:
     sizes = ("--data.synthetic.train", 40, "--data.synthetic.val", 9, "--data.synthetic.classes", 3)
     uniform = ("--data.sampling", "class_uniform", "--data.epoch_size", 4, "--logging.print_freq", 4)
     views = ("--augment.crop", "resized", "--augment.color_jitter", 0.4, "--augment.pca_lighting", 0.1)
@@ -71,7 +71,9 @@ def test_without_any_files(tmp_path: Path, run_script: Script) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, run_here: Script, options: list[object], says: str) -> None:
+def test_an_unreadable_source_is_an_error_of_one_line(
+    tmp_path: Path, run_here: Script, options: list[object], says: str
+) -> None:
     write_jpeg_folder(tmp_path / "data", train=40, val=12)
     done = run_here("train_2gpu.py", *SMALL, *options)
     assert done.returncode == 2

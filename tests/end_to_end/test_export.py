@@ -55,7 +55,7 @@ def same_bits(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
 
 
-def test_safetensors(tmp_path: Path, run_here: Script) -> None:
+def test_exported_safetensors_load_with_the_same_bits(tmp_path: Path, run_here: Script) -> None:
     model = checkpoint(tmp_path, "tiny", 32, STD)
     done = run_here("export.py", "out/tiny.safetensors")
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_onnx_computes_the_same(tmp_path: Path, run_script: Script) -> None:
 
 
 @pytest.mark.parametrize("form", ["theano", "cudaconvnet"])
-def test_theano_and_back(tmp_path: Path, run_here: Script, form: str) -> None:
+def test_exported_theano_folders_load_with_the_same_bits(tmp_path: Path, run_here: Script, form: str) -> None:
     """alexnet at its smallest crop; classify.py reads the folder as it would the published one."""
     std = STD if form == "cudaconvnet" else None
     model = checkpoint(tmp_path, "alexnet", 76, std)
@@ -101,7 +101,7 @@ def test_theano_and_back(tmp_path: Path, run_here: Script, form: str) -> None:
         assert len(classified.stdout.splitlines()) == 4
 
 
-def test_what_cannot_be_exported(tmp_path: Path, run_here: Script) -> None:
+def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, run_here: Script) -> None:
     checkpoint(tmp_path, "tiny", 32)
     for arguments, says in (
         (("tiny.weights",), "tiny.weights does not say its format; add --format, one of safetensors, onnx"),
@@ -114,7 +114,7 @@ def test_what_cannot_be_exported(tmp_path: Path, run_here: Script) -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_onnx_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_that_computes_something_else_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With stand-ins for exporter and runtime, whose logits are a little off."""
     model = model_spec("tiny").build(4, 28).eval()
 

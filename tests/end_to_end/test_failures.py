@@ -83,7 +83,7 @@ def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:
         assert not list(Path("/dev/shm").glob(f"*{pid}*"))
 
 
-def test_stopped_twice_is_stopped_at_once(start: Callable[..., Run]) -> None:
+def test_a_second_signal_stops_a_run_at_once(start: Callable[..., Run]) -> None:
     run = start()
     run.wait_until_it_trains()
     pids = run.pids()
@@ -98,7 +98,7 @@ def test_stopped_twice_is_stopped_at_once(start: Callable[..., Run]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_saves_nothing_stops_at_the_first_signal(start: Callable[..., Run], number: signal.Signals) -> None:
+def test_commands_that_save_nothing_stop_at_the_first_signal(start: Callable[..., Run], number: signal.Signals) -> None:
     run = start("--dry_run")
     while "rehearsal 1" not in run.pids():
         assert run.process.poll() is None
@@ -107,7 +107,7 @@ def test_what_saves_nothing_stops_at_the_first_signal(start: Callable[..., Run],
     assert run.end(within_s=10) == (128 + number, "stopped\n")
 
 
-def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> None:
+def test_a_loss_that_is_nan_or_infinite_stops_the_run(finished_run: Path, run_script: Script) -> None:
     """All workers go back together, once; the second time they stop."""
     rollback = ("--run.on_nan", "rollback", "--run.rollbacks", 1)
     done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rollback)
@@ -123,7 +123,7 @@ def test_a_loss_that_is_no_number(finished_run: Path, run_script: Script) -> Non
     assert cached == ["epoch001_iter00000.pt"]
 
 
-def test_a_full_disk_while_saving(finished_run: Path, run_script: Script) -> None:
+def test_a_full_disk_while_saving_keeps_the_previous_checkpoint(finished_run: Path, run_script: Script) -> None:
     folder = finished_run / "models/checkpoints"
     checkpoint = folder / "epoch001_iter00000.pt"
     before = checkpoint.read_bytes()

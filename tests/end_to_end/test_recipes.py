@@ -30,7 +30,7 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, one_
     assert float(after["momentum.classifier.2.weight"].abs().sum()) > 0
 
 
-def test_a_run_says_what_it_does_other_than_the_recipe(one_run: Path) -> None:
+def test_a_run_reports_its_differences_from_the_recipe(one_run: Path) -> None:
     assert (
         "recipe:   theano_alexnet, config.yaml, for 256 images an update (here 8); here run.n_epochs 4 (there 60)"
         in (one_run / "said").read_text()
@@ -54,7 +54,9 @@ def test_a_network_with_auxiliary_heads_and_norms_trains_on_two_workers(tmp_path
     ],
     ids=str,
 )
-def test_a_wrong_setting_of_a_recipe(data_set: Path, run_here: Script, options: list[object], says: str) -> None:
+def test_settings_that_contradict_a_recipe_are_refused(
+    data_set: Path, run_here: Script, options: list[object], says: str
+) -> None:
     done = run_here("train.py", *ONE, *options)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")

@@ -26,13 +26,13 @@ def test_dry_run_checks_estimates_and_writes_nothing(tmp_path: Path, data_set: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
-def test_dry_run_finds_what_is_wrong(data_set: Path, run_script: Script) -> None:
+def test_dry_run_reports_a_setting_that_would_fail(data_set: Path, run_script: Script) -> None:
     done = run_script("train.py", *OPTIONS, "[cpu]", "--dry_run", "--run.resume", "gone.pt")
     assert done.returncode == 2
     assert done.stderr == "error: there is no checkpoint gone.pt; run.resume is auto, never or a checkpoint's path\n"
 
 
-def test_find_batch_size(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_find_batch_size_names_the_largest_and_the_fastest(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     done = run_script("train.py", *OPTIONS, "[cpu]", "--find_batch_size")
     assert done.returncode == 0, done.stderr
     tried = [int(size) for size in re.findall(r"^batch_size +(\d+):", done.stdout, flags=re.MULTILINE)]
@@ -41,7 +41,7 @@ def test_find_batch_size(tmp_path: Path, data_set: Path, run_script: Script) -> 
     assert not (tmp_path / "models").exists()
 
 
-def test_profile_quiet_and_tensorboard(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_profile_writes_a_trace_and_quiet_prints_nothing(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     extra = ("--profile", 2, "--quiet", "--logging.tensorboard", "true", "--run.snapshot_freq", 2)
     done = run_script("train.py", *OPTIONS, "[cpu]", *extra)
     assert done.returncode == 0, done.stderr
@@ -52,7 +52,9 @@ def test_profile_quiet_and_tensorboard(tmp_path: Path, data_set: Path, run_scrip
     assert len(list((tmp_path / "models/tensorboard").glob("events.out.tfevents.*"))) == 1
 
 
-def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_limit_batches_shortens_epochs_and_overfit_batches_learns_its_batch(
+    tmp_path: Path, data_set: Path, run_script: Script
+) -> None:
     def entries(name: str, *options: object) -> list[dict[str, Any]]:
         done = run_script("train.py", *OPTIONS, "[cpu]", *options, "--run.weights_dir", name)
         assert done.returncode == 0, done.stderr
@@ -68,7 +70,7 @@ def test_limit_and_overfit_batches(tmp_path: Path, data_set: Path, run_script: S
 
 
 @pytest.mark.parametrize(("options", "lines"), [((), 1), (("--debug",), 5)])
-def test_a_traceback_only_with_debug(run_here: Script, options: tuple[str, ...], lines: int) -> None:
+def test_tracebacks_appear_only_with_debug(run_here: Script, options: tuple[str, ...], lines: int) -> None:
     done = run_here("train.py", *OPTIONS, "[cpu]", *options)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) >= lines
@@ -76,7 +78,7 @@ def test_a_traceback_only_with_debug(run_here: Script, options: tuple[str, ...],
     assert done.stderr.splitlines()[-1].startswith("error: data folder data does not exist")
 
 
-def test_two_switches_that_exclude_each_other(run_here: Script) -> None:
+def test_switches_that_exclude_each_other_are_refused(run_here: Script) -> None:
     done = run_here("train.py", "--dry_run", "--find_batch_size")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "give one of them" in done.stderr

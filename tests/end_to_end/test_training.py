@@ -29,7 +29,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "data", folder / "models"
 
 
-def test_what_a_run_leaves_in_its_folder(whole_run: tuple[Path, Path]) -> None:
+def test_a_run_leaves_metrics_record_log_and_checkpoints_in_its_folder(whole_run: tuple[Path, Path]) -> None:
     _, models = whole_run
     entries = [json.loads(line) for line in (models / "metrics.jsonl").read_text().splitlines()]
     assert [(e["kind"], e["epoch"], e["iteration"]) for e in entries[:3]] == [
@@ -51,7 +51,7 @@ def test_what_a_run_leaves_in_its_folder(whole_run: tuple[Path, Path]) -> None:
     assert {p.name for p in (models / "checkpoints").iterdir()} >= {"latest", "best", "epoch004_iter00000.pt"}
 
 
-def test_evaluating_a_subset_changes_nothing_but_what_is_known(
+def test_evaluating_a_subset_does_not_change_the_training(
     tmp_path: Path, whole_run: tuple[Path, Path], run_script: Script
 ) -> None:
     data, whole = whole_run
@@ -94,7 +94,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run:
     assert_same_bits(models, whole)
 
 
-def test_a_closed_terminal_is_no_loss(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
+def test_a_closed_terminal_loses_no_training(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
     words = command("train_2gpu.py", *TWO, "--data.dir", data)
@@ -143,7 +143,7 @@ def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, one_run: Pat
     assert_same_bits(tmp_path / "again", tmp_path / "models")
 
 
-def test_a_finished_run_says_so_and_never_starts_anew(one_run: Path, run_script: Script) -> None:
+def test_a_finished_run_is_reported_and_does_not_start_over(one_run: Path, run_script: Script) -> None:
     models = one_run / "models"
     before = contents(models)
     again = run_script("train.py", *ONE)
@@ -176,7 +176,7 @@ def test_validate_repeats_the_figures_of_the_run(one_run: Path, run_script: Scri
     assert done.stdout.startswith(f"{checkpoint}: {told}  over 20 images\n")
 
 
-def test_other_orders_and_rules(data_set: Path, run_script: Script) -> None:
+def test_file_order_auto_schedule_nesterov_and_two_slots_train(data_set: Path, run_script: Script) -> None:
     """``tests/end_to_end/test_unreadable_data.py`` trains without any shuffling."""
     done = run_script(
         "train_2gpu.py",
@@ -187,7 +187,7 @@ def test_other_orders_and_rules(data_set: Path, run_script: Script) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_learns(tmp_path: Path, run_script: Script) -> None:
+def test_the_error_falls_below_chance(tmp_path: Path, run_script: Script) -> None:
     write_data_set(tmp_path / "data", train=480, val=100)
     # A mirror would make the left quarters the right ones, and these are the classes.
     options = ("--run.n_epochs", 8, "--optimizer.learning_rate", 0.1, "--augment.mirror", "false")
@@ -196,7 +196,7 @@ def test_it_learns(tmp_path: Path, run_script: Script) -> None:
     assert np.load(tmp_path / "models/val_record.npy")[-1, 0] < 0.1  # chance is 0.75
 
 
-def test_two_runs_at_once_but_not_in_one_folder(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_two_runs_at_once_need_two_folders(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     words = command("train.py", *ONE, "--run.n_epochs", 4000)
     first = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -213,7 +213,7 @@ def test_two_runs_at_once_but_not_in_one_folder(tmp_path: Path, data_set: Path, 
         first.wait(timeout=30)
 
 
-def test_help_is_there_without_waiting_for_torch(run_script: Script) -> None:
+def test_help_does_not_import_torch(run_script: Script) -> None:
     for script in ("train.py", "train_2gpu.py", "validate.py"):
         done = run_script(script, "--help", timeout_s=20)
         assert done.returncode == 0

@@ -14,7 +14,7 @@ OPTIONS = (
 )
 
 
-def test_a_damaged_file_stops_all_workers_after_a_checkpoint(tmp_path: Path, run_script: Script) -> None:
+def test_an_unreadable_file_stops_all_workers_after_a_checkpoint(tmp_path: Path, run_script: Script) -> None:
     """The file is one that only worker 1 reads, in the third iteration."""
     path = layout(write_data_set(tmp_path / "data", file_batch_size=8).dir).batch_file("train", 8, 5)
     content = path.read_bytes()

@@ -70,7 +70,7 @@ def plain_probabilities(folder: Path, crops: list[tuple[int, int, bool]]) -> tup
 @pytest.mark.parametrize(
     ("crops", "places"), [(1, [(2, 2)]), (2, [(2, 2)]), (10, [(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)])]
 )
-def test_figures_against_a_plain_evaluation(
+def test_figures_are_those_of_a_plain_evaluation(
     trained: Path, evaluated: Callable[[int], Path], crops: int, places: list[tuple[int, int]]
 ) -> None:
     out = evaluated(crops)
@@ -86,7 +86,7 @@ def test_figures_against_a_plain_evaluation(
     assert [[int(cell) for cell in row[1:]] for row in rows[1:]] == confusion.tolist()
 
 
-def test_two_workers_find_what_one_finds(trained: Path, evaluated: Callable[[int], Path]) -> None:
+def test_two_workers_give_the_figures_of_one(trained: Path, evaluated: Callable[[int], Path]) -> None:
     one = evaluated(1)
     workers = ("--devices", "[cpu, cpu]", "--exchange.method", "peer", "--batch_size", 3)
     two = run("validate.py", trained, *RUN, "--out", "two", "--checkpoint", CHECKPOINT, *workers)
@@ -105,7 +105,7 @@ def test_exported_weights_have_the_figures_of_the_best_checkpoint(trained: Path,
     assert (trained / "best/classes.csv").read_text() == (trained / "exported/classes.csv").read_text()
 
 
-def test_without_a_checkpoint(data_set: Path, run_here: Script) -> None:
+def test_a_missing_checkpoint_is_an_error_of_one_line(data_set: Path, run_here: Script) -> None:
     done = run_here("validate.py", *RUN)
     assert done.returncode == 2
     assert done.stderr == "error: there is no checkpoint in models; train one, or name another with --checkpoint\n"

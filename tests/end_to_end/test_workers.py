@@ -88,7 +88,7 @@ def test_a_run_may_move_from_two_workers_to_one(tmp_path: Path, alone: Path, two
     assert_trained_as(train(tmp_path, *workers(1), *data, *first, "--run.n_epochs", 2), alone, epoch=2)
 
 
-def test_within_an_epoch_the_total_batch_must_stay(two: Path, data: tuple[str, str], run_script: Script) -> None:
+def test_within_an_epoch_the_total_batch_size_must_stay(two: Path, data: tuple[str, str], run_script: Script) -> None:
     """The checkpoint after the epoch may go on with any batch."""
     within = two / "checkpoints/epoch000_iter00002.pt"
     done = run_script("train.py", *OPTIONS, *workers(2, total=16), *data, "--run.resume", within)
@@ -108,7 +108,9 @@ def test_within_an_epoch_the_total_batch_must_stay(two: Path, data: tuple[str, s
     ],
     ids=["no launcher", "peer", "devices"],
 )
-def test_a_launcher_that_does_not_fit(tmp_path: Path, data_set: Path, words: list[str], says: str) -> None:
+def test_settings_that_contradict_the_launcher_are_refused(
+    tmp_path: Path, data_set: Path, words: list[str], says: str
+) -> None:
     done = subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert says in done.stderr
@@ -156,7 +158,7 @@ def test_two_machines_of_two_workers_train_as_one(tmp_path: Path, alone: Path, d
     assert_trained_as(tmp_path / "models", alone, epoch=1)
 
 
-def test_two_machines_go_on_by_themselves_when_a_worker_is_killed(tmp_path: Path, run_script: Script) -> None:
+def test_two_machines_resume_by_themselves_when_a_worker_is_killed(tmp_path: Path, run_script: Script) -> None:
     """Two launchers on loopback stand in for the machines; the run must end as one that nothing disturbed.
 
     That it was to begin anew must not make it begin anew again.

@@ -32,7 +32,7 @@ def replica(folder: Path, rank: int, world_size: int) -> HostMeetings:
 @pytest.mark.parametrize("world_size", [2, 3, 4])
 @pytest.mark.parametrize("small", [0, 1 << 20])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_all_hold_the_mean_of_each_stretch(
+def test_all_replicas_hold_the_mean_of_each_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, small: int, dtype: torch.dtype
 ) -> None:
     """In shares, or each for itself; what lies outside the stretches stays."""
@@ -69,7 +69,7 @@ def test_all_hold_the_mean_of_each_stretch(
             torch.testing.assert_close(result[segment].float(), expected[segment], rtol=bound, atol=bound)
 
 
-def test_nobody_asks_the_same_one_first(tmp_path: Path) -> None:
+def test_at_each_turn_replicas_read_from_different_peers(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         peers = list(pool.map(lambda rank: replica(tmp_path, rank, 4), range(4)))
         for turn in range(3):
@@ -77,7 +77,7 @@ def test_nobody_asks_the_same_one_first(tmp_path: Path) -> None:
         list(pool.map(lambda peer: peer.close(), peers))
 
 
-def test_who_did_not_come_to_a_meeting_of_devices_is_named(tmp_path: Path) -> None:
+def test_a_peer_missing_from_a_device_meeting_is_named(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         peers = list(pool.map(lambda rank: replica(tmp_path, rank, 2), range(2)))
         done: Any = SimpleNamespace(query=lambda: True)

@@ -22,7 +22,7 @@ def start(store: Store, world_size: int, late: int = 0) -> list[Store]:
 
 
 @pytest.mark.parametrize("late", [0, 1, 2])
-def test_each_start_has_a_part_of_its_own_that_its_workers_share(late: int) -> None:
+def test_each_start_has_its_own_keys_that_its_workers_share(late: int) -> None:
     cached = HashStore()
     for _ in range(3):
         parts = start(cached, 3, late)
@@ -31,7 +31,7 @@ def test_each_start_has_a_part_of_its_own_that_its_workers_share(late: int) -> N
         assert [part.get("address") for part in parts] == [b"here"] * 3
 
 
-def test_a_start_that_failed_half_way_disturbs_no_later_one() -> None:
+def test_a_failed_start_does_not_disturb_later_ones() -> None:
     cached = HashStore()
     with pytest.raises(PeerLost, match=r"workers 1, 2 were not there within 0\.05 s"):
         fresh_store(cached, 0, 3, patience_s=0.05)
@@ -42,7 +42,7 @@ def test_a_start_that_failed_half_way_disturbs_no_later_one() -> None:
     assert [part.get("address") for part in parts] == [b"here"] * 3
 
 
-def test_a_single_worker_waits_for_nobody() -> None:
+def test_a_single_worker_does_not_wait() -> None:
     part = fresh_store(HashStore(), 0, 1, patience_s=0)
     part.set("address", "here")
     assert part.get("address") == b"here"

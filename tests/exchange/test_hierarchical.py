@@ -49,7 +49,7 @@ def test_all_replicas_of_all_machines_hold_the_mean_bit_for_bit(results: list[An
         assert result["small"].tolist() == [6.0] * 3  # fewer numbers than there are shares
 
 
-def test_what_all_machines_do_together(results: list[Any]) -> None:
+def test_broadcast_gather_and_stop_reach_all_machines(results: list[Any]) -> None:
     for result in results:
         assert np.array_equal(result["first"], results[0]["first"])
         assert result["left"] == 2
@@ -75,7 +75,7 @@ def test_machines_with_different_numbers_of_workers_are_refused(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o1700])
-def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_folder_that_other_users_can_enter_is_refused(tmp_path: Path, mode: int) -> None:
     everyone: Any = Told([(0, 0), (0, 1)], tmp_path)
     tmp_path.chmod(mode)
     with pytest.raises(ProtocolError, match="is not a folder of mode 0700"):

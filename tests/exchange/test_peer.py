@@ -51,7 +51,7 @@ class SlowPeer(Peer):
 
 @pytest.mark.parametrize("point", ["updated", "averaged", "collected"])
 @pytest.mark.parametrize("slow_rank", [0, 1])
-def test_nobody_reads_what_another_already_overwrites(tmp_path: Path, point: str, slow_rank: int) -> None:
+def test_no_replica_reads_memory_that_another_already_overwrites(tmp_path: Path, point: str, slow_rank: int) -> None:
     def body(peer: Peer, rank: int) -> list[np.ndarray]:
         peer.__class__ = SlowPeer
         cast(SlowPeer, peer).slow_point = point if rank == slow_rank else ""
@@ -68,14 +68,14 @@ def test_nobody_reads_what_another_already_overwrites(tmp_path: Path, point: str
             assert (row == 1.5 * step).all(), row
 
 
-def test_figures_are_added_up_in_rank_order_everywhere(tmp_path: Path) -> None:
+def test_metrics_are_summed_in_rank_order_on_every_replica(tmp_path: Path) -> None:
     values = [(0.1, 1e16), (0.2, 1.0), (0.3, -1e16)]
     gathered = in_sync(3, lambda peer, rank: peer.all_gather(values[rank]), tmp_path)
     assert gathered == [values] * 3
     assert sums(gathered[0]) == [0.1 + 0.2 + 0.3, (1e16 + 1.0) - 1e16]
 
 
-def test_all_leave_after_the_same_step(tmp_path: Path) -> None:
+def test_all_replicas_stop_after_the_same_step(tmp_path: Path) -> None:
     """Whoever is asked, and whenever: nobody may wait for one that has left."""
 
     def body(peer: Peer, rank: int) -> int:

@@ -26,11 +26,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_it_ends_as_it_should_and_leaves_nothing(bench: Bench, name: str) -> None:
+def test_a_disturbed_run_ends_as_expected_and_leaves_nothing_behind(bench: Bench, name: str) -> None:
     assert not bench.try_out(Cell(*name.split("/")), resume=name in RESUMED).wrong
 
 
-def test_sample_is_of_the_matrix_and_of_all_its_parts() -> None:
+def test_the_sample_covers_every_role_moment_and_fault() -> None:
     assert {cell.name for cell in cells()} >= set(SAMPLE)
     roles, moments, faults = map(set, zip(*(name.split("/") for name in SAMPLE), strict=True))
     assert (roles, moments, faults) == (set(ROLES), set(MOMENTS), set(FAULTS) - {"silence"})

@@ -102,7 +102,7 @@ def test_alexnet_in_both_generations_of_files(tmp_path: Path, write: Callable[[L
 @pytest.mark.parametrize(
     ("kernel", "places"), [(7, [3, 4, 5, 7, 8, 9, 10, 12]), (3, [3, 4, 6, 7, 9, 10, 11, 12])], ids=["1.0", "1.1"]
 )
-def test_squeezenet(tmp_path: Path, kernel: int, places: list[int]) -> None:
+def test_squeezenet_weights_get_their_names(tmp_path: Path, kernel: int, places: list[int]) -> None:
     layers = {"conv1": [some(4, 3, kernel, kernel), some(4)]}
     for fire in range(2, 10):
         for part in ("squeeze1x1", "expand1x1", "expand3x3"):
@@ -127,7 +127,7 @@ def test_squeezenet(tmp_path: Path, kernel: int, places: list[int]) -> None:
     ],
     ids=["broken", "empty", "vgg", "one more", "grey"],
 )
-def test_what_is_no_such_caffemodel(tmp_path: Path, content: bytes, says: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "x.caffemodel"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=says):

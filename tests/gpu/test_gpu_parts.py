@@ -16,12 +16,12 @@ from lib.system.devices import choose_device
 GPU = torch.device("cuda:0")
 
 
-def test_auto_takes_the_gpus() -> None:
+def test_devices_auto_takes_the_gpus() -> None:
     n_gpus = torch.cuda.device_count()
     assert choose_device(["auto"], 0, n_gpus) == GPU
 
 
-def test_uploaded_batches_are_the_slots() -> None:
+def test_uploaded_batches_equal_the_slots() -> None:
     """More batches than slots and than device buffers, each read late, on a busy device."""
     images, _ = shared_memory.create("images", (3, 8, 32, 32, 3), "uint8")
     labels, _ = shared_memory.create("labels", (3, 8), "int64")
@@ -49,7 +49,7 @@ def test_uploaded_batches_are_the_slots() -> None:
     upload.close()
 
 
-def test_views_are_cut_alike() -> None:
+def test_crops_and_mirrors_are_equal_on_cpu_and_gpu() -> None:
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (9, 40, 40, 3), dtype=np.uint8))
     mean = torch.from_numpy(rng.random((40, 40, 3), dtype=np.float32))
@@ -58,7 +58,7 @@ def test_views_are_cut_alike() -> None:
     assert torch.equal(there.cpu(), crop_and_normalize(images, mean, params, 33))
 
 
-def test_wide_views_are_seen_alike() -> None:
+def test_stretched_and_colored_images_are_close_on_cpu_and_gpu() -> None:
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (9, 40, 40, 3), dtype=np.uint8))
     mean = rng.random((3, 40, 40), dtype=np.float32) * 255
@@ -80,7 +80,7 @@ def test_response_norm_is_deterministic() -> None:
 
 
 @pytest.mark.parametrize("crop", [227, 85])
-def test_alexnet_computes_the_same(crop: int) -> None:
+def test_alexnet_is_close_on_cpu_and_gpu(crop: int) -> None:
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = False
     model = AlexNet(10, crop).eval()

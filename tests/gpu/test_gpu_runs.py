@@ -36,7 +36,7 @@ def shared_memory() -> set[Path]:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_two_workers_on_gpus(data_set: Path, run_script: Script, precision: str) -> None:
+def test_two_workers_train_on_gpus(data_set: Path, run_script: Script, precision: str) -> None:
     done = run_script("train_2gpu.py", *OPTIONS, "--compute.precision", precision)
     assert done.returncode == 0, done.stderr
     assert "cuda:0" in done.stdout
@@ -55,7 +55,7 @@ def parameters_after(run_script: Script, folder: Path, name: str, *options: str)
     return saved
 
 
-def test_fast_ways_train_as_the_plain_one_does(tmp_path: Path, run_script: Script) -> None:
+def test_fused_and_compiled_trainings_agree_with_the_plain_one(tmp_path: Path, run_script: Script) -> None:
     """Kernels and graph against PyTorch's layers, dropout's masks included; each average; both kinds of meeting."""
     write_data_set(tmp_path / "data", img_size=96)
     plain = parameters_after(run_script, tmp_path, "plain", "--compute.fused", "false", "--exchange.meet", "host")
@@ -74,7 +74,7 @@ def test_fast_ways_train_as_the_plain_one_does(tmp_path: Path, run_script: Scrip
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("compiled", ["false", "true"])
 @pytest.mark.parametrize("model", ["alexnet", "tiny"])
-def test_every_way_to_compute_runs(
+def test_every_precision_trains_compiled_or_not(
     tmp_path: Path, run_script: Script, precision: str, compiled: str, model: str
 ) -> None:
     """PyTorch's layers, compiled or not; kernels have tests of their own above."""
@@ -85,7 +85,9 @@ def test_every_way_to_compute_runs(
     assert done.returncode == 0, done.stderr
 
 
-def test_frozen_parts_are_alike_and_stay(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_frozen_parameters_are_equal_on_all_workers_and_stay(
+    tmp_path: Path, data_set: Path, run_script: Script
+) -> None:
     assert run_script("train.py", *OPTIONS, "--run.weights_dir", "first").returncode == 0
     given = tmp_path / "first/checkpoints/epoch004_iter00000.pt"
     frozen = ("--model.weights", given, "--model.freeze", "[features]")
@@ -99,7 +101,7 @@ def test_frozen_parts_are_alike_and_stay(tmp_path: Path, data_set: Path, run_scr
         assert torch.equal(value, before[name]) == name.startswith("features"), name
 
 
-def test_a_gpu_trains_as_the_cpu_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_a_gpu_trains_as_a_cpu_does(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     for name, devices in (("gpu", "[auto, auto]"), ("cpu", "[cpu, cpu]")):
         options = ("--model.name", "tiny_without_dropout", "--compute.precision", "fp32", "--devices", devices)
         done = run_script("train_2gpu.py", *DETERMINISTIC, *options, "--run.weights_dir", name)
@@ -143,7 +145,7 @@ def test_a_killed_trainer_ends_the_run(tmp_path: Path, data_set: Path) -> None:
     assert "trainer 1 was killed by SIGKILL" in stderr
 
 
-def test_validation_repeats_the_runs_own(tmp_path: Path, run_script: Script) -> None:
+def test_validate_repeats_the_figures_of_the_run_on_a_gpu(tmp_path: Path, run_script: Script) -> None:
     """In the run each image has a view of its own; here all have the same ones, one after the other."""
     write_data_set(tmp_path / "data", img_size=96)
     options = ("--batch_size", 8, "--compute.precision", "fp32")

@@ -35,11 +35,11 @@ ONE_OF_EACH: tuple[Message, ...] = (
 
 
 @pytest.mark.parametrize("message", ONE_OF_EACH, ids=lambda m: type(m).__name__)
-def test_round_trip(message: Message) -> None:
+def test_every_message_survives_encoding(message: Message) -> None:
     assert decode(encode(message)) == message
 
 
-def test_there_is_one_of_each() -> None:
+def test_there_is_an_example_of_every_message() -> None:
     assert {type(message) for message in ONE_OF_EACH} == set(Message.__args__)
 
 

@@ -9,7 +9,7 @@ from lib.models.layers import ResponseNorm
 from lib.models.registry import MODELS, model_spec
 
 
-def test_parameters() -> None:
+def test_alexnet_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in AlexNet(1000, 227).parameters()) == 60_965_224
 
 
@@ -38,7 +38,7 @@ def test_layers_and_initial_values() -> None:
     assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5]
 
 
-def test_shapes() -> None:
+def test_feature_maps_have_the_published_sizes() -> None:
     model = AlexNet(10, 227).eval()
     x = torch.zeros(2, 3, 227, 227)
     sides = {}
@@ -71,11 +71,11 @@ def test_crop_follows_the_images(img_size: int, crop: int) -> None:
     assert AlexNet(3, crop)(torch.zeros(1, 3, crop, crop)).shape == (1, 3)
 
 
-def test_images_that_are_too_small() -> None:
+def test_images_that_are_too_small_are_refused() -> None:
     with pytest.raises(ConfigError, match="this network needs at least 67; use data.img_size 76 or more"):
         model_spec("alexnet").crop_of(64)
 
 
-def test_an_unknown_network() -> None:
+def test_an_unknown_network_is_refused_with_the_known_names() -> None:
     with pytest.raises(ConfigError, match=f"did you mean alexnet.*known networks: {', '.join(MODELS)}"):
         model_spec("alexnett")

@@ -49,7 +49,7 @@ def on_meta(name: str, n_classes: int, crop: int) -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 @pytest.mark.parametrize("name", MODELS)
-def test_parameters_and_shape(name: str) -> None:
+def test_every_network_has_its_parameters_and_output_shape(name: str) -> None:
     spec = MODELS[name]
     model = on_meta(name, 1000, spec.crop)
     count = sum(p.numel() for p in model.parameters())

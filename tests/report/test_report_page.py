@@ -182,7 +182,7 @@ def test_a_report_that_fails_does_not_hurt_the_run(tmp_path: Path, data_set: Pat
 
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
+def test_the_page_renders_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
     """No word on the console, every picture decoded, nothing wider than the window."""
     probe = """<script>
       const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".wide, svg")

@@ -16,5 +16,5 @@ def test_the_largest_need_not_be_the_fastest() -> None:
     )
 
 
-def test_nothing_fits() -> None:
+def test_when_not_even_one_image_fits_it_says_so() -> None:
     assert conclusion([], "cuda:0", "memory", THEANO) == "not even 1 fits cuda:0"

@@ -50,7 +50,7 @@ def test_each_epoch_that_is_the_best_so_far_is_saved(tmp_path: Path, saved: Call
     assert best(tmp_path) == "epoch003_iter00000.pt"
 
 
-def test_training_does_not_wait_for_it(
+def test_training_does_not_wait_for_a_best_checkpoint(
     tmp_path: Path, saved: Callable[[list[float]], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one gets to the disk after the fourth epoch: the third waits until then, in place of the second."""

@@ -29,7 +29,7 @@ def run(data_set: Path, weights_dir: Path, *, workers: int, epochs: int) -> Run:
     )
 
 
-def test_between_one_eight_and_two_workers(tmp_path: Path, small_data_set: Path) -> None:
+def test_a_run_on_one_eight_and_two_workers_in_turn_trains_as_on_one(tmp_path: Path, small_data_set: Path) -> None:
     _, whole, expected = run(small_data_set, tmp_path / "stayed", workers=1, epochs=3).train()
 
     run(small_data_set, tmp_path / "moved", workers=1, epochs=1).train()

@@ -48,7 +48,7 @@ def before_saving(monkeypatch: pytest.MonkeyPatch) -> Callable[[Before], None]:
     return patch
 
 
-def test_what_is_written_is_the_training_as_it_was(
+def test_a_checkpoint_holds_the_training_as_it_was_when_saving_began(
     tmp_path: Path, small_data_set: Path, before_saving: Callable[[Before], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first checkpoint gets to the disk only when the second epoch is nearly over, and is none the worse."""
@@ -73,7 +73,7 @@ def test_what_is_written_is_the_training_as_it_was(
         assert torch.equal(fast.val_record, slow.val_record)
 
 
-def test_no_more_than_one_waits_in_memory(
+def test_at_most_one_checkpoint_waits_in_memory(
     tmp_path: Path, small_data_set: Path, before_saving: Callable[[Before], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
@@ -94,7 +94,7 @@ def test_no_more_than_one_waits_in_memory(
     assert events == [*both, "written 1", *both, "written 2", *both, "written 3"]
 
 
-def test_a_failure_ends_the_training(
+def test_a_failed_save_ends_the_training(
     tmp_path: Path, small_data_set: Path, before_saving: Callable[[Before], None]
 ) -> None:
     def before(checkpoint: Checkpoint) -> None:

@@ -75,7 +75,7 @@ def run_behind(
 
 
 @pytest.mark.parametrize("print_freq", [1, 2])
-def test_they_are_the_same_in_the_same_order(
+def test_deferred_metrics_equal_immediate_ones_in_order(
     run_behind: Callable[..., tuple[Witness, Progress]], print_freq: int
 ) -> None:
     at_once, progress = run_behind(0, print_freq=print_freq, val_freq=2, val_images=8)
@@ -85,7 +85,7 @@ def test_they_are_the_same_in_the_same_order(
     assert progress_later == progress
 
 
-def test_those_noted_within_an_epoch_are_read_two_updates_later(
+def test_metrics_noted_within_an_epoch_are_read_two_updates_later(
     run_behind: Callable[..., tuple[Witness, Progress]],
 ) -> None:
     witness, _ = run_behind(2, print_freq=1)
@@ -99,7 +99,7 @@ class LeavesWhenTold(Alone):
         self.stop_requested = True
 
 
-def test_whoever_leaves_between_two_notes_reports_all_that_was_trained(
+def test_a_stop_between_two_notes_reports_everything_trained(
     run_behind: Callable[..., tuple[Witness, Progress]],
 ) -> None:
     exchange = LeavesWhenTold(torch.device("cpu"))

@@ -46,7 +46,9 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
     return make
 
 
-def test_it_stops_and_names_the_last_good_checkpoint(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
+def test_on_nan_stop_ends_the_run_and_names_the_last_good_checkpoint(
+    tmp_path: Path, small_data_set: Path, poison: Poison
+) -> None:
     poison({1})
     with pytest.raises(
         DivergedError,
@@ -56,7 +58,9 @@ def test_it_stops_and_names_the_last_good_checkpoint(tmp_path: Path, small_data_
         Run(config(small_data_set, tmp_path / "run")).train()
 
 
-def test_it_goes_back_and_on_another_way(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
+def test_on_nan_rollback_returns_to_the_checkpoint_and_draws_another_order(
+    tmp_path: Path, small_data_set: Path, poison: Poison
+) -> None:
     poison({1})
     settings = config(small_data_set, tmp_path / "run", on_nan="rollback")
     _, progress, weights = Run(settings).train()
@@ -77,7 +81,7 @@ def test_it_goes_back_and_on_another_way(tmp_path: Path, small_data_set: Path, p
 
 
 @pytest.mark.parametrize("broken", [5, 9, 10, 12, 14])
-def test_a_resume_after_it_is_exact(tmp_path: Path, small_data_set: Path, poison: Poison, broken: int) -> None:
+def test_a_resume_after_a_rollback_is_exact(tmp_path: Path, small_data_set: Path, poison: Poison, broken: int) -> None:
     """Stopped, by a batch that cannot be read, at the checkpoint that it goes back to, or after it went back."""
     poison({1})
     _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rollback")).train()
@@ -88,7 +92,7 @@ def test_a_resume_after_it_is_exact(tmp_path: Path, small_data_set: Path, poison
     assert all(torch.equal(value, weights[name]) for name, value in resumed.items())
 
 
-def test_stopped_while_the_weights_are_no_numbers_a_resume_goes_back(
+def test_a_run_stopped_with_nan_weights_resumes_from_before_them(
     tmp_path: Path, small_data_set: Path, poison: Poison
 ) -> None:
     """After the second iteration they are, but no loss has shown it yet."""
@@ -100,7 +104,7 @@ def test_stopped_while_the_weights_are_no_numbers_a_resume_goes_back(
     assert (progress.epoch, progress.rollbacks) == (3, 1)
 
 
-def test_it_goes_back_so_often_and_no_further(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
+def test_a_run_ends_after_the_allowed_number_of_rollbacks(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
     settings = config(small_data_set, tmp_path / "run", on_nan="rollback", rollbacks=2)
     poison({with_rollback_seed(settings, rollbacks).run.seed for rollbacks in range(5)})
     with pytest.raises(DivergedError, match=r"since iteration 3 of epoch 2; the last good checkpoint is .*epoch001"):
@@ -108,7 +112,7 @@ def test_it_goes_back_so_often_and_no_further(tmp_path: Path, small_data_set: Pa
     assert load(tmp_path / "run/checkpoints/epoch001_iter00000.pt").rollbacks == 2
 
 
-def test_before_the_first_epoch_is_done_it_goes_back_to_the_start(
+def test_a_rollback_in_the_first_epoch_returns_to_the_start(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Replica.add_gradients

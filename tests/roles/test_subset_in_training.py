@@ -34,7 +34,9 @@ def figures(weights_dir: Path) -> list[tuple[Any, ...]]:
     return [(e["kind"], e["epoch"], e["iteration"], e["images"], e["loss"], e["top1_error"]) for e in entries]
 
 
-def test_broken_off_anywhere_and_resumed(tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_a_subset_stopped_anywhere_and_resumed_equals_uninterrupted(
+    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(in_process, "Trainer", Recorded)
 
     def run(name: str) -> Run:

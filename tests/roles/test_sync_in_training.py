@@ -31,7 +31,7 @@ def config(data_set: Path, weights_dir: Path, exchange: ExchangeConfig, minutes:
 @pytest.mark.parametrize(
     "exchange", [ExchangeConfig(method="peer", every=4), ExchangeConfig(method="peer", rule="elastic", every=4)]
 )
-def test_replicas_agree_where_they_are_validated_and_saved(
+def test_replicas_are_equal_when_validated_and_saved(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch, exchange: ExchangeConfig
 ) -> None:
     """Three iterations an epoch, so the exchange falls into the second: the trainer itself verifies after each."""
@@ -54,7 +54,7 @@ def test_replicas_agree_where_they_are_validated_and_saved(
     assert at_rest == (exchange.rule == "elastic")
 
 
-def test_within_an_epoch_they_are_saved_just_after_an_exchange(tmp_path: Path, small_data_set: Path) -> None:
+def test_within_an_epoch_checkpoints_follow_an_exchange(tmp_path: Path, small_data_set: Path) -> None:
     """The disk is always due here; a save at another moment would keep one replica, not the average."""
     run = Run(config(small_data_set, tmp_path / "run", ExchangeConfig(method="peer", every=2), minutes=1e-9))
     in_sync(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)

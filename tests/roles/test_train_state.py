@@ -50,7 +50,7 @@ def trained_weights(run: Run) -> Callable[[Peer, int], dict[str, Tensor]]:
     return lambda peer, rank: run.train(exchange=peer, rank=rank)[2]
 
 
-def test_frozen_parts_are_worker_0s_on_every_worker_from_given_weights_and_after_a_resume(
+def test_frozen_parameters_are_those_of_worker_0_from_given_weights_and_after_a_resume(
     tmp_path: Path, small_data_set: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -80,7 +80,7 @@ class Network(nn.Sequential):
 
 
 @pytest.mark.parametrize("differs", [False, True])
-def test_all_of_a_network_is_spread_and_compared(
+def test_every_tensor_of_a_network_is_broadcast_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, differs: bool
 ) -> None:
     def body(peer: Peer, rank: int) -> tuple[dict[str, Tensor], int]:
@@ -131,7 +131,7 @@ def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
         (1, 4, {"sampling": "class_uniform"}, "data.shuffle images; here that is data.sampling class_uniform"),
     ],
 )
-def test_another_order_within_an_epoch_is_refused_before_anything_changes(
+def test_another_order_within_an_epoch_is_refused_before_any_weight_changes(
     tmp_path: Path,
     small_data_set: Path,
     monkeypatch: pytest.MonkeyPatch,

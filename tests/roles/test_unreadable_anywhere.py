@@ -23,7 +23,9 @@ def config(data_set: Path, weights_dir: Path, accumulate: int, val_freq: int) ->
 
 
 @pytest.mark.parametrize(("accumulate", "val_freq"), [(1, 2), (3, 2), (3, 0)])
-def test_whichever_batch_it_is(tmp_path: Path, small_data_set: Path, accumulate: int, val_freq: int) -> None:
+def test_an_unreadable_batch_stops_all_workers_and_a_resume_loses_nothing(
+    tmp_path: Path, small_data_set: Path, accumulate: int, val_freq: int
+) -> None:
     feed, done, weights = Run(config(small_data_set, tmp_path / "undisturbed", accumulate, val_freq)).train()
     batches = 2 * (3 + val_freq + 2)  # training, a subset of two batches within it, validation; each epoch
     assert feed.asked_for == batches
@@ -37,7 +39,7 @@ def test_whichever_batch_it_is(tmp_path: Path, small_data_set: Path, accumulate:
         assert all(torch.equal(value, weights[name]) for name, value in resumed.items()), broken
 
 
-def test_the_very_first_batch_is_an_error_at_once(tmp_path: Path, small_data_set: Path) -> None:
+def test_an_unreadable_first_batch_is_an_error_at_once(tmp_path: Path, small_data_set: Path) -> None:
     with pytest.raises(DataError, match="is gone"):
         Run(config(small_data_set, tmp_path / "run", 1, 2)).train(0)
     assert not (tmp_path / "run/checkpoints").exists()

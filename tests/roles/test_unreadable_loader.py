@@ -82,7 +82,7 @@ def flip_last_byte(path: Path) -> None:
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-def test_what_was_read_before_is_handed_over_and_the_rest_is_an_error(at: Layout, start: Start) -> None:
+def test_batches_read_before_an_unreadable_one_are_delivered(at: Layout, start: Start) -> None:
     flip_last_byte(at.batch_file("train", 16, 1))  # batches 2 and 3
     feed = start(verify=True)
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_what_was_read_before_is_handed_over_and_the_rest_is_an_error(at: Layout
     feed.close()
 
 
-def test_without_verify_a_flipped_pixel_is_not_looked_for(at: Layout, start: Start) -> None:
+def test_only_verify_finds_a_flipped_pixel(at: Layout, start: Start) -> None:
     flip_last_byte(at.batch_file("train", 16, 1))
     feed = start()
     assert len(list(feed)) == 6
@@ -124,7 +124,7 @@ def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, said: li
 
 
 @pytest.mark.parametrize("on_error", ["wait", "stop"])
-def test_a_disk_that_fails_in_the_middle(
+def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
     at: Layout, start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch, on_error: str
 ) -> None:
     """EIO of the second batch's rows, three times."""
@@ -150,7 +150,7 @@ def test_a_disk_that_fails_in_the_middle(
     feed.close()
 
 
-def test_who_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path, said: list[str]) -> None:
+def test_a_loader_that_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path, said: list[str]) -> None:
     config = SimpleNamespace(
         data=DataConfig(on_error="wait"), run=RunConfig(weights_dir=tmp_path / "none", patience_s=2)
     )
@@ -171,7 +171,7 @@ def test_who_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path
     assert said == ["reading", *2 * ["waiting, as 00001.hkl is missing"]]
 
 
-def test_a_file_that_stays_away_is_an_error_once_patience_is_over(at: Layout, start: Start, said: list[str]) -> None:
+def test_a_file_that_stays_away_is_an_error_after_patience_s(at: Layout, start: Start, said: list[str]) -> None:
     at.batch_file("train", 16, 1).unlink()
     feed = start(on_error="wait", patience_s=0.3)
     next(feed)
@@ -183,9 +183,7 @@ def test_a_file_that_stays_away_is_an_error_once_patience_is_over(at: Layout, st
 
 
 @pytest.mark.parametrize("taken", [0, 1, 4, 6])
-def test_a_feed_that_starts_again_gives_the_new_plan_and_nothing_of_the_old(
-    at: Layout, start: Start, taken: int
-) -> None:
+def test_a_restarted_feed_delivers_only_the_new_plan(at: Layout, start: Start, taken: int) -> None:
     feed = start()
     images = [batch.images_BHWC.numpy().copy() for batch in feed]
     feed.close()
@@ -198,7 +196,7 @@ def test_a_feed_that_starts_again_gives_the_new_plan_and_nothing_of_the_old(
     feed.close()
 
 
-def test_a_feed_that_is_closed_before_the_error_is_heard(at: Layout, start: Start) -> None:
+def test_a_feed_can_be_closed_before_it_receives_the_error(at: Layout, start: Start) -> None:
     at.batch_file("train", 16, 0).unlink()
     feed = start()
     feed.close()

@@ -10,7 +10,7 @@ from lib.runtime.run_dir import claim_run_dir
 
 
 @pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
-def test_an_older_run_goes_aside_with_what_trackers_know_it_by(tmp_path: Path, tracker: str) -> None:
+def test_an_older_run_is_moved_aside_with_its_tracker_ids(tmp_path: Path, tracker: str) -> None:
     KeptId(tmp_path, tracker, 0).keep("run 7")
     (tmp_path / "config.yaml").write_text("the older one's")
     (tmp_path / "old_1").mkdir()
@@ -21,7 +21,7 @@ def test_an_older_run_goes_aside_with_what_trackers_know_it_by(tmp_path: Path, t
     assert (tmp_path / "command.txt").read_text() == "cd / && python train.py\n"
 
 
-def test_a_run_that_goes_on_keeps_what_there_is(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_metrics(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("figures")
     claim_run_dir(Config(run=RunConfig(weights_dir=tmp_path), model=ModelConfig(name="nin_bn")), "")
     assert (tmp_path / "metrics.jsonl").read_text() == "figures"

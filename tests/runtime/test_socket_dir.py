@@ -25,7 +25,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_it_is_private_and_goes_with_its_run(place: Path) -> None:
+def test_the_folder_is_private_and_removed_with_its_run(place: Path) -> None:
     with contextlib.suppress(KeyError), run_folder() as folder:
         assert folder.parent == place
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -33,7 +33,7 @@ def test_it_is_private_and_goes_with_its_run(place: Path) -> None:
     assert not list(place.iterdir())
 
 
-def test_runs_at_once_leave_each_other_alone() -> None:
+def test_concurrent_runs_do_not_touch_each_other() -> None:
     with run_folder() as first:
         with run_folder() as second:
             assert first != second
@@ -41,7 +41,7 @@ def test_runs_at_once_leave_each_other_alone() -> None:
         assert first.is_dir()
 
 
-def test_that_of_a_run_that_was_killed_goes_with_the_next(place: Path) -> None:
+def test_the_folder_of_a_killed_run_is_removed_by_the_next(place: Path) -> None:
     code = "import time; from lib.runtime.socket_dir import run_folder\n"
     code += "with run_folder() as folder: print(folder, flush=True); time.sleep(60)"
     environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": str(ROOT)}
@@ -56,7 +56,7 @@ def test_that_of_a_run_that_was_killed_goes_with_the_next(place: Path) -> None:
         assert list(place.iterdir()) == [folder]
 
 
-def test_where_files_cannot_be_locked_runs_leave_each_other_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_file_locks_concurrent_runs_do_not_touch_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -68,7 +68,7 @@ def test_where_files_cannot_be_locked_runs_leave_each_other_alone(monkeypatch: p
     assert not first.exists()
 
 
-def test_where_temporary_files_have_a_long_path_it_is_in_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+def test_a_long_temporary_path_is_replaced_by_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     """A socket's path has room for a hundred bytes."""
     monkeypatch.setattr("tempfile.tempdir", str(place / ("x" * 80)))
     with run_folder() as folder:

@@ -60,13 +60,13 @@ def watch(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], jumps
     return watched._watch(Inbox(events()))  # type: ignore[arg-type]
 
 
-def test_while_it_is_stopped_itself_nobody_is_silent(
+def test_time_while_the_supervisor_was_stopped_does_not_count_as_silence(
     monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]
 ) -> None:
     assert "was killed by SIGKILL" in watch(monkeypatch, child, [0, 300, 0, 300]).message
 
 
-def test_who_is_silent_for_long_is_named(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]) -> None:
+def test_a_silent_process_is_named(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]) -> None:
     told = watch(monkeypatch, child, [0.9] * 80)
     assert (told.status, told.message.partition(";")[0]) == (
         1,
@@ -74,7 +74,7 @@ def test_who_is_silent_for_long_is_named(monkeypatch: pytest.MonkeyPatch, child:
     )
 
 
-def test_a_killed_process_that_the_kernel_holds_is_named(
+def test_a_killed_process_that_the_kernel_does_not_release_is_named(
     monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(module, "_KILLED_S", 0.1)
@@ -86,7 +86,7 @@ def test_a_killed_process_that_the_kernel_holds_is_named(
     assert told == f"Killed, but held by the kernel, as by a disk that is away: trainer 0 (process {child.pid})."
 
 
-def test_a_trainer_inherits_the_lock_and_is_deaf_to_the_terminal(tmp_path: Path) -> None:
+def test_a_trainer_inherits_the_lock_and_ignores_terminal_signals(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         watched = Supervisor(tmp_path, [("trainer", 0), ("loader", 0)], patience_s=60, lock=lock.fileno())
         watched._start()
@@ -132,7 +132,9 @@ def test_nohup_is_respected() -> None:
     ],
     ids=str,
 )
-def test_who_stops_a_run_is_told_what_is_saved(child: subprocess.Popen[bytes], lefts: list[str], message: str) -> None:
+def test_stopping_a_run_names_the_saved_checkpoint(
+    child: subprocess.Popen[bytes], lefts: list[str], message: str
+) -> None:
     watched = Supervisor(Path(), [], patience_s=60, fix="Go on.")
     watched._asked_by = [signal.SIGINT]
     for rank, saved in enumerate(lefts):

@@ -43,7 +43,7 @@ def save(config: Config, later_s: int) -> None:
 
 
 @pytest.mark.usefixtures("saved")
-def test_it_goes_on_with_its_own(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_continues_from_its_own_checkpoint(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     on = go_on_after_restart(config, AGAIN)
     assert on.run.resume == "auto"
     mark_start(on, AGAIN)
@@ -55,7 +55,7 @@ def test_it_goes_on_with_its_own(config: Config, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("saved")
-def test_it_does_not_go_on_with_anothers(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_ignores_the_checkpoint_of_another_launch(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     assert go_on_after_restart(config, {}) == config
     assert go_on_after_restart(config, AGAIN | {"TORCHELASTIC_RUN_ID": "other"}) == config
     with monkeypatch.context() as patch:
@@ -65,7 +65,7 @@ def test_it_does_not_go_on_with_anothers(config: Config, monkeypatch: pytest.Mon
     assert go_on_after_restart(config, AGAIN) == config, "of a run before this one"
 
 
-def test_without_a_checkpoint_or_a_mark_it_starts_as_it_was_asked_to(config: Config) -> None:
+def test_without_a_checkpoint_or_a_mark_a_restart_follows_run_resume(config: Config) -> None:
     mark_start(config, {})
     assert not (config.run.weights_dir / ".started").exists()
     assert go_on_after_restart(config, AGAIN) == config

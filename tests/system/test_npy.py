@@ -14,7 +14,7 @@ def content_of(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def test_it_is_what_was_saved() -> None:
+def test_a_loaded_array_equals_the_saved_one() -> None:
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     assert np.array_equal(array_of(content_of(array)), array)
 
@@ -32,7 +32,7 @@ def test_damage_anywhere_in_the_header(byte: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4" + bytes(40), content_of(np.zeros(9))[:-1]], ids=len)
-def test_other_files(content: bytes) -> None:
+def test_other_files_are_refused_as_npy(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"EOF|magic string|Failed to read|cannot reshape"):
         array_of(content)
 

@@ -61,14 +61,14 @@ def distance(found: Replica, expected: Replica) -> float:
     return float((ours - theirs).norm() / theirs.norm())
 
 
-def test_bf16_is_float32_but_for_rounding_and_weights_stay_float32(step: Callable[..., Replica]) -> None:
+def test_bf16_equals_float32_up_to_rounding_and_weights_stay_float32(step: Callable[..., Replica]) -> None:
     plain, rounded = step(), step(precision="bf16")
     assert {value.dtype for value in rounded.model.state_dict().values()} == {torch.float32}
     assert rounded.flat.state.dtype == torch.float32
     assert 1e-4 < distance(rounded, plain) < 0.05
 
 
-def test_auto_is_float32_and_tf32_asks_for_it(step: Callable[..., Replica]) -> None:
+def test_fp32_is_the_default_and_only_tf32_enables_tf32(step: Callable[..., Replica]) -> None:
     plain = step()
     assert torch.get_float32_matmul_precision() == "highest"
     assert distance(step(precision="fp32"), plain) == 0
@@ -76,7 +76,7 @@ def test_auto_is_float32_and_tf32_asks_for_it(step: Callable[..., Replica]) -> N
     assert torch.get_float32_matmul_precision() == "high"
 
 
-def test_compile_is_of_the_network_and_computes_the_step(
+def test_compile_compiles_the_network_that_the_step_runs(
     step: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compiler that leaves the network as it is: a real one takes seconds only to be imported."""

@@ -40,7 +40,7 @@ def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange
 
 @pytest.mark.parametrize("what", KINDS)
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_all_are_one_update_on_the_mean_gradient(tmp_path: Path, what: Averaged, nesterov: bool) -> None:
+def test_every_averaging_equals_one_update_on_the_mean_gradient(tmp_path: Path, what: Averaged, nesterov: bool) -> None:
     torch.manual_seed(3)
     model = nn.Sequential(nn.Linear(40, 30), nn.Linear(30, 5))
 

@@ -48,7 +48,7 @@ def test_the_same_network_gets_every_parameter(tmp_path: Path) -> None:
         load_weights(Tiny(3, 28), path)
 
 
-def test_a_runs_folder_stands_for_its_best_checkpoint(tmp_path: Path) -> None:
+def test_a_run_folder_stands_for_its_best_checkpoint(tmp_path: Path) -> None:
     theirs, ours = Tiny(4, 28), Tiny(4, 28)
     best = saved(tmp_path / "run/checkpoints", theirs)
     (best.parent / "best").write_text(best.name)
@@ -57,7 +57,7 @@ def test_a_runs_folder_stands_for_its_best_checkpoint(tmp_path: Path) -> None:
     assert not differing(ours, theirs)
 
 
-def test_other_classes_get_new_last_layers_and_it_is_said(tmp_path: Path) -> None:
+def test_other_classes_get_new_last_layers_and_a_warning(tmp_path: Path) -> None:
     theirs, ours = GoogLeNet(5, 47, norm=True), GoogLeNet(3, 47, norm=True)
     path = saved(tmp_path, theirs)
     heads = ["head.2.weight", "head.2.bias", "auxiliary.7.weight", "auxiliary.7.bias"]
@@ -69,7 +69,7 @@ def test_other_classes_get_new_last_layers_and_it_is_said(tmp_path: Path) -> Non
     assert not differing(ours, theirs)
 
 
-def test_a_shape_that_does_not_fit_is_named_with_both(tmp_path: Path) -> None:
+def test_a_shape_mismatch_names_both_shapes(tmp_path: Path) -> None:
     path = saved(tmp_path, Tiny(4, 28))
     other = Tiny(4, 28)
     other.features[0] = nn.Conv2d(3, 16, 3, stride=2)

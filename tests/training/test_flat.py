@@ -9,7 +9,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 5))
 
 
-def test_everything_shared_is_a_view_of_the_row_and_stays_one() -> None:
+def test_parameters_gradients_and_momentum_stay_views_of_the_flat_state() -> None:
     model, before = network(), network()
     flat = Flat(model, torch.zeros)
     shared = [*model.parameters(), *flat.momentum_of.values(), *(b for b in model.buffers() if b.is_floating_point())]

@@ -27,7 +27,7 @@ def network() -> nn.Module:
 
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_against_numpy_over_many_steps(nesterov: bool, momentum: float) -> None:
+def test_many_steps_equal_the_numpy_transcription(nesterov: bool, momentum: float) -> None:
     if nesterov and momentum == 0:
         nesterov = False
     config = OptimizerConfig(momentum=momentum, nesterov=nesterov, weight_decay=0.01, bias_rate_factor=2.0)
@@ -55,7 +55,7 @@ def test_against_numpy_over_many_steps(nesterov: bool, momentum: float) -> None:
         np.testing.assert_allclose(flat.momentum_of[name].numpy(), v[name], rtol=1e-5, atol=1e-6)
 
 
-def test_at_one_rate_it_is_torchs_sgd() -> None:
+def test_a_constant_rate_equals_torch_sgd() -> None:
     """Ours keeps the rate inside the velocity; while the rate stays the same that makes no difference."""
     ours, theirs = network(), network()
     flat = Flat(ours, torch.zeros)
@@ -73,7 +73,7 @@ def test_at_one_rate_it_is_torchs_sgd() -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_averaging_weights_and_momentum_is_averaging_gradients() -> None:
+def test_averaging_weights_and_momentum_equals_averaging_gradients() -> None:
     """Two replicas that start alike, each with its own gradient, then averaged: one step on the mean gradient."""
     config = OptimizerConfig()
     flats = [Flat(network(), torch.zeros) for _ in range(3)]
@@ -91,7 +91,7 @@ def test_averaging_weights_and_momentum_is_averaging_gradients() -> None:
     torch.testing.assert_close(flats[0].state, flats[2].state, rtol=1e-4, atol=1e-6)
 
 
-def test_decay_of_everything_is_torchs_sgd() -> None:
+def test_decay_of_all_parameters_equals_torch_sgd() -> None:
     ours, theirs = network(), network()
     flat = Flat(ours, torch.zeros)
     optimizer = MomentumSGD(flat, OptimizerConfig(decayed="all", bias_rate_factor=1.0))
@@ -121,7 +121,7 @@ def test_frozen_parameters_keep_their_bits() -> None:
     assert changed - {"3.running_mean", "3.running_var", "3.num_batches_tracked"} == {"2.weight", "3.weight", "3.bias"}
 
 
-def test_what_cannot_be_frozen() -> None:
+def test_freezing_unknown_or_all_parameters_is_refused() -> None:
     with pytest.raises(ConfigError, match="model.freeze: fc is no part of this network; its parts are 0, 1, 2"):
         freeze(network(), ["0", "fc"])
     with pytest.raises(ConfigError, match="model.freeze names every parameter"):

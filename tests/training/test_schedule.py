@@ -64,7 +64,7 @@ def test_only_regimes_change_the_decay() -> None:
 
 
 @pytest.mark.parametrize(("policy", "quarter"), [("cosine", 0.8535534), ("linear", 0.75)])
-def test_curves_end_at_nought(policy: Literal["cosine", "linear"], quarter: float) -> None:
+def test_curves_end_at_zero(policy: Literal["cosine", "linear"], quarter: float) -> None:
     schedule = ScheduleConfig(policy=policy)
     got = [learning_rate(2.0, schedule, epoch=e, n_epochs=8, val_errors=[]) for e in (0, 2, 4, 8)]
     assert got == pytest.approx([2, 2 * quarter, 1, 0])

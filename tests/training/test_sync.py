@@ -103,7 +103,7 @@ def close(actual: Row, expected: Row) -> None:
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_local_sgd_is_its_transcription(tmp_path: Path, model: nn.Module) -> None:
+def test_local_sgd_equals_its_numpy_transcription(tmp_path: Path, model: nn.Module) -> None:
     """Seven updates with an average every third; then one more, as validation wants replicas that agree."""
 
     def body(worker: Worker) -> list[Row]:
@@ -136,7 +136,7 @@ def test_local_sgd_is_its_transcription(tmp_path: Path, model: nn.Module) -> Non
         assert np.array_equal(rows[1], results[0][1]) == (rank == 0)
 
 
-def test_elastic_averaging_is_its_transcription(tmp_path: Path, model: nn.Module) -> None:
+def test_elastic_averaging_equals_its_numpy_transcription(tmp_path: Path, model: nn.Module) -> None:
     def body(worker: Worker) -> tuple[Row, Row, Row, Row]:
         worker.train(6)
         assert worker.rule.in_sync
@@ -160,7 +160,7 @@ def test_elastic_averaging_is_its_transcription(tmp_path: Path, model: nn.Module
         assert np.array_equal(before[:n_replica], after[:n_replica])  # it goes on from its own place
 
 
-def test_all_workers_start_from_the_centre_again(tmp_path: Path, model: nn.Module) -> None:
+def test_after_a_restart_the_center_is_the_restored_weights(tmp_path: Path, model: nn.Module) -> None:
     """What a resume does, and a rollback: an earlier checkpoint's row is copied to all."""
 
     def body(worker: Worker) -> tuple[Row, Row]:
@@ -177,7 +177,7 @@ def test_all_workers_start_from_the_centre_again(tmp_path: Path, model: nn.Modul
 
 
 @pytest.mark.parametrize("config", [ExchangeConfig(every=50), ExchangeConfig(rule="elastic", every=50)])
-def test_all_leave_after_the_same_update_between_exchanges(
+def test_all_workers_stop_after_the_same_update_between_exchanges(
     tmp_path: Path, model: nn.Module, config: ExchangeConfig
 ) -> None:
     def body(worker: Worker) -> int:
@@ -194,7 +194,7 @@ def test_all_leave_after_the_same_update_between_exchanges(
 
 
 @pytest.mark.parametrize("config", [ExchangeConfig(every=2), ELASTIC])
-def test_one_worker_trains_as_without_a_rule(model: nn.Module, config: ExchangeConfig) -> None:
+def test_one_worker_ignores_the_exchange_rule(model: nn.Module, config: ExchangeConfig) -> None:
     rows = []
     for each in (ExchangeConfig(), config):
         worker = Worker(model, each, Alone(CPU), rank=0, workers=1)
@@ -203,7 +203,7 @@ def test_one_worker_trains_as_without_a_rule(model: nn.Module, config: ExchangeC
     assert np.array_equal(rows[0], rows[1])
 
 
-def test_the_moving_rate_is_the_papers_unless_given(model: nn.Module) -> None:
+def test_the_moving_rate_defaults_to_that_of_the_paper(model: nn.Module) -> None:
     """Its beta of 0.9, whatever the number of workers: the centre goes 0.9 of the way to the mean."""
     flat = Flat(model, torch.zeros)
     peer = Alone(CPU)
