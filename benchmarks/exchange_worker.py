@@ -21,7 +21,8 @@ from lib.config.schema import Config
 from lib.data.sources.registry import source_kind
 from lib.exchange.base import Exchange
 from lib.ipc.supervisor_client import SupervisorClient
-from lib.roles.builders import init_device, join
+from lib.roles.builders import init_device
+from lib.roles.exchange_builder import build_exchange
 from lib.runtime.process import Context, RunSheet
 
 FIGURES = "rows.json"
@@ -158,4 +159,4 @@ def _joined(among: Among, config: Config, name: str, device: torch.device) -> Ex
     folder = among.folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
     sheet = RunSheet(config, source_kind(config.data.source).describe(config.data), among.parent)
-    return join(Context(f"trainer {among.rank}", among.rank, folder, sheet, among.client), device)
+    return build_exchange(Context(f"trainer {among.rank}", among.rank, folder, sheet, among.client), device)

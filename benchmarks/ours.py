@@ -16,8 +16,9 @@ from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
+from lib.rng import Stream, torch_seed
 from lib.roles.builders import init_device
-from lib.training.replica import Replica
+from lib.roles.replica_builder import build_replica
 
 # Noise teaches nothing, and at a real rate may end in numbers that are none, which cost less power to compute.
 RATE = 1e-5
@@ -43,7 +44,7 @@ class OurStep:
         self.device, self.dtype = init_device(config, rank)
         self.data: DataSet = source_kind(config.data.source).describe(config.data)
         self.exchange = exchange or Alone(self.device)
-        self.replica = Replica(config, self.data, self.device, self.dtype, self.exchange)
+        self.replica = build_replica(config, self.data, self.device, self.dtype, self.exchange)
         self._config, self._rank = config, rank
         self._meter = Meter(self.device)
         self._batches = cycle([self._batch(number) for number in range(_BATCHES)])
@@ -51,13 +52,14 @@ class OurStep:
 
     def step(self) -> None:
         """One iteration of training."""
-        self.replica.add_gradients(
+        self.replica.step.gradients(
             next(self._batches),
             self._meter,
             loss_scale=1 / self._config.batch_size,
-            key=(0, self._iteration, self._rank),
+            iteration=self._iteration,
+            seed=torch_seed(Stream.DROPOUT, 1, 0, self._iteration, self._rank),
         )
-        self.replica.update(rate=RATE, weight_decay=self._config.optimizer.weight_decay)
+        self.replica.step.update(RATE, self._config.optimizer.weight_decay)
         self.exchange.sync_stop()
         self._iteration += 1
 

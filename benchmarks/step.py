@@ -44,7 +44,7 @@ def measure(arguments: argparse.Namespace, size: int) -> list[Row]:
         made.images_per_s(arguments.warm_up)
         return made
 
-    how = "plain" if ours.replica.why_not_fused else "fused"
+    how = "plain" if ours.replica.why_plain else "fused"
     steps: dict[str, OurStep | PlainStep] = {f"ours, {kind}, {how} step": ours}
     careful = {"dtype": ours.dtype, "tf32": tf32, "tuned": True}
     for mode in _MODES[: (2 if arguments.tuned else 1) if arguments.compile else 0]:

@@ -30,3 +30,13 @@ def torch_seed(stream: Stream, *key: int) -> int:
     True
     """
     return int(np.random.SeedSequence((stream, *key)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def rollback_seed(seed: int, rollbacks: int) -> int:
+    """Return the seed of a training after ``rollbacks`` returns to a checkpoint: the same order would diverge again.
+
+    >>> seeds = [rollback_seed(1, rollbacks) for rollbacks in range(3)]
+    >>> seeds[0], len(set(seeds))
+    (1, 3)
+    """
+    return torch_seed(Stream.ROLLBACK, seed, rollbacks) if rollbacks else seed

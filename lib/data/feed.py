@@ -64,9 +64,9 @@ class Feed:
             self._put()
         return batch
 
-    def used(self) -> None:
+    def release(self) -> None:
         """The batch in hand is not read any more by what the device is asked to do from here on."""
-        self._upload.used()
+        self._upload.release()
 
     def fails(self, within: int = 1) -> bool:
         """Whether one of the next ``within`` batches cannot be read, and ``failure`` says why.

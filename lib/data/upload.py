@@ -38,7 +38,7 @@ class Upload(Protocol):
     def hand_over(self) -> None:
         """The consumer now gets the batch that was put next, and is done with the one before."""
 
-    def used(self) -> None:
+    def release(self) -> None:
         """The consumer is done with the batch that it has, as far as what is enqueued after this goes."""
 
     @property
@@ -79,7 +79,7 @@ class InPlace:
     def hand_over(self) -> None:
         self._used = self._current
 
-    def used(self) -> None:
+    def release(self) -> None:
         pass
 
     def taken(self, *, wait: bool) -> list[int]:
@@ -142,7 +142,7 @@ class CudaUpload:
         self._free = None
         compute.wait_event(self._arrivals.popleft())
 
-    def used(self) -> None:
+    def release(self) -> None:
         self._free = torch.cuda.current_stream().record_event()
 
     @property

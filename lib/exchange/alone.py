@@ -10,7 +10,7 @@ class Alone:
     """``Exchange`` for world_size 1."""
 
     spent_s = 0.0
-    in_graphs = True
+    capturable = True
     lag = 0
 
     def __init__(self, device: torch.device) -> None:

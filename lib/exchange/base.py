@@ -29,7 +29,7 @@ class Exchange(Protocol):
     lag: int
     """updates that may still be made after the one in which a replica asked to leave"""
 
-    in_graphs: bool
+    capturable: bool
     """whether ``all_reduce_mean`` is work of the device alone, which a CUDA graph may capture"""
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:

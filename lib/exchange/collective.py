@@ -25,7 +25,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5e-5, 2e-3
 class Collective:
     """``Exchange`` among all processes of ``torch.distributed``'s default group, which it makes."""
 
-    in_graphs = False
+    capturable = False
     lag = 0
 
     def __init__(

@@ -29,7 +29,7 @@ class DevicePeer(Peer):
     it may be ``ahead`` updates ahead of.
     """
 
-    in_graphs = True
+    capturable = True
 
     def __init__(
         self,

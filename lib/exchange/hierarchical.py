@@ -26,7 +26,7 @@ _NAME = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours:
+class Neighbors:
     """Who trains on this machine, and where they meet."""
 
     ranks: tuple[int, ...]
@@ -37,7 +37,7 @@ class Neighbours:
     """of mode 0700, for their sockets: that of the first of them"""
 
 
-def find_neighbours(everyone: Collective, machine: int, local_rank: int, folder: Path) -> Neighbours:
+def find_neighbors(everyone: Collective, machine: int, local_rank: int, folder: Path) -> Neighbors:
     """``machine`` and ``local_rank`` are as the launcher numbers them; ``folder`` is private to this worker's run.
 
     Called by all workers. Raises ConfigError where machines have different numbers of workers: then the mean of their
@@ -60,7 +60,7 @@ def find_neighbours(everyone: Collective, machine: int, local_rank: int, folder:
     own = tuple(machines[machine][local] for local in sorted(machines[machine]))
     theirs = Path(os.fsdecode(bytes(map(int, rows[own[0]][2:])).rstrip(b"\0")))
     _refuse_open(theirs)
-    return Neighbours(ranks=own, alike=tuple(zip(*by_machine, strict=True)), folder=theirs)
+    return Neighbors(ranks=own, alike=tuple(zip(*by_machine, strict=True)), folder=theirs)
 
 
 def _refuse_open(folder: Path) -> None:
@@ -74,25 +74,25 @@ def _refuse_open(folder: Path) -> None:
 
 
 class Hierarchical:
-    """``Exchange`` of ``everyone``, whose neighbours on this machine are reached by ``channels``, by local rank."""
+    """``Exchange`` of ``everyone``, whose neighbors on this machine are reached by ``channels``, by local rank."""
 
-    in_graphs = False
+    capturable = False
     lag = 0
 
     def __init__(
         self,
         everyone: Collective,
-        neighbours: Neighbours,
+        neighbors: Neighbors,
         local_rank: int,
         channels: Mapping[int, Channel],
         device: torch.device,
     ) -> None:
         self._everyone = everyone
-        self._within = _Within(local_rank, channels, device, everyone.all_reduce_mean_among(neighbours.alike))
+        self._within = _Within(local_rank, channels, device, everyone.all_reduce_mean_among(neighbors.alike))
 
     @property
     def stopping(self) -> bool:
-        """As all machines last agreed: what neighbours tell each other in between is not known everywhere."""
+        """As all machines last agreed: what neighbors tell each other in between is not known everywhere."""
         return self._everyone.stopping
 
     @property

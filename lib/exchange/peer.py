@@ -22,7 +22,7 @@ from lib.ipc.messages import GatheredValues, Meet, TensorHandle
 class Peer:
     """``Exchange`` among the workers of one machine, on CPUs through mapped memory, on GPUs through CUDA IPC."""
 
-    in_graphs = False
+    capturable = False
     lag = 0
 
     def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:

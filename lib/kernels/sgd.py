@@ -4,7 +4,7 @@ Plain twin: ``lib.training.optimizer.MomentumSGD``. Learning rate and weight dec
 captured CUDA graph follows the schedule.
 
 All tensors are contiguous (N,): weights ``w`` and momentum ``v`` float32, gradient ``g`` and ``copy`` of any floating
-dtype. ``rate_and_decay`` is float32 (2,); its values are multiplied by ``rate_factor`` and ``decay_factor``.
+dtype. ``lr_and_decay`` is float32 (2,); its values are multiplied by ``lr_factor`` and ``decay_factor``.
 """
 
 import triton
@@ -19,16 +19,16 @@ def step(
     v: Tensor,
     g: Tensor,
     copy: Tensor,
-    rate_and_decay: Tensor,
+    lr_and_decay: Tensor,
     *,
-    rate_factor: float,
+    lr_factor: float,
     decay_factor: float,
     momentum: float,
     nesterov: bool,
 ) -> None:
     """Update ``w`` and ``v`` from ``g``, then copy ``w`` to ``copy``."""
     _update[(triton.cdiv(len(w), _BLOCK),)](
-        w, v, g, copy, rate_and_decay, len(w), rate_factor, decay_factor, momentum,
+        w, v, g, copy, lr_and_decay, len(w), lr_factor, decay_factor, momentum,
         NESTEROV=nesterov, APPLY=True, BLOCK=_BLOCK,
     )  # fmt: skip
 
@@ -37,9 +37,9 @@ def update_momentum(
     w: Tensor,
     v: Tensor,
     g: Tensor,
-    rate_and_decay: Tensor,
+    lr_and_decay: Tensor,
     *,
-    rate_factor: float,
+    lr_factor: float,
     decay_factor: float,
     momentum: float,
     nesterov: bool,
@@ -49,7 +49,7 @@ def update_momentum(
     With Nesterov momentum it also subtracts from ``w`` what ``apply`` adds in excess.
     """
     _update[(triton.cdiv(len(w), _BLOCK),)](
-        w, v, g, w, rate_and_decay, len(w), rate_factor, decay_factor, momentum,
+        w, v, g, w, lr_and_decay, len(w), lr_factor, decay_factor, momentum,
         NESTEROV=nesterov, APPLY=False, BLOCK=_BLOCK,
     )  # fmt: skip
 
@@ -61,13 +61,13 @@ def apply(w: Tensor, v: Tensor, copy: Tensor, factor: float) -> None:
 
 @triton.jit
 def _update(
-    w, v, g, copy, rate_and_decay, n, rate_factor, decay_factor, momentum,
+    w, v, g, copy, lr_and_decay, n, lr_factor, decay_factor, momentum,
     NESTEROV: tl.constexpr, APPLY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = i < n
-    rate = tl.load(rate_and_decay) * rate_factor
-    decay = tl.load(rate_and_decay + 1) * decay_factor
+    rate = tl.load(lr_and_decay) * lr_factor
+    decay = tl.load(lr_and_decay + 1) * decay_factor
     weight, v_before = tl.load(w + i, mask, 0.0), tl.load(v + i, mask, 0.0)
     gradient = tl.load(g + i, mask, 0.0).to(tl.float32) + decay * weight
     v_after = momentum * v_before - rate * gradient

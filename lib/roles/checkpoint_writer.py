@@ -1,4 +1,4 @@
-"""Checkpoints of a run: worker 0 writes them, while the training goes on."""
+"""Checkpoints of a run: worker 0 writes them, while the training continues."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,27 +10,27 @@ from lib.runtime.process import Context
 
 
 class CheckpointWriter:
-    """One worker's part in it. Where replicas agree, worker 0's is everyone's, so the others have none to play."""
+    """One worker's part in it. Worker 0's replica stands for all, so the other workers write nothing."""
 
-    def __init__(self, context: Context, parts: TrainState, tell: Callable[[Path], None]) -> None:
-        """``tell`` is called with each checkpoint that has got to the disk."""
-        self._saves, self._client, self._on_nan = context.rank == 0, context.client, context.config.run.on_nan
-        self._exchange, self._snapshots, self._tell = parts.exchange, parts.snapshots, tell
+    def __init__(self, context: Context, state: TrainState, on_saved: Callable[[Path], None]) -> None:
+        """``on_saved`` is called with each checkpoint that is on the disk."""
+        self._writes, self._client, self._on_nan = context.rank == 0, context.client, context.config.run.on_nan
+        self._exchange, self._snapshots, self._on_saved = state.exchange, state.snapshots, on_saved
         self.last = ""
-        """the last checkpoint that was brought to the disk; empty if none was"""
+        """the last checkpoint that was written; empty if none was"""
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is on its way."""
+        """Whether a checkpoint is being written."""
         return self._snapshots.async_saver.busy
 
     def begin(self, progress: Progress, *, soon: bool = False) -> None:
-        """Begin to write a checkpoint, once the one before is on the disk.
+        """Start to write a checkpoint, once the one before is on the disk.
 
-        ``soon``: without waiting for that, and only if no newer one is begun first.
-        Raises CheckpointError when the one before failed, DivergedError rather than save weights that are no numbers.
+        With ``soon`` this does not wait, and the checkpoint is dropped if a newer one is started first.
+        Raises CheckpointError if the one before failed, DivergedError rather than save weights that are not finite.
         """
-        if not self._saves:
+        if not self._writes:
             return
         self._exchange.synchronize()
         if not soon:
@@ -40,19 +40,19 @@ class CheckpointWriter:
         except DivergedError:
             if self._on_nan == "stop":
                 raise
-            # The checkpoint before stands: what follows, here or in a resume, goes back to it.
+            # The checkpoint before stays the latest: the rollback, here or in a resume, goes back to it.
 
-    def look(self) -> None:
-        """Tell of a checkpoint that has got to the disk. Raises CheckpointError when it has not."""
+    def poll(self) -> None:
+        """Report a checkpoint that is on the disk by now. Raises CheckpointError if it failed."""
         if self._snapshots.async_saver.done:
             self._take()
 
     def finish(self) -> None:
-        """Wait until all that was begun is on the disk. Raises CheckpointError."""
+        """Wait until everything that was started is on the disk. Raises CheckpointError."""
         while self.busy:
             self._take()
 
     def _take(self) -> None:
         if path := self._snapshots.async_saver.finish(lambda: self._client.heartbeat("saving a checkpoint")):
             self.last = str(path)
-            self._tell(path)
+            self._on_saved(path)

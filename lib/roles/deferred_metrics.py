@@ -1,7 +1,7 @@
-"""The figures of a training, from all devices to whoever records them.
+"""Training metrics, from all devices to the recorder.
 
-They are noted where the device will have them, and read some updates later. To read them at once would let the device
-run dry: its host would wait for it, and then it for its host.
+They are noted on the device and read some updates later. To read them at once would leave the device idle: the host
+would wait for it, and then it for the host.
 """
 
 from collections import deque
@@ -14,59 +14,60 @@ from lib.data.feed import Feed
 from lib.evaluation.metrics import Meter, PendingMetrics
 from lib.exchange.base import Exchange, sums
 from lib.recording.clock import Clock
-from lib.roles.builders import MOST_AHEAD
+from lib.roles.builders import MAX_AHEAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntervalMetrics:
-    """All workers' figures of the iterations since the report before, up to ``iteration``."""
+    """All workers' metrics of the iterations since the last interval, up to ``iteration``."""
 
     iteration: int
-    rate: float
+    lr: float
     first_bad: float
-    """the first iteration without a finite loss, infinity if there was none"""
+    """the first iteration whose loss was not finite, infinity if there was none"""
     times: Sequence[float]
-    """``Clock.lap``, added up over all workers"""
+    """``Clock.lap``, summed over all workers"""
     totals: Sequence[float]
-    """``PendingMetrics.take``, added up over all workers"""
+    """``PendingMetrics.take``, summed over all workers"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Unread:
-    noted: PendingMetrics
+    pending: PendingMetrics
     iteration: int
-    rate: float
-    due: int  # after so many updates
+    lr: float
+    due: int
+    """count of updates from which on it is read"""
 
 
 class DeferredMetrics:
-    """One worker's part in them. All workers note and ask at the same points."""
+    """One worker's part in them. All workers call the same methods at the same points."""
 
     def __init__(self, device: torch.device, feed: Feed, exchange: Exchange) -> None:
         self.meter, self.clock = Meter(device), Clock()
-        self.behind = MOST_AHEAD if device.type == "cuda" else 0
-        """updates between the note and the report"""
+        self.behind = MAX_AHEAD if device.type == "cuda" else 0
+        """updates between ``note`` and ``due``"""
         self._feed, self._exchange = feed, exchange
         self._updates = self._noted = 0
         self._unread: deque[_Unread] = deque()
 
     def begin(self) -> None:
-        """Time counts from here on."""
+        """Start the clock."""
         self.clock.lap(self._feed.waited_s, self._exchange.spent_s)
 
     def updated(self) -> None:
-        """One more update is asked of the device."""
+        """Count one more update that the device was given."""
         self._updates += 1
 
-    def note(self, iteration: int, rate: float) -> None:
-        """What the meter has counted since the last time is to be reported, if there were updates."""
+    def note(self, iteration: int, lr: float) -> None:
+        """End an interval: mark on the device what the meter has counted, if there were updates."""
         if self._noted == self._updates:
             return
         self._noted = self._updates
-        self._unread.append(_Unread(self.meter.note(), iteration, rate, self._updates + self.behind))
+        self._unread.append(_Unread(self.meter.note(), iteration, lr, self._updates + self.behind))
 
     def due(self, *, now: bool = False) -> Iterator[IntervalMetrics]:
-        """What was noted so many updates ago that the device has just come to it; ``now``: all that was noted."""
+        """Yield the intervals that the device has probably finished; with ``now`` all of them."""
         if now and self._unread:
             self._exchange.synchronize()
         while self._unread and (now or self._unread[0].due <= self._updates):
@@ -77,15 +78,15 @@ class DeferredMetrics:
         self.meter.reset()
         self._unread.clear()
 
-    def _read(self, of: _Unread) -> IntervalMetrics:
-        totals, bad_at = of.noted.take()
+    def _read(self, unread: _Unread) -> IntervalMetrics:
+        totals, first_bad = unread.pending.take()
         times = self.clock.lap(self._feed.waited_s, self._exchange.spent_s)
-        gathered = self._exchange.all_gather([bad_at, *times, *totals])
-        _, *added = sums(gathered)
+        gathered = self._exchange.all_gather([first_bad, *times, *totals])
+        _, *summed = sums(gathered)
         return IntervalMetrics(
-            iteration=of.iteration,
-            rate=of.rate,
+            iteration=unread.iteration,
+            lr=unread.lr,
             first_bad=min(row[0] for row in gathered),
-            times=added[:3],
-            totals=added[3:],
+            times=summed[:3],
+            totals=summed[3:],
         )

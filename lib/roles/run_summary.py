@@ -33,7 +33,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
             "network",
             f"{config.model.name}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
             f"computing in {str(dtype).removeprefix('torch.')}"
-            + ("" if replica.why_not_fused else " with kernels of its own"),
+            + ("" if replica.why_plain else " with kernels of its own"),
         ),
         ("devices", f"{names}; {batch}exchange {exchange}"),
         ("recipe", _recipe(config)),

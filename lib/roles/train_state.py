@@ -1,4 +1,4 @@
-"""What a worker trains with, and where its training stands: the same for a run and for its rehearsal."""
+"""What a worker trains with and from where: the same for a training and for its dry run."""
 
 from dataclasses import dataclass
 
@@ -10,31 +10,34 @@ from lib.data.plan import Plan
 from lib.exchange.base import Exchange
 from lib.recording.words import pluralize
 from lib.roles.builders import identity, preparation
+from lib.roles.replica_builder import build_replica
 from lib.runtime.process import Context
 from lib.training.fine_tuning import start_from
 from lib.training.replica import Replica
-from lib.training.rollbacks import with_rollback_seed
-from lib.training.snapshots import Snapshots, spread
+from lib.training.snapshots import Snapshots, broadcast_progress
 
 
 @dataclass(kw_only=True)
 class TrainState:
-    """One worker's part of a training, all workers' brought to where it goes on."""
+    """One worker's part of a training, with all workers at the point from which it continues."""
 
     replica: Replica
     exchange: Exchange
     snapshots: Snapshots
     progress: Progress
     plan: Plan
-    """what it trains and validates on, as of ``progress``"""
+    """the batches it trains and validates on, from ``progress`` on"""
     origin: str = ""
-    """for people: where worker 0 got the weights from, unless they are new"""
+    """one line for people: where worker 0 got the weights from, unless they are new"""
 
 
 def build(context: Context, exchange: Exchange, device: torch.device, dtype: torch.dtype) -> TrainState:
-    """Called by all workers. Raises CheckpointError or WeightsError where the training cannot go on, or begin."""
+    """Build a worker's state. Called by all workers.
+
+    Raises CheckpointError or WeightsError where the training cannot continue, or start.
+    """
     config, data = context.config, context.sheet.data
-    replica = Replica(config, data, device, dtype, exchange)
+    replica = build_replica(config, data, device, dtype, exchange)
     snapshots = Snapshots(
         config.run,
         identity(config, data),
@@ -43,8 +46,8 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
         total_batch_size=config.batch_size * config.world_size,
         order=told_order(config.data),
     )
-    progress, origin = _begin(context, snapshots, replica)
-    progress = spread(progress, replica, exchange)
+    progress, origin = _start(context, snapshots, replica)
+    progress = broadcast_progress(progress, replica, exchange)
     plan = plan_from(context, replica, progress)
     return TrainState(
         replica=replica, exchange=exchange, snapshots=snapshots, progress=progress, plan=plan, origin=origin
@@ -52,13 +55,12 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
 
 
 def plan_from(context: Context, replica: Replica, progress: Progress) -> Plan:
-    """What this worker trains and validates on from ``progress``; the replica's dropout follows from that, too."""
-    replica.seed = with_rollback_seed(context.config, progress.rollbacks).run.seed
+    """Return the batches that this worker trains and validates on from ``progress`` on."""
     return Plan(context.config, context.sheet.data, rank=context.rank, crop=replica.crop, rollbacks=progress.rollbacks)
 
 
-def _begin(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Progress, str]:
-    """Worker 0 reads what there is to begin with: how far that is, and what it is."""
+def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Progress, str]:
+    """Load the checkpoint or weights to start from, on worker 0: the progress, and one line about them."""
     weights = context.config.model.weights
     if context.rank == 0:
         if start := snapshots.start():

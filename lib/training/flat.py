@@ -1,14 +1,14 @@
-"""All the numbers that replicas share, laid out in one row of memory, and their gradients in another.
+"""All numbers that replicas share, in one flat tensor, and their gradients in another.
 
-    [ weights | biases and norms | momentum of both, alike | float buffers ]
+    state:  [ weights | biases and norms | momentum of both, in the same layout | float buffers ]
 
-A second row holds the rest, as bytes: frozen parameters (``requires_grad`` off), buffers of frozen norms, and counts.
-It is never averaged: nothing in it changes what others compute, and a rounded mean of equal numbers may be another
-number. It is copied where one replica's numbers become those of all.
+Another flat tensor, ``frozen``, holds the rest as bytes: frozen parameters (``requires_grad`` off), buffers of frozen
+norms, and counters. It is never averaged: training does not change it, and the rounded mean of equal numbers may be
+another number. It is copied where one replica's numbers become those of all.
 
-Many small copies become one large one, one handle lends them all, and the update is a few operations on long
-vectors. Weights come first because decay and rate of the others may differ, and the last layer's first of all:
-gradients become ready from the last layer to the first.
+Many small copies become one large one, one handle shares them all, and the update is a few operations on long vectors.
+Weights come first because weight decay and learning rate of the others may differ, and the last layer's come first of
+all: gradients become ready from the last layer to the first.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -16,16 +16,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-# Each tensor begins at a multiple of this many numbers (128 bytes), which fast kernels want.
+# Each tensor begins at a multiple of this many numbers (128 bytes), which fast kernels need.
 _ALIGN = 32
 
 
-class Flat:
-    """Owns the row of a model's trained parameters, their momentum and float buffers, and one of its gradients.
+class FlatParameters:
+    """Owns the flat tensors of a model; the model's parameters and buffers become views of them.
 
-    The model's parameters and float buffers become views of the first, and their ``grad`` of the second if that is
-    float32. Frozen parameters, other buffers and all buffers of modules in ``frozen`` become views of ``frozen``, which
-    is allocated only where there are any. ``allocate`` and ``allocate_gradients`` give so many zeros.
+    If the gradients are float32, the parameters' ``grad`` become views of ``gradients``. Frozen parameters, buffers
+    that are not floats, and all buffers of the modules in ``frozen`` become views of ``self.frozen``, which is empty
+    where there are none. ``allocate`` and ``allocate_gradients`` return that many zeros.
     """
 
     def __init__(
@@ -38,37 +38,42 @@ class Flat:
         trained = [(name, p) for name, p in reversed(list(model.named_parameters())) if p.requires_grad]
         self._parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
         parameters = list(self._parameters.values())
-        of_frozen = {id(b) for module in frozen for b in module.buffers()}
-        buffers = [b for b in model.buffers() if b.is_floating_point() and id(b) not in of_frozen]
-        in_row = {id(tensor) for tensor in (*parameters, *buffers)}
-        rest = [tensor for tensor in (*model.parameters(), *model.buffers()) if id(tensor) not in in_row]
+        frozen_buffers = {id(b) for module in frozen for b in module.buffers()}
+        buffers = [b for b in model.buffers() if b.is_floating_point() and id(b) not in frozen_buffers]
+        in_state = {id(tensor) for tensor in (*parameters, *buffers)}
+        rest = [tensor for tensor in (*model.parameters(), *model.buffers()) if id(tensor) not in in_state]
         n_parameters = _length(parameters)
         self.state = allocate(2 * n_parameters + _length(buffers))
         self.parameters, self.momentum, self.buffers = self.state.split(
             [n_parameters, n_parameters, len(self.state) - 2 * n_parameters]
         )
-        self.frozen = allocate(_length_as_bytes(rest)) if rest else self.state[:0]
+        self.frozen = allocate(_byte_length(rest)) if rest else self.state[:0]
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
         self.n_weights = _length(p for p in parameters if p.ndim > 1)
-        self.momentum_of = self.by_name(self.momentum)
-        _move(parameters, _places(parameters, self.parameters))
-        _move(buffers, _places(buffers, self.buffers))
-        _move(rest, _places_as_bytes(rest, self.frozen))
+        self.momentum_of = self.views(self.momentum)
+        _move(parameters, _split(parameters, self.parameters))
+        _move(buffers, _split(buffers, self.buffers))
+        _move(rest, _split_bytes(rest, self.frozen))
         if self.gradients.dtype == torch.float32:
-            for parameter, place in zip(parameters, _places(parameters, self.gradients), strict=True):
-                parameter.grad = place
+            for parameter, gradient in zip(parameters, _split(parameters, self.gradients), strict=True):
+                parameter.grad = gradient
+
+    @property
+    def whole(self) -> slice:
+        """The segment of all parameters."""
+        return slice(0, len(self.parameters))
 
     @property
     def blocks(self) -> list[Tensor]:
-        """All memory in which replicas are alike, momentum included."""
-        return [row for row in (self.state, self.frozen) if len(row)]
+        """All memory in which replicas are equal, momentum included."""
+        return [block for block in (self.state, self.frozen) if len(block)]
 
-    def by_name(self, row: Tensor) -> dict[str, Tensor]:
-        """Each parameter's stretch of ``row``, laid out as ``parameters``, in the parameter's shape."""
-        return dict(zip(self._parameters, _places(self._parameters.values(), row), strict=True))
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return each parameter's part of ``flat``, a tensor laid out as ``parameters``, in the parameter's shape."""
+        return dict(zip(self._parameters, _split(self._parameters.values(), flat), strict=True))
 
     def length_of(self, names: Iterable[str]) -> int:
-        """How long a stretch these parameters take."""
+        """Return how many numbers these parameters take, padding included."""
         return _length(self._parameters[name] for name in names)
 
 
@@ -80,35 +85,35 @@ def _length(tensors: Iterable[Tensor]) -> int:
     return sum(_padded(tensor.numel()) for tensor in tensors)
 
 
-def _places(tensors: Iterable[Tensor], row: Tensor) -> Iterator[Tensor]:
-    """The stretch of ``row`` that belongs to each tensor, in its shape."""
+def _split(tensors: Iterable[Tensor], flat: Tensor) -> Iterator[Tensor]:
+    """Yield the part of ``flat`` that belongs to each tensor, in its shape."""
     offset = 0
     for tensor in tensors:
-        yield row[offset : offset + tensor.numel()].view(tensor.shape)
+        yield flat[offset : offset + tensor.numel()].view(tensor.shape)
         offset += _padded(tensor.numel())
 
 
-def _numbers(tensor: Tensor) -> int:
-    """How many float32 numbers take as much room."""
+def _floats(tensor: Tensor) -> int:
+    """Return how many float32 numbers take as many bytes."""
     return _padded(-(-tensor.nbytes // 4))
 
 
-def _length_as_bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(map(_numbers, tensors))
+def _byte_length(tensors: Iterable[Tensor]) -> int:
+    return sum(map(_floats, tensors))
 
 
-def _places_as_bytes(tensors: Iterable[Tensor], row: Tensor) -> Iterator[Tensor]:
-    """The stretch of ``row`` (float32) that belongs to each tensor, in its shape and its own type."""
+def _split_bytes(tensors: Iterable[Tensor], flat: Tensor) -> Iterator[Tensor]:
+    """Yield the part of ``flat`` (float32) that belongs to each tensor, in its shape and dtype."""
     offset = 0
     for tensor in tensors:
-        end = offset + _numbers(tensor)
-        yield row[offset:end].view(tensor.dtype)[: tensor.numel()].view(tensor.shape)
+        end = offset + _floats(tensor)
+        yield flat[offset:end].view(tensor.dtype)[: tensor.numel()].view(tensor.shape)
         offset = end
 
 
 @torch.no_grad()
-def _move(tensors: Iterable[Tensor], places: Iterable[Tensor]) -> None:
-    """Copy each tensor into its place and make it a view of that."""
-    for tensor, place in zip(tensors, places, strict=True):
-        place.copy_(tensor)
-        tensor.data = place
+def _move(tensors: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
+    """Copy each tensor to its target, and make it a view of that."""
+    for tensor, target in zip(tensors, targets, strict=True):
+        target.copy_(tensor)
+        tensor.data = target

@@ -18,7 +18,7 @@ from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter
 from lib.kernels.crop import crop_to_blocks, to_blocks
 from lib.kernels.loss import accumulate, cross_entropy
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 from lib.training.fused_optimizer import FusedSGD
 from lib.training.sync import SyncStrategy
 
@@ -50,17 +50,17 @@ class FusedStep:
     def __init__(
         self,
         network: FusedNetwork,
-        flat: Flat,
+        flat: FlatParameters,
         *,
         batch_size: int,
         label_smoothing: float,
         transform: Transform,
         optimizer: FusedSGD,
-        rule: SyncStrategy,
+        sync: SyncStrategy,
         dtype: torch.dtype,
     ) -> None:
         self._network, self._flat, self._dtype, self._label_smoothing = network, flat, dtype, label_smoothing
-        self._transform, self._optimizer, self._sync = transform, optimizer, rule
+        self._transform, self._optimizer, self._sync = transform, optimizer, sync
         device = flat.state.device
         self._graph: torch.cuda.CUDAGraph | None = None
         self._images, self._labels_B = self._room(batch_size)
@@ -74,7 +74,7 @@ class FusedStep:
         self._generator = torch.cuda.default_generators[device.index]
         self._meter: Meter | None = None
 
-    def add_gradients(self, batch: Batch, meter: Meter, *, loss_scale: float, iteration: int, seed: int) -> None:
+    def gradients(self, batch: Batch, meter: Meter, *, loss_scale: float, iteration: int, seed: int) -> None:
         count = len(batch.labels_B)
         if count > len(self._labels_B):
             self._graph = None
@@ -89,14 +89,14 @@ class FusedStep:
         if meter is not self._meter:
             self._meter, self._graph = meter, None
 
-    def update(self, *, rate: float, weight_decay: float) -> None:
-        self._optimizer.set(rate, weight_decay)
+    def update(self, lr: float, weight_decay: float) -> None:
+        self._optimizer.set(lr, weight_decay)
         if self._graph is None:
             self._graph = self._captured()
         self._generator.manual_seed(self._seed)
         self._graph.replay()
-        if not self._sync.in_graphs:
-            self._sync.update(slice(0, len(self._flat.parameters)))
+        if not self._sync.capturable:
+            self._sync.update(self._flat.whole)
 
     @torch.no_grad()
     def outputs(self, batch: Batch) -> Tensor:
@@ -105,7 +105,7 @@ class FusedStep:
         return self._network.forward(images, training=False)
 
     def refresh(self) -> None:
-        self._optimizer.refresh(slice(0, len(self._flat.parameters)))
+        self._optimizer.refresh(self._flat.whole)
 
     def _captured(self) -> torch.cuda.CUDAGraph:
         """The step as a graph. Warming up counts no image and updates nothing."""
@@ -121,7 +121,7 @@ class FusedStep:
         graph = torch.cuda.CUDAGraph()
         # The loader's uploads go on meanwhile in this thread's other streams.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            if self._sync.in_graphs:
+            if self._sync.capturable:
                 self._pass(lambda segment: self._beside(self._early[segment]))
                 self._beside(self._late)
                 torch.cuda.current_stream().wait_stream(self._side)

@@ -1,63 +1,85 @@
-"""Stochastic gradient descent with momentum, as theano_alexnet does it, on flat rows of memory.
+"""Stochastic gradient descent with momentum, as theano_alexnet does it, on flat parameters.
 
-With rate r, momentum m, decay d and gradient g of weight w:
+With learning rate r, momentum factor m, weight decay d and gradient g of weight w:
 
     g <- g + d w                  weights only, or all parameters: ``decayed``
-    v <- m v - r g                the rate is inside the velocity; biases learn at ``bias_rate_factor`` times r
-    w <- w + v                    or, with Nesterov's look-ahead, w + m v - r g
+    v <- m v - r g                v is the momentum, the rate included; biases learn at ``bias_rate_factor`` times r
+    w <- w + v                    or, with Nesterov momentum, w + m v - r g
 
-Replicas may average momentum between the second line and the third. The look-ahead is therefore written without
-the gradient: with v' the velocity before the update, m v - r g is (1 + m) v - m v'.
+Replicas may average v between the second line and the third. The Nesterov step is therefore written without the
+gradient: with v' the momentum before the update, m v - r g is (1 + m) v - m v'.
 
-Parameters that are frozen have no place in these rows.
-
-(theano_alexnet stored the look-ahead step as the velocity, which decays it twice; this does not.)
+(theano_alexnet stores the Nesterov step as the momentum, which decays it twice; this does not.)
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 
 from lib.config.schema import OptimizerConfig
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
+
+
+class Optimizer(Protocol):
+    """An update rule on segments of the flat parameters, in two halves between which momentum may be averaged."""
+
+    def set(self, lr: float, weight_decay: float) -> None:
+        """Set the learning rate and weight decay of the updates that follow."""
+
+    def step(self, segment: slice) -> None:
+        """Update momentum and parameters of ``segment`` from its gradients."""
+
+    def update_momentum(self, segment: slice) -> None:
+        """Run the first half of ``step``: new momentum from gradients."""
+
+    def apply(self, segment: slice) -> None:
+        """Run the second half of ``step``: new parameters from momentum."""
+
+    def refresh(self, segment: slice) -> None:
+        """Recompute what is derived from the parameters, after someone else has changed them."""
 
 
 class MomentumSGD:
-    """Updates ``flat.parameters`` and ``flat.momentum`` in place, at ``rate`` and ``weight_decay``."""
+    """``Optimizer`` in plain PyTorch: updates ``flat.parameters`` and ``flat.momentum`` in place."""
 
-    def __init__(self, flat: Flat, config: OptimizerConfig) -> None:
-        self.rate = self.weight_decay = 0.0
+    def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
+        self._lr = self._weight_decay = 0.0
         self._flat, self._config = flat, config
 
+    def set(self, lr: float, weight_decay: float) -> None:
+        self._lr, self._weight_decay = lr, weight_decay
+
     def step(self, segment: slice) -> None:
-        """One update of this stretch of the parameters; its ``flat.gradients`` are used up."""
         self.update_momentum(segment)
         self.apply(segment)
 
     @torch.no_grad()
     def update_momentum(self, segment: slice) -> None:
-        """The first two lines above; with Nesterov, weights give up what they get too much by the third."""
+        """Compute the first two lines above; gradients are overwritten.
+
+        With Nesterov momentum, parameters lose m v' here, so that ``apply`` need not know v'.
+        """
         flat, config = self._flat, self._config
-        for group, rate_factor, decay_factor in parameter_groups(segment, flat.n_weights, config):
+        for group, lr_factor, decay_factor in parameter_groups(segment, flat.n_weights, config):
             w, v, g = flat.parameters[group], flat.momentum[group], flat.gradients[group]
-            if decay_factor and self.weight_decay:
-                g.add_(w, alpha=self.weight_decay * decay_factor)
+            if decay_factor and self._weight_decay:
+                g.add_(w, alpha=self._weight_decay * decay_factor)
             if config.nesterov:
                 w.sub_(v, alpha=config.momentum)
-            v.mul_(config.momentum).add_(g, alpha=-self.rate * rate_factor)
+            v.mul_(config.momentum).add_(g, alpha=-self._lr * lr_factor)
 
     @torch.no_grad()
     def apply(self, segment: slice) -> None:
-        """The third line."""
         factor = 1 + self._config.momentum if self._config.nesterov else 1.0
         self._flat.parameters[segment].add_(self._flat.momentum[segment], alpha=factor)
 
     def refresh(self, segment: slice) -> None:
-        """Nothing is derived from the weights here."""
+        pass
 
 
 def parameter_groups(segment: slice, n_weights: int, config: OptimizerConfig) -> Iterator[tuple[slice, float, float]]:
-    """``segment`` in weights, then biases and norms: (stretch, factor of the rate, factor of the decay) of each."""
+    """Yield ``segment`` split into weights and the rest (biases, norms): (group, lr factor, weight decay factor)."""
     weights = slice(segment.start, min(segment.stop, n_weights))
     others = slice(max(segment.start, n_weights), segment.stop)
     if weights.start < weights.stop:

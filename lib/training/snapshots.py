@@ -1,4 +1,4 @@
-"""A training as a checkpoint, and back: how replica and progress become one, and when that is due."""
+"""A training as a checkpoint, and back: how replica and progress become one, and when one is due."""
 
 import time
 from collections.abc import Mapping
@@ -35,10 +35,10 @@ class Snapshots:
         self._total_batch_size, self._order = total_batch_size, order
         self._saved_at = time.monotonic()
         self.async_saver = AsyncSaver()
-        """what ``save`` began: to be finished before the latest checkpoint is asked for"""
+        """writes what ``save`` started; finish it before asking for the latest checkpoint"""
 
     def start(self) -> Path | None:
-        """The checkpoint that ``run.resume`` asks to go on from; None for new weights."""
+        """Return the checkpoint that ``run.resume`` asks to continue from; None for new weights."""
         if self._run.resume == "never":
             return None
         if self._run.resume == "auto":
@@ -49,32 +49,32 @@ class Snapshots:
         return path
 
     def require_room(self) -> None:
-        """Raises CheckpointError where the disk is full: better now than later."""
+        """Raise CheckpointError if the disk is full: better now than after the first epoch."""
         self.folder.require_room(self._nbytes)
 
     def advice_on_room(self) -> str:
-        """What to tell of a disk that may become full."""
+        """Return a warning about a disk that may become full, or an empty text."""
         return self.folder.advice_on_room(self._nbytes)
 
     @property
     def _nbytes(self) -> int:
         replica = self._replica
-        cached = (*replica.model.state_dict().values(), *replica.flat.momentum_of.values(), self._preparation.mean)
-        return sum(int(tensor.nbytes) for tensor in cached)
+        saved = (*replica.model.state_dict().values(), *replica.flat.momentum_of.values(), self._preparation.mean)
+        return sum(int(tensor.nbytes) for tensor in saved)
 
     def due(self) -> bool:
-        """Whether the last checkpoint is ``run.snapshot_minutes`` old."""
+        """Return whether the last checkpoint is ``run.snapshot_minutes`` old."""
         minutes = self._run.snapshot_minutes
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
     def save(self, progress: Progress) -> None:
-        """Copy the training as it stands, and begin to write it as a checkpoint while it goes on.
+        """Copy the training's current state, and start to write it as a checkpoint while the training continues.
 
-        Raises DivergedError rather than save weights that are no numbers.
+        Raises DivergedError rather than save weights that are not finite.
         """
         replica = self._replica
         if not torch.isfinite(replica.flat.state).all():
-            raise self.diverged(f"the weights are no numbers after iteration {progress.iteration}", progress)
+            raise self.diverged(f"the weights are NaN or infinite after iteration {progress.iteration}", progress)
         self.async_saver.leave_out()
         saved = Checkpoint(
             identity=self._identity,
@@ -93,32 +93,32 @@ class Snapshots:
         self._saved_at = time.monotonic()
 
     def restore_latest(self) -> Progress:
-        """As ``restore``, from the last checkpoint."""
+        """Restore the latest checkpoint, as ``restore``."""
         path = self.folder.latest()
         if path is None:
             raise CheckpointError(f"there is no checkpoint in {self._run.weights_dir} to go back to")
         return self.restore(path)
 
     def restore(self, path: Path) -> Progress:
-        """Bring the replica to where the checkpoint left it.
+        """Load the checkpoint at ``path`` into the replica. Return its progress.
 
-        Raises CheckpointError when that cannot be read or belongs to another training.
+        Raises CheckpointError if it cannot be read or belongs to another training.
         """
         saved = checkpoint.load(path)
         checkpoint.refuse_other(path, saved.identity, self._identity)
         checkpoint.refuse_other_preparation(path, saved.preparation, self._preparation)
         if saved.iteration:
-            self._refuse_another_order(path, saved)
+            self._refuse_other_order(path, saved)
         with torch.no_grad():
             self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
-            for name, velocity in self._replica.flat.momentum_of.items():
-                if name in saved.momentum:  # what was frozen then had none, and begins at rest
-                    velocity.copy_(saved.momentum[name])
+            for name, momentum in self._replica.flat.momentum_of.items():
+                if name in saved.momentum:  # a parameter that was frozen then has none, and starts with zero
+                    momentum.copy_(saved.momentum[name])
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record, saved.rollbacks)
 
-    def _refuse_another_order(self, path: Path, saved: Checkpoint) -> None:
-        """Raises CheckpointError where the rest of the epoch would not be what the checkpoint has not seen of it."""
+    def _refuse_other_order(self, path: Path, saved: Checkpoint) -> None:
+        """Raise CheckpointError if the rest of the epoch would not be the images that the checkpoint has not seen."""
         if saved.total_batch_size != self._total_batch_size:
             here = f"{self._total_batch_size} (batch_size x workers)"
             found, keep = f"of iterations of {saved.total_batch_size} images; here they have {here}", "that product"
@@ -130,22 +130,22 @@ class Snapshots:
             return
         raise CheckpointError(
             f"{path} lies within an epoch {found}, so some images would come twice and others never: "
-            f"keep {keep}, or go on from a checkpoint at an epoch's end"
+            f"keep {keep}, or continue from a checkpoint at an epoch's end"
         )
 
     def diverged(self, what: str, progress: Progress) -> DivergedError:
-        """The error to raise when the training has become no numbers."""
+        """Return the error to raise when loss or weights are not finite."""
         latest = self.folder.latest()
-        cached = f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
+        kept = f"the last good checkpoint is {latest}" if latest else "there is no checkpoint yet"
         return DivergedError(
-            f"{what} of epoch {progress.epoch + 1}; {cached}; lower optimizer.learning_rate and start again"
+            f"{what} of epoch {progress.epoch + 1}; {kept}; lower optimizer.learning_rate and start again"
         )
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, each in memory of its own: a view of the flat row would be saved with the whole row.
+    """Copy tensors to the CPU, each into its own memory: a view of the flat state would be saved with all of it.
 
-    From a GPU into page-locked memory, which torch keeps for the next time: that takes a thirtieth of the time.
+    From a GPU they go into page-locked memory, which torch keeps for the next time: that takes a thirtieth of the time.
     """
     copies = {name: tensor.detach().to("cpu", non_blocking=True, copy=True) for name, tensor in tensors.items()}
     if any(tensor.is_cuda for tensor in tensors.values()):
@@ -153,14 +153,14 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return copies
 
 
-def spread(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
-    """Worker 0's progress and replica, on every worker: only worker 0 needs to see the checkpoint's disk."""
-    figures = [progress.epoch, progress.iteration, progress.rollbacks, len(progress.val_record)]
-    epoch, iteration, rollbacks, n_records = map(int, exchange.all_gather(figures)[0])
+def broadcast_progress(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
+    """Copy worker 0's replica and progress to every worker: only worker 0 needs access to the checkpoint's disk."""
+    counts = [progress.epoch, progress.iteration, progress.rollbacks, len(progress.val_record)]
+    epoch, iteration, rollbacks, n_records = map(int, exchange.all_gather(counts)[0])
     flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
     first = exchange.all_gather(flat)[0]
-    for row in replica.flat.blocks:
-        exchange.broadcast(row)
-        exchange.verify(row)  # the only time for what is frozen: nothing changes it from here on
+    for block in replica.flat.blocks:
+        exchange.broadcast(block)
+        exchange.verify(block)  # the only time for frozen parameters: training does not change them
     replica.refresh()
     return Progress(epoch, iteration, list(zip(first[::2], first[1::2], strict=True)), rollbacks)

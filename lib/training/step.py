@@ -1,46 +1,51 @@
-"""What a replica asks of a training step, however it is computed, and by which it is."""
+"""The training step: what the training loop asks of a network, however it is computed."""
 
-import importlib.util
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
-from lib.config.schema import Config
 from lib.data.upload import Batch
+from lib.evaluation.crops import log_probabilities
 from lib.evaluation.metrics import Meter
-from lib.models.losses import Outputs
-from lib.models.registry import model_spec
-
-# Kernels count the numbers of a layer in 32 bits, and AlexNet's largest layer has 290,400 an image.
-MOST_FUSED = 4096
+from lib.models.losses import Outputs, cross_entropy, main_logits
 
 
 class Step(Protocol):
     """One network's forward and backward pass and its update, averaged with the other replicas."""
 
-    def add_gradients(self, batch: Batch, meter: Meter, *, loss_scale: float, iteration: int, seed: int) -> None:
-        """As ``Replica.add_gradients``; ``seed`` is that of dropout."""
+    def gradients(self, batch: Batch, meter: Meter, *, loss_scale: float, iteration: int, seed: int) -> None:
+        """Add the gradients of one batch to those of the next ``update``, and count the batch in ``meter``.
 
-    def update(self, *, rate: float, weight_decay: float) -> None:
-        """As ``Replica.update``."""
+        ``loss_scale`` is workers / images of all workers in the update: it scales the summed loss so that the average
+        over workers is the mean over all images. ``seed`` is that of dropout.
+        """
+
+    def update(self, lr: float, weight_decay: float) -> None:
+        """Average with the other replicas as the sync strategy says, and update the weights."""
 
     def outputs(self, batch: Batch) -> Outputs:
-        """What the network makes of a batch, dropout off."""
+        """Return the network's outputs for a batch, without dropout."""
 
     def refresh(self) -> None:
-        """The weights have been changed by others."""
+        """Recompute what is derived from the weights, after someone else has changed them."""
 
 
-def why_not_fused(config: Config, device: torch.device) -> str:
-    """Why ``lib.training.fused_step`` cannot compute this training; empty if it can."""
-    reasons = {
-        "it needs a GPU": device.type != "cuda",
-        "compute.fused is false": not config.compute.fused,
-        "compute.deterministic is true": config.compute.deterministic,
-        f"{config.model.name} has no kernels of its own": not model_spec(config.model.name).fused,
-        f"batch_size is more than {MOST_FUSED}": config.batch_size > MOST_FUSED,
-        "optimizer.accumulate is not 1": config.optimizer.accumulate != 1,
-        "model.freeze names parts": bool(config.model.freeze),
-        "Triton is not installed": importlib.util.find_spec("triton") is None,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
+@torch.no_grad()
+def evaluate(step: Step, batches: Iterable[Batch], meter: Meter) -> None:
+    """Count loss and errors over ``batches``: plain cross-entropy of the main logits, without dropout."""
+    for batch in batches:
+        if len(batch.labels_B):
+            outputs = step.outputs(batch)
+            meter.add(main_logits(outputs), batch.labels_B, cross_entropy(outputs, batch.labels_B), iteration=0)
+
+
+@torch.no_grad()
+def crop_log_probabilities(step: Step, batch: Batch, params_CV: Tensor) -> Tensor:
+    """Return the log of each image's mean probabilities over the crops ``params_CV``, float64 (B, K)."""
+    return log_probabilities(
+        lambda params_BV: main_logits(step.outputs(batch._replace(params_BV=params_BV))),
+        params_CV,
+        len(batch.labels_B),
+    )

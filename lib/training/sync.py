@@ -1,13 +1,17 @@
-"""When replicas exchange, and what becomes of each: their average every so many updates, or elastic averaging.
+"""Sync strategies: when replicas average what.
 
-Elastic averaging (EASGD: Zhang, Choromanska and LeCun, arXiv:1412.6651, the synchronous form) lets each replica go its
-own way, on a spring to a centre c. With moving rate a, at each exchange of n replicas w:
+Three strategies average in every update, and are the same mathematics, since replicas are equal before each update and
+SGD is linear in gradients and momentum; they differ in the bytes that are moved. ``AverageWeights`` is what
+theano_alexnet did. Two let replicas differ between exchanges: local SGD, and elastic averaging.
+
+Elastic averaging (EASGD: Zhang, Choromanska and LeCun, arXiv:1412.6651, the synchronous form) attracts each replica to
+a center c, and the center to the replicas. With moving rate a, at each exchange of n replicas w:
 
     w_i <- w_i - a (w_i - c)        each replica
-    c   <- c + a sum_i (w_i - c)    the centre: c + n a (mean - c), with the c from before
+    c   <- c + a sum_i (w_i - c)    the center: c + n a (mean - c), with c from before
 
-Theano-MPI computes the same two lines on a server, for one replica after the other; here all come at once, and each
-keeps a copy of the centre. The copies follow from the same bits, so they hold the same bits.
+Theano-MPI computes the same two lines on a server, for one replica after the other; here all exchange at once, and each
+keeps a copy of the center. The copies follow from the same bits, so they hold the same bits.
 """
 
 from abc import ABC, abstractmethod
@@ -17,159 +21,209 @@ from typing import Protocol
 
 import torch
 
-from lib.config.schema import ExchangeConfig
+from lib.config.schema import Averaged, ExchangeConfig
 from lib.exchange.base import Exchange
-from lib.training.averaging import KINDS, Averaging, Optimizer
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
+from lib.training.optimizer import Optimizer
 
-# The paper's beta: how far the centre moves towards the mean of the replicas at an exchange.
+# The paper's beta: how far the center moves towards the mean of the replicas at an exchange.
 _BETA = 0.9
 
 
 class SyncStrategy(Protocol):
-    """What an update of a replica is, together with the others'."""
+    """An optimizer's update together with the exchange between replicas."""
 
     @property
-    def in_graphs(self) -> bool:
-        """Whether each update is the same work of the device alone, which a CUDA graph may capture; ``update`` may
-        then come stretch by stretch, otherwise it is asked for all parameters at once.
+    def capturable(self) -> bool:
+        """Whether each update is the same work of the device alone, which a CUDA graph may capture.
+
+        ``update`` may then be called segment by segment, otherwise only for all parameters at once.
         """
 
     @property
     def in_sync(self) -> bool:
-        """Whether replicas have exchanged since their last update: then ``synchronized`` asks nothing of the others."""
+        """Whether replicas are equal now; then ``synchronized`` involves no other replica."""
 
     def update(self, segment: slice) -> None:
-        """Update this stretch of the parameters, and exchange where that is due; called by all replicas."""
+        """Update this segment of the parameters, and exchange where that is due. Called by all replicas."""
 
     def synchronized(self) -> AbstractContextManager[None]:
-        """Within it all replicas hold the same row: what is validated and saved. Called by all at the same point."""
+        """Return a context in which all replicas hold the same state: what is validated and saved.
 
-    def restart(self) -> None:
-        """Replicas have been made equal by others."""
+        Called by all replicas at the same point.
+        """
+
+    def reset(self) -> None:
+        """Start anew after the replicas have been made equal by someone else."""
 
 
-class EveryUpdate:
-    """Replicas are equal after each update: its average is part of it."""
+class _EveryUpdate(ABC):
+    """Replicas are equal after each update: the average is part of it."""
 
     in_sync = True
 
-    def __init__(self, averaging: Averaging, flat: Flat, exchange: Exchange) -> None:
-        self.in_graphs = exchange.in_graphs
-        self._averaging, self._flat, self._exchange = averaging, flat, exchange
+    def __init__(self, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange) -> None:
+        self.capturable = exchange.capturable
+        self._optimizer, self._flat, self._exchange = optimizer, flat, exchange
 
-    def update(self, segment: slice) -> None:
-        self._averaging.update(segment)
-        if segment.stop == len(self._flat.parameters) and len(self._flat.buffers):
-            self._exchange.all_reduce_mean(self._flat.buffers)
+    @abstractmethod
+    def update(self, segment: slice) -> None: ...
 
     def synchronized(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def restart(self) -> None:
+    def reset(self) -> None:  # noqa: B027  replicas are always in sync: there is nothing to reset
         pass
 
+    def _average_buffers_after(self, segment: slice) -> None:
+        """Average the float buffers, once in each update: after its last segment."""
+        if segment.stop == self._flat.whole.stop and len(self._flat.buffers):
+            self._exchange.all_reduce_mean(self._flat.buffers)
 
-class Periodic(ABC):
-    """Each replica goes on by itself, and every so many updates all of them come together."""
 
-    in_graphs = False
+class AverageGradients(_EveryUpdate):
+    """Averages gradients before the update: half the bytes of momentum where gradients are bfloat16."""
 
-    def __init__(self, optimizer: Optimizer, flat: Flat, exchange: Exchange, every: int) -> None:
-        self._optimizer, self._flat, self._exchange, self._every = optimizer, flat, exchange, every
-        self._since = 0
+    def update(self, segment: slice) -> None:
+        self._exchange.all_reduce_mean(self._flat.gradients[segment])
+        self._optimizer.step(segment)
+        self._average_buffers_after(segment)
 
-    @property
-    def in_sync(self) -> bool:
-        return not self._since
+
+class AverageMomentum(_EveryUpdate):
+    """Averages momentum in the middle of the update."""
+
+    def update(self, segment: slice) -> None:
+        self._optimizer.update_momentum(segment)
+        self._exchange.all_reduce_mean(self._flat.momentum[segment])
+        self._optimizer.apply(segment)
+        self._average_buffers_after(segment)
+
+
+class AverageWeights(_EveryUpdate):
+    """Averages weights and momentum after the update."""
 
     def update(self, segment: slice) -> None:
         self._optimizer.step(segment)
-        self._since += 1
-        if self._since == self._every:
-            self._come_together()
-            self._since = 0
+        self._exchange.all_reduce_mean(self._flat.parameters[segment], self._flat.momentum[segment])
+        self._optimizer.refresh(segment)
+        self._average_buffers_after(segment)
+
+
+class _Periodic(ABC):
+    """Each replica trains by itself; every ``every`` updates all of them exchange."""
+
+    capturable = False
+
+    def __init__(self, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, every: int) -> None:
+        self._optimizer, self._flat, self._exchange, self._every = optimizer, flat, exchange, every
+        self._updates_since_sync = 0
+
+    @property
+    def in_sync(self) -> bool:
+        return not self._updates_since_sync
+
+    def update(self, segment: slice) -> None:
+        self._optimizer.step(segment)
+        self._updates_since_sync += 1
+        if self._updates_since_sync == self._every:
+            self._sync()
+            self._updates_since_sync = 0
         else:
-            self._exchange.all_reduce_mean()  # of nothing: a meeting, so that all leave after the same update
+            self._exchange.all_reduce_mean()  # of nothing: the replicas meet, so that all stop after the same update
 
     @abstractmethod
-    def _come_together(self) -> None:
-        """What an exchange makes of the replicas."""
+    def _sync(self) -> None:
+        """Exchange between the replicas."""
 
 
-class LocalSGD(Periodic):
-    """Local SGD: replicas become their average."""
+class LocalSGD(_Periodic):
+    """At an exchange, replicas become their average."""
 
     @contextmanager
     def synchronized(self) -> Iterator[None]:
-        if self._since:
-            self._come_together()
-            self._since = 0
+        if self._updates_since_sync:
+            self._sync()
+            self._updates_since_sync = 0
         yield
 
-    def restart(self) -> None:
-        self._since = 0
+    def reset(self) -> None:
+        self._updates_since_sync = 0
 
-    def _come_together(self) -> None:
+    def _sync(self) -> None:
         self._exchange.all_reduce_mean(self._flat.state)
-        self._optimizer.refresh(slice(0, len(self._flat.parameters)))
+        self._optimizer.refresh(self._flat.whole)
 
 
-class Elastic(Periodic):
-    """Each replica is drawn to a centre, and the centre to the replicas; the centre is what is validated and saved.
+class Elastic(_Periodic):
+    """At an exchange, each replica moves towards a center and the center towards the replicas.
 
-    AverageMomentum stay each replica's own; float buffers become their average. ``alpha`` is the moving rate.
+    The center is what is validated and saved. Momentum stays each replica's own; float buffers become their average.
+    ``alpha`` is the moving rate.
     """
 
     def __init__(
-        self, optimizer: Optimizer, flat: Flat, exchange: Exchange, *, every: int, alpha: float, world_size: int
+        self,
+        optimizer: Optimizer,
+        flat: FlatParameters,
+        exchange: Exchange,
+        *,
+        every: int,
+        alpha: float,
+        world_size: int,
     ) -> None:
         super().__init__(optimizer, flat, exchange, every)
         self._alpha, self._world_size = alpha, world_size
-        self._centre = flat.parameters.clone()
-        self._all_parameters = slice(0, len(flat.parameters))
-        self._shared = exchange.allocate(len(flat.parameters) + len(flat.buffers))
+        self._center = flat.parameters.clone()
+        self._exchanged = exchange.allocate(len(flat.parameters) + len(flat.buffers))
 
     @contextmanager
     def synchronized(self) -> Iterator[None]:
-        """The centre, at rest: its momentum are zero."""
+        """Put the center into the model, with zero momentum, and this replica's own state back afterwards."""
         flat = self._flat
-        if self._since and len(flat.buffers):
+        if self._updates_since_sync and len(flat.buffers):
             self._exchange.all_reduce_mean(flat.buffers)
-        mine = flat.parameters.clone(), flat.momentum.clone()
-        self._become(self._centre, torch.zeros_like(flat.momentum))
+        own = flat.parameters.clone(), flat.momentum.clone()
+        self._load(self._center, torch.zeros_like(flat.momentum))
         try:
             yield
         finally:
-            self._become(*mine)
+            self._load(*own)
 
-    def restart(self) -> None:
-        self._centre.copy_(self._flat.parameters)
-        self._since = 0
+    def reset(self) -> None:
+        self._center.copy_(self._flat.parameters)
+        self._updates_since_sync = 0
 
-    def _come_together(self) -> None:
-        """The two lines above."""
+    def _sync(self) -> None:
+        """Compute the two lines above."""
         flat = self._flat
-        torch.cat([flat.parameters, flat.buffers], out=self._shared)
-        self._exchange.all_reduce_mean(self._shared)
-        mean, buffers = self._shared.split([len(flat.parameters), len(flat.buffers)])
-        flat.parameters.lerp_(self._centre, self._alpha)
-        self._centre.lerp_(mean, self._world_size * self._alpha)
+        torch.cat([flat.parameters, flat.buffers], out=self._exchanged)
+        self._exchange.all_reduce_mean(self._exchanged)
+        mean, buffers = self._exchanged.split([len(flat.parameters), len(flat.buffers)])
+        flat.parameters.lerp_(self._center, self._alpha)
+        self._center.lerp_(mean, self._world_size * self._alpha)
         flat.buffers.copy_(buffers)
-        self._optimizer.refresh(self._all_parameters)
+        self._optimizer.refresh(flat.whole)
 
-    def _become(self, parameters: torch.Tensor, momentum: torch.Tensor) -> None:
+    def _load(self, parameters: torch.Tensor, momentum: torch.Tensor) -> None:
         self._flat.parameters.copy_(parameters)
         self._flat.momentum.copy_(momentum)
-        self._optimizer.refresh(self._all_parameters)
+        self._optimizer.refresh(self._flat.whole)
+
+
+EVERY_UPDATE: dict[Averaged, type[_EveryUpdate]] = {
+    "gradients": AverageGradients,
+    "momentum": AverageMomentum,
+    "weights": AverageWeights,
+}
 
 
 def build_sync(
-    config: ExchangeConfig, optimizer: Optimizer, flat: Flat, exchange: Exchange, world_size: int
+    config: ExchangeConfig, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, world_size: int
 ) -> SyncStrategy:
-    """The rule that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for; one worker needs none."""
+    """Return the strategy that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for."""
     if world_size == 1 or not config.apart:
-        return EveryUpdate(KINDS[config.averaged](optimizer, flat, exchange), flat, exchange)
+        return EVERY_UPDATE[config.averaged](optimizer, flat, exchange)
     if config.rule == "average":
         return LocalSGD(optimizer, flat, exchange, config.every)
     alpha = moving_rate(config, world_size)
@@ -177,7 +231,7 @@ def build_sync(
 
 
 def moving_rate(config: ExchangeConfig, world_size: int) -> float:
-    """``exchange.alpha``, or the paper's.
+    """Return ``exchange.alpha``, or the paper's default.
 
     >>> moving_rate(ExchangeConfig(rule="elastic"), 2)
     0.45

@@ -113,9 +113,10 @@ def test_a_loss_that_is_nan_or_infinite_stops_the_run(finished_run: Path, run_sc
     done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rollback)
     assert done.returncode == 2
     assert re.fullmatch(
-        r"warning: the loss is no number since iteration \d+ of epoch 2; going back to the last checkpoint, 1 of "
+        r"warning: the loss became NaN or infinite at iteration \d+ of epoch 2; "
+        r"going back to the last checkpoint, 1 of "
         r"at most 1 times \(run.rollbacks\)\n"
-        r"error: the loss is no number since iteration \d+ of epoch 2; the last good checkpoint is "
+        r"error: the loss became NaN or infinite at iteration \d+ of epoch 2; the last good checkpoint is "
         r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",
         done.stderr,
     ), done.stderr

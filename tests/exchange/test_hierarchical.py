@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib.errors import ConfigError, ProtocolError
-from lib.exchange.hierarchical import find_neighbours
+from lib.exchange.hierarchical import find_neighbors
 from tests.support.hierarchical_worker import NUMEL, WORKERS
 from tests.support.scripts import ROOT
 
@@ -71,7 +71,7 @@ class Told:
 def test_machines_with_different_numbers_of_workers_are_refused(tmp_path: Path) -> None:
     everyone: Any = Told([(0, 0), (0, 1), (1, 0)], tmp_path)
     with pytest.raises(ConfigError, match=r"as many workers on each machine, here they are \[1, 2\]"):
-        find_neighbours(everyone, 0, 0, tmp_path)
+        find_neighbors(everyone, 0, 0, tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o1700])
@@ -79,6 +79,6 @@ def test_a_folder_that_other_users_can_enter_is_refused(tmp_path: Path, mode: in
     everyone: Any = Told([(0, 0), (0, 1)], tmp_path)
     tmp_path.chmod(mode)
     with pytest.raises(ProtocolError, match="is not a folder of mode 0700"):
-        find_neighbours(everyone, 0, 1, tmp_path)
+        find_neighbors(everyone, 0, 1, tmp_path)
     tmp_path.chmod(0o700)
-    assert find_neighbours(everyone, 0, 1, tmp_path).folder == tmp_path
+    assert find_neighbors(everyone, 0, 1, tmp_path).folder == tmp_path

@@ -17,7 +17,7 @@ from lib.kernels.crop import crop_to_blocks, to_blocks
 from lib.kernels.response_norm import NormConstants, response_norm, response_norm_gradient
 from lib.models.layers import ResponseNorm
 from lib.models.losses import cross_entropy
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 from lib.training.fused_optimizer import FusedSGD
 from lib.training.optimizer import MomentumSGD
 
@@ -122,12 +122,12 @@ def test_fused_sgd_updates_as_the_plain_optimizer(nesterov: bool, decayed: str, 
     flats = []
     for _ in range(2):
         torch.manual_seed(1)
-        flats.append(Flat(nn.Sequential(nn.Linear(50, 30), nn.Linear(30, 7)), torch.zeros))
+        flats.append(FlatParameters(nn.Sequential(nn.Linear(50, 30), nn.Linear(30, 7)), torch.zeros))
     plain, copy = MomentumSGD(flats[0], config), flats[1].parameters.clone()
     fused = FusedSGD(flats[1], copy, config)
     for step, segment in enumerate([slice(0, 1000), slice(1000, len(copy)), slice(0, len(copy))]):
         rate, decay = 0.1 / (step + 1), 5e-2
-        plain.rate, plain.weight_decay = rate, decay
+        plain.set(rate, decay)
         fused.set(rate, decay)
         for flat in flats:
             flat.gradients.copy_(torch.randn(flat.gradients.shape, generator=torch.Generator(DEVICE).manual_seed(step)))

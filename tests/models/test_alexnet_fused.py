@@ -9,7 +9,7 @@ from lib.kernels.crop import to_blocks
 from lib.kernels.loss import cross_entropy
 from lib.models.alexnet import AlexNet
 from lib.models.alexnet_fused import FusedAlexNet
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 CROP = 71
@@ -26,10 +26,10 @@ class Twins:
             for parameter in model.parameters():  # so that logits differ, and gradients are not tiny
                 parameter.mul_(3 if parameter.ndim > 1 else 1)
                 parameter.copy_(parameter.to(dtype))
-        self.flat = Flat(model, lambda numel: torch.zeros(numel, device=DEVICE))
+        self.flat = FlatParameters(model, lambda numel: torch.zeros(numel, device=DEVICE))
         weights = self.flat.parameters if dtype == torch.float32 else self.flat.parameters.to(dtype)
-        self.found = self.flat.by_name(torch.full_like(weights, float("nan")))
-        self.fused = FusedAlexNet(model, CROP, self.flat.by_name(weights), self.found)
+        self.found = self.flat.views(torch.full_like(weights, float("nan")))
+        self.fused = FusedAlexNet(model, CROP, self.flat.views(weights), self.found)
         images = torch.randint(0, 256, (count, 72, 72, 3), dtype=torch.uint8, device=DEVICE)
         mean, params = torch.full((72, 72, 3), 120.0, device=DEVICE), torch.zeros(count, 3, device=DEVICE)
         self.x = crop_and_normalize(images, mean, params, CROP)
@@ -43,7 +43,7 @@ class Twins:
 
     def plain_gradients(self) -> dict[str, Tensor]:
         functional.cross_entropy(self.model.train()(self.x), self.labels, reduction="sum").mul(0.5).backward()
-        return dict(self.flat.by_name(self.flat.gradients))
+        return dict(self.flat.views(self.flat.gradients))
 
     def fused_gradients(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """All of them, and each that was said to be ready, as it was then."""

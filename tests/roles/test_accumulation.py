@@ -12,8 +12,7 @@ import torch
 from lib.checkpoints.checkpoint import load
 from lib.checkpoints.progress import Progress
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
-from lib.data.upload import Batch
-from lib.training.replica import Replica
+from lib.roles.trainer import Trainer
 from tests.support.in_process import Run
 from tests.support.replicas import in_sync
 
@@ -67,15 +66,15 @@ def test_accumulated_batches_make_the_update_of_one_larger_batch(tmp_path: Path,
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int, int, int] | None], None]:
     """Has a worker asked to stop, as by a signal, at (epoch, iteration, rank), before its gradients are added."""
-    real = Replica.add_gradients
+    real = Trainer.dropout_seed
 
     def make(moment: tuple[int, int, int] | None) -> None:
-        def add(self: Replica, batch: Batch, meter: Any, *, loss_scale: float, key: tuple[int, int, int]) -> None:
-            if key == moment:
-                self._exchange.request_stop()
-            real(self, batch, meter, loss_scale=loss_scale, key=key)
+        def dropout_seed(self: Trainer, iteration: int) -> int:
+            if (self.progress.epoch, iteration, self.context.rank) == moment:
+                self.exchange.request_stop()
+            return real(self, iteration)
 
-        monkeypatch.setattr(Replica, "add_gradients", add)
+        monkeypatch.setattr(Trainer, "dropout_seed", dropout_seed)
 
     return make
 

@@ -1,4 +1,4 @@
-"""A loss that is no number: the training stops, or goes back to the last checkpoint and on from there another way."""
+"""When the loss is not finite, training stops, or goes back to the last checkpoint and continues in another order."""
 
 import json
 import math
@@ -11,12 +11,12 @@ import torch
 
 from lib.checkpoints.checkpoint import load
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
-from lib.data.upload import Batch
 from lib.errors import DivergedError
-from lib.training.replica import Replica
-from lib.training.rollbacks import with_rollback_seed
+from lib.rng import Stream, rollback_seed, torch_seed
+from lib.training.plain_step import PlainStep
 from tests.support.in_process import Run
 
+REAL_GRADIENTS = PlainStep.gradients
 Poison = Callable[[set[int]], None]
 
 
@@ -34,16 +34,17 @@ def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
     """Spoils the gradients of the second iteration of the second epoch, wherever one of these seeds holds."""
-    real = Replica.add_gradients
+    return lambda seeds: spoil(monkeypatch, {torch_seed(Stream.DROPOUT, seed, 1, 1, 0) for seed in seeds})
 
-    def make(seeds: set[int]) -> None:
-        def add(self: Replica, batch: Batch, meter: Any, *, loss_scale: float, key: tuple[int, int, int]) -> None:
-            spoilt = key[:2] == (1, 1) and self.seed in seeds
-            real(self, batch, meter, loss_scale=math.nan if spoilt else loss_scale, key=key)
 
-        monkeypatch.setattr(Replica, "add_gradients", add)
+def spoil(monkeypatch: pytest.MonkeyPatch, dropout_seeds: set[int]) -> None:
+    """Make the gradients of batches with these dropout seeds NaN."""
 
-    return make
+    def gradients(self: PlainStep, *arguments: Any, loss_scale: float, iteration: int, seed: int) -> None:
+        scale = math.nan if seed in dropout_seeds else loss_scale
+        REAL_GRADIENTS(self, *arguments, loss_scale=scale, iteration=iteration, seed=seed)
+
+    monkeypatch.setattr(PlainStep, "gradients", gradients)
 
 
 def test_on_nan_stop_ends_the_run_and_names_the_last_good_checkpoint(
@@ -52,7 +53,8 @@ def test_on_nan_stop_ends_the_run_and_names_the_last_good_checkpoint(
     poison({1})
     with pytest.raises(
         DivergedError,
-        match=rf"^the loss is no number since iteration 3 of epoch 2; the last good checkpoint is {tmp_path}/run/"
+        match=r"^the loss became NaN or infinite at iteration 3 of epoch 2; "
+        rf"the last good checkpoint is {tmp_path}/run/"
         r"checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again$",
     ):
         Run(config(small_data_set, tmp_path / "run")).train()
@@ -106,8 +108,8 @@ def test_a_run_stopped_with_nan_weights_resumes_from_before_them(
 
 def test_a_run_ends_after_the_allowed_number_of_rollbacks(tmp_path: Path, small_data_set: Path, poison: Poison) -> None:
     settings = config(small_data_set, tmp_path / "run", on_nan="rollback", rollbacks=2)
-    poison({with_rollback_seed(settings, rollbacks).run.seed for rollbacks in range(5)})
-    with pytest.raises(DivergedError, match=r"since iteration 3 of epoch 2; the last good checkpoint is .*epoch001"):
+    poison({rollback_seed(settings.run.seed, rollbacks) for rollbacks in range(5)})
+    with pytest.raises(DivergedError, match=r"at iteration 3 of epoch 2; the last good checkpoint is .*epoch001"):
         Run(settings).train()
     assert load(tmp_path / "run/checkpoints/epoch001_iter00000.pt").rollbacks == 2
 
@@ -115,11 +117,6 @@ def test_a_run_ends_after_the_allowed_number_of_rollbacks(tmp_path: Path, small_
 def test_a_rollback_in_the_first_epoch_returns_to_the_start(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Replica.add_gradients
-
-    def add(self: Replica, *arguments: Any, loss_scale: float, key: tuple[int, int, int]) -> None:
-        real(self, *arguments, loss_scale=math.nan if self.seed == 1 else loss_scale, key=key)
-
-    monkeypatch.setattr(Replica, "add_gradients", add)
+    spoil(monkeypatch, {torch_seed(Stream.DROPOUT, 1, 0, iteration, 0) for iteration in range(3)})
     _, progress, _ = Run(config(small_data_set, tmp_path / "run", on_nan="rollback")).train()
     assert (progress.epoch, progress.rollbacks) == (3, 1)

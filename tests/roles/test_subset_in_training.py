@@ -10,8 +10,9 @@ import pytest
 
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.data.feed import Feed
+from lib.roles.builders import build_recorder
 from lib.roles.train_state import TrainState
-from lib.roles.trainer import Trainer, recorder_of
+from lib.roles.trainer import Trainer
 from lib.runtime.process import Context
 from tests.support import in_process
 from tests.support.in_process import Run
@@ -21,7 +22,9 @@ class Recorded(Trainer):
     """With the real records on disk."""
 
     def __init__(self, context: Context, parts: TrainState, feed: Feed, _: object) -> None:
-        super().__init__(context, parts, feed, recorder_of(context, parts.plan, parts.progress, parts.replica.device))
+        super().__init__(
+            context, parts, feed, build_recorder(context, parts.plan, parts.progress, parts.replica.device)
+        )
 
     def train(self) -> None:
         super().train()

@@ -1,17 +1,16 @@
 """Trainings whose replicas differ between exchanges: what is validated and saved is the same on all of them."""
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from lib.checkpoints.checkpoint import CheckpointFolder, load
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
-from lib.data.upload import Batch
-from lib.evaluation.metrics import Meter
+from lib.evaluation.metrics import Metrics
 from lib.exchange.peer import Peer
-from lib.training.replica import Replica
+from lib.roles.validation import Validation
 from tests.support.in_process import Run
 from tests.support.replicas import in_sync
 
@@ -35,13 +34,13 @@ def test_replicas_are_equal_when_validated_and_saved(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch, exchange: ExchangeConfig
 ) -> None:
     """Three iterations an epoch, so the exchange falls into the second: the trainer itself verifies after each."""
-    real = Replica.evaluate
+    real = Validation.whole_set
 
-    def evaluate(self: Replica, batches: Iterable[Batch], meter: Meter) -> None:
-        self._exchange.verify(self.flat.state)
-        real(self, batches, meter)
+    def whole_set(self: Validation, *arguments: Any) -> Metrics | None:
+        self._exchange.verify(self._replica.flat.state)
+        return real(self, *arguments)
 
-    monkeypatch.setattr(Replica, "evaluate", evaluate)
+    monkeypatch.setattr(Validation, "whole_set", whole_set)
     run = Run(config(small_data_set, tmp_path / "run", exchange, minutes=0))
 
     def body(peer: Peer, rank: int) -> list[tuple[float, float]]:

@@ -16,10 +16,10 @@ from lib.errors import CheckpointError, ReplicasDiffer
 from lib.exchange.alone import Alone
 from lib.exchange.peer import Peer
 from lib.models.tiny import Tiny
+from lib.roles.replica_builder import build_replica
 from lib.training.fine_tuning import start_from
-from lib.training.flat import Flat
-from lib.training.replica import Replica
-from lib.training.snapshots import spread
+from lib.training.flat import FlatParameters
+from lib.training.snapshots import broadcast_progress
 from tests.support.data_sets import write_data_set
 from tests.support.in_process import Run
 from tests.support.replicas import in_sync
@@ -85,16 +85,16 @@ def test_every_tensor_of_a_network_is_broadcast_and_compared(
 ) -> None:
     def body(peer: Peer, rank: int) -> tuple[dict[str, Tensor], int]:
         model = Network(rank + 1.0)
-        flat = Flat(model, peer.allocate, frozen=[model[3]])
+        flat = FlatParameters(model, peer.allocate, frozen=[model[3]])
         replica: Any = SimpleNamespace(flat=flat, refresh=lambda: None)
         if differs:
             flat.frozen[0] = 5.0 - rank
             monkeypatch.setattr(peer, "broadcast", lambda segment: segment)
             flat.state.zero_()
             with pytest.raises(ReplicasDiffer, match="replica 1 differs from replica 0 in .* numbers"):
-                spread(Progress(), replica, peer)
+                broadcast_progress(Progress(), replica, peer)
         else:
-            spread(Progress(), replica, peer)
+            broadcast_progress(Progress(), replica, peer)
         return {name: value.clone() for name, value in model.state_dict().items()}, len(flat.buffers)
 
     for weights, n_averaged in in_sync(2, body, tmp_path):
@@ -110,7 +110,7 @@ def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
     settings = config(data_set.dir, tmp_path / "run")
     settings = replace(settings, model=ModelConfig(name="resnet18", freeze=("bn1", "layer1")))
     cpu = torch.device("cpu")
-    replica = Replica(settings, Run(settings).data, cpu, torch.float32, Alone(cpu))
+    replica = build_replica(settings, Run(settings).data, cpu, torch.float32, Alone(cpu))
     there = replica.flat.frozen.untyped_storage().data_ptr()
     floats = {n: b for n, b in replica.model.named_buffers() if b.is_floating_point()}
     frozen = {name for name, buffer in floats.items() if buffer.untyped_storage().data_ptr() == there}
@@ -120,7 +120,12 @@ def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seed", "batch_size", "order", "says"),
     [
-        (2, 4, {}, r"lies within an epoch ordered by run.seed 1; here that is 2, so some .* keep that seed, or go"),
+        (
+            2,
+            4,
+            {},
+            r"lies within an epoch ordered by run.seed 1; here that is 2, so some .* keep that seed, or continue",
+        ),
         (1, 8, {}, r"within an epoch of iterations of 4 images; here they have 8 \(batch_size x workers\)"),
         (
             1,

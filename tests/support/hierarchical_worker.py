@@ -10,7 +10,7 @@ import torch
 
 from lib.errors import ReplicasDiffer
 from lib.exchange.collective import Collective
-from lib.exchange.hierarchical import Hierarchical, find_neighbours
+from lib.exchange.hierarchical import Hierarchical, find_neighbors
 from lib.ipc.channel import Channel
 
 WORKERS, NUMEL, CPU = 4, 1001, torch.device("cpu")
@@ -22,13 +22,13 @@ def main(out: Path, rank: int) -> None:
     machine, local_rank = rank % 2, rank // 2  # dealt out by turns: a launcher may number them as it likes
     everyone = Collective(rank, WORKERS, CPU, patience_s=30, on_wait=said.append)
     with tempfile.TemporaryDirectory() as private:
-        neighbours = find_neighbours(everyone, machine, local_rank, Path(private))
-        assert neighbours.ranks == (machine, machine + 2)
-        assert neighbours.alike == ((0, 1), (2, 3))
+        neighbors = find_neighbors(everyone, machine, local_rank, Path(private))
+        assert neighbors.ranks == (machine, machine + 2)
+        assert neighbors.alike == ((0, 1), (2, 3))
         other = Channel(
-            neighbours.folder / "0-1", bind=local_rank == 0, peer=f"neighbour {1 - local_rank}", patience_s=30
+            neighbors.folder / "0-1", bind=local_rank == 0, peer=f"neighbour {1 - local_rank}", patience_s=30
         )
-        exchange = Hierarchical(everyone, neighbours, local_rank, {1 - local_rank: other}, CPU)
+        exchange = Hierarchical(everyone, neighbors, local_rank, {1 - local_rank: other}, CPU)
         row, small = exchange.allocate(NUMEL), exchange.allocate(3)
         noise = torch.randn(NUMEL, generator=torch.Generator().manual_seed(rank))
         row.copy_(noise)

@@ -30,13 +30,13 @@ class MemoryFeed:
     def __init__(
         self, requests: Iterator[BatchRequest], images: dict[str, Tensor], sampler: Sampler, broken: int | None
     ) -> None:
-        self._asks, self._images, self._picks, self._left = requests, images, sampler, broken
+        self._requests, self._images, self._sampler, self._left = requests, images, sampler, broken
         self.waited_s, self.failure, self.asked_for = 0.0, "", 0
 
     def restart(self, plan: Iterator[BatchRequest]) -> None:
-        self._asks = plan
+        self._requests = plan
 
-    def used(self) -> None:
+    def release(self) -> None:
         pass
 
     def fails(self, within: int = 1) -> bool:
@@ -48,11 +48,11 @@ class MemoryFeed:
         if self.fails():
             raise DataError(self.failure)
         self.asked_for += 1
-        ask = next(self._asks)
-        rows = self._picks.rows(ask.split, ask.epoch, ask.batch, ask.rollbacks)
-        images = self._images["train" if ask.split == "train" else "val"]
+        request = next(self._requests)
+        rows = self._sampler.rows(request.split, request.epoch, request.batch, request.rollbacks)
+        images = self._images["train" if request.split == "train" else "val"]
         labels = torch.from_numpy(rows % 4)
-        return Batch(images[rows], labels, torch.from_numpy(ask.params))
+        return Batch(images[rows], labels, torch.from_numpy(request.params))
 
 
 class Run:
@@ -82,10 +82,10 @@ class Run:
             sheet=SimpleNamespace(data=self.data),
             client=SimpleNamespace(heartbeat=lambda *_, **__: None),
         )
-        parts = build(context, exchange, torch.device("cpu"), torch.float32)
+        state = build(context, exchange, torch.device("cpu"), torch.float32)
         labels: dict[Split, np.ndarray] = {split: np.arange(len(self.images[split])) % 4 for split in SPLITS}
         sampler = Sampler(self.config, self.data, labels, rank)
-        feed = MemoryFeed(parts.plan.run(parts.progress.epoch, parts.progress.iteration), self.images, sampler, broken)
-        worker = Trainer(context, parts, feed, NullRecorder())  # type: ignore[arg-type]
+        feed = MemoryFeed(state.plan.run(state.progress.epoch, state.progress.iteration), self.images, sampler, broken)
+        worker = Trainer(context, state, feed, NullRecorder())  # type: ignore[arg-type]
         worker.train()
-        return feed, worker.progress, {name: value.clone() for name, value in parts.replica.model.state_dict().items()}
+        return feed, worker.progress, {name: value.clone() for name, value in state.replica.model.state_dict().items()}

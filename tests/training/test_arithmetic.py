@@ -17,6 +17,7 @@ from lib.data.sources.registry import source_kind
 from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
+from lib.roles.replica_builder import build_replica
 from lib.system.devices import prepare
 from lib.training.replica import Replica
 from tests.support.data_sets import write_data_set
@@ -44,12 +45,12 @@ def step(tmp_path: Path) -> Callable[..., Replica]:
         dtype = prepare(
             CPU, precision=settings.compute.precision, deterministic=settings.compute.deterministic, threads=1
         )
-        replica = Replica(settings, data, CPU, dtype, Alone(CPU))
+        replica = build_replica(settings, data, CPU, dtype, Alone(CPU))
         images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
         params = draw_params(8, img_size=32, crop=replica.crop, augment=config.augment, seed=1, epoch=0)
         batch = Batch(images, torch.arange(8) % 4, torch.from_numpy(params))
-        replica.add_gradients(batch, Meter(CPU), loss_scale=1 / 8, key=(0, 0, 0))
-        replica.update(rate=0.01, weight_decay=0.0)
+        replica.step.gradients(batch, Meter(CPU), loss_scale=1 / 8, iteration=0, seed=0)
+        replica.step.update(0.01, 0.0)
         return replica
 
     return make

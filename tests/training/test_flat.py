@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 
 
 def network() -> nn.Module:
@@ -11,7 +11,7 @@ def network() -> nn.Module:
 
 def test_parameters_gradients_and_momentum_stay_views_of_the_flat_state() -> None:
     model, before = network(), network()
-    flat = Flat(model, torch.zeros)
+    flat = FlatParameters(model, torch.zeros)
     shared = [*model.parameters(), *flat.momentum_of.values(), *(b for b in model.buffers() if b.is_floating_point())]
     for _ in range(3):
         flat.gradients.zero_()
@@ -28,7 +28,7 @@ def test_parameters_gradients_and_momentum_stay_views_of_the_flat_state() -> Non
 
 def test_weights_come_first_and_nothing_overlaps() -> None:
     model = network()
-    flat = Flat(model, torch.zeros)
+    flat = FlatParameters(model, torch.zeros)
     flat.state.zero_()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -8,13 +8,13 @@ from torch import nn
 from lib.config.schema import OptimizerConfig
 from lib.errors import ConfigError
 from lib.training.fine_tuning import freeze
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
 
 
 def update(optimizer: MomentumSGD, rate: float, weight_decay: float) -> None:
     """One update of everything, in two parts."""
-    optimizer.rate, optimizer.weight_decay = rate, weight_decay
+    optimizer.set(rate, weight_decay)
     length = len(optimizer._flat.parameters)
     for segment in (slice(0, length // 3), slice(length // 3, length)):
         optimizer.step(segment)
@@ -32,7 +32,7 @@ def test_many_steps_equal_the_numpy_transcription(nesterov: bool, momentum: floa
         nesterov = False
     config = OptimizerConfig(momentum=momentum, nesterov=nesterov, weight_decay=0.01, bias_rate_factor=2.0)
     model = network()
-    flat = Flat(model, torch.zeros)
+    flat = FlatParameters(model, torch.zeros)
     optimizer = MomentumSGD(flat, config)
     w = {name: p.detach().double().numpy().copy() for name, p in model.named_parameters()}
     v = {name: np.zeros_like(value) for name, value in w.items()}
@@ -58,7 +58,7 @@ def test_many_steps_equal_the_numpy_transcription(nesterov: bool, momentum: floa
 def test_a_constant_rate_equals_torch_sgd() -> None:
     """Ours keeps the rate inside the velocity; while the rate stays the same that makes no difference."""
     ours, theirs = network(), network()
-    flat = Flat(ours, torch.zeros)
+    flat = FlatParameters(ours, torch.zeros)
     optimizer = MomentumSGD(flat, OptimizerConfig(bias_rate_factor=1.0, nesterov=True))
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     for step in range(20):
@@ -76,7 +76,7 @@ def test_a_constant_rate_equals_torch_sgd() -> None:
 def test_averaging_weights_and_momentum_equals_averaging_gradients() -> None:
     """Two replicas that start alike, each with its own gradient, then averaged: one step on the mean gradient."""
     config = OptimizerConfig()
-    flats = [Flat(network(), torch.zeros) for _ in range(3)]
+    flats = [FlatParameters(network(), torch.zeros) for _ in range(3)]
     optimizers = [MomentumSGD(flat, config) for flat in flats]
     for step in range(10):
         rng = torch.Generator().manual_seed(step)
@@ -93,7 +93,7 @@ def test_averaging_weights_and_momentum_equals_averaging_gradients() -> None:
 
 def test_decay_of_all_parameters_equals_torch_sgd() -> None:
     ours, theirs = network(), network()
-    flat = Flat(ours, torch.zeros)
+    flat = FlatParameters(ours, torch.zeros)
     optimizer = MomentumSGD(flat, OptimizerConfig(decayed="all", bias_rate_factor=1.0))
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
     for step in range(20):
@@ -112,7 +112,7 @@ def test_frozen_parameters_keep_their_bits() -> None:
     model = nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5), nn.Linear(5, 3), nn.BatchNorm1d(3))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     norms = freeze(model, ["0", "1", "2.bias"])
-    flat = Flat(model, torch.zeros)
+    flat = FlatParameters(model, torch.zeros)
     for norm in norms:
         norm.eval()
     model(torch.randn(4, 7)).square().sum().backward()

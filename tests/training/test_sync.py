@@ -13,7 +13,7 @@ from torch import nn
 from lib.config.schema import ExchangeConfig, OptimizerConfig
 from lib.exchange.alone import Alone
 from lib.exchange.peer import Peer
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
 from lib.training.sync import Elastic, SyncStrategy, build_sync
 from tests.support.replicas import CPU, in_sync
@@ -33,9 +33,9 @@ class Worker:
 
     def __init__(self, model: nn.Module, config: ExchangeConfig, peer: Peer | Alone, rank: int, workers: int) -> None:
         self.rank, self.peer, self.step = rank, peer, 0
-        self.flat = Flat(copy.deepcopy(model), peer.allocate)
+        self.flat = FlatParameters(copy.deepcopy(model), peer.allocate)
         optimizer = MomentumSGD(self.flat, OPTIMIZER)
-        optimizer.rate = RATE
+        optimizer.set(RATE, 0.0)
         self.rule: SyncStrategy = build_sync(config, optimizer, self.flat, peer, workers)
 
     def train(self, steps: int) -> None:
@@ -57,7 +57,7 @@ class Worker:
 class Transcription:
     """The same in NumPy, all replicas in one place: rows of weights, momentum and buffers by rank."""
 
-    def __init__(self, flat: Flat) -> None:
+    def __init__(self, flat: FlatParameters) -> None:
         self.w, self.v, self.b = (
             np.stack([part.numpy().copy()] * WORKERS) for part in (flat.parameters, flat.momentum, flat.buffers)
         )
@@ -118,7 +118,7 @@ def test_local_sgd_equals_its_numpy_transcription(tmp_path: Path, model: nn.Modu
         assert not worker.rule.in_sync  # from that average on, it is three updates again
         return rows
 
-    there = Transcription(Flat(copy.deepcopy(model), torch.zeros))
+    there = Transcription(FlatParameters(copy.deepcopy(model), torch.zeros))
     expected = []
     for steps in (3, 3):
         there.train(steps)
@@ -146,7 +146,7 @@ def test_elastic_averaging_equals_its_numpy_transcription(tmp_path: Path, model:
         centre = worker.synchronized()
         return pulled, before, centre, worker.row()
 
-    there = Transcription(Flat(copy.deepcopy(model), torch.zeros))
+    there = Transcription(FlatParameters(copy.deepcopy(model), torch.zeros))
     for _ in range(2):
         there.train(3)
         there.pull(ELASTIC.alpha)
@@ -168,7 +168,7 @@ def test_after_a_restart_the_center_is_the_restored_weights(tmp_path: Path, mode
         saved = worker.synchronized()
         worker.train(4)
         worker.flat.state.copy_(torch.from_numpy(saved))
-        worker.rule.restart()
+        worker.rule.reset()
         assert worker.rule.in_sync
         return saved, worker.synchronized()
 
@@ -205,14 +205,14 @@ def test_one_worker_ignores_the_exchange_rule(model: nn.Module, config: Exchange
 
 def test_the_moving_rate_defaults_to_that_of_the_paper(model: nn.Module) -> None:
     """Its beta of 0.9, whatever the number of workers: the centre goes 0.9 of the way to the mean."""
-    flat = Flat(model, torch.zeros)
+    flat = FlatParameters(model, torch.zeros)
     peer = Alone(CPU)
     optimizer = MomentumSGD(flat, OPTIMIZER)
     rule = build_sync(ExchangeConfig(rule="elastic"), optimizer, flat, peer, 3)
     assert isinstance(rule, Elastic)
     before = flat.parameters.clone()
     flat.gradients.fill_(1.0)
-    optimizer.rate = 1.0
+    optimizer.set(1.0, 0.0)
     rule.update(slice(0, len(flat.parameters)))  # replicas, and so their mean, go to before - 1; then back by 0.3
     torch.testing.assert_close(flat.parameters, before - 0.7)
     with rule.synchronized():

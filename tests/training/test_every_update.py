@@ -11,9 +11,9 @@ from torch import nn
 from lib.config.schema import Averaged, OptimizerConfig
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
-from lib.training.averaging import KINDS
-from lib.training.flat import Flat
+from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
+from lib.training.sync import EVERY_UPDATE
 from tests.support.replicas import CPU, join
 
 STEPS, WORKERS = 6, 3
@@ -25,10 +25,10 @@ def gradients(step: int, rank: int, like: torch.Tensor) -> torch.Tensor:
 
 def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange, ranks: list[int]) -> torch.Tensor:
     """Weights and momentum after updates on the mean gradient of ``ranks`` here and of all in ``exchange``."""
-    flat = Flat(copy.deepcopy(model), exchange.allocate, exchange.allocate)
+    flat = FlatParameters(copy.deepcopy(model), exchange.allocate, exchange.allocate)
     optimizer = MomentumSGD(flat, OptimizerConfig(nesterov=nesterov))
-    optimizer.rate, optimizer.weight_decay = 0.05, 0.01
-    averaging = KINDS[what](optimizer, flat, exchange)
+    optimizer.set(0.05, 0.01)
+    averaging = EVERY_UPDATE[what](optimizer, flat, exchange)
     for step in range(STEPS):
         flat.gradients.copy_(torch.stack([gradients(step, rank, flat.gradients) for rank in ranks]).mean(0))
         early = slice(0, 600)
@@ -38,7 +38,7 @@ def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange
     return flat.state.clone()
 
 
-@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize("what", EVERY_UPDATE)
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_every_averaging_equals_one_update_on_the_mean_gradient(tmp_path: Path, what: Averaged, nesterov: bool) -> None:
     torch.manual_seed(3)

@@ -1,0 +1,23 @@
+"""Stop all workers together when one of them cannot read its data."""
+
+from lib.data.feed import Feed
+from lib.exchange.base import Exchange
+
+
+class DataGuard:
+    """Looks ahead in one worker's feed, so that no worker is ever half through an update that another cannot make."""
+
+    def __init__(self, feed: Feed, exchange: Exchange) -> None:
+        self._feed, self._exchange = feed, exchange
+        self.ahead = 1 + exchange.lag
+        """batches to check before an update: one for each update until all workers know of a request to stop"""
+
+    def fails(self, within: int = 1) -> bool:
+        """Return whether one of the next ``within`` batches cannot be read; if so, ask all workers to stop.
+
+        Waits until that is known.
+        """
+        fails = self._feed.fails(within)
+        if fails:
+            self._exchange.request_stop()
+        return fails

@@ -1,0 +1,93 @@
+"""Build a worker's exchange with the others from the configuration."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from lib.errors import ConfigError
+from lib.exchange.alone import Alone
+from lib.exchange.base import Exchange
+from lib.exchange.collective import Collective
+from lib.exchange.hierarchical import Hierarchical, find_neighbors
+from lib.exchange.peer import Peer
+from lib.ipc.channel import Channel
+from lib.roles.builders import MAX_AHEAD, all_devices
+from lib.runtime.process import Context
+
+# The kernels of a rendezvous on the device are written for this many.
+_MAX_DEVICES = 8
+
+
+def build_exchange(context: Context, device: torch.device) -> Exchange:
+    """Return the exchange with all other workers that ``exchange.method`` asks for."""
+    method = context.config.exchange.method if context.config.world_size > 1 else "none"
+    return EXCHANGES[method](context, device)
+
+
+def _alone(_: Context, device: torch.device) -> Exchange:
+    return Alone(device)
+
+
+def _collective(context: Context, device: torch.device) -> Collective:
+    return Collective(context.rank, context.config.world_size, device, context.last_resort_s, context.heartbeat)
+
+
+def _hierarchical(context: Context, device: torch.device) -> Hierarchical:
+    """Neighbors, the workers of one machine, connect through sockets in the folder of the first of them."""
+    everyone = _collective(context, device)
+    machine, local_rank = int(os.environ["GROUP_RANK"]), int(os.environ["LOCAL_RANK"])
+    neighbors = find_neighbors(everyone, machine, local_rank, context.folder)
+    there = replace(context, folder=neighbors.folder)
+    return Hierarchical(everyone, neighbors, local_rank, _channels(there, local_rank, neighbors.ranks), device)
+
+
+def _peer(context: Context, device: torch.device) -> Peer:
+    """Raises ConfigError if ``exchange.meet`` is device and the devices cannot do that."""
+    config, devices = context.config, all_devices(context.config)
+    channels = _channels(context, context.rank, range(config.world_size))
+    capable = reach_each_other(devices)
+    if config.exchange.meet == "device" and not capable:
+        raise ConfigError(
+            f"exchange.meet is device, but {', '.join(map(str, devices))} are not GPUs of their own that reach each "
+            "other's memory; use host"
+        )
+    if config.exchange.meet == "host" or not capable:
+        return Peer(context.rank, channels, device)
+    # Imported here: it needs Triton, which is not installed everywhere.
+    from lib.exchange.device_peer import DevicePeer  # noqa: PLC0415
+
+    return DevicePeer(
+        context.rank,
+        channels,
+        device,
+        ahead=max(0, min(MAX_AHEAD, config.data.slots - 3)),  # data_guard needs the batches of two more updates
+        patience_s=context.last_resort_s,
+        on_wait=context.heartbeat,
+    )
+
+
+EXCHANGES: dict[str, Callable[[Context, torch.device], Exchange]] = {
+    "none": _alone,
+    "peer": _peer,
+    "collective": _collective,
+    "hierarchical": _hierarchical,
+}
+
+
+def reach_each_other(devices: Sequence[torch.device]) -> bool:
+    """Return whether these are GPUs, at most eight, one for each worker, that can read each other's memory."""
+    gpus = [device for device in devices if device.type == "cuda"]
+    distinct = len(set(gpus)) == len(devices) <= _MAX_DEVICES
+    return distinct and all(torch.cuda.can_device_access_peer(a, b) for a in gpus for b in gpus if a != b)
+
+
+def _channels(context: Context, own: int, ranks: Sequence[int]) -> dict[int, Channel]:
+    """Connect worker number ``own`` of ``ranks`` with each of the others, by number."""
+    channels = {}
+    for other, rank in enumerate(ranks):
+        if other != own:
+            low, high = sorted((own, other))
+            channels[other] = context.channel(f"trainers{low}-{high}", bind=own == low, peer=f"trainer {rank}")
+    return channels
