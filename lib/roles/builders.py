@@ -1,5 +1,6 @@
 """Parts that more than one role builds from the configuration."""
 
+import os
 from collections.abc import Iterator
 
 import torch

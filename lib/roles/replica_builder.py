@@ -5,17 +5,18 @@ import importlib.util
 import torch
 from torch import Tensor, nn
 
-from lib.config.schema import Config
+from lib.config.schema import Config, ExchangeConfig
 from lib.data.augment.transform import Transform
 from lib.data.dataset import DataSet, read_mean_image
 from lib.exchange.base import Exchange
 from lib.models.registry import model_spec
 from lib.training.fine_tuning import freeze
 from lib.training.flat import FlatParameters
-from lib.training.optimizer import MomentumSGD
+from lib.training.optimizer import MomentumSGD, Optimizer
+from lib.training.periodic_sync import Elastic, LocalSGD, moving_rate
 from lib.training.plain_step import PlainStep
 from lib.training.replica import Replica
-from lib.training.sync import build_sync
+from lib.training.sync import EVERY_UPDATE, SyncStrategy
 
 MAX_FUSED_BATCH = 4096
 """largest batch of the custom kernels, which index a layer with 32 bits: AlexNet has up to 290,400 numbers an image"""
@@ -77,6 +78,18 @@ def build_replica(
         dtype=dtype,
     )
     return Replica(model=model, flat=flat, step=fused_step, sync=sync, device=device, crop=crop)
+
+
+def build_sync(
+    config: ExchangeConfig, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, world_size: int
+) -> SyncStrategy:
+    """Return the strategy that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for."""
+    if world_size == 1 or not config.apart:
+        return EVERY_UPDATE[config.averaged](optimizer, flat, exchange)
+    if config.rule == "average":
+        return LocalSGD(optimizer, flat, exchange, config.every)
+    alpha = moving_rate(config, world_size)
+    return Elastic(optimizer, flat, exchange, every=config.every, alpha=alpha, world_size=world_size)
 
 
 def why_not_fused(config: Config, device: torch.device) -> str:

@@ -13,8 +13,8 @@ from lib.models.registry import model_spec
 from lib.recording.words import pluralize
 from lib.roles.builders import all_devices
 from lib.system.devices import describe
+from lib.training.periodic_sync import moving_rate
 from lib.training.replica import Replica
-from lib.training.sync import moving_rate
 
 
 def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:

@@ -1,33 +1,18 @@
-"""Sync strategies: when replicas average what.
+"""Sync strategies: what replicas average, and when.
 
-Three strategies average in every update, and are the same mathematics, since replicas are equal before each update and
+The three here average in every update. They are the same mathematics, since replicas are equal before each update and
 SGD is linear in gradients and momentum; they differ in the bytes that are moved. ``AverageWeights`` is what
-theano_alexnet did. Two let replicas differ between exchanges: local SGD, and elastic averaging.
-
-Elastic averaging (EASGD: Zhang, Choromanska and LeCun, arXiv:1412.6651, the synchronous form) attracts each replica to
-a center c, and the center to the replicas. With moving rate a, at each exchange of n replicas w:
-
-    w_i <- w_i - a (w_i - c)        each replica
-    c   <- c + a sum_i (w_i - c)    the center: c + n a (mean - c), with c from before
-
-Theano-MPI computes the same two lines on a server, for one replica after the other; here all exchange at once, and each
-keeps a copy of the center. The copies follow from the same bits, so they hold the same bits.
+theano_alexnet did. ``lib.training.periodic_sync`` has the strategies in which replicas differ between exchanges.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-import torch
-
-from lib.config.schema import Averaged, ExchangeConfig
+from lib.config.schema import Averaged
 from lib.exchange.base import Exchange
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import Optimizer
-
-# The paper's beta: how far the center moves towards the mean of the replicas at an exchange.
-_BETA = 0.9
 
 
 class SyncStrategy(Protocol):
@@ -110,130 +95,8 @@ class AverageWeights(_EveryUpdate):
         self._average_buffers_after(segment)
 
 
-class _Periodic(ABC):
-    """Each replica trains by itself; every ``every`` updates all of them exchange."""
-
-    capturable = False
-
-    def __init__(self, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, every: int) -> None:
-        self._optimizer, self._flat, self._exchange, self._every = optimizer, flat, exchange, every
-        self._updates_since_sync = 0
-
-    @property
-    def in_sync(self) -> bool:
-        return not self._updates_since_sync
-
-    def update(self, segment: slice) -> None:
-        self._optimizer.step(segment)
-        self._updates_since_sync += 1
-        if self._updates_since_sync == self._every:
-            self._sync()
-            self._updates_since_sync = 0
-        else:
-            self._exchange.all_reduce_mean()  # of nothing: the replicas meet, so that all stop after the same update
-
-    @abstractmethod
-    def _sync(self) -> None:
-        """Exchange between the replicas."""
-
-
-class LocalSGD(_Periodic):
-    """At an exchange, replicas become their average."""
-
-    @contextmanager
-    def synchronized(self) -> Iterator[None]:
-        if self._updates_since_sync:
-            self._sync()
-            self._updates_since_sync = 0
-        yield
-
-    def reset(self) -> None:
-        self._updates_since_sync = 0
-
-    def _sync(self) -> None:
-        self._exchange.all_reduce_mean(self._flat.state)
-        self._optimizer.refresh(self._flat.whole)
-
-
-class Elastic(_Periodic):
-    """At an exchange, each replica moves towards a center and the center towards the replicas.
-
-    The center is what is validated and saved. Momentum stays each replica's own; float buffers become their average.
-    ``alpha`` is the moving rate.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        flat: FlatParameters,
-        exchange: Exchange,
-        *,
-        every: int,
-        alpha: float,
-        world_size: int,
-    ) -> None:
-        super().__init__(optimizer, flat, exchange, every)
-        self._alpha, self._world_size = alpha, world_size
-        self._center = flat.parameters.clone()
-        self._exchanged = exchange.allocate(len(flat.parameters) + len(flat.buffers))
-
-    @contextmanager
-    def synchronized(self) -> Iterator[None]:
-        """Put the center into the model, with zero momentum, and this replica's own state back afterwards."""
-        flat = self._flat
-        if self._updates_since_sync and len(flat.buffers):
-            self._exchange.all_reduce_mean(flat.buffers)
-        own = flat.parameters.clone(), flat.momentum.clone()
-        self._load(self._center, torch.zeros_like(flat.momentum))
-        try:
-            yield
-        finally:
-            self._load(*own)
-
-    def reset(self) -> None:
-        self._center.copy_(self._flat.parameters)
-        self._updates_since_sync = 0
-
-    def _sync(self) -> None:
-        """Compute the two lines above."""
-        flat = self._flat
-        torch.cat([flat.parameters, flat.buffers], out=self._exchanged)
-        self._exchange.all_reduce_mean(self._exchanged)
-        mean, buffers = self._exchanged.split([len(flat.parameters), len(flat.buffers)])
-        flat.parameters.lerp_(self._center, self._alpha)
-        self._center.lerp_(mean, self._world_size * self._alpha)
-        flat.buffers.copy_(buffers)
-        self._optimizer.refresh(flat.whole)
-
-    def _load(self, parameters: torch.Tensor, momentum: torch.Tensor) -> None:
-        self._flat.parameters.copy_(parameters)
-        self._flat.momentum.copy_(momentum)
-        self._optimizer.refresh(self._flat.whole)
-
-
 EVERY_UPDATE: dict[Averaged, type[_EveryUpdate]] = {
     "gradients": AverageGradients,
     "momentum": AverageMomentum,
     "weights": AverageWeights,
 }
-
-
-def build_sync(
-    config: ExchangeConfig, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, world_size: int
-) -> SyncStrategy:
-    """Return the strategy that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for."""
-    if world_size == 1 or not config.apart:
-        return EVERY_UPDATE[config.averaged](optimizer, flat, exchange)
-    if config.rule == "average":
-        return LocalSGD(optimizer, flat, exchange, config.every)
-    alpha = moving_rate(config, world_size)
-    return Elastic(optimizer, flat, exchange, every=config.every, alpha=alpha, world_size=world_size)
-
-
-def moving_rate(config: ExchangeConfig, world_size: int) -> float:
-    """Return ``exchange.alpha``, or the paper's default.
-
-    >>> moving_rate(ExchangeConfig(rule="elastic"), 2)
-    0.45
-    """
-    return config.alpha or _BETA / world_size

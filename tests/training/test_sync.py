@@ -13,9 +13,11 @@ from torch import nn
 from lib.config.schema import ExchangeConfig, OptimizerConfig
 from lib.exchange.alone import Alone
 from lib.exchange.peer import Peer
+from lib.roles.replica_builder import build_sync
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
-from lib.training.sync import Elastic, SyncStrategy, build_sync
+from lib.training.periodic_sync import Elastic
+from lib.training.sync import SyncStrategy
 from tests.support.replicas import CPU, in_sync
 
 WORKERS, RATE, MOMENTUM = 3, 0.05, 0.9
