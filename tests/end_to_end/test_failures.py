@@ -100,7 +100,7 @@ def test_a_second_signal_stops_a_run_at_once(start: Callable[..., Run]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_commands_that_save_nothing_stop_at_the_first_signal(start: Callable[..., Run], number: signal.Signals) -> None:
     run = start("--dry_run")
-    while "rehearsal 1" not in run.pids():
+    while "dry_run 1" not in run.pids():
         assert run.process.poll() is None
         time.sleep(0.02)
     run.process.send_signal(number)
