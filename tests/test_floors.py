@@ -60,7 +60,6 @@ TEMPORARY_USERS = {
     "lib.data.sampler",
     "lib.data.subset",
     "lib.models.recipes",
-    "lib.recording.recorder",
     "lib.report.network",
     "lib.runtime.placement",
     "lib.runtime.resolved_config",

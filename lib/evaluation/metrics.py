@@ -1,4 +1,4 @@
-"""Loss and errors: exact sums on the device, and the means that follow from them."""
+"""Loss and top-k errors: exact sums on the device, and the means computed from them."""
 
 import math
 from collections.abc import Sequence
@@ -20,80 +20,100 @@ class Metrics:
 
     @classmethod
     def of(cls, sums: Sequence[float]) -> "Metrics":
-        """From what ``PendingMetrics.take`` gives, added up over all workers."""
+        """Return the means for the sums of ``PendingMetrics.take``, added up over all workers."""
         loss, wrong1, wrong5, images = sums
         n = max(images, 1.0)
         return cls(loss / n, wrong1 / n, wrong5 / n, int(images))
 
 
 class Meter:
-    """Adds up loss and errors on the device, in float64: reading them, not adding, waits for the GPU."""
+    """Accumulates loss and errors on the device in float64. Adding never waits for the GPU; reading does."""
 
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._bad_at = torch.full((), math.inf, dtype=torch.float64, device=device)
+        self._logged: dict[str, Tensor] = {}  # name: [sum, count]
 
     def add(self, logits_BK: Tensor, labels_B: Tensor, loss_sum: Tensor, iteration: int) -> None:
-        """Count one batch, whose losses add up to ``loss_sum``."""
+        """Count one batch. ``loss_sum`` is the sum of its losses."""
         wrong1, wrong5 = wrong_top_k(logits_BK, labels_B, (1, 5))
         loss = loss_sum.detach().double()
         images = torch.full_like(loss, len(labels_B))
         self._sums += torch.stack([loss, wrong1.double(), wrong5.double(), images])
-        # Remember the first iteration whose loss was no number, without asking the device for it now.
+        # Remember the first iteration whose loss is NaN or infinite, without reading it from the device now.
         bad_now = torch.where(loss.isfinite(), math.inf, float(iteration))
         torch.minimum(self._bad_at, bad_now, out=self._bad_at)
 
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Add one value of the metric ``name``, a row of ``lib.recording.metric_table``. Its interval gets the mean."""
+        sum_and_count = self._logged.setdefault(name, torch.zeros_like(self._sums[:2]))
+        sum_and_count[0] += value
+        sum_and_count[1] += 1
+
     def accumulators(self) -> tuple[Tensor, Tensor]:
-        """Where it adds up, for kernels that do it themselves: the four sums and the first bad iteration."""
+        """Return the four sums and the first bad iteration, for kernels that accumulate into them."""
         return self._sums, self._bad_at
 
     def reset(self) -> None:
-        """Forget everything."""
-        self._sums.zero_()
+        """Discard everything that was counted."""
+        for sums in (self._sums, *self._logged.values()):
+            sums.zero_()
         self._bad_at.fill_(math.inf)
 
     def note(self) -> "PendingMetrics":
-        """What was counted since the last time, once the device has counted it; does not wait for that."""
-        numbers = torch.cat([self._sums, self._bad_at[None]])
-        self._sums.zero_()
+        """Return what was counted since the last call, without waiting for the device."""
+        numbers = torch.cat([self._sums, self._bad_at[None], *self._logged.values()])
+        for sums in (self._sums, *self._logged.values()):
+            sums.zero_()
         if numbers.device.type != "cuda":
-            return PendingMetrics(numbers, None)
-        here = numbers.to("cpu", non_blocking=True)
-        arrived = torch.cuda.Event()
-        arrived.record()
-        return PendingMetrics(here, arrived)
+            return PendingMetrics(numbers, tuple(self._logged), None)
+        on_host = numbers.to("cpu", non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+        return PendingMetrics(on_host, tuple(self._logged), copied)
 
     def take(self) -> tuple[list[float], float]:
-        """``note``, and ``take`` of that: waits for the device."""
+        """Return ``note().take()``. Waits for the device."""
         return self.note().take()
 
 
 class PendingMetrics(NamedTuple):
-    """What a meter had counted at some point of the device's work."""
+    """What a meter has counted up to some point of the device's work. The device may not have reached it yet."""
 
     numbers: Tensor
-    arrived: torch.cuda.Event | None
+    logged: tuple[str, ...]
+    copied: torch.cuda.Event | None
 
     def take(self) -> tuple[list[float], float]:
-        """The sums (loss, wrong top-1, wrong top-5, images), and the first iteration without a finite loss (infinity
-        if there was none). Waits for the device to have come to that point.
+        """Return the sums (loss, wrong top-1, wrong top-5, images) and the first iteration without a finite loss.
+
+        The iteration is infinity if all losses were finite. Waits for the device.
         """
-        if self.arrived:
-            self.arrived.synchronize()
-        *sums, bad_at = self.numbers.tolist()
+        *sums, bad_at = self._read()[:5]
         return sums, bad_at
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each metric that ``Meter.log`` was given. Waits for the device."""
+        sums, counts = self._read()[5::2], self._read()[6::2]
+        return {name: s / n for name, s, n in zip(self.logged, sums, counts, strict=True) if n}
+
+    def _read(self) -> list[float]:
+        if self.copied:
+            self.copied.synchronize()
+        numbers: list[float] = self.numbers.tolist()
+        return numbers
 
 
 def wrong_top_k(logits_BK: Tensor, labels_B: Tensor, ks: Sequence[int]) -> list[Tensor]:
-    """For each k, how many images do not have their label among the k highest logits (see ``label_ranks``)."""
+    """Return for each k the number of images whose label is not among the k highest logits (see ``label_ranks``)."""
     ranks_B = label_ranks(logits_BK, labels_B)
     return [(ranks_B >= k).sum() for k in ks]
 
 
 def label_ranks(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
-    """The place (B,) of each label's logit among all: 0 is the highest.
+    """Return the rank (B,) of each label's logit; 0 is the highest.
 
-    Of equal logits the lower class comes first, as with argmax; a label whose logit is NaN comes after all.
+    Of equal logits the lower class comes first, as with argmax. A label whose logit is NaN ranks last.
     """
     labels_B1 = labels_B[:, None]
     own_B1 = logits_BK.gather(1, labels_B1)

@@ -1,1 +1,1 @@
-"""What is kept and shown of a run while it lasts."""
+"""Record a run while it trains: the console, ``metrics.jsonl``, the log, and trackers such as TensorBoard."""

@@ -1,66 +1,71 @@
-"""``metrics.jsonl`` as it is read again: line by line, damaged ones left out."""
+"""Read ``metrics.jsonl`` line by line. Damaged lines are skipped."""
 
 import json
 import math
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
+from lib.types import Phase
+
+_ALWAYS = {"loss", "top1_error", "top5_error", "images"}
+
 
 class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of ``metrics.jsonl``, as far as this program reads it again."""
+    """One line of ``metrics.jsonl``."""
 
-    kind: Literal["train", "val", "val_subset"]
+    kind: Phase
     epoch: int
     """from 1"""
     iteration: int
-    loss: float
-    top1_error: float
-    top5_error: float
-    images: int
-    learning_rate: float = 0.0
-    images_per_s: float = 0.0
-    wait: float = 0.0
-    compute: float = 0.0
-    exchange: float = 0.0
+    """iterations of the epoch that were done"""
+    values: dict[str, float]
+    """all other keys: see ``lib.recording.metric_table``"""
+
+    def __post_init__(self) -> None:
+        if not self.values.keys() >= _ALWAYS:
+            raise ValueError(f"an entry needs {', '.join(sorted(_ALWAYS))}")
 
     @property
     def position(self) -> tuple[int, float]:
-        """Epoch (from 0) and iteration.
+        """Epoch (from 0) and iteration, comparable with those of a checkpoint.
 
-        Validation comes after every iteration, that of a subset after the iterations that it names: a checkpoint
-        made there is made before it.
+        Validation follows all iterations. That of a subset follows the iterations that it names, and a checkpoint made
+        there is made before it.
         """
         after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
         return self.epoch - 1, self.iteration + after[self.kind]
 
     @property
     def sums(self) -> list[float]:
-        """As ``PendingMetrics.take`` gives them, over all workers."""
-        means = (self.loss, self.top1_error, self.top5_error)
-        return [*(mean * self.images for mean in means), float(self.images)]
+        """The sums of ``PendingMetrics.take`` over all workers."""
+        images = self.values["images"]
+        return [*(self.values[name] * images for name in ("loss", "top1_error", "top5_error")), float(images)]
 
     @property
     def seconds(self) -> float:
-        """How long the training took that this is of, by the clock."""
-        return self.images / self.images_per_s if self.images_per_s else 0.0
+        """Wall-clock time of the interval; 0 if its speed was not recorded."""
+        images_per_s = self.values.get("images_per_s", 0.0)
+        return self.values["images"] / images_per_s if images_per_s else 0.0
 
 
 def read_lines(path: Path) -> list[tuple[MetricsEntry | None, bytes]]:
-    """Each line, and what it says if it is whole. Nothing where there is no file."""
+    """Return each line with its entry, None if the line is damaged. A missing file has no lines."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     return [(_entry(line), line) for line in lines if line]
 
 
 def read_entries(path: Path) -> list[MetricsEntry]:
-    """What the whole lines say."""
+    """Return the entries of all lines that are not damaged."""
     return [entry for entry, _ in read_lines(path) if entry]
 
 
 def _entry(line: bytes) -> MetricsEntry | None:
-    """What a line says, if it is whole."""
     try:
-        return msgspec.convert(json.loads(line), MetricsEntry)
-    except (ValueError, RecursionError):  # neither text, nor JSON, nor (msgspec's error is a ValueError) an entry
+        tree = json.loads(line)
+        head = {key: tree.pop(key) for key in ("kind", "epoch", "iteration")}
+        # Skip keys that are not numbers: another version may have written them.
+        values = {key: value for key, value in tree.items() if isinstance(value, int | float)}
+        return msgspec.convert(head | {"values": values}, MetricsEntry)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):  # msgspec's error is a ValueError
         return None

@@ -1,4 +1,4 @@
-"""What a run ran on and with: kept as ``weights_dir/environment.json`` for whoever wonders later."""
+"""Record the machine and the versions that a run used, in ``weights_dir/environment.json``."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from lib.system.atomic_write import write_aside
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 
 
-def write_environment(folder: Path, more: Mapping[str, Any]) -> None:
-    """Write ``folder/environment.json``: ``more``, then machine, devices, versions and git commit."""
-    found = dict(more) | environment()
-    write_aside(folder / "environment.json", (json.dumps(found, indent=2) + "\n").encode())
+def write_environment(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``folder/environment.json``: ``facts``, then machine, devices, versions and git commit."""
+    content = dict(facts) | environment()
+    write_aside(folder / "environment.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def environment() -> dict[str, Any]:
-    """Machine, devices, versions and git commit, each as text or a list of texts."""
+    """Return machine, devices, versions and git commit, each as text or a list of texts."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -39,9 +39,9 @@ def environment() -> dict[str, Any]:
 
 
 def git_commit(root: Path) -> str:
-    """The commit of the program, with a note where files differ from it; "unknown" outside a repository."""
+    """Return the commit of the program, marked if files differ from it; "unknown" outside a repository."""
     try:
-        found = subprocess.run(
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty= with changes", "--abbrev=12"],
             cwd=root,
             capture_output=True,
@@ -51,7 +51,7 @@ def git_commit(root: Path) -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return found.stdout.strip()
+    return described.stdout.strip()
 
 
 def _version(package: str) -> str:

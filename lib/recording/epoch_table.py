@@ -1,11 +1,12 @@
-"""The table of epochs that stays on a terminal: 80 columns, with the mark of the best."""
+"""The table of epochs that stays on a terminal. It fits 80 columns."""
 
 from dataclasses import dataclass
 
-from lib.evaluation.metrics import Metrics
-from lib.recording.eta import clock_time
+from tqdm import tqdm
 
-# Errors are of the first guess, where no other is named.
+from lib.evaluation.metrics import Metrics
+
+# Errors are top-1 unless the column says otherwise.
 _COLUMNS = (
     ("epoch", 7),
     ("loss", 8),
@@ -17,14 +18,14 @@ _COLUMNS = (
     ("images/s", 9),
     ("time", 8),
 )
-# Above the columns: training's loss and error, validation's loss and errors.
+# Groups the columns: loss and error of training, loss and errors of validation.
 _GROUPS = f"{'':8}{' training ':-^15}  {' validation ':-^23}"
 BEST = " best"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """An epoch that is done, as a row of the table."""
+    """A finished epoch, as a row of the table."""
 
     epoch: int
     training: Metrics
@@ -36,13 +37,13 @@ class EpochRow:
 
 
 def header() -> list[str]:
-    """Two lines, to stand above the rows."""
+    """Return the two lines above the rows."""
     return [_GROUPS, "".join(f"{name:>{width}}" for name, width in _COLUMNS)]
 
 
 def line(row: EpochRow, n_epochs: int) -> str:
-    """A row as text, without its mark if it is the best."""
-    values = (
+    """Return a row as text, without the mark of the best epoch."""
+    cells = (
         f"{row.epoch}/{n_epochs}",
         f"{row.training.loss:.4f}",
         f"{100 * row.training.top1_error:.2f}",
@@ -51,6 +52,6 @@ def line(row: EpochRow, n_epochs: int) -> str:
         f"{100 * row.validation.top5_error:.2f}",
         f"{row.learning_rate:.3g}",
         f"{row.images_per_s:,.0f}",
-        clock_time(row.seconds),
+        tqdm.format_interval(row.seconds),
     )
-    return "".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
+    return "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))

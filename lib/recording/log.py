@@ -1,11 +1,11 @@
-"""The log of a run: ``weights_dir/train.log``, to which each of its processes appends whole lines."""
+"""The log of a run: ``weights_dir/train.log``. Every process of the run appends whole lines to it."""
 
 import logging
 from pathlib import Path
 
 
 def open_log(weights_dir: Path, role: str) -> logging.Logger:
-    """A logger that writes "time role message" lines to the run's log, and nowhere else."""
+    """Return a logger that writes "time role: message" lines to the run's log and nowhere else."""
     log = logging.getLogger(f"run.{role}")
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -1,4 +1,4 @@
-"""What is kept and shown of a run: figures on disk, the log, and the console."""
+"""Record a run: metrics on disk and in trackers, the log, the console, and the report's updates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -8,200 +8,158 @@ import numpy as np
 import torch
 
 from lib.checkpoints.progress import Progress
-from lib.config.schema import Config
-from lib.data.plan import Plan
-from lib.data.sources.registry import source_kind
+from lib.config.schema import LoggingConfig
 from lib.errors import first_line
 from lib.evaluation.metrics import Metrics
-from lib.models.recipes import dotted
-from lib.recording.console import BrokenPipeGuard, console, describe
-from lib.recording.intervals import EpochSums, WaitAdvice
+from lib.recording.console import open_console
+from lib.recording.intervals import EpochSums, IntervalMetrics, WaitAdvice
 from lib.recording.log import open_log
+from lib.recording.metric_table import describe
 from lib.recording.metrics_log import MetricsLog, write_val_record
-from lib.recording.profiler import NoProfiler, Profiler, Tracer
+from lib.recording.profiler import Tracer
 from lib.recording.refresher import Refresher
 from lib.recording.trackers.base import Tracker
-from lib.recording.trackers.registry import open_trackers
+from lib.types import Phase
 
 
-class Recorder:
-    """Writes ``metrics.jsonl``, ``val_record.npy``, the log and the trackers' files, and shows how it goes.
+class NullRecorder:
+    """Records nothing. Worker 0 has a ``Recorder`` and records for all; the other workers have this one."""
 
-    Worker 0 has one and records for all; the others have a ``NullRecorder``.
-    """
+    def info(self, text: str) -> None:
+        """Write lines to the console and to the log."""
+
+    def warning(self, text: str) -> None:
+        """Write a warning to the console and to the log."""
+
+    def begin(self, phase: Phase, progress: Progress, iterations: int) -> None:
+        """Begin or continue training ("train") or validation ("val"), which has ``iterations`` iterations."""
+
+    def step(self) -> None:
+        """Count one more iteration of the phase."""
+
+    def end(self) -> None:
+        """End the phase."""
+
+    def interval(self, progress: Progress, interval: IntervalMetrics) -> None:
+        """Record the metrics of an interval of training."""
+
+    def validation(self, progress: Progress, metrics: Metrics) -> None:
+        """Record the metrics of an epoch's validation, the latest in ``progress.val_record``."""
+
+    def validation_subset(self, progress: Progress, metrics: Metrics) -> None:
+        """Record the metrics of the subset that is evaluated within an epoch."""
+
+    def saved(self, path: Path) -> None:
+        """Record that there is a new checkpoint."""
+
+    def refresh_page(self) -> None:
+        """Start to rewrite the report, which can show more now."""
+
+    def close(self) -> None:
+        """Close all files. The run has ended, or continues with another recorder."""
+
+
+class Recorder(NullRecorder):
+    """Writes ``metrics.jsonl``, ``val_record.npy``, the log and the trackers' files, and drives the console."""
 
     def __init__(
         self,
-        config: Config,
+        weights_dir: Path,
+        logging: LoggingConfig,
         role: str,
         progress: Progress,
         *,
+        n_epochs: int,
         iterations: int,
         trackers: Sequence[Tracker],
+        slow_data_advice: str,
         device: torch.device,
     ) -> None:
-        self._weights_dir, self._iterations = config.run.weights_dir, iterations
-        self._metrics = MetricsLog(
-            self._weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration
-        )
-        self._console = BrokenPipeGuard(console(config.run.n_epochs, quiet=config.logging.quiet))
-        self._log = open_log(self._weights_dir, role)
+        """``iterations`` are those of an epoch. ``slow_data_advice`` says what makes the data source faster."""
+        self._weights_dir, self._iterations = weights_dir, iterations
+        self._metrics = MetricsLog(weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration)
+        self._console = open_console(n_epochs, quiet=logging.quiet)
+        self._log = open_log(weights_dir, role)
         if damaged := self._metrics.damaged:
-            self.warn(f"lines left out of metrics.jsonl as damaged: {damaged}; the figures in them are lost")
+            self.warning(f"lines left out of metrics.jsonl as damaged: {damaged}; the figures in them are lost")
         self._trackers = list(trackers)
-        self._refresher = Refresher(self._weights_dir) if config.logging.report else None
-        self._advice = WaitAdvice(source_kind(config.data.source).faster(config.data))
-        self._epoch = EpochSums()
-        self._profiler: Profiler = NoProfiler()
-        if config.logging.profile:
-            trace = self._weights_dir / "trace.json.gz"
-            self._profiler = Tracer(trace, config.logging.profile, device, self.say)
+        self._refresher = Refresher(weights_dir) if logging.report else None
+        self._advice = WaitAdvice(slow_data_advice)
+        self._epoch, self._phase = EpochSums(), ""
+        self._tracer: Tracer | None = None
+        if logging.profile:
+            self._tracer = Tracer(weights_dir / "trace.json.gz", logging.profile, device, self.info)
 
-    def say(self, text: str) -> None:
-        """To the terminal and to the log."""
-        self._console.say(text)
+    def info(self, text: str) -> None:
+        self._console.info(text)
         self._log.info(text)
 
-    def warn(self, text: str) -> None:
-        """To the terminal, so that it is seen, and to the log."""
-        self._console.warn(text)
+    def warning(self, text: str) -> None:
+        self._console.warning(text)
         self._log.warning(text)
 
-    def log(self, text: str) -> None:
-        """To the log only."""
-        self._log.info(text)
+    def begin(self, phase: Phase, progress: Progress, iterations: int) -> None:
+        self._phase = phase
+        if phase == "train":
+            self._epoch = EpochSums()
+            for entry in self._metrics.current_epoch:
+                if (entry.kind, entry.epoch) == ("train", progress.epoch + 1):
+                    self._epoch.add(entry.sums, entry.values.get("learning_rate", 0.0), entry.seconds)
+        self._console.begin(phase, progress.epoch + 1, progress.iteration if phase == "train" else 0, iterations)
 
-    def epoch(self, progress: Progress, iterations: int) -> None:
-        """An epoch of so many iterations begins, or goes on."""
-        self._epoch = EpochSums()
-        for entry in self._metrics.taken_over:
-            if (entry.kind, entry.epoch) == ("train", progress.epoch + 1):
-                self._epoch.add(entry.sums, entry.learning_rate, entry.seconds)
-        self._console.phase("training", progress.epoch + 1, progress.iteration, iterations)
+    def step(self) -> None:
+        self._console.step()
+        if self._tracer and self._phase == "train":
+            self._tracer.step()
 
-    def iteration(self) -> None:
-        """One more training iteration is done."""
-        self._console.iteration()
-        self._profiler.step()
+    def end(self) -> None:
+        self._console.end()
 
-    def validating(self, progress: Progress, iterations: int) -> None:
-        """A validation of so many iterations begins."""
-        self._console.phase("validation", progress.epoch + 1, 0, iterations)
+    def interval(self, progress: Progress, interval: IntervalMetrics) -> None:
+        self._epoch.add(interval.totals, interval.values["learning_rate"], interval.seconds)
+        self._write("train", progress, interval.values)
+        self._console.interval(progress.iteration, interval.values)
+        if advice := self._advice.after(interval.values["wait"], interval.seconds):
+            self.warning(advice)
 
-    def validated(self) -> None:
-        """One more validation iteration is done."""
-        self._console.iteration()
-
-    def training(
-        self,
-        progress: Progress,
-        totals: Sequence[float],
-        rate: float,
-        times: Sequence[float],
-        world_size: int,
-    ) -> None:
-        """Figures of the last iterations.
-
-        ``totals`` are the meters' sums over all workers; ``times`` the clocks', in seconds.
-        """
-        elapsed, waited, exchanged = times
-        figures = Metrics.of(totals)
-        more = {
-            "learning_rate": rate,
-            "images_per_s": figures.images * world_size / elapsed,
-            "wait": waited / elapsed,
-            "compute": (elapsed - waited - exchanged) / elapsed,
-            "exchange": exchanged / elapsed,
-        }
-        self._epoch.add(totals, rate, elapsed / world_size)
-        self._metrics.write("train", progress.epoch + 1, progress.iteration, figures, more)
-        self._track("train", figures, more, progress)
-        self._console.training(progress.iteration, figures, more)
-        if advice := self._advice.after(waited / world_size, elapsed / world_size):
-            self.warn(advice)
-
-    def validation(self, progress: Progress, figures: Metrics) -> None:
-        """Figures of an epoch's validation, the newest in ``progress.val_record``."""
-        self._metrics.write("val", progress.epoch + 1, progress.iteration, figures, {})
+    def validation(self, progress: Progress, metrics: Metrics) -> None:
+        self._write("val", progress, asdict(metrics))
         write_val_record(self._weights_dir / "val_record.npy", np.array(progress.val_record))
-        self._track("val", figures, {}, progress)
-        self._log.info(f"epoch {progress.epoch + 1}: validation {describe(figures)}")
-        self._console.epoch(self._epoch.row(progress.epoch + 1, figures, is_best=progress.improved))
+        self._log.info(f"epoch {progress.epoch + 1}: validation {describe(metrics)}")
+        self._console.epoch(self._epoch.row(progress.epoch + 1, metrics, is_best=progress.improved))
 
-    def validation_subset(self, progress: Progress, figures: Metrics) -> None:
-        """Figures of the subset that is evaluated within an epoch."""
-        self._metrics.write("val_subset", progress.epoch + 1, progress.iteration, figures, {})
-        self._track("val_subset", figures, {}, progress)
-        done = f"epoch {progress.epoch + 1}, iteration {progress.iteration}"
-        self.say(f"{done}: {figures.images:,} validation images: {describe(figures)}")
-
-    def end_of_phase(self) -> None:
-        """The epoch's training is over."""
-        self._console.close()
+    def validation_subset(self, progress: Progress, metrics: Metrics) -> None:
+        self._write("val_subset", progress, asdict(metrics))
+        place = f"epoch {progress.epoch + 1}, iteration {progress.iteration}"
+        self.info(f"{place}: {metrics.images:,} validation images: {describe(metrics)}")
 
     def saved(self, path: Path) -> None:
-        """There is a new checkpoint."""
-        self.log(f"saved {path}")
+        self._log.info(f"saved {path}")
         self.refresh_page()
 
     def refresh_page(self) -> None:
-        """The page about the run can show more."""
         if self._refresher:
             self._refresher.refresh()
 
     def close(self) -> None:
-        """The run is over, or goes on with another recorder."""
-        self._console.close()
+        self._console.end()
         self._metrics.close()
-        self._tell_trackers(lambda tracker: tracker.close())
+        self._each_tracker(lambda tracker: tracker.close())
         if self._refresher:
             self._refresher.close()
 
-    def _track(self, kind: str, figures: Metrics, more: Mapping[str, float], progress: Progress) -> None:
-        values = {f"{kind}/{name}": value for name, value in (asdict(figures) | dict(more)).items() if name != "images"}
+    def _write(self, kind: Phase, progress: Progress, values: Mapping[str, float]) -> None:
+        """Write ``values`` to ``metrics.jsonl`` and to the trackers, there as ``kind/NAME``."""
+        self._metrics.write(kind, progress.epoch + 1, progress.iteration, values)
+        scalars = {f"{kind}/{name}": value for name, value in values.items() if name != "images"}
         step = progress.epoch * self._iterations + progress.iteration
-        self._tell_trackers(lambda tracker: tracker.scalars(values, step))
+        self._each_tracker(lambda tracker: tracker.scalars(scalars, step))
 
-    def _tell_trackers(self, tell: Callable[[Tracker], None]) -> None:
-        """A tracker that fails is left out from then on: no run should end for its sake."""
+    def _each_tracker(self, call: Callable[[Tracker], None]) -> None:
+        """Call every tracker. One that fails is dropped: a tracker must not end a run."""
         for tracker in tuple(self._trackers):
             try:
-                tell(tracker)
-            except Exception as error:  # of whatever kind its library has
+                call(tracker)
+            except Exception as error:  # of any type: it depends on the tracker's library
                 self._trackers.remove(tracker)
-                self.warn(f"{type(tracker).__name__} failed ({first_line(error)}); nothing more is logged there")
-
-
-def open_recorder(config: Config, role: str, progress: Progress, plan: Plan, device: torch.device) -> Recorder:
-    """The recorder of worker 0, with the trackers that are wanted."""
-    iterations = plan.train.iterations
-    settings = {key: str(value) for key, value in dotted(config)}
-    step = progress.epoch * iterations + progress.iteration
-    trackers = open_trackers(config.logging, config.run.weights_dir, settings, step)
-    return Recorder(config, role, progress, iterations=iterations, trackers=trackers, device=device)
-
-
-class NullRecorder:
-    """Records nothing, in the place of a ``Recorder``."""
-
-    def say(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def log(self, text: str) -> None: ...
-    def epoch(self, progress: Progress, iterations: int) -> None: ...
-    def iteration(self) -> None: ...
-    def validating(self, progress: Progress, iterations: int) -> None: ...
-    def validated(self) -> None: ...
-    def training(
-        self,
-        progress: Progress,
-        totals: Sequence[float],
-        rate: float,
-        times: Sequence[float],
-        world_size: int,
-    ) -> None: ...
-    def validation(self, progress: Progress, figures: Metrics) -> None: ...
-    def validation_subset(self, progress: Progress, figures: Metrics) -> None: ...
-    def end_of_phase(self) -> None: ...
-    def saved(self, path: Path) -> None: ...
-    def refresh_page(self) -> None: ...
-    def close(self) -> None: ...
+                self.warning(f"{type(tracker).__name__} failed ({first_line(error)}); nothing more is logged there")

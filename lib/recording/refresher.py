@@ -1,4 +1,4 @@
-"""Keeps ``report.html`` fresh beside a training: a short-lived process of lowest priority, one at a time."""
+"""Rewrite ``report.html`` beside a training: one short process of lowest priority at a time."""
 
 import contextlib
 import os
@@ -7,58 +7,58 @@ import sys
 import time
 from pathlib import Path
 
-# A page about a large network must not take for ever: the network is asked for so many seconds.
-_SECONDS = 20
-# After a page the training has the machine to itself for so many times as long as the page took: where epochs last a
-# second, writing pages without pause would take a share of the loader's time.
-_REST = 9
-# Whoever waits for the page waits no longer than this.
-_PATIENCE_S = 180
-# The kernel ends a killed process at once, as a rule.
-_KILLED_S = 10
+# The report evaluates the network for at most this long, so that a large network cannot hold it up.
+_EVALUATION_S = 20
+# After a report took n seconds, none is written for 9 n seconds. With epochs of a second, writing without a pause would
+# take CPU time from the loaders.
+_PAUSE_FACTOR = 9
+# ``finish`` waits no longer than this.
+_TIMEOUT_S = 180
+# The kernel normally ends a killed process at once.
+_KILL_TIMEOUT_S = 10
 
 
 class Refresher:
-    """Rewrites the page of the run in ``weights_dir``. Its failures are told, and hurt nothing."""
+    """Rewrites the report of the run in ``weights_dir``. A report that fails does not affect the run."""
 
     def __init__(self, weights_dir: Path) -> None:
         self._weights_dir = weights_dir
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = self._rests_until = 0.0
+        self._started = self._paused_until = 0.0
 
     def refresh(self) -> None:
-        """Start to write the page, unless it is being written just now or was not long ago. Does not wait."""
+        """Start to write the report, unless one is being written or was written shortly before. Does not wait."""
         now = time.monotonic()
         if self._process and self._process.poll() is not None:
-            self._rests_until = now + _REST * (now - self._started)
+            self._paused_until = now + _PAUSE_FACTOR * (now - self._started)
             self._process = None
-        if not self._process and now >= self._rests_until:
+        if not self._process and now >= self._paused_until:
             self._process, self._started = self._start(), now
 
     def finish(self) -> bool:
-        """Write the page and wait for it: whether it is there now."""
+        """Write the report and wait for it. Return whether it was written."""
         self.close()
         self._process = self._start()
         try:
-            return bool(self._process and self._process.wait(_PATIENCE_S) == 0)
+            return bool(self._process and self._process.wait(_TIMEOUT_S) == 0)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             return False
         finally:
             self.close()
 
     def close(self) -> None:
-        """Nothing is left running."""
+        """End the process that writes the report, if there is one."""
         if self._process:
             self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # held by the kernel, as by a disk that is away
-                self._process.wait(_KILLED_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel holds it, for example for a lost disk
+                self._process.wait(_KILL_TIMEOUT_S)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         root = Path(__file__).parents[2]
         path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        # It makes itself the least of all processes, hides the GPUs from itself, and ends when we end.
+        # In the background it lowers its priority, hides the GPUs from itself, and ends when this process ends.
         command = [sys.executable, "-P", "-m", "lib.report", str(self._weights_dir)]
-        command += [f"--background={os.getpid()}", f"--seconds={_SECONDS}"]
+        command += [f"--background={os.getpid()}", f"--seconds={_EVALUATION_S}"]
         try:
             return subprocess.Popen(
                 command,
@@ -67,5 +67,5 @@ class Refresher:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        except OSError:  # no memory for one more process: the training is what counts
+        except OSError:  # no memory for another process: the training matters more
             return None

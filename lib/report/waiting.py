@@ -18,7 +18,6 @@ def wait_advice(run: Run) -> str:
     except UserError:  # the run is of another version, which this one does not understand
         return ""
     for entry in run.train:
-        seconds = entry["images"] / entry["images_per_s"] if entry["images_per_s"] else 0.0
-        if said := advice.after(entry["wait"] * seconds, seconds):
-            return f"Epoch {entry['epoch']}, iteration {entry['iteration']:,}: {said}"
+        if text := advice.after(entry.values.get("wait", 0.0), entry.seconds):
+            return f"Epoch {entry.epoch}, iteration {entry.iteration:,}: {text}"
     return ""

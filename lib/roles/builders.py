@@ -11,7 +11,10 @@ from lib.config.schema import Config
 from lib.data.dataset import DataSet, read_mean_image
 from lib.data.feed import Feed
 from lib.data.plan import BatchRequest, Plan
-from lib.recording.recorder import NullRecorder, Recorder, open_recorder
+from lib.data.sources.registry import source_kind
+from lib.models.recipes import dotted
+from lib.recording.recorder import NullRecorder, Recorder
+from lib.recording.trackers.registry import open_trackers
 from lib.runtime.process import Context
 from lib.system.devices import choose_device, prepare
 
@@ -50,11 +53,24 @@ def open_feed(context: Context, requests: Iterator[BatchRequest], data: DataSet,
     )
 
 
-def build_recorder(context: Context, plan: Plan, progress: Progress, device: torch.device) -> Recorder | NullRecorder:
+def build_recorder(context: Context, plan: Plan, progress: Progress, device: torch.device) -> NullRecorder:
     """Return this worker's recorder: worker 0 records for all."""
     if context.rank:
         return NullRecorder()
-    return open_recorder(context.config, context.name, progress, plan, device)
+    config, iterations = context.config, plan.train.iterations
+    settings = {key: str(value) for key, value in dotted(config)}
+    step = progress.epoch * iterations + progress.iteration
+    return Recorder(
+        config.run.weights_dir,
+        config.logging,
+        context.name,
+        progress,
+        n_epochs=config.run.n_epochs,
+        iterations=iterations,
+        trackers=open_trackers(config.logging, config.run.weights_dir, settings, step),
+        slow_data_advice=source_kind(config.data.source).faster(config.data),
+        device=device,
+    )
 
 
 def identity(config: Config, data: DataSet) -> Identity:

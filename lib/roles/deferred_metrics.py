@@ -4,8 +4,9 @@ They are noted on the device and read some updates later. To read them at once w
 would wait for it, and then it for the host.
 """
 
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,22 +14,9 @@ import torch
 from lib.data.feed import Feed
 from lib.evaluation.metrics import Meter, PendingMetrics
 from lib.exchange.base import Exchange, sums
-from lib.recording.clock import Clock
+from lib.recording.intervals import IntervalMetrics, IntervalTimer, interval_values
+from lib.recording.metric_table import LOGGED, reduce_workers
 from lib.roles.builders import MAX_AHEAD
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntervalMetrics:
-    """All workers' metrics of the iterations since the last interval, up to ``iteration``."""
-
-    iteration: int
-    lr: float
-    first_bad: float
-    """the first iteration whose loss was not finite, infinity if there was none"""
-    times: Sequence[float]
-    """``Clock.lap``, summed over all workers"""
-    totals: Sequence[float]
-    """``PendingMetrics.take``, summed over all workers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +32,7 @@ class DeferredMetrics:
     """One worker's part in them. All workers call the same methods at the same points."""
 
     def __init__(self, device: torch.device, feed: Feed, exchange: Exchange) -> None:
-        self.meter, self.clock = Meter(device), Clock()
+        self.meter, self.timer = Meter(device), IntervalTimer()
         self.behind = MAX_AHEAD if device.type == "cuda" else 0
         """updates between ``note`` and ``due``"""
         self._feed, self._exchange = feed, exchange
@@ -52,8 +40,8 @@ class DeferredMetrics:
         self._unread: deque[_Unread] = deque()
 
     def begin(self) -> None:
-        """Start the clock."""
-        self.clock.lap(self._feed.waited_s, self._exchange.spent_s)
+        """Start the first interval."""
+        self.timer.lap(self._feed.waited_s, self._exchange.spent_s)
 
     def updated(self) -> None:
         """Count one more update that the device was given."""
@@ -80,13 +68,18 @@ class DeferredMetrics:
 
     def _read(self, unread: _Unread) -> IntervalMetrics:
         totals, first_bad = unread.pending.take()
-        times = self.clock.lap(self._feed.waited_s, self._exchange.spent_s)
-        gathered = self._exchange.all_gather([first_bad, *times, *totals])
+        lap = self.timer.lap(self._feed.waited_s, self._exchange.spent_s)
+        means = unread.pending.means()
+        # All workers must gather equally many values: NaN stands for a metric that this worker has not logged.
+        logged = [means.get(name, math.nan) for name in LOGGED]
+        gathered = self._exchange.all_gather([first_bad, *lap, *totals, *logged])
         _, *summed = sums(gathered)
+        times, totals, world_size = summed[:3], summed[3:7], len(gathered)
+        values = interval_values(totals, times, unread.lr, world_size) | reduce_workers([row[8:] for row in gathered])
         return IntervalMetrics(
             iteration=unread.iteration,
-            lr=unread.lr,
             first_bad=min(row[0] for row in gathered),
-            times=summed[:3],
-            totals=summed[3:],
+            totals=totals,
+            seconds=times[0] / world_size,
+            values=values,
         )

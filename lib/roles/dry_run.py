@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
+from tqdm import tqdm
 
 from lib.evaluation.metrics import Metrics
 from lib.exchange.base import sums
-from lib.recording.console import describe
-from lib.recording.eta import clock_time
+from lib.recording.metric_table import describe
 from lib.recording.recorder import NullRecorder
 from lib.roles.builders import init_device, open_feed
 from lib.roles.exchange_builder import build_exchange
@@ -71,12 +71,12 @@ def _seconds_per_iteration(trainer: Trainer, device: torch.device) -> float:
 def format_estimate(estimate: Estimate, iterations: int, n_epochs: int, device: str) -> str:
     """Return the estimate as text. An epoch's time is that of training: validation takes a small part of it."""
     epoch_s = estimate.seconds * iterations
+    epoch, run = tqdm.format_interval(epoch_s), tqdm.format_interval(epoch_s * n_epochs)
     memory = "GPU memory" if device == "cuda" else "memory of a trainer"
     return (
         f"trial:    {describe(estimate.metrics)} over {estimate.metrics.images:,} images\n"
         f"memory:   {estimate.gigabytes:.2f} GB {memory}\n"
-        f"time:     {1000 * estimate.seconds:,.1f} ms an iteration, {clock_time(epoch_s)} of training an epoch, "
-        f"{clock_time(epoch_s * n_epochs)} in all\n"
+        f"time:     {1000 * estimate.seconds:,.1f} ms an iteration, {epoch} of training an epoch, {run} in all\n"
         "everything is in order; nothing was written"
     )
 

@@ -12,9 +12,9 @@ from lib.checkpoints.progress import Progress
 from lib.data.feed import Feed
 from lib.data.upload import Batch
 from lib.errors import AllDivergedError, DataError
-from lib.recording.console import BrokenPipeGuard, console
+from lib.recording.console import open_console
 from lib.recording.environment import write_environment
-from lib.recording.recorder import NullRecorder, Recorder
+from lib.recording.recorder import NullRecorder
 from lib.rng import Stream, rollback_seed, torch_seed
 from lib.roles.builders import build_recorder, init_device, open_feed
 from lib.roles.checkpoint_writer import CheckpointWriter
@@ -36,7 +36,7 @@ class Trainer:
     def train_epoch(self) -> None:
         """Train to the end of the current epoch, or until all replicas stop."""
         at, iterations = self.progress, self.plan.train.iterations
-        self.recorder.epoch(at, iterations)
+        self.recorder.begin("train", at, iterations)
         self.metrics.begin()
         while at.iteration < iterations and not self.exchange.stopping:
             first = at.iteration
@@ -46,7 +46,7 @@ class Trainer:
         else:
             self.metrics.note(at.iteration, self.lr)
         self.report(now=True)
-        self.recorder.end_of_phase()
+        self.recorder.end()
 
     def train_update(self) -> bool:
         """Train the batches of one update. Return False, on all workers, if one of them cannot read its batches."""
@@ -69,7 +69,7 @@ class Trainer:
         self.metrics.updated()
         return True
 
-    def __init__(self, context: Context, state: TrainState, feed: Feed, recorder: Recorder | NullRecorder) -> None:
+    def __init__(self, context: Context, state: TrainState, feed: Feed, recorder: NullRecorder) -> None:
         self.context, self.config = context, context.config
         self.replica, self.step = state.replica, state.replica.step
         self.exchange, self.snapshots = state.exchange, state.snapshots
@@ -140,7 +140,7 @@ class Trainer:
             if not self.missing:
                 yield iteration, next(self.feed)
                 self.feed.release()
-                self.recorder.iteration()
+                self.recorder.step()
 
     def cannot_update(self, update: range) -> bool:
         """Return whether any worker lacks a batch of ``update``; ask all to stop if the batches after it fail here."""
@@ -172,7 +172,7 @@ class Trainer:
 
     def validate(self) -> bool:
         """Validate after an epoch. Return False if all replicas stop instead."""
-        self.recorder.validating(self.progress, self.plan.val.iterations)
+        self.recorder.begin("val", self.progress, self.plan.val.iterations)
         metrics = self.validation.whole_set(self.plan, self.progress.epoch, self.recorder)
         if metrics is None:
             return False
@@ -194,7 +194,7 @@ class Trainer:
         if metrics is None:
             return False
         self.recorder.validation_subset(self.progress, metrics)
-        self.metrics.clock.leave_out(time.perf_counter() - began, self.feed.waited_s - waited_s)
+        self.metrics.timer.exclude(time.perf_counter() - began, self.feed.waited_s - waited_s)
         return True
 
     def report(self, *, now: bool = False) -> None:
@@ -203,7 +203,7 @@ class Trainer:
             if interval.first_bad < math.inf:
                 self.diverged(f"the loss became NaN or infinite at iteration {interval.first_bad + 1:.0f}")
             at = replace(self.progress, iteration=interval.iteration)
-            self.recorder.training(at, interval.totals, interval.lr, interval.times, self.config.world_size)
+            self.recorder.interval(at, interval)
 
     def rollback(self, error: AllDivergedError) -> None:
         """Go back to the last checkpoint, on all workers, and continue in another order.
@@ -215,7 +215,7 @@ class Trainer:
             raise error
         self.context.client.heartbeat("going back to the last checkpoint", patience_s=10 * run.patience_s)
         where = f"epoch {self.progress.epoch + 1}; going back to the last checkpoint"
-        self.recorder.warn(f"{error.what} of {where}, {rollbacks} of at most {run.rollbacks} times (run.rollbacks)")
+        self.recorder.warning(f"{error.what} of {where}, {rollbacks} of at most {run.rollbacks} times (run.rollbacks)")
         saved = self.snapshots.restore_latest() if self.context.rank == 0 else Progress()
         self.progress = replace(broadcast_progress(saved, self.replica, self.exchange), rollbacks=rollbacks)
         self.plan = plan_from(self.context, self.replica, self.progress)
@@ -247,16 +247,16 @@ def run(context: Context) -> None:
     if progress.epoch < config.run.n_epochs:
         context.client.heartbeat("opening the log")
         recorder = build_recorder(context, plan, progress, device)
-        recorder.say("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin])))
+        recorder.info("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin])))
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
-                recorder.warn(advice)
+                recorder.warning(advice)
             write_environment(config.run.weights_dir, facts(config, replica.model, plan))
         train_until_stopped(Trainer(context, state, feed, recorder))
     elif context.rank == 0:
         last = f"epoch {progress.epoch} of {config.run.n_epochs}"
         done = f"nothing is left to do: {last} is done; raise run.n_epochs for more"
-        BrokenPipeGuard(console(config.run.n_epochs, quiet=config.logging.quiet)).say(done)
+        open_console(config.run.n_epochs, quiet=config.logging.quiet).info(done)
     exchange.close()  # all workers meet here, so from here on every process ends soon
     feed.close()
     if feed.failure:

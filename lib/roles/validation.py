@@ -7,7 +7,7 @@ from lib.data.plan import Plan
 from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter, Metrics
 from lib.exchange.base import Exchange, sums
-from lib.recording.recorder import NullRecorder, Recorder
+from lib.recording.recorder import NullRecorder
 from lib.roles.data_guard import DataGuard
 from lib.runtime.process import Context
 from lib.training.replica import Replica
@@ -21,7 +21,7 @@ class Validation:
         self._client, self._replica, self._feed = context.client, replica, feed
         self._exchange, self._guard = exchange, guard
 
-    def whole_set(self, plan: Plan, epoch: int, recorder: Recorder | NullRecorder) -> Metrics | None:
+    def whole_set(self, plan: Plan, epoch: int, recorder: NullRecorder) -> Metrics | None:
         """Return loss and errors over all validation images; None, on all workers, if they are to stop instead."""
         meter = Meter(self._replica.device)
         evaluate(self._replica.step, self._batches(plan, epoch, recorder), meter)
@@ -42,14 +42,14 @@ class Validation:
         failing, *totals = sums(self._exchange.all_gather([fails, *totals]))
         return None if failing else Metrics.of(totals)
 
-    def _batches(self, plan: Plan, epoch: int, recorder: Recorder | NullRecorder) -> Iterator[Batch]:
+    def _batches(self, plan: Plan, epoch: int, recorder: NullRecorder) -> Iterator[Batch]:
         """Yield this worker's validation batches; stop early where it is asked to, or cannot read one."""
         for _ in range(plan.val.iterations):
             if self._guard.fails() or self._exchange.stop_requested:
                 return
             self._client.heartbeat(f"validating after epoch {epoch + 1}")
             yield next(self._feed)
-            recorder.validated()
+            recorder.step()
         self._guard.fails(within=self._guard.ahead)  # the next epoch's first update relies on these batches
 
     def _subset_batches(self, plan: Plan, iteration: int) -> Iterator[Batch]:

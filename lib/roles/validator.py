@@ -21,7 +21,7 @@ from lib.evaluation.files import write_evaluation
 from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
 from lib.formats.weights import load_weights
-from lib.recording.console import describe
+from lib.recording.metric_table import describe
 from lib.roles.builders import identity, init_device, open_feed, preparation
 from lib.roles.exchange_builder import build_exchange
 from lib.roles.replica_builder import build_replica

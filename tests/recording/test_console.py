@@ -1,38 +1,74 @@
+import fcntl
 import io
+import os
 import re
+import struct
 import sys
+import termios
+from collections.abc import Iterator
 
 import pytest
 
 from lib.evaluation.metrics import Metrics
-from lib.recording.console import Bar, Lines, Quiet, console
+from lib.recording.console import BarConsole, LineConsole, QuietConsole, open_console
 from lib.recording.epoch_table import EpochRow
+from lib.types import Phase
 
-FIGURES = Metrics(1.5, 0.25, 0.125, 8)
-MORE = {"learning_rate": 0.01, "images_per_s": 1234.5, "wait": 0.02, "compute": 0.9, "exchange": 0.08}
+METRICS = Metrics(1.5, 0.25, 0.125, 8)
+VALUES = {
+    "loss": 1.5,
+    "top1_error": 0.25,
+    "top5_error": 0.125,
+    "images": 8,
+    "learning_rate": 0.01,
+    "images_per_s": 1234.5,
+    "wait": 0.02,
+    "compute": 0.9,
+    "exchange": 0.08,
+}
 
 
 class Terminal(io.StringIO):
+    """Keeps what is written. Its width is that of a pseudo-terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self.resize(181)
+
+    def resize(self, columns: int) -> None:
+        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def fileno(self) -> int:
+        return self._descriptor
+
     def isatty(self) -> bool:
         return True
 
 
-def put_on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """From inside the test: before it begins pytest puts its own stdout in place."""
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setenv("COLUMNS", "180")
+@pytest.fixture
+def descriptor() -> Iterator[int]:
+    ends = os.openpty()
+    yield ends[1]
+    for end in ends:
+        os.close(end)
+
+
+def put_on_terminal(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> Terminal:
+    """Called from inside the test: before it starts, pytest sets its own stdout."""
+    terminal = Terminal(descriptor)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    return screen
+    return terminal
 
 
 def row(epoch: int, *, is_best: bool) -> EpochRow:
     return EpochRow(
         epoch=epoch,
-        training=FIGURES,
-        validation=FIGURES,
+        training=METRICS,
+        validation=METRICS,
         learning_rate=0.01,
         images_per_s=1234.5,
         seconds=75,
@@ -40,104 +76,123 @@ def row(epoch: int, *, is_best: bool) -> EpochRow:
     )
 
 
-def drive(shown: Bar) -> None:
-    shown.phase("training", 1, 0, 2)
-    shown.iteration()
-    shown.training(1, FIGURES, MORE)
-    shown.iteration()
-    shown.phase("validation", 1, 0, 1)
-    shown.iteration()
-    shown.epoch(row(1, is_best=True))
-    shown.epoch(row(2, is_best=False))
-    shown.close()
+def drive(console: QuietConsole) -> None:
+    console.begin("train", 1, 0, 2)
+    console.step()
+    console.interval(1, VALUES)
+    console.step()
+    console.begin("val", 1, 0, 1)
+    console.step()
+    console.epoch(row(1, is_best=True))
+    console.epoch(row(2, is_best=False))
+    console.end()
 
 
-def test_a_live_line_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = put_on_terminal(monkeypatch)
-    shown = console(3, quiet=False)
-    assert isinstance(shown, Bar)
-    drive(shown)
+def test_a_bar_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    console = open_console(3, quiet=False)
+    assert isinstance(console, BarConsole)
+    drive(console)
     text = terminal.getvalue()
-    live = [line for line in text.split("\r") if "training 1/3" in line][-1]
+    live = [line for line in text.split("\r") if "train 1/3" in line][-1]
     for part in (
-        "left 0:00",
-        "run ",
+        "train 1/3 1/2 #",
+        " left, run 0",
         "loss 1.500",
         "top-1 err 25.0 %",
         "top-5 err 12.5 %",
         "rate 0.01",
         "1,234 images/s",
+        "wait 2 %, compute 90 %, exchange 8 %",
     ):
         assert part in live
-    assert "wait 2 compute 90 exchange 8 %" in live
-    assert "training 1/3 ######" in live
-    assert "validation 1/3" in text
-    rows = [re.sub(r"\033\[\w*", "", line).split() for line in re.split(r"[\r\n]+", text) if "1:15" in line]
+    assert "val 1/3" in text
+    rows = [re.sub(r"\033\[\w*", "", line).split() for line in re.split(r"[\r\n]+", text) if "01:15" in line]
     assert [cells[0] for cells in rows] == ["1/3", "2/3"]
-    assert (rows[0][-1], rows[1][-1]) == ("best", "1:15")
+    assert (rows[0][-1], rows[1][-1]) == ("best", "01:15")
     assert text.count("images/s    time") == 1
 
 
 @pytest.mark.parametrize(
-    ("columns", "shown"),
+    ("columns", "line"),
     [
-        (50, "training 3/90 17/5004, loss 2.31  left 4:09"),
-        (80, "training 3/90 17/5004, loss 2.31  top-1/5 err 89/65 %  left 4:09  run 6:06:57"),
-        (
-            120,
-            "training 3/90 17/5004, loss 2.31  top-1/5 err 89/65 %  left 4:09  run 6:06:57  12,345/s"
-            "  wait 2 comp 90 exch 8 %",
-        ),
+        (50, "train 3/90 17/5004 04:09 left, run 6:06:56"),
+        (60, "train 3/90 17/5004 04:09 left, run 6:06:56, loss 2.312"),
+        (80, "train 3/90 17/5004 04:09 left, run 6:06:56, loss 2.312, top-1 err 89.1 %"),
     ],
 )
-def test_a_narrow_terminal_leaves_out_whole_fields(monkeypatch: pytest.MonkeyPatch, columns: int, shown: str) -> None:
+def test_a_narrow_terminal_leaves_out_whole_metrics(
+    monkeypatch: pytest.MonkeyPatch, descriptor: int, columns: int, line: str
+) -> None:
     """An epoch of ImageNet, 50 ms an iteration."""
-    terminal = put_on_terminal(monkeypatch)
-    monkeypatch.setenv("COLUMNS", str(columns))
-    now = iter([0.0, 0.05])
-    monkeypatch.setattr("lib.recording.console.time.monotonic", lambda: next(now))
-    bar = Bar(90, coloured=False)
-    bar.phase("training", 3, 16, 5004)
-    bar.iteration()
-    bar.training(17, Metrics(2.312, 0.891, 0.65, 8), MORE | {"images_per_s": 12345})
-    bar.close()
-    lines = [line.rstrip() for line in terminal.getvalue().split("\r")]
-    assert shown in lines
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    terminal.resize(columns)
+    now = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    console = BarConsole(90, coloured=False)
+    console.begin("train", 3, 16, 5004)
+    now[0] = 0.05
+    console.step()
+    console.interval(17, VALUES | {"loss": 2.312, "top1_error": 0.891, "top5_error": 0.65})
+    console.end()
+    lines = terminal.getvalue().split("\r")
+    assert line in [re.sub("[# ]+", " ", text).strip() for text in lines]
     assert max(map(len, lines)) < columns
 
 
-def test_the_table_fits_80_columns_with_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = put_on_terminal(monkeypatch)
-    bar = Bar(100, coloured=False)
+def test_the_time_left_of_the_run_counts_phases_and_epochs_to_come(
+    monkeypatch: pytest.MonkeyPatch, descriptor: int
+) -> None:
+    """Training takes 10 iterations of 2 s, validation 5 of 1 s."""
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    now = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    console = BarConsole(3, coloured=False)
+    phases: list[tuple[Phase, int, int, float]] = [("train", 1, 10, 2.0), ("val", 1, 5, 1.0), ("train", 2, 10, 2.0)]
+    for phase, epoch, total, seconds in phases:
+        console.begin(phase, epoch, 0, total)
+        for _ in range(total):
+            now[0] += seconds
+            console.step()
+    text = terminal.getvalue().replace("\r", "\n")
+    left = dict(re.findall(r"(\w+ \d/3 \d+)/.* left, run (\d\d:\d\d)", text))
+    assert left["train 1/3 1"] == "00:58"  # 18 s, and two epochs of 20 s
+    assert left["val 1/3 1"] == "00:54"  # 4 s, and two epochs of 25 s
+    assert left["train 2/3 1"] == "00:48"  # 18 s, its validation of 5 s, and an epoch of 25 s
+
+
+def test_the_table_fits_80_columns_with_its_mark(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    console = BarConsole(100, coloured=False)
     worst = Metrics(12.3456, 1.0, 0.9421, 8)
     numbers = {"learning_rate": 1.2345678e-5, "images_per_s": 123456.7, "seconds": 35999.0}
-    bar.epoch(EpochRow(epoch=100, training=worst, validation=worst, **numbers, is_best=True))
-    *_, names, shown = terminal.getvalue().splitlines()
-    assert shown.split() == ["100/100", *("12.3456", "100.00") * 2, "94.21", "1.23e-05", "123,457", "9:59:59", "best"]
-    assert all(len(line) < 80 for line in terminal.getvalue().splitlines())
+    console.epoch(EpochRow(epoch=100, training=worst, validation=worst, **numbers, is_best=True))
+    *_, names, line = terminal.getvalue().splitlines()
+    assert line.split() == ["100/100", *("12.3456", "100.00") * 2, "94.21", "1.23e-05", "123,457", "9:59:59", "best"]
+    assert all(len(text) < 80 for text in terminal.getvalue().splitlines())
     assert names.split().count("error") == 2
 
 
-def test_colours_are_off_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = put_on_terminal(monkeypatch)
-    drive(Bar(3, coloured=True))
+def test_colours_are_off_with_no_color(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    drive(BarConsole(3, coloured=True))
     assert "\033[32m" in terminal.getvalue()
     terminal.truncate(0)
     monkeypatch.setenv("NO_COLOR", "1")
-    shown = console(3, quiet=False)
-    assert isinstance(shown, Bar)
-    drive(shown)
-    shown.warn("slow")
+    console = open_console(3, quiet=False)
+    assert isinstance(console, BarConsole)
+    drive(console)
+    console.warning("slow")
     assert not re.search(r"\033\[\d*m", terminal.getvalue())
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = console(3, quiet=False)
-    assert isinstance(shown, Lines)
-    shown.phase("training", 2, 0, 9)
-    shown.iteration()
-    shown.training(1, FIGURES, MORE)
-    shown.epoch(row(2, is_best=True))
+    console = open_console(3, quiet=False)
+    assert isinstance(console, LineConsole)
+    console.begin("train", 2, 0, 9)
+    console.step()
+    console.interval(1, VALUES)
+    console.epoch(row(2, is_best=True))
     out = capsys.readouterr().out
     assert out == (
         "epoch 2/3  iteration 1/9  loss 1.5000  top-1 error 25.00 %  top-5 error 12.50 %  rate 0.01  1,234 images/s  "
@@ -147,9 +202,9 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
 
 
 def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = console(3, quiet=True)
-    assert isinstance(shown, Quiet)
-    shown.say("hello")
-    shown.epoch(row(1, is_best=True))
-    shown.warn("slow")
+    console = open_console(3, quiet=True)
+    assert isinstance(console, QuietConsole)
+    console.info("hello")
+    console.epoch(row(1, is_best=True))
+    console.warning("slow")
     assert capsys.readouterr() == ("", "warning: slow\n")

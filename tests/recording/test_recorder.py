@@ -1,42 +1,59 @@
-"""What is kept and shown of a run that goes on."""
+"""What is recorded of a run that is resumed or damaged."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lib.checkpoints.progress import Progress
-from lib.config.schema import Config, LoggingConfig, RunConfig
+from lib.config.schema import LoggingConfig
 from lib.evaluation.metrics import Metrics
+from lib.recording.console import QuietConsole
 from lib.recording.epoch_table import EpochRow
+from lib.recording.intervals import IntervalMetrics, interval_values
 from lib.recording.recorder import Recorder
 
 
 def recorder(folder: Path, progress: Progress) -> Recorder:
-    config = Config(run=RunConfig(weights_dir=folder), logging=LoggingConfig(report=False, quiet=True))
-    return Recorder(config, "trainer 0", progress, iterations=9, trackers=[], device=torch.device("cpu"))
+    return Recorder(
+        folder,
+        LoggingConfig(report=False, quiet=True),
+        "trainer 0",
+        progress,
+        n_epochs=2,
+        iterations=9,
+        trackers=[],
+        slow_data_advice="",
+        device=torch.device("cpu"),
+    )
 
 
-def test_the_row_of_a_resumed_epoch_is_of_all_its_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two workers; 3 seconds of training before the resume, a second lost with it, 2 seconds after it."""
+def interval(iteration: int, totals: list[float], rate: float, elapsed_s: float) -> IntervalMetrics:
+    """Two workers, each of which took ``elapsed_s``."""
+    values = interval_values(totals, (2 * elapsed_s, 0, 0), rate, 2)
+    return IntervalMetrics(iteration=iteration, first_bad=float("inf"), totals=totals, seconds=elapsed_s, values=values)
+
+
+def test_the_row_of_a_resumed_epoch_sums_all_its_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 seconds of training before the resume, a second lost with it, 2 seconds after it."""
     before = recorder(tmp_path, Progress())
-    before.training(Progress(0, 3), [8.0, 6, 2, 24], 0.1, (6.0, 0, 0), 2)
+    before.interval(Progress(0, 3), interval(3, [8.0, 6, 2, 24], 0.1, 3.0))
     before.validation_subset(Progress(0, 2), Metrics(1.0, 0.5, 0.1, 10))
-    before.training(Progress(0, 4), [9.0, 8, 8, 8], 0.1, (2.0, 0, 0), 2)
+    before.interval(Progress(0, 4), interval(4, [9.0, 8, 8, 8], 0.1, 1.0))
     before.close()
     rows: list[EpochRow] = []
-    shown = SimpleNamespace(phase=lambda *_: None, training=lambda *_: None, epoch=rows.append, close=lambda: None)
-    monkeypatch.setattr("lib.recording.recorder.console", lambda *_, **__: shown)
+    console = QuietConsole()
+    monkeypatch.setattr(console, "epoch", rows.append)
+    monkeypatch.setattr("lib.recording.recorder.open_console", lambda *_, **__: console)
     at = Progress(0, 3)
     after = recorder(tmp_path, at)
-    after.epoch(at, 9)
+    after.begin("train", at, 9)
     at.iteration = 5
-    after.training(at, [4.0, 2, 0, 8], 0.05, (4.0, 0, 0), 2)
+    after.interval(at, interval(5, [4.0, 2, 0, 8], 0.05, 2.0))
     at.val_record.append((0.5, 1.0))
     after.validation(at, Metrics(1.0, 0.5, 0.1, 10))
-    after.epoch(Progress(1, 0), 9)
-    after.training(Progress(1, 5), [1.0, 1, 1, 1], 0.05, (4.0, 0, 0), 2)
+    after.begin("train", Progress(1, 0), 9)
+    after.interval(Progress(1, 5), interval(5, [1.0, 1, 1, 1], 0.05, 2.0))
     after.validation(at, Metrics(1.0, 0.5, 0.1, 10))
     after.close()
     whole, next_one = rows
@@ -45,15 +62,15 @@ def test_the_row_of_a_resumed_epoch_is_of_all_its_training(tmp_path: Path, monke
     assert next_one.training.images == 1
 
 
-def test_a_damaged_record_is_told_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_lines_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"kind": "tra\n')
     recorder(tmp_path, Progress()).close()
-    told = "warning: lines left out of metrics.jsonl as damaged: 1; the figures in them are lost\n"
-    assert capsys.readouterr().err == told
+    warning = "warning: lines left out of metrics.jsonl as damaged: 1; the figures in them are lost\n"
+    assert capsys.readouterr().err == warning
 
 
-def test_it_leaves_no_file_open(tmp_path: Path) -> None:
-    """A training that goes back to a checkpoint has another recorder each time."""
+def test_close_leaves_no_file_open(tmp_path: Path) -> None:
+    """A training that rolls back opens another recorder each time."""
     recorder(tmp_path, Progress()).close()
     opened = {path.resolve() for path in Path("/proc/self/fd").iterdir()}
     assert tmp_path / "metrics.jsonl" not in opened

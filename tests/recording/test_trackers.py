@@ -11,7 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lib.checkpoints.progress import Progress
-from lib.config.schema import Config, LoggingConfig, RunConfig
+from lib.config.schema import LoggingConfig
 from lib.errors import ConfigError
 from lib.evaluation.metrics import Metrics
 from lib.recording.recorder import Recorder
@@ -21,9 +21,9 @@ from lib.recording.trackers.registry import check_trackers, open_trackers
 
 def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="wandb is wanted but not installed; pip install wandb, or say"):
+    with pytest.raises(ConfigError, match="wandb is not installed; pip install wandb, or set"):
         check_trackers(LoggingConfig(tracker="wandb", tensorboard=False))
-    with pytest.raises(ConfigError, match="or say --logging.tensorboard false"):
+    with pytest.raises(ConfigError, match="or set --logging.tensorboard false"):
         check_trackers(LoggingConfig())
     check_trackers(LoggingConfig(tensorboard=False))
 
@@ -89,7 +89,7 @@ def test_a_tracker_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatc
         raise RuntimeError("No API key.\nmore about it")
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    with pytest.raises(ConfigError, match=r"^wandb cannot be started \(No API key.\); mend that, or say --logging.tr"):
+    with pytest.raises(ConfigError, match=r"^wandb cannot be started \(No API key.\); fix that, or set --logging.tr"):
         open_trackers(LoggingConfig(tensorboard=False, tracker="wandb"), tmp_path, {}, 0)
 
 
@@ -111,8 +111,17 @@ class Breaks(Remembers):
 
 def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trackers = Breaks(), Remembers()
-    config = Config(run=RunConfig(weights_dir=tmp_path), logging=LoggingConfig(report=False))
-    recorder = Recorder(config, "t", Progress(epoch=1), iterations=5, trackers=trackers, device=torch.device("cpu"))
+    recorder = Recorder(
+        tmp_path,
+        LoggingConfig(report=False),
+        "t",
+        Progress(epoch=1),
+        n_epochs=2,
+        iterations=5,
+        trackers=trackers,
+        slow_data_advice="",
+        device=torch.device("cpu"),
+    )
     figures = Metrics.of([2.0, 3, 1, 4])
     for _ in range(2):
         recorder.validation_subset(Progress(epoch=1, iteration=2), figures)

@@ -20,8 +20,8 @@ from tests.support.run_files import line, write_run
 def test_damaged_lines_of_a_record_are_left_out(tmp_path: Path, damaged: str) -> None:
     lines = [line("train", 2), damaged, line("val_subset", 3), line("train", 4), line("val", 4), damaged]
     run = read_run(write_run(tmp_path, lines))
-    assert [entry["iteration"] for entry in run.train] == [2, 4]
-    assert [(entry["at"], entry["top1_error"]) for entry in run.val] == [(1.0, 0.5)]
+    assert [entry.iteration for entry in run.train] == [2, 4]
+    assert [(run.epochs(entry), entry.values["top1_error"]) for entry in run.val] == [(1.0, 0.5)]
 
 
 def test_a_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None:

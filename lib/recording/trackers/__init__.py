@@ -1,1 +1,1 @@
-"""Where figures of a run are shown besides our own files: TensorBoard, Weights & Biases, MLflow."""
+"""Experiment trackers: TensorBoard, Weights & Biases, MLflow."""

@@ -1,4 +1,4 @@
-"""What a recorder asks of a tracker, and what trackers elsewhere have in common."""
+"""The interface of a tracker, and what trackers with a server have in common."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,22 +6,23 @@ from typing import Protocol
 
 
 class Tracker(Protocol):
-    """Takes the figures of a run."""
+    """Logs the metrics of a run."""
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Named figures after ``step`` iterations of the whole run."""
+        """Log ``values`` by name, after ``step`` iterations of the whole run."""
 
     def close(self) -> None:
-        """Everything is written."""
+        """Write everything and end."""
 
 
-class KeptId:
-    """The name that a tracker elsewhere gave a run, kept in the run's folder: a resumed run goes on under it."""
+class RunIdFile:
+    """The id that a tracker gave to a run, in a file of the run's folder: a resumed run continues under it."""
 
     def __init__(self, weights_dir: Path, tracker: str, step: int) -> None:
+        """``step`` is the number of iterations done."""
         self._path = weights_dir / f"{tracker}_run.txt"
-        self.known = self._path.read_text(encoding="utf-8").strip() if step and self._path.is_file() else None
-        """None for a run that begins"""
+        self.run_id = self._path.read_text(encoding="utf-8").strip() if step and self._path.is_file() else None
+        """None for a run that starts from iteration 0"""
 
-    def keep(self, name: str) -> None:
-        self._path.write_text(f"{name}\n", encoding="utf-8")
+    def save(self, run_id: str) -> None:
+        self._path.write_text(f"{run_id}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""MLflow, where it is installed. MLFLOW_TRACKING_URI says where to, as always."""
+"""MLflow, if it is installed. The environment variable MLFLOW_TRACKING_URI names its server, as usual."""
 
 import importlib
 import os
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.recording.trackers.base import KeptId
+from lib.recording.trackers.base import RunIdFile
 
-# A server that does not answer is asked twice; MLflow's own seven times with growing pauses would hold up the run.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# Retry once. MLflow's default of seven retries with growing pauses would stall the run when its server is down.
+_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class MLflow:
-    """``Tracker`` that logs to a run of MLflow, the same one where a run is resumed."""
+    """``Tracker`` that logs to a run of MLflow. A resumed training continues the same run."""
 
     def __init__(self, weights_dir: Path, settings: Mapping[str, Any], step: int) -> None:
-        for name, value in _PATIENCE.items():
+        for name, value in _TIMEOUTS.items():
             os.environ.setdefault(name, value)
         self._mlflow: Any = importlib.import_module("mlflow")
-        cached = KeptId(weights_dir, "mlflow", step)
-        if cached.known:
-            self._mlflow.start_run(run_id=cached.known)  # its parameters are there, and cannot be changed
+        file = RunIdFile(weights_dir, "mlflow", step)
+        if file.run_id:
+            self._mlflow.start_run(run_id=file.run_id)  # it has its parameters already, and they cannot be changed
         else:
-            cached.keep(self._mlflow.start_run(run_name=weights_dir.resolve().name).info.run_id)
+            file.save(self._mlflow.start_run(run_name=weights_dir.resolve().name).info.run_id)
             self._mlflow.log_params(dict(settings))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:

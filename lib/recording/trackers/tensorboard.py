@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class TensorBoard:
-    """``Tracker`` that writes event files. What an earlier start wrote beyond ``step`` is hidden."""
+    """``Tracker`` that writes event files. It hides what an earlier process wrote beyond ``step``."""
 
     def __init__(self, weights_dir: Path, settings: Mapping[str, Any], step: int) -> None:
         self._writer = SummaryWriter(str(weights_dir / "tensorboard"), purge_step=step + 1 if step else None)
