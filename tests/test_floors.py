@@ -48,10 +48,6 @@ TEMPORARY_IMPORTS: set[tuple[str, str]] = {
     ("lib.config.completion", "lib.models.registry"),
     ("lib.data.plan", "lib.training.rollbacks"),
     ("lib.data.sampler", "lib.training.rollbacks"),
-    ("lib.kernels.response_norm", "lib.models.layers"),
-    ("lib.system.devices", "lib.config.schema"),
-    ("lib.system.limits", "lib.config.schema"),
-    ("lib.system.limits", "lib.data.dataset"),
 }
 TEMPORARY_USERS = {
     "lib.data.order",
@@ -65,7 +61,6 @@ TEMPORARY_USERS = {
     "lib.runtime.resolved_config",
     "lib.runtime.run_dir",
     "lib.runtime.torchrun_restarts",
-    "lib.system.limits",
     "lib.training.replica",
     "lib.training.rollbacks",
     "lib.training.step",

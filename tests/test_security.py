@@ -120,7 +120,7 @@ def test_a_pickle_in_a_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest
     torch.save({"format": 1, "bomb": Bomb()}, "zip.pt")
     Path("plain.pt").write_bytes(pickle.dumps(Bomb()))
     for name in ("zip.pt", "plain.pt"):
-        with pytest.raises(CheckpointError, match="is damaged or no checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged or not a checkpoint"):
             load(Path(name))
     assert not Path("unpickled").exists()
 

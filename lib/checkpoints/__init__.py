@@ -1,1 +1,1 @@
-"""A training on disk: what is in a checkpoint, when one is due, and weights without a training."""
+"""The state of a training on disk: checkpoints, the folder that holds them, and saving in the background."""

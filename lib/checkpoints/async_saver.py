@@ -1,69 +1,67 @@
-"""A checkpoint on its way to the disk while the training goes on."""
+"""Saving checkpoints in a background thread while the training continues."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-# How often whoever waits looks whether more is on the disk.
+# Seconds between two looks at the thread while ``finish`` waits.
 _TICK_S = 0.1
 
 Save = Callable[[Callable[[], None]], Path]
-"""writes a checkpoint, calls its argument whenever more of it is on the disk, and returns its path"""
+"""writes a checkpoint, calls its argument whenever another part of it is on disk, and returns its path"""
 
 
 class AsyncSaver:
-    """Saves one checkpoint at a time, in a thread of its own: nearly all of that is done without Python's lock."""
+    """Saves one checkpoint at a time in a thread. Almost all of that runs without Python's global lock."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._saving: Future[Path] | None = None
-        self._next: Save | None = None
+        self._current: Future[Path] | None = None
+        self._pending: Save | None = None
         self._pieces = 0
 
     def begin(self, save: Save) -> None:
-        """Let the thread call ``save``, at once or, where another is still to be finished, right after that; what waits
-        already for its turn is left out.
-        """
+        """Call ``save`` in the thread: now, or after the current save, in place of any other pending one."""
         if self.busy:
-            self._next = save
+            self._pending = save
         else:
-            self._saving = self._executor.submit(save, self._written)
+            self._current = self._executor.submit(save, self._count_piece)
 
-    def leave_out(self) -> None:
-        """Forget what waits for its turn, if anything does: a newer one is about to need the memory."""
-        self._next = None
+    def discard_pending(self) -> None:
+        """Drop the pending save, if any, and with it the memory of its copy of the weights."""
+        self._pending = None
 
     @property
     def busy(self) -> bool:
-        """Whether there is something to ``finish``."""
-        return self._saving is not None
+        """Whether there is a save to ``finish``."""
+        return self._current is not None
 
     @property
     def done(self) -> bool:
-        """Whether ``finish`` has something to tell, and would not wait."""
-        return self._saving is not None and self._saving.done()
+        """Whether there is a save to ``finish``, and that would not wait."""
+        return self._current is not None and self._current.done()
 
-    def finish(self, waiting: Callable[[], Any] = lambda: None) -> Path | None:
-        """Wait for what was begun, and begin what waits: the path of the former, None where there was nothing.
+    def finish(self, on_progress: Callable[[], Any] = lambda: None) -> Path | None:
+        """Wait for the current save, begin the pending one, and return the path of the former, or None.
 
-        ``waiting`` is called as long as more and more of it is on the disk, and not where the disk has stopped.
-        Raises what ``save`` raised.
+        ``on_progress`` is called while more and more of the file reaches the disk, and not if the disk stalls. Raises
+        what ``save`` raised.
         """
-        checkpoint_writer, self._saving = self._saving, None
-        if checkpoint_writer is None:
+        current, self._current = self._current, None
+        if current is None:
             return None
         seen = -1
-        while not checkpoint_writer.done():
+        while not current.done():
             if seen != self._pieces:
                 seen = self._pieces
-                waiting()
-            wait([checkpoint_writer], _TICK_S)
-        path = checkpoint_writer.result()
-        if self._next:
-            self.begin(self._next)
-            self._next = None
+                on_progress()
+            wait([current], _TICK_S)
+        path = current.result()
+        if self._pending:
+            self.begin(self._pending)
+            self._pending = None
         return path
 
-    def _written(self) -> None:
+    def _count_piece(self) -> None:
         self._pieces += 1

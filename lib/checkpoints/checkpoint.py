@@ -1,13 +1,8 @@
-"""Checkpoints: plain tensors, written aside and renamed into place, with pointers to the latest and the best.
+"""Checkpoints: the state of a training as a dict of plain tensors, which torch.load(weights_only=True) opens.
 
-    checkpoints/epoch003_iter00000.pt     a dict that torch.load(weights_only=True) opens
-    checkpoints/latest, best              text: the name of a file beside them
-
-A power cut at any moment leaves the previous checkpoint whole: a file gets its name only once its bytes are on
-the disk, and a pointer moves only once its file has its name. A checksum inside tells a damaged file from a whole one.
+A checksum in the file detects any damaged byte.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -16,17 +11,17 @@ import msgspec
 import torch
 from torch import Tensor
 
-from lib.checkpoints.zip_checksum import is_whole, seal
+from lib.checkpoints.zip_checksum import append_checksum, verify_checksum
 from lib.errors import CheckpointError, first_line
-from lib.system.atomic_write import atomic_write, make_folder, remove_partials
-from lib.system.disk import free_bytes
 
-FORMAT = 2
+FORMAT = 3
+# Older formats that can be read: the current name of each key that was renamed.
+RENAMED_KEYS = {2: {"velocities": "momentum", "rewinds": "rollbacks"}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a checkpoint must share with the run that would use it."""
+    """The properties that a checkpoint must share with the run that uses it."""
 
     model: str
     n_classes: int
@@ -36,194 +31,124 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How a picture becomes the network's input, and what its classes are called: enough to classify with."""
+    """How an image becomes the network's input, and the names of the classes: enough to classify with."""
 
     resize: Literal["squash", "crop"]
-    """how pictures were made square"""
+    """how images were made square"""
     mean: Tensor
-    """float32 (3, H, W), 0 to 255, RGB: the mean image"""
+    """the mean image, RGB, 0 to 255, float32 (3, H, W)"""
     classes: tuple[tuple[str, str], ...]
-    """(folder name, name for people) of each class, by index"""
+    """(folder name, readable name) of each class, by index"""
     subtracted: Literal["image", "channel", "none"] = "image"
-    """of ``mean``: as normalize.mean says"""
+    """what is subtracted: the mean image, its mean per channel, or nothing (normalize.mean)"""
     std: tuple[float, float, float] | None = None
-    """what is divided by: normalize.std"""
+    """what each channel is divided by (normalize.std)"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A training between two iterations. Everything random follows from seed and position, so that is all."""
+    """A training between two iterations. Random choices follow from seed and position, so no RNG state is saved."""
 
     identity: Identity
     preparation: Preparation
     seed: int
     epoch: int
-    """epochs done"""
+    """completed epochs"""
     total_batch_size: int
-    """images that all workers together take in an iteration: what ``iteration`` counts"""
+    """images of an iteration over all workers"""
     iteration: int
-    """iterations done of the epoch in hand; all of them: its validation is still to come"""
+    """completed iterations of the current epoch; if all are completed, its validation is still to be done"""
     val_record: Tensor
-    """(epochs, 2) float64: validation top-1 error and loss of each epoch done"""
+    """validation top-1 error and loss of each completed epoch, float64 (epochs, 2)"""
     parameters: dict[str, Tensor]
     """the model's state_dict, on the CPU"""
     momentum: dict[str, Tensor]
     rollbacks: int = 0
-    """how often the training went back to a checkpoint (run.on_nan): its order follows from it"""
+    """times the training returned to a checkpoint (run.on_nan); the order of images depends on it"""
     order: str = ""
-    """what decides the order of the training images, besides seed and rollbacks; older ones do not say"""
+    """what determines the order of training images besides seed and rollbacks; empty in older checkpoints"""
 
     @property
     def name(self) -> str:
         return f"epoch{self.epoch:03d}_iter{self.iteration:05d}.pt"
 
 
-class CheckpointFolder:
-    """The checkpoints of one run."""
+def write(file: BinaryIO, checkpoint: Checkpoint) -> None:
+    """Write ``checkpoint`` to a file that is open for reading and writing. Raises OSError or RuntimeError."""
+    torch.save(to_dict(checkpoint), file)
+    append_checksum(file)
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self._folder, self._keep = folder, keep
 
-    def save(self, checkpoint: Checkpoint, written: Callable[[], Any] = lambda: None, *, is_best: bool) -> Path:
-        """Write it, point (``best`` and) ``latest`` at it, and delete what need not be kept.
-
-        ``written`` is called whenever more of it is on the disk.
-        Raises CheckpointError when the disk does not take it; what was there before stays.
-        """
-        path = self._folder / checkpoint.name
-        try:
-            make_folder(self._folder)
-            atomic_write(path, lambda file: _fill(file, checkpoint), written)
-            # Best first: a run that goes on from ``latest`` would not see again that this one is.
-            for pointer in ("best", "latest") if is_best else ("latest",):
-                atomic_write(self._folder / pointer, lambda file: file.write(path.name.encode()))
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in words of its own
-            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
-            raise CheckpointError(
-                f"cannot save {path}: {reason} ({free_bytes(path) / 1e9:.2f} GB free); make room and start "
-                "again, it goes on from the checkpoint before"
-            ) from error
-        self._prune(path)
-        return path
-
-    def require_room(self, n_bytes: int) -> None:
-        """Raises CheckpointError where not even one more of ``n_bytes`` fits, or the folder cannot be written.
-
-        Nothing is left there: it may be another run's, and this one still be refused.
-        """
-        probe = (self._folder if self._folder.is_dir() else self._folder.parent) / "probe"
-        try:
-            atomic_write(probe, lambda file: file.write(b"probe"))
-            probe.unlink()
-        except OSError as error:
-            raise CheckpointError(
-                f"{self._folder} cannot be written: {error.strerror}; mend that, or name another --run.weights_dir"
-            ) from None
-        if free_bytes(self._folder) < n_bytes:
-            raise CheckpointError(f"{self._room(n_bytes)}; make room, or name another --run.weights_dir")
-
-    def advice_on_room(self, n_bytes: int) -> str:
-        """What to tell where not all that is to be kept will fit, at ``n_bytes`` a checkpoint."""
-        # The newest, the best, and the one that is being written.
-        wanted = self._keep + 2 - len(list(self._folder.glob("epoch*_iter*.pt")))
-        if free_bytes(self._folder) >= wanted * n_bytes:
-            return ""
-        return f"{self._room(n_bytes)}, and {wanted} may be wanted (run.keep {self._keep}): make room"
-
-    def _room(self, n_bytes: int) -> str:
-        fits = free_bytes(self._folder) // n_bytes
-        return f"{self._folder} has room for {fits} more checkpoints of {n_bytes / 1e9:.3f} GB"
-
-    def latest(self) -> Path | None:
-        """The newest checkpoint, or None where there is none. Raises CheckpointError when its file is gone."""
-        return self._pointed("latest", "another checkpoint with --run.resume, or start anew with --run.resume never")
-
-    def best(self) -> Path | None:
-        """The one with the lowest validation error; as ``latest``."""
-        return self._pointed("best", "another checkpoint with --checkpoint")
-
-    def _pointed(self, pointer: str, fix: str) -> Path | None:
-        path = self._target(pointer)
-        if path and not path.is_file():
-            raise CheckpointError(f"{self._folder / pointer} points at {path.name}, which is missing; name {fix}")
-        return path
-
-    def _target(self, pointer: str) -> Path | None:
-        """What it points at, there or not."""
-        try:
-            return self._folder / (self._folder / pointer).read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return None
-
-    def _prune(self, newest: Path) -> None:
-        best = self._target("best")  # which somebody may have taken away: no reason to keep no checkpoint any more
-        others = sorted(self._folder.glob("epoch*_iter*.pt"), key=lambda path: path.stat().st_mtime_ns)
-        others = [path for path in others if path not in (newest, best)]
-        for path in others[: max(0, len(others) - (self._keep - 1))]:
-            path.unlink()
-        remove_partials(self._folder)
+def to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the content of a checkpoint's file."""
+    nested = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
+    return {"format": FORMAT, **vars(checkpoint), **nested}
 
 
 def load(path: Path) -> Checkpoint:
-    """Raises CheckpointError when the file is missing, damaged (any byte of it), or not one of ours."""
+    """Read a checkpoint of this or an older format.
+
+    Raises CheckpointError if the file is missing, damaged in any byte, not a checkpoint, or of an unknown format.
+    """
     try:
-        whole = is_whole(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True) if whole else None
+        intact = verify_checksum(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True) if intact else None
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
-    except Exception as error:
+    except Exception as error:  # a damaged file can make torch.load raise almost anything
         raise _damaged(path, first_line(error)) from None
-    if not whole:
+    if not intact:
         raise _damaged(path, "its checksum is wrong")
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of format {FORMAT} of this program")
+    version = state.get("format") if isinstance(state, dict) else None
+    if not isinstance(version, int):
+        raise CheckpointError(f"{path} is not a checkpoint of this program; name another file")
+    if version not in (*RENAMED_KEYS, FORMAT):
+        readable = ", ".join(map(str, (*RENAMED_KEYS, FORMAT)))
+        raise CheckpointError(f"{path} has format {version}, but this version of the program reads {readable} only")
+    renamed = RENAMED_KEYS.get(version, {})
     try:
-        saved = msgspec.convert(state, Checkpoint)
+        saved = msgspec.convert({renamed.get(key, key): value for key, value in state.items()}, Checkpoint)
     except msgspec.ValidationError as error:
-        raise _damaged(path, f"a part of it is not what it should be: {error}") from None
+        raise _damaged(path, f"a value has the wrong type: {error}") from None
     if min(saved.epoch, saved.iteration, saved.rollbacks) < 0 or saved.val_record.numel() != 2 * saved.epoch:
-        raise _damaged(path, "its counts of epochs and iterations cannot be")
+        raise _damaged(path, "its counts of epochs and iterations are inconsistent")
     return saved
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Whether ``path`` is a checkpoint of this program, of whatever format. Only looks at its outline."""
+def may_be_checkpoint(path: Path) -> bool:
+    """Return whether ``path`` is a checkpoint of this program in any format, or might be one that is damaged."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # anything but one of ours may raise nearly anything
-        return False
+    except Exception:  # a damaged file can make torch.load raise almost anything
+        return True
     return isinstance(state, dict) and "format" in state
 
 
-def best_of_run(folder: Path) -> Path | None:
-    """The best checkpoint of the run in ``folder``, or else its latest; None where that is no run's folder."""
-    if not folder.is_dir():
-        return None
-    cached = CheckpointFolder(folder / "checkpoints", keep=1)
-    return cached.best() or cached.latest()
+_OTHER_RUN = "give this run another --run.weights_dir, or start anew with --run.resume never"
 
 
-# What a run can do that finds another's checkpoint in its folder.
-_APART = "give this run another --run.weights_dir, or start anew with --run.resume never"
-
-
-def refuse_other(path: Path, found: Identity, wanted: Identity, fix: str = _APART) -> None:
-    """Raises CheckpointError that says how the checkpoint at ``path`` differs from what is to be trained."""
+def check_identity(path: Path, found: Identity, expected: Identity, fix: str = _OTHER_RUN) -> None:
+    """Raise CheckpointError, which ends in ``fix``, if the checkpoint at ``path`` is of another training."""
     for what, theirs, ours in (
-        ("network", found.model, wanted.model),
-        ("number of classes", found.n_classes, wanted.n_classes),
-        ("image size", found.img_size, wanted.img_size),
-        ("data set (fingerprint)", found.data_fingerprint, wanted.data_fingerprint),
+        ("network", found.model, expected.model),
+        ("number of classes", found.n_classes, expected.n_classes),
+        ("image size", found.img_size, expected.img_size),
+        ("data set (fingerprint)", found.data_fingerprint, expected.data_fingerprint),
     ):
         if theirs != ours:
             raise CheckpointError(f"{path} belongs to another {what}: {theirs}, here it is {ours}; {fix}")
 
 
-def refuse_other_preparation(path: Path, found: Preparation, wanted: Preparation) -> None:
-    """Raises CheckpointError when the checkpoint's network was fed pictures on another scale than is wanted here."""
+def check_preparation(path: Path, found: Preparation, expected: Preparation) -> None:
+    """Raise CheckpointError if the checkpoint's network was trained on inputs with another mean or scale."""
     for key, theirs, ours in (
-        ("normalize.mean", found.subtracted, wanted.subtracted),
-        ("normalize.std", found.std and list(found.std), wanted.std and list(wanted.std)),
+        ("normalize.mean", found.subtracted, expected.subtracted),
+        ("normalize.std", found.std and list(found.std), expected.std and list(expected.std)),
     ):
         if theirs != ours:
             raise CheckpointError(
@@ -236,15 +161,5 @@ def _damaged(path: Path, why: str) -> CheckpointError:
     others = sorted(path.parent.glob("epoch*_iter*.pt"), key=lambda other: other.stat().st_mtime_ns)
     names = [str(other) for other in others if other != path]
     return CheckpointError(
-        f"{path} is damaged or no checkpoint ({why}); use another one{f', such as {names[-1]}' if names else ''}"
+        f"{path} is damaged or not a checkpoint ({why}); use another one{f', such as {names[-1]}' if names else ''}"
     )
-
-
-def _fill(file: BinaryIO, checkpoint: Checkpoint) -> None:
-    torch.save(_to_dict(checkpoint), file)
-    seal(file)
-
-
-def _to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
-    parts = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
-    return {"format": FORMAT, **vars(checkpoint), **parts}

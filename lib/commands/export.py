@@ -15,7 +15,7 @@ from lib.config.plain_parser import PlainParser
 from lib.errors import ConfigError
 from lib.evaluation.predictor import Network, open_network
 from lib.formats import onnx_file, safe_tensors, theano
-from lib.formats.scale import Weights
+from lib.formats.scaled_weights import ScaledWeights
 
 
 def export(description: str) -> int:
@@ -93,8 +93,8 @@ def write_cudaconvnet(network: Network, path: Path) -> None:
 
 def _for_bytes(network: Network) -> dict[str, Tensor]:
     """Its weights for colours of 0 to 255: files that cannot say what pictures are divided by."""
-    trained = Weights(network.model.state_dict(), network.preparation.std)
-    return trained.for_pictures_over(None, network.name)
+    trained = ScaledWeights(network.model.state_dict(), network.preparation.std)
+    return trained.rescaled(None, network.name)
 
 
 WRITERS: dict[str, Callable[[Network, Path], None]] = {

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import Checkpoint, Preparation, best_of_run
+from lib.checkpoints.checkpoint import Checkpoint, Preparation
+from lib.checkpoints.folder import best_of_run
 from lib.config.schema import AugmentConfig, NormalizeConfig
 from lib.data.augment.params import eval_crop_params
 from lib.data.augment.transform import Transform
 from lib.data.inference_metadata import inference_metadata
 from lib.errors import WeightsError
 from lib.evaluation.crops import log_probabilities
-from lib.formats import torch_file
-from lib.formats.weights import load_weights
+from lib.formats.load import load_weights
 from lib.models.registry import model_spec
 
 PUBLISHED = "https://hdl.handle.net/10864/10911"
@@ -118,7 +118,7 @@ def open_network(options: argparse.Namespace) -> Network:
     """
     if options.data is None:
         found = find_checkpoint(Path(options.checkpoint))
-        if torch_file.is_of_others(found):
+        if not checkpoint.may_be_checkpoint(found):
             raise WeightsError(
                 f"{found} is no checkpoint of this program; weights of others need --model and --data, which say "
                 "what network they are of, and which mean image and class names go with them"

@@ -1,1 +1,1 @@
-"""Weights in files of ours and of others: one file a format, each read into our names and shapes."""
+"""Weights in files of this and other programs, read into this program's names and shapes: one module per format."""

@@ -1,12 +1,13 @@
-"""Caffe's .caffemodel: the ResNets of resnet-imagenet-caffe (and He's), AlexNet, CaffeNet, and SqueezeNet.
+"""Caffe's .caffemodel files: the ResNets of resnet-imagenet-caffe (and He's), AlexNet, CaffeNet, and SqueezeNet.
 
-Caffe's networks see blue, green, red; ours see red, green, blue, so the first convolution is turned round. Caffe
-splits a batch norm into BatchNorm (mean, variance, and the factor that both must be divided by) and Scale (gamma,
-beta); here they are one again. The published AlexNet normalises responses before pooling and with k = 1, ours
-(theano_alexnet's) after it and with k = 2: its weights fit, but are a start for training rather than its results.
+Caffe's networks take BGR images, this program's RGB, so the channels of the first convolution are reversed. Caffe
+splits a batch norm into BatchNorm (mean, variance, and a factor to divide both by) and Scale (gamma, beta); here they
+are merged. The published AlexNet has its response norm before pooling and k = 1; this program's alexnet, which is
+theano_alexnet's, has it after pooling and k = 2. So its weights fit and can be fine-tuned, but do not reproduce its
+results.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +18,47 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lib.errors import WeightsError
-from lib.formats.caffe_names import names_of
+from lib.formats.caffe_names import rename_table
 
 Blobs = list[NDArray[np.float32]]
 
 
-def recognises(path: Path) -> bool:
-    """By its name: a protobuf has no mark of its own."""
+def recognizes(path: Path) -> bool:
+    """Return whether the name of ``path`` ends in .caffemodel: the content of a protobuf has no signature."""
     return path.suffix == ".caffemodel" and path.is_file()
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The weights in our names. Raises WeightsError when it is no caffemodel, or of a network not known here."""
+    """Return the weights in this program's names. Raises WeightsError if file or network are not supported."""
     layers = read_layers(path)
-    name_of = names_of(path, layers)
-    first = next(iter(layers))
-    found: dict[str, Tensor] = {}
+    names = rename_table(path, layers)
+    tensors: dict[str, Tensor] = {}
     for layer, blobs in layers.items():
-        convert, name = _CONVERT.get(_kind(layer), _weight_and_bias), name_of(layer)
-        found |= {f"{name}.{part}": torch.from_numpy(value) for part, value in convert(blobs).items()}
-    first_weight = f"{name_of(first)}.weight"
-    if found[first_weight].ndim != 4 or found[first_weight].shape[1] != 3:
-        raise WeightsError(f"{path}: its first layer {first} is no convolution of a colour image")
-    return found | {first_weight: found[first_weight].flip(1)}
+        convert = _mean_and_variance if layer.startswith("bn") else _weight_and_bias
+        tensors |= {f"{names[layer]}.{kind}": torch.from_numpy(value) for kind, value in convert(blobs).items()}
+    first = next(iter(layers))
+    first_weight = f"{names[first]}.weight"
+    if tensors[first_weight].ndim != 4 or tensors[first_weight].shape[1] != 3:
+        raise WeightsError(f"{path}: its first layer {first} is not a convolution of a color image")
+    return tensors | {first_weight: tensors[first_weight].flip(1)}
 
 
 def read_layers(path: Path) -> dict[str, Blobs]:
-    """The arrays of each layer that has any, in the order of the file. Raises WeightsError."""
-    from lib.formats.caffe_messages import message_class  # noqa: PLC0415  slow to import, and few ever need it
+    """Return the arrays of each layer that has any, in the order of the file. Raises WeightsError."""
+    from lib.formats.caffe_messages import message_class  # noqa: PLC0415  slow to import and rarely needed
 
     net = message_class("Net")()
     try:
         net.ParseFromString(path.read_bytes())
     except (DecodeError, OSError) as error:
-        raise WeightsError(f"{path} is no caffemodel, or damaged ({error}); fetch it again") from None
+        raise WeightsError(f"{path} is damaged or not a caffemodel ({error}); fetch it again") from None
     layers = {
         layer.name: [_array(path, layer.name, blob) for blob in layer.blobs]
         for layer in (*net.layers, *net.layer)
         if layer.blobs
     }
     if not layers:
-        raise WeightsError(f"{path} holds no layer with weights, so it is no caffemodel")
+        raise WeightsError(f"{path} is not a caffemodel: it has no layer with weights")
     return layers
 
 
@@ -66,12 +67,8 @@ def _array(path: Path, layer: str, blob: Any) -> NDArray[np.float32]:
     old_shape = (blob.num, blob.channels, blob.height, blob.width)
     shape = tuple(blob.shape.dim) if blob.HasField("shape") else old_shape
     if values.size != np.prod(shape):
-        raise WeightsError(f"{path}: layer {layer} has {values.size} numbers where its shape is {shape}")
+        raise WeightsError(f"{path} is damaged: layer {layer} has {values.size} values but shape {shape}")
     return values.reshape(shape).astype(np.float32)
-
-
-def _kind(layer: str) -> str:
-    return next((kind for kind in _CONVERT if layer.startswith(kind)), "")
 
 
 def _weight_and_bias(blobs: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -83,12 +80,5 @@ def _weight_and_bias(blobs: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[
 
 def _mean_and_variance(blobs: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     mean, variance, factor = (blob.reshape(-1) for blob in blobs)
-    by = 0.0 if factor[0] == 0 else 1 / factor[0]  # as Caffe does
-    return {"running_mean": mean * np.float32(by), "running_var": variance * np.float32(by)}
-
-
-# By how a layer's name begins: BatchNorm and Scale of the ResNets.
-_CONVERT: dict[str, Callable[[Sequence[NDArray[np.float32]]], dict[str, NDArray[np.float32]]]] = {
-    "bn": _mean_and_variance,
-    "scale": _weight_and_bias,
-}
+    scale = np.float32(0.0 if factor[0] == 0 else 1 / factor[0])  # as Caffe does
+    return {"running_mean": mean * scale, "running_var": variance * scale}

@@ -1,4 +1,4 @@
-"""ONNX: a network with its weights in one file, checked with onnxruntime against torch before it gets its name.
+"""ONNX: a network with its weights in one file, compared with torch in onnxruntime before it is renamed into place.
 
 Needs the optional packages of ``pip install .[export]``.
 """
@@ -15,32 +15,34 @@ from torch import Tensor, nn
 
 from lib.errors import ConfigError, WeightsError
 
-# Largest difference of a logit that is accepted, as a share of the largest logit or of 1.
+# Largest accepted difference of a logit, relative to the largest logit or 1, whichever is larger.
 _TOLERANCE = 1e-4
 
 
-def write(model: nn.Module, crop: int, about: Mapping[str, str], path: Path) -> None:
-    """Write ``model``: input ``images`` (B, 3, crop, crop) float32 RGB, 0 to 255 less the mean image, output ``logits``
-    (B, K), any B. Raises WeightsError, and leaves nothing, when onnxruntime computes something else than torch.
+def write(model: nn.Module, crop: int, metadata: Mapping[str, str], path: Path) -> None:
+    """Write ``model`` with input ``images``, float32 (B, 3, crop, crop), and output ``logits`` (B, K), for any B.
+
+    Inputs are RGB, 0 to 255 less the mean image. Raises ConfigError if a package is missing. Raises WeightsError, and
+    leaves no file, if onnxruntime's logits differ from torch's.
     """
-    _need("onnx")
-    _need("onnxscript")
-    runtime = _need("onnxruntime")
+    _import("onnx")
+    _import("onnxscript")
+    runtime = _import("onnxruntime")
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(-128, 128, (3, 3, crop, crop), generator=generator).float()
     program = _exported(model, images[:2])
-    program.model.metadata_props.update(about)
-    part = path.with_name(f".{path.name}.partial")
+    program.model.metadata_props.update(metadata)
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        program.save(part)
-        _check(model, images, runtime.InferenceSession(part, providers=["CPUExecutionProvider"]))
-        part.replace(path)
+        program.save(partial)
+        _check(model, images, runtime.InferenceSession(partial, providers=["CPUExecutionProvider"]))
+        partial.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def _exported(model: nn.Module, images: Tensor) -> Any:
-    # The exporter warns of what a user cannot mend: packages that these networks do not need, torch's own old ways.
+    # The exporter warns about packages that these networks do not need and about torch's own deprecated calls.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -57,9 +59,9 @@ def _exported(model: nn.Module, images: Tensor) -> Any:
 
 @torch.no_grad()
 def _check(model: nn.Module, images: Tensor, session: Any) -> None:
-    ours = model(images)
-    theirs = torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
-    difference = float((ours - theirs).abs().max() / max(1.0, float(ours.abs().max())))
+    expected = model(images)
+    logits = torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+    difference = float((expected - logits).abs().max() / max(1.0, float(expected.abs().max())))
     if not difference <= _TOLERANCE:
         raise WeightsError(
             f"onnxruntime's logits differ from torch's by {difference:.2g}, more than {_TOLERANCE:g}; this is a "
@@ -67,7 +69,7 @@ def _check(model: nn.Module, images: Tensor, session: Any) -> None:
         )
 
 
-def _need(package: str) -> Any:
+def _import(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:

@@ -1,6 +1,6 @@
-"""safetensors: tensors by name behind a small JSON header; ours hold the network's own names.
+"""safetensors: tensors by name after a JSON header. Files of this program have its own names.
 
-In the header of ours are "network" and "std"; files without are taken for torchvision's.
+Their header contains "network" and "std". Files without "network" are taken for torchvision's.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lib.errors import WeightsError
-from lib.formats.scale import Std, Weights
+from lib.formats.scaled_weights import ScaledWeights, Std
 from lib.formats.torch_file import TORCHVISION_STD
 
 
-def recognises(path: Path) -> bool:
-    """Eight bytes with the length of the header, which is a JSON object."""
+def recognizes(path: Path) -> bool:
+    """Return whether ``path`` starts with eight bytes for the length of the header and the header's "{"."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -25,21 +25,21 @@ def recognises(path: Path) -> bool:
     return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
-def read(path: Path) -> Weights:
-    """Every tensor by its name. Raises WeightsError."""
+def read(path: Path) -> ScaledWeights:
+    """Return all tensors by name. Raises WeightsError."""
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-        return Weights(load_file(path), _std(about) if "network" in about else TORCHVISION_STD)
+            metadata = file.metadata() or {}
+        return ScaledWeights(load_file(path), _std(metadata) if "network" in metadata else TORCHVISION_STD)
     except (SafetensorError, OSError, msgspec.DecodeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
 
 
-def write(tensors: Mapping[str, Tensor], about: Mapping[str, str], path: Path) -> None:
-    """Write ``tensors`` and, in the header, ``about``."""
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(about))
+def write(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+    """Write ``tensors``, with ``metadata`` in the header."""
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(metadata))
 
 
-def _std(about: Mapping[str, str]) -> Std | None:
-    std: Std | None = msgspec.json.decode(about.get("std", "null"), type=Std | None)
+def _std(metadata: Mapping[str, str]) -> Std | None:
+    std: Std | None = msgspec.json.decode(metadata.get("std", "null"), type=Std | None)
     return std

@@ -1,11 +1,11 @@
-"""theano_alexnet's weights: a folder of .npy files, one for each parameter, named by kind, layer and epoch.
+"""theano_alexnet's weights: a folder of .npy files, one per parameter, named after its kind, layer and epoch.
 
-    W_0_65.npy  b_0_65.npy                        first layer (0 to 7) after epoch 65
+    W_0_65.npy  b_0_65.npy                            the first of layers 0 to 7, after epoch 65
     W0_1_65.npy W1_1_65.npy b0_1_65.npy b1_1_65.npy   the two groups of a grouped convolution
 
 Convolutions are stored as (inputs, height, width, outputs), linear layers as (inputs, outputs). Trained with
-``lib_conv: cudnn``, its default and that of the published weights, kernels are turned by 180 degrees: Theano's
-convolution is a true one, torch's a correlation. With ``cudaconvnet`` they are not. The files do not say which.
+``lib_conv: cudnn`` (its default, used for the published weights), kernels are rotated by 180 degrees: Theano computes a
+true convolution, torch a correlation. With ``cudaconvnet`` they are not. The files do not record which was used.
 """
 
 import re
@@ -23,7 +23,6 @@ from lib.system.npy import array_of
 
 LibConv = Literal["cudnn", "cudaconvnet"]
 
-# Each of its layers: our name and the number of groups.
 LAYERS = (
     ("features.0", 1),
     ("features.4", 2),
@@ -34,39 +33,40 @@ LAYERS = (
     ("classifier.4", 1),
     ("classifier.7", 1),
 )
+"""name in ``lib.models.alexnet`` and number of groups of each layer"""
+
+_KINDS = (("W", "weight"), ("b", "bias"))
 
 
-def recognises(path: Path) -> bool:
-    """A folder with the weights of the first layer."""
+def recognizes(path: Path) -> bool:
+    """Return whether ``path`` is a folder with the weights of the first layer."""
     return path.is_dir() and any(path.glob("W_0_*.npy"))
 
 
 def read(path: Path, lib_conv: LibConv = "cudnn") -> dict[str, Tensor]:
-    """The weights of the last epoch in the folder. Raises WeightsError."""
+    """Return the weights of the last epoch in the folder. Raises WeightsError."""
     epoch = _last_epoch(path)
-    found = {}
+    tensors = {}
     for layer, (name, groups) in enumerate(LAYERS):
-        for kind, ours in (("W", "weight"), ("b", "bias")):
-            parts = [_load(path / f"{kind}{group}_{layer}_{epoch}.npy") for group in _suffixes(groups)]
-            axis = parts[0].ndim - 1  # outputs come last
-            found[f"{name}.{ours}"] = _to_ours(torch.cat(parts, axis), lib_conv)
-    return found
+        for prefix, kind in _KINDS:
+            values = [_load(path / f"{prefix}{group}_{layer}_{epoch}.npy") for group in _suffixes(groups)]
+            outputs_axis = values[0].ndim - 1
+            tensors[f"{name}.{kind}"] = _to_torch(torch.cat(values, outputs_axis), lib_conv)
+    return tensors
 
 
 def write(tensors: Mapping[str, Tensor], epoch: int, path: Path, lib_conv: LibConv = "cudnn") -> None:
-    """Write the files of one epoch, float32. Raises WeightsError when the network is not theano_alexnet's."""
-    wanted = {f"{name}.{kind}" for name, _ in LAYERS for kind in ("weight", "bias")}
-    if wanted != set(tensors):
+    """Write the float32 files of one epoch. Raises WeightsError unless the network is theano_alexnet's."""
+    if set(tensors) != {f"{name}.{kind}" for name, _ in LAYERS for _, kind in _KINDS}:
         raise WeightsError("theano_alexnet's files are for the network alexnet only; export this one to safetensors")
     path.mkdir(parents=True, exist_ok=True)
     for layer, (name, groups) in enumerate(LAYERS):
-        for kind, ours in (("W", "weight"), ("b", "bias")):
-            value = _to_theirs(tensors[f"{name}.{ours}"], lib_conv)
-            for group, part in zip(_suffixes(groups), value.chunk(groups, value.ndim - 1), strict=True):
-                np.save(path / f"{kind}{group}_{layer}_{epoch}.npy", part.contiguous().numpy(), allow_pickle=False)
+        for prefix, kind in _KINDS:
+            value = _to_theano(tensors[f"{name}.{kind}"], lib_conv)
+            for group, values in zip(_suffixes(groups), value.chunk(groups, value.ndim - 1), strict=True):
+                np.save(path / f"{prefix}{group}_{layer}_{epoch}.npy", values.contiguous().numpy(), allow_pickle=False)
 
 
-# The same of weights that were trained with cudaconvnet.
 read_cudaconvnet = partial(read, lib_conv="cudaconvnet")
 
 
@@ -75,10 +75,10 @@ def _suffixes(groups: int) -> tuple[str, ...]:
 
 
 def _last_epoch(path: Path) -> int:
-    found = [re.fullmatch(r"W_0_(\d+)\.npy", file.name) for file in path.glob("W_0_*.npy")]
-    epochs = [int(match[1]) for match in found if match]
+    matches = [re.fullmatch(r"W_0_(\d+)\.npy", file.name) for file in path.glob("W_0_*.npy")]
+    epochs = [int(match[1]) for match in matches if match]
     if not epochs:
-        raise WeightsError(f"{path} holds no W_0_EPOCH.npy, so no weights of theano_alexnet")
+        raise WeightsError(f"{path} has no file W_0_EPOCH.npy; name the folder of theano_alexnet's weights")
     return max(epochs)
 
 
@@ -86,26 +86,26 @@ def _load(path: Path) -> Tensor:
     try:
         return torch.from_numpy(array_of(path.read_bytes()).astype(np.float32))
     except FileNotFoundError:
-        raise WeightsError(f"{path} is missing; all files of one epoch are needed") from None
+        raise WeightsError(f"{path} is missing; all files of an epoch are needed") from None
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged: {error}") from None
+        raise WeightsError(f"{path} is damaged ({error}); fetch it again") from None
 
 
-def _to_ours(value: Tensor, lib_conv: LibConv) -> Tensor:
+def _to_torch(value: Tensor, lib_conv: LibConv) -> Tensor:
     if value.ndim == 2:
         return value.T.contiguous()
     if value.ndim == 4:
-        return _turned(value.permute(3, 0, 1, 2), lib_conv).contiguous()
+        return _rotated(value.permute(3, 0, 1, 2), lib_conv).contiguous()
     return value
 
 
-def _to_theirs(value: Tensor, lib_conv: LibConv) -> Tensor:
+def _to_theano(value: Tensor, lib_conv: LibConv) -> Tensor:
     if value.ndim == 2:
         return value.T
     if value.ndim == 4:
-        return _turned(value, lib_conv).permute(1, 2, 3, 0)
+        return _rotated(value, lib_conv).permute(1, 2, 3, 0)
     return value
 
 
-def _turned(weight_OIHW: Tensor, lib_conv: LibConv) -> Tensor:
+def _rotated(weight_OIHW: Tensor, lib_conv: LibConv) -> Tensor:
     return weight_OIHW.flip(2, 3) if lib_conv == "cudnn" else weight_OIHW

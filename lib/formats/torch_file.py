@@ -1,6 +1,7 @@
-"""Files of torch.save: our checkpoints, and state dicts of torchvision where the networks are the same.
+"""Files of torch.save: checkpoints of this program, and torchvision's state dicts of the networks both have.
 
-The mean that torchvision's networks lose needs no care: that of ImageNet is the same in ours.
+torchvision's networks subtract a mean of ImageNet, which equals the mean of this program's data sets of ImageNet. So
+only the scale of the inputs differs.
 """
 
 from pathlib import Path
@@ -10,43 +11,32 @@ import torch
 from torch import Tensor
 
 from lib.checkpoints import checkpoint
-from lib.errors import WeightsError
-from lib.formats.scale import Weights
+from lib.errors import WeightsError, first_line
+from lib.formats.scaled_weights import ScaledWeights
 
-# torchvision's networks see colours from 0 to 1, less a mean, over 0.229, 0.224, 0.225.
+# torchvision's networks take inputs of 0 to 1, less a mean, divided by 0.229, 0.224, 0.225.
 TORCHVISION_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
 
 
-def recognises(path: Path) -> bool:
-    """A zip file or, before torch 1.6, a pickle; neither is opened in a way that could run code."""
+def recognizes(path: Path) -> bool:
+    """Return whether ``path`` is a zip file or, from before torch 1.6, a pickle. Nothing is unpickled."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
         return file.read(2) in (b"PK", b"\x80\x02")
 
 
-def is_of_others(path: Path) -> bool:
-    """Whether ``path`` is no checkpoint of this program; what is damaged might be one."""
-    if not recognises(path):
-        return True
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:  # damaged files make torch.load raise nearly anything
-        return False
-    return not (isinstance(state, dict) and "format" in state)
-
-
-def read(path: Path) -> Weights:
-    """The weights of one of our checkpoints, or of a state dict of torchvision. Raises WeightsError."""
+def read(path: Path) -> ScaledWeights:
+    """Return the weights of a checkpoint, or of a state dict of torchvision. Raises WeightsError."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files make torch.load raise nearly anything
-        raise WeightsError(f"{path} is damaged or holds no plain tensors: {str(error).partition(chr(10))[0]}") from None
+    except Exception as error:  # a damaged file can make torch.load raise almost anything
+        raise WeightsError(f"{path} is damaged or contains more than tensors: {first_line(error)}") from None
     if isinstance(state, dict) and "format" in state:
         saved = checkpoint.load(path)
-        return Weights(saved.parameters, saved.preparation.std)
+        return ScaledWeights(saved.parameters, saved.preparation.std)
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
         raise WeightsError(
-            f"{path} is neither a checkpoint of this program nor a dict of tensors; save the state_dict() alone"
+            f"{path} is neither a checkpoint of this program nor a dict of tensors; save only the model's state_dict()"
         )
-    return Weights(state, TORCHVISION_STD)
+    return ScaledWeights(state, TORCHVISION_STD)

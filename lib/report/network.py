@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
+from lib.checkpoints.checkpoint import Checkpoint
+from lib.checkpoints.folder import CheckpointFolder
 from lib.config.schema import Config
 from lib.data.augment.params import center_params
 from lib.data.augment.transform import Transform

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import best_of_run
+from lib.checkpoints.folder import best_of_run
 from lib.config.schema import Config
 from lib.data.augment.params import eval_crop_params
 from lib.data.dataset import DataSet
@@ -20,7 +20,7 @@ from lib.evaluation.figures import by_class, confusion_matrix, overall
 from lib.evaluation.files import write_evaluation
 from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
-from lib.formats.weights import load_weights
+from lib.formats.load import load_weights
 from lib.recording.metric_table import describe
 from lib.roles.builders import identity, init_device, open_feed, preparation
 from lib.roles.exchange_builder import build_exchange
@@ -70,11 +70,11 @@ def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
 
     A checkpoint of another data set is accepted, as long as the network fits this one.
     """
-    if checkpoint.is_checkpoint(path):
+    if checkpoint.may_be_checkpoint(path):
         saved, here = checkpoint.load(path), identity(config, data)
         any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
-        checkpoint.refuse_other(path, any_data, here, "use its own --model.name, classes and image size")
-        checkpoint.refuse_other_preparation(path, saved.preparation, preparation(config, data))
+        checkpoint.check_identity(path, any_data, here, "use its own --model.name, classes and image size")
+        checkpoint.check_preparation(path, saved.preparation, preparation(config, data))
     load_weights(replica.model, path, config.normalize.std)
     replica.refresh()
 

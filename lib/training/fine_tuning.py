@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import ConfigError
-from lib.formats.known import read_weights
-from lib.formats.scale import Std, told
-from lib.formats.weights import refuse_misfits, weights_of
+from lib.formats.load import check_weights_fit, loadable_tensors
+from lib.formats.registry import read_weights
+from lib.formats.scaled_weights import Std, describe_scale
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -22,14 +22,14 @@ def start_from(model: nn.Module, path: str | Path, std: Std | None = None) -> st
     Where the file has another number of classes, last layers, which have one output a class, keep their new values.
     Raises UserError when the file cannot be read or is of another network.
     """
-    read, wanted = read_weights(path), weights_of(model)
-    weights = read.for_pictures_over(std, path)
+    read, wanted = read_weights(path), loadable_tensors(model)
+    weights = read.rescaled(std, path)
     new = _of_other_classes(wanted, weights)
     cached = {name: value for name, value in wanted.items() if name not in new}
-    refuse_misfits(path, {name: value for name, value in weights.items() if name not in new}, cached)
+    check_weights_fit(path, {name: value for name, value in weights.items() if name not in new}, cached)
     for name, value in cached.items():
         value.copy_(weights[name])
-    brought = "" if read.std == std else f"; made for {told(read.std)}, here brought to {told(std)}"
+    brought = "" if read.std == std else f"; made for {describe_scale(read.std)}, here brought to {describe_scale(std)}"
     if not new:
         return f"{path}, all of them{brought}"
     here, there = len(wanted[new[0]]), len(weights[new[0]])

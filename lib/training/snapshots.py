@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lib.checkpoints import checkpoint
 from lib.checkpoints.async_saver import AsyncSaver
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
+from lib.checkpoints.folder import CheckpointFolder
 from lib.checkpoints.progress import Progress
 from lib.config.schema import RunConfig
 from lib.errors import CheckpointError, DivergedError
@@ -50,11 +51,11 @@ class Snapshots:
 
     def require_room(self) -> None:
         """Raise CheckpointError if the disk is full: better now than after the first epoch."""
-        self.folder.require_room(self._nbytes)
+        self.folder.require_space(self._nbytes)
 
     def advice_on_room(self) -> str:
         """Return a warning about a disk that may become full, or an empty text."""
-        return self.folder.advice_on_room(self._nbytes)
+        return self.folder.space_warning(self._nbytes)
 
     @property
     def _nbytes(self) -> int:
@@ -75,7 +76,7 @@ class Snapshots:
         replica = self._replica
         if not torch.isfinite(replica.flat.state).all():
             raise self.diverged(f"the weights are NaN or infinite after iteration {progress.iteration}", progress)
-        self.async_saver.leave_out()
+        self.async_saver.discard_pending()
         saved = Checkpoint(
             identity=self._identity,
             preparation=self._preparation,
@@ -105,8 +106,8 @@ class Snapshots:
         Raises CheckpointError if it cannot be read or belongs to another training.
         """
         saved = checkpoint.load(path)
-        checkpoint.refuse_other(path, saved.identity, self._identity)
-        checkpoint.refuse_other_preparation(path, saved.preparation, self._preparation)
+        checkpoint.check_identity(path, saved.identity, self._identity)
+        checkpoint.check_preparation(path, saved.preparation, self._preparation)
         if saved.iteration:
             self._refuse_other_order(path, saved)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Signs of life while a checkpoint is waited for, and what is told of it."""
+"""Tests of saving checkpoints in the background."""
 
 import time
 from collections.abc import Callable
@@ -11,33 +11,33 @@ from lib.checkpoints.async_saver import AsyncSaver
 from lib.errors import CheckpointError
 
 
-def test_a_disk_that_goes_on_is_told_from_one_that_has_stopped() -> None:
-    """As many signs of life as there are pieces on the disk, and one at the start: none while nothing happens."""
+def test_progress_is_reported_only_while_the_disk_writes() -> None:
+    """``finish`` reports once at the start and once for each piece on disk, and not while the disk stalls."""
     async_saver, next_piece = AsyncSaver(), Event()
-    signs = 0
+    reports = 0
 
-    def save(written: Callable[[], None]) -> Path:
+    def save(on_disk: Callable[[], None]) -> Path:
         for _ in range(3):
             assert next_piece.wait(30)
             next_piece.clear()
-            written()
-        time.sleep(0.5)  # nothing gets to the disk
+            on_disk()
+        time.sleep(0.5)  # the disk stalls
         return Path("saved.pt")
 
-    def waiting() -> None:
-        nonlocal signs
-        signs += 1
+    def on_progress() -> None:
+        nonlocal reports
+        reports += 1
         next_piece.set()
 
     async_saver.begin(save)
     assert async_saver.busy
-    assert async_saver.finish(waiting) == Path("saved.pt")
-    assert signs == 4
+    assert async_saver.finish(on_progress) == Path("saved.pt")
+    assert reports == 4
     assert not async_saver.busy
-    assert async_saver.finish(waiting) is None
+    assert async_saver.finish(on_progress) is None
 
 
-def test_a_failure_is_told_once() -> None:
+def test_a_failure_is_raised_once() -> None:
     async_saver = AsyncSaver()
 
     def save(_: Callable[[], None]) -> Path:
@@ -49,35 +49,35 @@ def test_a_failure_is_told_once() -> None:
     assert async_saver.finish() is None
 
 
-def test_of_those_that_wait_the_last_one_is_saved() -> None:
-    async_saver, plan_from = AsyncSaver(), Event()
-    began: list[str] = []
+def test_only_the_last_pending_save_is_done() -> None:
+    async_saver, go = AsyncSaver(), Event()
+    started: list[str] = []
 
-    def checkpoint_writer(name: str) -> Callable[[Callable[[], None]], Path]:
+    def saver(name: str) -> Callable[[Callable[[], None]], Path]:
         def save(_: Callable[[], None]) -> Path:
-            began.append(name)
-            assert plan_from.wait(30)
+            started.append(name)
+            assert go.wait(30)
             return Path(name)
 
         return save
 
     for name in ("first", "second", "third"):
-        async_saver.begin(checkpoint_writer(name))
+        async_saver.begin(saver(name))
     assert not async_saver.done
-    plan_from.set()
+    go.set()
     assert [async_saver.finish(), async_saver.finish(), async_saver.finish()] == [Path("first"), Path("third"), None]
-    assert began == ["first", "third"]
+    assert started == ["first", "third"]
 
 
-def test_what_waits_can_be_left_out() -> None:
-    async_saver, plan_from = AsyncSaver(), Event()
+def test_a_pending_save_can_be_discarded() -> None:
+    async_saver, go = AsyncSaver(), Event()
 
     def save(_: Callable[[], None]) -> Path:
-        assert plan_from.wait(30)
+        assert go.wait(30)
         return Path("saved.pt")
 
     async_saver.begin(save)
     async_saver.begin(save)
-    async_saver.leave_out()
-    plan_from.set()
+    async_saver.discard_pending()
+    go.set()
     assert [async_saver.finish(), async_saver.finish()] == [Path("saved.pt"), None]

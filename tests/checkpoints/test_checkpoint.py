@@ -1,3 +1,5 @@
+"""Tests of checkpoints and of the folder that holds them."""
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -5,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from lib.checkpoints import checkpoint as checkpoint_module
-from lib.checkpoints.checkpoint import CheckpointFolder, Identity, load, refuse_other
+from lib.checkpoints import folder as folder_module
+from lib.checkpoints.checkpoint import Identity, check_identity, load
+from lib.checkpoints.folder import CheckpointFolder
 from lib.errors import CheckpointError
 from lib.system.atomic_write import atomic_write
 from tests.support.checkpoints import IDENTITY, checkpoint
@@ -16,7 +19,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_round_trip_and_plain_tensors(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_loads_and_holds_plain_tensors(tmp_path: Path) -> None:
     path = CheckpointFolder(tmp_path, keep=2).save(checkpoint(3, 17), is_best=False)
     assert path.name == "epoch003_iter00017.pt"
     again = load(path)
@@ -29,7 +32,7 @@ def test_round_trip_and_plain_tensors(tmp_path: Path) -> None:
     assert plain["identity"]["model"] == "tiny"
 
 
-def test_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
+def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep=2)
     for epoch in range(1, 7):
         folder.save(checkpoint(epoch), is_best=epoch == 2)
@@ -39,7 +42,7 @@ def test_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
     assert folder.best() == tmp_path / cached[0]
 
 
-def test_a_best_that_somebody_took_away_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
+def test_a_missing_best_does_not_stop_the_next_save(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save(checkpoint(1), is_best=True).unlink()
     with pytest.raises(CheckpointError, match=r"best points at epoch001_iter00000.pt, .* another checkpoint with --ch"):
@@ -49,8 +52,8 @@ def test_a_best_that_somebody_took_away_does_not_stand_in_the_way_of_the_next(tm
     assert names(tmp_path) == ["best", "epoch003_iter00000.pt", "latest"]
 
 
-def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The power goes before the last file of a save has its name."""
+def test_best_moves_before_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power fails before the last pointer of a save is renamed into place."""
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save(checkpoint(1), is_best=True)
 
@@ -59,17 +62,17 @@ def test_the_best_is_known_before_anything_goes_on_from_it(tmp_path: Path, monke
             raise KeyboardInterrupt
         atomic_write(path, *more)
 
-    monkeypatch.setattr(checkpoint_module, "atomic_write", cut)
+    monkeypatch.setattr(folder_module, "atomic_write", cut)
     with pytest.raises(KeyboardInterrupt):
         folder.save(checkpoint(2), is_best=True)
     assert (folder.best(), folder.latest()) == (tmp_path / checkpoint(2).name, tmp_path / checkpoint(1).name)
 
 
-def test_an_empty_folder_has_no_latest_and_no_best(tmp_path: Path) -> None:
+def test_a_new_folder_has_no_latest(tmp_path: Path) -> None:
     assert CheckpointFolder(tmp_path / "new", keep=1).latest() is None
 
 
-def test_a_failing_disk_leaves_the_previous_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_previous_checkpoint_intact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save(checkpoint(1), is_best=True)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -83,40 +86,38 @@ def test_a_failing_disk_leaves_the_previous_one_whole(tmp_path: Path, monkeypatc
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_room_is_asked_for_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_space_is_checked_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run").mkdir()
     folder = CheckpointFolder(tmp_path / "run/checkpoints", keep=2)
-    monkeypatch.setattr("lib.checkpoints.checkpoint.free_bytes", lambda _: 3_500_000)
-    folder.require_room(1_000_000)
-    assert folder.advice_on_room(500_000) == ""
-    assert folder.advice_on_room(1_000_000) == (
-        f"{tmp_path}/run/checkpoints has room for 3 more checkpoints of 0.001 GB, and 4 may be wanted (run.keep 2): "
+    monkeypatch.setattr("lib.checkpoints.folder.free_bytes", lambda _: 3_500_000)
+    folder.require_space(1_000_000)
+    assert folder.space_warning(500_000) == ""
+    assert folder.space_warning(1_000_000) == (
+        f"{tmp_path}/run/checkpoints has room for 3 more checkpoints of 0.001 GB, but may need 4 (run.keep 2): "
         "make room"
     )
-    with pytest.raises(
-        CheckpointError, match="has room for 0 more checkpoints of 0.004 GB; make room, or name another"
-    ):
-        folder.require_room(4_000_000)
-    assert not list((tmp_path / "run").iterdir()), "who is refused leaves nothing"
+    with pytest.raises(CheckpointError, match="has room for 0 more checkpoints of 0.004 GB; make room, or use another"):
+        folder.require_space(4_000_000)
+    assert not list((tmp_path / "run").iterdir()), "a refused run must leave no file"
     folder.save(checkpoint(1), is_best=True)
-    folder.require_room(1_000_000)
-    assert folder.advice_on_room(1_000_000) == ""
+    folder.require_space(1_000_000)
+    assert folder.space_warning(1_000_000) == ""
     assert names(tmp_path / "run/checkpoints") == ["best", "epoch001_iter00000.pt", "latest"]
 
 
-def test_a_folder_that_cannot_be_written_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("lib.checkpoints.checkpoint.atomic_write", refused)
-    with pytest.raises(CheckpointError, match=f"{tmp_path} cannot be written: Read-only file system; mend that"):
-        CheckpointFolder(tmp_path, keep=1).require_room(1)
+    monkeypatch.setattr("lib.checkpoints.folder.atomic_write", refused)
+    with pytest.raises(CheckpointError, match=f"cannot write to {tmp_path}: Read-only file system; make it writable"):
+        CheckpointFolder(tmp_path, keep=1).require_space(1)
 
 
-@pytest.mark.parametrize("kept_bytes", [0, 1, 100, -1])
-def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
+@pytest.mark.parametrize("n_bytes", [0, 1, 100, -1])
+def test_a_truncated_file_is_refused(tmp_path: Path, n_bytes: int) -> None:
     path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(), is_best=False)
-    path.write_bytes(path.read_bytes()[:kept_bytes])
+    path.write_bytes(path.read_bytes()[:n_bytes])
     with pytest.raises(CheckpointError, match=str(path)):
         load(path)
 
@@ -129,22 +130,25 @@ def test_a_damaged_file_is_refused(tmp_path: Path, kept_bytes: int) -> None:
     ],
     ids=str,
 )
-def test_a_whole_file_with_a_wrong_part_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+def test_an_intact_file_with_a_wrong_value_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     path = CheckpointFolder(tmp_path, keep=1).save(checkpoint(1), is_best=False)
     torch.save(torch.load(path, weights_only=True) | wrong, path)
-    with pytest.raises(CheckpointError, match=r"a part of it is not what it should be|cannot be"):
+    with pytest.raises(CheckpointError, match="a value has the wrong type|are inconsistent"):
         load(path)
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_other_files_and_newer_formats_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match="no checkpoint of format 2"):
+    with pytest.raises(CheckpointError, match="other.pt is not a checkpoint of this program"):
         load(tmp_path / "other.pt")
+    torch.save({"format": 4}, tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="newer.pt has format 4, but this version of the program reads 2, 3 only"):
+        load(tmp_path / "newer.pt")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load(tmp_path / "nothing.pt")
 
 
-def test_a_latest_that_points_nowhere_is_an_error_not_a_fresh_start(tmp_path: Path) -> None:
+def test_a_pointer_to_a_missing_file_is_an_error_not_a_new_start(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep=1)
     folder.save(checkpoint(), is_best=False).unlink()
     with pytest.raises(CheckpointError, match="which is missing"):
@@ -152,7 +156,7 @@ def test_a_latest_that_points_nowhere_is_an_error_not_a_fresh_start(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("other", "says"),
+    ("other", "message"),
     [
         (replace(IDENTITY, model="alexnet"), "another network: tiny, here it is alexnet"),
         (replace(IDENTITY, n_classes=10), "another number of classes: 4, here it is 10"),
@@ -160,9 +164,9 @@ def test_a_latest_that_points_nowhere_is_an_error_not_a_fresh_start(tmp_path: Pa
         (replace(IDENTITY, data_fingerprint="def"), "another data set (.*): abc, here it is def"),
     ],
 )
-def test_another_training_is_refused(other: Identity, says: str) -> None:
-    refuse_other(Path("c.pt"), IDENTITY, IDENTITY)
+def test_a_checkpoint_of_another_training_is_refused(other: Identity, message: str) -> None:
+    check_identity(Path("c.pt"), IDENTITY, IDENTITY)
     with pytest.raises(CheckpointError, match="; do as it says$"):
-        refuse_other(Path("c.pt"), IDENTITY, other, "do as it says")
-    with pytest.raises(CheckpointError, match=says):
-        refuse_other(Path("c.pt"), IDENTITY, other)
+        check_identity(Path("c.pt"), IDENTITY, other, "do as it says")
+    with pytest.raises(CheckpointError, match=message):
+        check_identity(Path("c.pt"), IDENTITY, other)

@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_is_refused_and_training_does_not_start_over(
     path.write_bytes(path.read_bytes()[:1000])
     done = run_script("train_2gpu.py", *FINISHED)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: models/checkpoints/epoch001_iter00000.pt is damaged or no checkpoint")
+    assert done.stderr.startswith("error: models/checkpoints/epoch001_iter00000.pt is damaged or not a checkpoint")
 
 
 def test_a_data_set_without_validation_images_is_refused(data_set: Path, run_here: Script) -> None:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
+from lib.checkpoints.folder import CheckpointFolder
 from lib.errors import WeightsError
 from lib.formats import onnx_file, safe_tensors
-from lib.formats.weights import load_weights
+from lib.formats.load import load_weights
 from lib.models.registry import model_spec
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import Script
@@ -142,4 +143,6 @@ def test_safetensors_of_another_network_is_refused(tmp_path: Path, run_here: Scr
     (tmp_path / "x.png").write_bytes(b"")
     done = run_here("classify.py", "x.png", "--checkpoint", "other.safetensors", "--data", "data", "--model", "tiny")
     assert done.returncode == 2
-    assert "other.safetensors is of another network: features.0.weight (16, 3, 5, 5) is missing there" in done.stderr
+    assert (
+        "other.safetensors is of another network: features.0.weight (16, 3, 5, 5) is missing in the file" in done.stderr
+    )

@@ -133,8 +133,8 @@ def test_a_full_disk_while_saving_keeps_the_previous_checkpoint(finished_run: Pa
     done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 2)
     assert done.returncode == 2, done.stderr
     assert re.fullmatch(
-        r"error: cannot save models/checkpoints/epoch002_iter00000.pt: .* free\); make room and start again, it goes "
-        r"on from the checkpoint before\n",
+        r"error: cannot save models/checkpoints/epoch002_iter00000.pt: .* free\); make room and start again: the "
+        r"run resumes from the previous checkpoint\n",
         done.stderr,
     ), done.stderr
     assert checkpoint.read_bytes() == before

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, refuse_other_preparation
+from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, check_preparation
 from lib.commands.export import told
 from lib.errors import CheckpointError, WeightsError
 from lib.evaluation.predictor import of_checkpoint, open_network
@@ -73,21 +73,21 @@ def test_weights_of_others_alone_are_not_enough(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="w.pt is no checkpoint of this program; weights of others need --model and"):
         open_network(stop_requested)
     (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:500])
-    with pytest.raises(CheckpointError, match="w.pt is damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="w.pt is damaged or not a checkpoint"):
         open_network(stop_requested)
 
 
 def test_going_on_with_pictures_on_another_scale_is_refused() -> None:
     here = preparation(subtracted="channel", std=IMAGENET_STD)
-    refuse_other_preparation(Path("c.pt"), here, here)
+    check_preparation(Path("c.pt"), here, here)
     with pytest.raises(
         CheckpointError, match=r"trained with normalize.mean image, here it is channel; add --normalize.mean"
     ):
-        refuse_other_preparation(Path("c.pt"), preparation(), here)
+        check_preparation(Path("c.pt"), preparation(), here)
     with pytest.raises(
         CheckpointError, match=r"normalize.std null, here it is \[58.4, 57.12, 57.38\]; add --normalize.std 'n"
     ):
-        refuse_other_preparation(Path("c.pt"), preparation(subtracted="channel"), here)
+        check_preparation(Path("c.pt"), preparation(subtracted="channel"), here)
 
 
 def test_an_exported_file_says_what_to_feed_it() -> None:

@@ -1,3 +1,5 @@
+"""Tests of the format of Caffe."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,40 +16,40 @@ from tests.support.caffe_files import Layers, caffemodel, old_caffemodel
 RNG = np.random.default_rng(0)
 
 
-def some(*shape: int) -> np.ndarray:
+def randn(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
 def norm(channels: int, factor: float = 2.5) -> list[np.ndarray]:
-    return [some(channels), some(channels) ** 2 + 0.1, np.array([factor], np.float32)]
+    return [randn(channels), randn(channels) ** 2 + 0.1, np.array([factor], np.float32)]
 
 
 def resnet(blocks: dict[str, list[str]], first_factor: float = 2.5) -> dict[str, list[np.ndarray]]:
     """A ResNet of 4 channels with the named branches in each block."""
     layers = {
-        "conv1": [some(4, 3, 7, 7), some(4)],
+        "conv1": [randn(4, 3, 7, 7), randn(4)],
         "bn_conv1": norm(4, first_factor),
-        "scale_conv1": [some(4), some(4)],
+        "scale_conv1": [randn(4), randn(4)],
     }
     for block, branches in blocks.items():
         for branch in branches:
-            layers[f"res{block}_branch{branch}"] = [some(4, 4, 1, 1)]
+            layers[f"res{block}_branch{branch}"] = [randn(4, 4, 1, 1)]
             layers[f"bn{block}_branch{branch}"] = norm(4)
-            layers[f"scale{block}_branch{branch}"] = [some(4), some(4)]
-    return layers | {"fc1000": [some(10, 4), some(10)]}
+            layers[f"scale{block}_branch{branch}"] = [randn(4), randn(4)]
+    return layers | {"fc1000": [randn(10, 4), randn(10)]}
 
 
-def written(tmp_path: Path, layers: Layers) -> Path:
+def write(tmp_path: Path, layers: Layers) -> Path:
     path = tmp_path / "net.caffemodel"
     path.write_bytes(caffemodel(layers))
     return path
 
 
-def test_first_layers_compute_what_caffes_do(tmp_path: Path) -> None:
-    """Convolution of a blue-green-red image, BatchNorm, Scale: in NumPy, by Caffe's definitions."""
+def test_the_first_layers_compute_what_caffes_do(tmp_path: Path) -> None:
+    """Convolution of a BGR image, BatchNorm and Scale, in NumPy, by Caffe's definitions."""
     layers = resnet({"2a": ["1", "2a", "2b", "2c"]})
-    weights = caffe.read(written(tmp_path, layers))
-    image_RGB = some(3, 7, 7)
+    weights = caffe.read(write(tmp_path, layers))
+    image_RGB = randn(3, 7, 7)
     (weight, bias), (mean, variance, factor), (gamma, beta) = (
         layers[name] for name in ("conv1", "bn_conv1", "scale_conv1")
     )
@@ -61,16 +63,16 @@ def test_first_layers_compute_what_caffes_do(tmp_path: Path) -> None:
     np.testing.assert_allclose(got.detach().numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_factor_of_zero_is_no_division(tmp_path: Path) -> None:
-    weights = caffe.read(written(tmp_path, resnet({"2a": ["2a"]}, first_factor=0.0)))
+def test_a_batch_norm_with_factor_zero_has_zero_statistics(tmp_path: Path) -> None:
+    weights = caffe.read(write(tmp_path, resnet({"2a": ["2a"]}, first_factor=0.0)))
     assert not weights["bn1.running_mean"].any()
     assert not weights["bn1.running_var"].any()
 
 
-def test_names_of_a_resnet(tmp_path: Path) -> None:
+def test_layers_of_a_resnet_are_renamed(tmp_path: Path) -> None:
     whole = ["1", "2a", "2b", "2c"]
     layers = resnet({"2a": whole, "2b": whole[1:], "3a": whole, "3b1": whole[1:], "3b12": whole[1:], "4c": ["2a"]})
-    weights = caffe.read(written(tmp_path, layers))
+    weights = caffe.read(write(tmp_path, layers))
     norms = ("weight", "bias", "running_mean", "running_var")
     places = ["layers.0.0", "layers.0.1", "layers.1.0", "layers.1.1", "layers.1.12"]
     expected = {"conv1.weight", "conv1.bias", "fc.weight", "fc.bias", *(f"bn1.{n}" for n in norms)}
@@ -78,19 +80,19 @@ def test_names_of_a_resnet(tmp_path: Path) -> None:
     expected |= {f"{place}.bn{i}.{n}" for place in places for i in (1, 2, 3) for n in norms}
     for place in ("layers.0.0", "layers.1.0"):
         expected |= {f"{place}.downsample.0.weight", *(f"{place}.downsample.1.{n}" for n in norms)}
-    expected |= {"tail.0.weight", *(f"tail.1.{n}" for n in norms)}  # the block that is cut off
+    expected |= {"tail.0.weight", *(f"tail.1.{n}" for n in norms)}  # the truncated block
     assert set(weights) == expected
     assert np.array_equal(weights["layers.1.12.conv3.weight"], layers["res3b12_branch2c"][0])
     assert np.array_equal(weights["layers.0.0.downsample.1.bias"], layers["scale2a_branch1"][1])
 
 
 @pytest.mark.parametrize("write", [caffemodel, old_caffemodel])
-def test_alexnet_in_both_generations_of_files(tmp_path: Path, write: Callable[[Layers], bytes]) -> None:
-    layers = {name: [some(4, 3 if name == "conv1" else 2, 3, 3), some(4)] for name in ALEXNET if name < "fc"}
-    layers |= {name: [some(5, 6), some(5)] for name in ("fc6", "fc7", "fc8")}
+def test_alexnet_in_old_and_new_files(tmp_path: Path, write: Callable[[Layers], bytes]) -> None:
+    layers = {name: [randn(4, 3 if name == "conv1" else 2, 3, 3), randn(4)] for name in ALEXNET if name < "fc"}
+    layers |= {name: [randn(5, 6), randn(5)] for name in ("fc6", "fc7", "fc8")}
     path = tmp_path / "bvlc_alexnet.caffemodel"
     path.write_bytes(write(layers))
-    assert caffe.recognises(path)
+    assert caffe.recognizes(path)
     weights = caffe.read(path)
     assert np.array_equal(weights["features.0.weight"], layers["conv1"][0][:, ::-1])
     for theirs, ours in ALEXNET.items():
@@ -102,13 +104,13 @@ def test_alexnet_in_both_generations_of_files(tmp_path: Path, write: Callable[[L
 @pytest.mark.parametrize(
     ("kernel", "places"), [(7, [3, 4, 5, 7, 8, 9, 10, 12]), (3, [3, 4, 6, 7, 9, 10, 11, 12])], ids=["1.0", "1.1"]
 )
-def test_squeezenet_weights_get_their_names(tmp_path: Path, kernel: int, places: list[int]) -> None:
-    layers = {"conv1": [some(4, 3, kernel, kernel), some(4)]}
+def test_layers_of_squeezenet_are_renamed(tmp_path: Path, kernel: int, places: list[int]) -> None:
+    layers = {"conv1": [randn(4, 3, kernel, kernel), randn(4)]}
     for fire in range(2, 10):
         for part in ("squeeze1x1", "expand1x1", "expand3x3"):
-            layers[f"fire{fire}/{part}"] = [some(2, 2, 1, 1), some(2)]
-    layers["conv10"] = [some(10, 2, 1, 1), some(10)]
-    weights = caffe.read(written(tmp_path, layers))
+            layers[f"fire{fire}/{part}"] = [randn(2, 2, 1, 1), randn(2)]
+    layers["conv10"] = [randn(10, 2, 1, 1), randn(10)]
+    weights = caffe.read(write(tmp_path, layers))
     for fire, place in enumerate(places, 2):
         assert np.array_equal(weights[f"features.{place}.squeeze.weight"], layers[f"fire{fire}/squeeze1x1"][0])
         assert np.array_equal(weights[f"features.{place}.expand3x3.bias"], layers[f"fire{fire}/expand3x3"][1])
@@ -117,25 +119,31 @@ def test_squeezenet_weights_get_their_names(tmp_path: Path, kernel: int, places:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
-        (b"\x0a\xff", "is no caffemodel, or damaged .*; fetch it again"),
-        (b"", "holds no layer with weights"),
-        (caffemodel({"conv1_1": [some(2, 3, 3, 3)]}), "of another network: it has layers such as conv1_1"),
-        (caffemodel({"conv1": [some(2, 3, 3, 3)], "fc6": [some(2, 2)], "fc9": [some(2)]}), "fc9 is no layer of that"),
-        (caffemodel({"conv1": [some(2, 1, 3, 3)], "fc6": [some(2, 2)]}), "conv1 is no convolution of a colour image"),
+        (b"\x0a\xff", "is damaged or not a caffemodel .*; fetch it again"),
+        (b"", "it has no layer with weights"),
+        (caffemodel({"conv1_1": [randn(2, 3, 3, 3)]}), "of an unsupported network: it has layers such as conv1_1"),
+        (
+            caffemodel({"conv1": [randn(2, 3, 3, 3)], "fc6": [randn(2, 2)], "fc9": [randn(2)]}),
+            "its layer fc9 is not in that network",
+        ),
+        (
+            caffemodel({"conv1": [randn(2, 1, 3, 3)], "fc6": [randn(2, 2)]}),
+            "conv1 is not a convolution of a color image",
+        ),
     ],
     ids=["broken", "empty", "vgg", "one more", "grey"],
 )
-def test_other_files_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
+def test_other_files_and_networks_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x.caffemodel"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=says):
+    with pytest.raises(WeightsError, match=message):
         caffe.read(path)
 
 
-def test_numbers_that_do_not_fill_their_shape(tmp_path: Path) -> None:
-    content = caffemodel({"fc6": [some(6, 2)]}).replace(b"\x0a\x02\x06\x02", b"\x0a\x02\x06\x03")
+def test_values_that_do_not_fit_their_shape_are_refused(tmp_path: Path) -> None:
+    content = caffemodel({"fc6": [randn(6, 2)]}).replace(b"\x0a\x02\x06\x02", b"\x0a\x02\x06\x03")
     (tmp_path / "x.caffemodel").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"layer fc6 has 12 numbers where its shape is \(6, 3\)"):
+    with pytest.raises(WeightsError, match=r"layer fc6 has 12 values but shape \(6, 3\)"):
         caffe.read(tmp_path / "x.caffemodel")

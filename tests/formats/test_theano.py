@@ -1,4 +1,4 @@
-"""The ancestor's folder against its arithmetic, transcribed with scipy: channels first, images last."""
+"""theano_alexnet's files against its arithmetic, transcribed with scipy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ LINEAR = [(16, 6), (6, 5), (5, 3)]
 
 
 def write_folder(folder: Path, epoch: int = 65, seed: int = 0) -> dict[str, np.ndarray]:
-    """Files as theano_alexnet writes them; the arrays by file name without the epoch."""
+    """Write files as theano_alexnet does; return the arrays by file name without the epoch."""
     rng = np.random.default_rng(seed)
     arrays = {}
     for layer, (inputs, outputs, kernel) in enumerate(CONVOLUTIONS):
@@ -36,10 +36,10 @@ def write_folder(folder: Path, epoch: int = 65, seed: int = 0) -> dict[str, np.n
     return arrays
 
 
-def their_convolution(
+def theano_convolution(
     images_CHW: np.ndarray, W: np.ndarray, b: np.ndarray, operation: Callable[..., np.ndarray]
 ) -> np.ndarray:
-    """One group: W (inputs, height, width, outputs)."""
+    """Convolve one group; W is (inputs, height, width, outputs)."""
     maps = [
         sum(operation(images_CHW[i], W[i, :, :, o], mode="valid") for i in range(len(images_CHW))) + b[o]
         for o in range(W.shape[3])
@@ -53,7 +53,7 @@ def their_convolution(
     ids=["cudnn", "cudaconvnet"],
 )
 @pytest.mark.parametrize("layer", range(5))
-def test_a_convolution_computes_what_the_ancestors_does(
+def test_a_convolution_computes_what_theanos_does(
     tmp_path: Path, read: Callable[[Path], dict[str, torch.Tensor]], operation: Callable[..., np.ndarray], layer: int
 ) -> None:
     arrays = write_folder(tmp_path / "w")
@@ -61,12 +61,12 @@ def test_a_convolution_computes_what_the_ancestors_does(
     name, groups = theano.LAYERS[layer]
     inputs = CONVOLUTIONS[layer][0]
     images = np.random.default_rng(1).standard_normal((inputs, 9, 9)).astype(np.float32)
-    parts = np.split(images, groups)
+    groups_of_images = np.split(images, groups)
     suffixes = [""] if groups == 1 else ["0", "1"]
     expected = np.concatenate(
         [
-            their_convolution(part, arrays[f"W{s}_{layer}"], arrays[f"b{s}_{layer}"], operation)
-            for part, s in zip(parts, suffixes, strict=True)
+            theano_convolution(group, arrays[f"W{s}_{layer}"], arrays[f"b{s}_{layer}"], operation)
+            for group, s in zip(groups_of_images, suffixes, strict=True)
         ]
     )
     got = functional.conv2d(
@@ -76,7 +76,7 @@ def test_a_convolution_computes_what_the_ancestors_does(
 
 
 @pytest.mark.parametrize("layer", [5, 6, 7])
-def test_a_linear_layer_computes_what_the_ancestors_does(tmp_path: Path, layer: int) -> None:
+def test_a_linear_layer_computes_what_theanos_does(tmp_path: Path, layer: int) -> None:
     arrays = write_folder(tmp_path / "w")
     weights = theano.read(tmp_path / "w")
     x = np.random.default_rng(1).standard_normal((2, LINEAR[layer - 5][0])).astype(np.float32)
@@ -86,7 +86,7 @@ def test_a_linear_layer_computes_what_the_ancestors_does(tmp_path: Path, layer: 
 
 
 @pytest.mark.parametrize("lib_conv", ["cudnn", "cudaconvnet"])
-def test_written_files_are_the_ancestors_bit_for_bit(tmp_path: Path, lib_conv: theano.LibConv) -> None:
+def test_written_files_equal_theano_alexnets_bit_for_bit(tmp_path: Path, lib_conv: theano.LibConv) -> None:
     arrays = write_folder(tmp_path / "w")
     weights = theano.read(tmp_path / "w", lib_conv)
     theano.write(weights, 7, tmp_path / "again", lib_conv)
@@ -95,16 +95,16 @@ def test_written_files_are_the_ancestors_bit_for_bit(tmp_path: Path, lib_conv: t
         assert np.array_equal(np.load(tmp_path / f"again/{name}_7.npy"), array), name
 
 
-def test_the_last_epoch_counts(tmp_path: Path) -> None:
+def test_the_last_epoch_is_read(tmp_path: Path) -> None:
     write_folder(tmp_path / "w", epoch=9)
     newest = write_folder(tmp_path / "w", epoch=10, seed=1)
-    assert theano.recognises(tmp_path / "w")
+    assert theano.recognizes(tmp_path / "w")
     assert np.array_equal(theano.read(tmp_path / "w")["features.0.bias"].numpy(), newest["b_0"])
 
 
-def test_what_is_missing_damaged_or_another_network(tmp_path: Path) -> None:
-    assert not theano.recognises(tmp_path)
-    with pytest.raises(WeightsError, match="holds no W_0_EPOCH.npy"):
+def test_missing_and_damaged_files_and_other_networks_are_refused(tmp_path: Path) -> None:
+    assert not theano.recognizes(tmp_path)
+    with pytest.raises(WeightsError, match="has no file W_0_EPOCH.npy"):
         theano.read(tmp_path)
     write_folder(tmp_path / "w")
     (tmp_path / "w/b1_3_65.npy").unlink()

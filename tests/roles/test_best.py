@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder
+from lib.checkpoints.checkpoint import Checkpoint
+from lib.checkpoints.folder import CheckpointFolder
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.roles.trainer import Trainer
 from tests.support.in_process import Run

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load
+from lib.checkpoints.checkpoint import Checkpoint, load
+from lib.checkpoints.folder import CheckpointFolder
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.errors import CheckpointError
 from lib.roles.trainer import Trainer

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from lib.checkpoints.checkpoint import CheckpointFolder, load
+from lib.checkpoints.checkpoint import load
+from lib.checkpoints.folder import CheckpointFolder
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.evaluation.metrics import Metrics
 from lib.exchange.peer import Peer

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from lib.checkpoints.checkpoint import Checkpoint, CheckpointFolder, Identity, Preparation
+from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
+from lib.checkpoints.folder import CheckpointFolder
 from lib.errors import WeightsError
-from lib.formats.weights import load_weights, weights_of
+from lib.formats.load import load_weights, loadable_tensors
 from lib.models.googlenet import GoogLeNet
 from lib.models.tiny import Tiny
 from lib.training.fine_tuning import start_from
@@ -33,7 +34,7 @@ def saved(folder: Path, model: nn.Module, epoch: int = 1) -> Path:
 
 def differing(a: nn.Module, b: nn.Module) -> set[str]:
     theirs = b.state_dict()
-    return {name for name, value in weights_of(a).items() if not torch.equal(value, theirs[name])}
+    return {name for name, value in loadable_tensors(a).items() if not torch.equal(value, theirs[name])}
 
 
 def test_the_same_network_gets_every_parameter(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_the_same_network_gets_every_parameter(tmp_path: Path) -> None:
     fresh = Tiny(4, 28)
     load_weights(fresh, path)
     assert not differing(fresh, theirs)
-    with pytest.raises(WeightsError, match="classifier.2.weight is"):
+    with pytest.raises(WeightsError, match="classifier.2.weight has shape"):
         load_weights(Tiny(3, 28), path)
 
 
@@ -73,20 +74,20 @@ def test_a_shape_mismatch_names_both_shapes(tmp_path: Path) -> None:
     path = saved(tmp_path, Tiny(4, 28))
     other = Tiny(4, 28)
     other.features[0] = nn.Conv2d(3, 16, 3, stride=2)
-    says = r"features.0.weight is \(16, 3, 5, 5\) there and \(16, 3, 3, 3\) in this network"
+    says = r"features.0.weight has shape \(16, 3, 5, 5\) in the file and \(16, 3, 3, 3\) in this network"
     with pytest.raises(WeightsError, match=says):
         start_from(other, path)
     wider = Tiny(4, 28)
     wider.classifier[2] = nn.Linear(128 + 1, 3)
-    with pytest.raises(WeightsError, match=r"classifier.2.weight is \(4, 128\) there and \(3, 129\)"):
+    with pytest.raises(WeightsError, match=r"classifier.2.weight has shape \(4, 128\) in the file and \(3, 129\)"):
         start_from(wider, path)
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, Tiny(4, 28))
-    with pytest.raises(WeightsError, match="is of another network: stem.0.weight .* is missing there"):
+    with pytest.raises(WeightsError, match="is of another network: stem.0.weight .* is missing in the file"):
         start_from(GoogLeNet(4, 47), path)
     more = Tiny(4, 28)
     more.extra = nn.Linear(1, 1)
-    with pytest.raises(WeightsError, match="extra.weight .* has no place in this network .2 such."):
+    with pytest.raises(WeightsError, match="extra.weight .* is not in this network .2 in all."):
         start_from(Tiny(4, 28), saved(tmp_path / "more", more))

@@ -1,0 +1,64 @@
+"""The formats that weights are read from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from lib.checkpoints.folder import best_of_run
+from lib.errors import WeightsError
+from lib.formats import caffe, safe_tensors, theano, torch_file
+from lib.formats.scaled_weights import ScaledWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A kind of file or folder with weights."""
+
+    recognizes: Callable[[Path], bool]
+    """whether a path is of this kind, by its content; the first format that recognizes a path reads it"""
+
+    read: Callable[[Path], ScaledWeights]
+    """return the weights in this program's names and shapes; raises WeightsError"""
+
+
+def _unscaled(read: Callable[[Path], dict[str, Tensor]]) -> Callable[[Path], ScaledWeights]:
+    """Return a reader for a program whose networks take inputs of 0 to 255, less a mean."""
+    return lambda path: ScaledWeights(read(path))
+
+
+FORMATS = {
+    "torch": Format(recognizes=torch_file.recognizes, read=torch_file.read),
+    "safetensors": Format(recognizes=safe_tensors.recognizes, read=safe_tensors.read),
+    "theano": Format(recognizes=theano.recognizes, read=_unscaled(theano.read)),
+    # Its files look like those of theano, so it must be named.
+    "cudaconvnet": Format(recognizes=lambda _: False, read=_unscaled(theano.read_cudaconvnet)),
+    "caffe": Format(recognizes=caffe.recognizes, read=_unscaled(caffe.read)),
+}
+
+UNUSED_BUFFER = "num_batches_tracked"
+"""counter in the batch norms of some versions of torch, which no computation uses"""
+
+
+def read_weights(path: str | Path) -> ScaledWeights:
+    """Return the weights at ``path`` without the counters of batch norms.
+
+    ``path`` may name its format, as in ``cudaconvnet:FOLDER``; otherwise the content decides. The folder of a run
+    means its best checkpoint. Raises WeightsError if the format is unknown, the file is damaged, or its network is
+    unknown.
+    """
+    prefix, _, rest = str(path).partition(":")
+    named = FORMATS.get(prefix) if rest else None
+    file = Path(rest) if named else Path(path)
+    file = best_of_run(file) or file
+    if not file.exists():
+        raise WeightsError(f"there are no weights at {file}; name an existing file or folder")
+    chosen = named or next((known for known in FORMATS.values() if known.recognizes(file)), None)
+    if chosen is None:
+        raise WeightsError(
+            f"{file} is in none of the known formats: {', '.join(FORMATS)}; to choose one, write FORMAT:{file}"
+        )
+    weights = chosen.read(file)
+    tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(UNUSED_BUFFER)}
+    return weights._replace(tensors=tensors)
