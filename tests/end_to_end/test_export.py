@@ -126,7 +126,7 @@ def test_onnx_that_computes_something_else_leaves_no_file(tmp_path: Path, monkey
         return SimpleNamespace(run=run)
 
     program = SimpleNamespace(model=SimpleNamespace(metadata_props={}), save=lambda path: path.write_bytes(b"onnx"))
-    monkeypatch.setattr(onnx_file, "_need", lambda _: SimpleNamespace(InferenceSession=session))
+    monkeypatch.setattr(onnx_file, "_import", lambda _: SimpleNamespace(InferenceSession=session))
     monkeypatch.setattr(onnx_file, "_exported", lambda *_: program)
     off = 1e-2
     with pytest.raises(WeightsError, match="onnxruntime's logits differ from torch's"):
