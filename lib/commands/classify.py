@@ -60,7 +60,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         default="models",
         metavar="PATH",
         help="a checkpoint, or a run's folder: its best one "
-        "(default: %(default)s). With --data: weights in any format, see lib/formats/known.py",
+        "(default: %(default)s). With --data: weights in any format, see lib/formats/registry.py",
     )
     add(
         "--data",

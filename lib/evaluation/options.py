@@ -11,7 +11,7 @@ class Evaluation:
 
     checkpoint: Path | None = None
     """the checkpoint to evaluate, or a run's folder, or weights of model.name in another format that
-    lib/formats/known.py reads (default: the best checkpoint in run.weights_dir)"""
+    lib/formats/registry.py reads (default: the best checkpoint in run.weights_dir)"""
 
     crops: Literal[1, 2, 10] = 1
     """views of each image whose probabilities are averaged. 1: the centre; 2: and its mirror image;
