@@ -22,6 +22,7 @@ from lib.errors import PeerLost
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Failed, decode
 from lib.models.registry import model_spec
+from lib.roles.batch_order import batch_order
 from lib.runtime.process import RunSheet, write_run_sheet
 from lib.types import Split
 
@@ -43,7 +44,7 @@ class Feeding:
         self._channel = Channel(
             folder / "loader0", bind=False, peer="loader 0", patience_s=patience_s, on_wait=self._check
         )
-        plan = Plan(config, self.data, rank=0, crop=self.crop)
+        plan = Plan(batch_order(config), config.augment, self.data, rank=0, crop=self.crop)
         passes = plan.training if split == "train" else plan.validation
         self.feed = Feed(
             self._channel,

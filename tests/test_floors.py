@@ -46,15 +46,8 @@ TEMPORARY_IMPORTS: set[tuple[str, str]] = {
     ("lib.config.command_line", "lib.runtime.placement"),
     ("lib.config.completion", "lib.data.sources.registry"),
     ("lib.config.completion", "lib.models.registry"),
-    ("lib.data.plan", "lib.training.rollbacks"),
-    ("lib.data.sampler", "lib.training.rollbacks"),
 }
 TEMPORARY_USERS = {
-    "lib.data.order",
-    "lib.data.packed.checks",
-    "lib.data.plan",
-    "lib.data.sampler",
-    "lib.data.subset",
     "lib.models.recipes",
     "lib.report.network",
     "lib.runtime.placement",
@@ -62,7 +55,6 @@ TEMPORARY_USERS = {
     "lib.runtime.run_dir",
     "lib.runtime.torchrun_restarts",
     "lib.training.replica",
-    "lib.training.rollbacks",
     "lib.training.step",
 }
 

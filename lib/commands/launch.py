@@ -15,8 +15,7 @@ from pathlib import Path
 from lib.config.command_line import parse, report_errors
 from lib.config.schema import Config
 from lib.config.switches import EXIT_STATUS, TRAINING, VALIDATION, take_switches
-from lib.data.dataset import DataSet
-from lib.data.packed.checks import check_batch_size
+from lib.data.dataset import DataSet, check_batch_size
 from lib.data.sources.registry import source_kind
 from lib.errors import ConfigError
 from lib.evaluation.options import Evaluation
@@ -81,7 +80,9 @@ def check(config: Config) -> DataSet:
     if config.data.source != "hickle":  # whose images have the size that they were packed with
         model_spec(config.model.name).crop_of(config.data.img_size)  # first: the first look at a data set may take long
     data = source_kind(config.data.source).describe(config.data)
-    check_batch_size(config, data)
+    check_batch_size(
+        data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
+    )
     raise_open_files_limit(
         batch_files=len(data.train_counts) + len(data.val_counts),
         batch_size=config.batch_size,

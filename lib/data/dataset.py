@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.packed.layout import ClassName
-from lib.errors import DataError
+from lib.errors import ConfigError, DataError
 from lib.system.npy import array_of
 from lib.types import Split
 
@@ -72,6 +72,21 @@ def read_mean_image(data: DataSet) -> NDArray[np.float32]:
     if mean.shape != shape or mean.dtype.kind != "f":
         raise DataError(f"{path} holds {mean.dtype} {mean.shape} where numbers of shape {shape} should be")
     return mean.astype(np.float32)
+
+
+def check_batch_size(data: DataSet, *, batch_size: int, world_size: int, accumulate: int) -> None:
+    """Raise ConfigError if one iteration, or one update, would take more images than the training split has."""
+    total, count = batch_size * world_size, data.count("train")
+    if total > count:
+        raise ConfigError(
+            f"batch_size {batch_size} x {world_size} workers is {total} images an iteration, "
+            f"but {data.where} has {count} training images; lower batch_size"
+        )
+    if total * accumulate > count:
+        raise ConfigError(
+            f"optimizer.accumulate {accumulate} makes {total * accumulate} images an update, but {data.where} "
+            f"has {count} training images; lower it"
+        )
 
 
 def numbered_classes(count: int) -> tuple[ClassName, ...]:

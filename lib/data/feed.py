@@ -101,7 +101,7 @@ class Feed:
 
     def _lend(self, slots: list[int]) -> None:
         for slot, ask in zip(slots, islice(self._plan, len(slots)), strict=False):
-            self._channel.send(Fill(slot, ask.split, ask.epoch, ask.batch, ask.rollbacks))
+            self._channel.send(Fill(slot, ask.phase, ask.epoch, ask.batch, ask.rollbacks))
             self._lent.append((slot, ask))
 
     def _receive(self) -> None:
@@ -114,7 +114,7 @@ class Feed:
             self.failure = filled.error
             return
         if filled != Filled(slot, ask.batch, ask.count):
-            raise ProtocolError(f"asked for {ask.split} batch {ask.batch} in slot {slot}, got {filled}")
+            raise ProtocolError(f"asked for {ask.phase} batch {ask.batch} in slot {slot}, got {filled}")
         self._filled.append((slot, ask))
 
     def _put(self) -> None:

@@ -1,26 +1,27 @@
-"""What one worker trains and validates on, batch by batch: known in advance, so that a loader may read ahead
-across the end of an epoch, and a resumed run starts in the middle of one.
+"""The batches that one worker trains and validates on, known in advance.
+
+A loader can therefore read ahead across the end of an epoch, and a resumed run can start in the middle of one.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.config.schema import Config
+from lib.config.schema import AugmentConfig
 from lib.data.augment.params import AugmentParams, center_params, draw_params
 from lib.data.dataset import DataSet
-from lib.data.order import worker_order
-from lib.data.subset import subset_order
-from lib.training.rollbacks import with_rollback_seed
+from lib.data.order import BatchOrder, WorkerOrder, worker_order
+from lib.data.subset import SubsetOrder, subset_order
+from lib.rng import rollback_seed
 from lib.types import Phase
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One batch of one worker: which it is, and the params (n, V) of its n images."""
+    """One batch of one worker: its place in the run, and the augmentation parameters (n, V) of its n images."""
 
-    split: Phase
+    phase: Phase
     epoch: int
     batch: int
     params: AugmentParams
@@ -28,61 +29,62 @@ class BatchRequest:
 
     @property
     def count(self) -> int:
-        """Images in it: none, where the last iteration has fewer images than workers."""
+        """Images in the batch; 0 where the last iteration has fewer images than there are workers."""
         return len(self.params)
 
 
 class Plan:
     """The batches of worker ``rank``."""
 
-    def __init__(self, config: Config, data: DataSet, *, rank: int, crop: int, rollbacks: int = 0) -> None:
-        """``rollbacks``: how often the training went back; views and order follow from it."""
-        config = with_rollback_seed(config, rollbacks)
-        self._rollbacks = rollbacks
-        self.train = worker_order(config, data, "train", rank)
-        self.val = worker_order(config, data, "val", rank)
-        self.val_subset = subset_order(config, data, rank)
-        self._config, self._img_size, self._crop = config, data.img_size, crop
+    def __init__(
+        self, order: BatchOrder, augment: AugmentConfig, data: DataSet, *, rank: int, crop: int, rollbacks: int = 0
+    ) -> None:
+        """``rollbacks`` is how often the training went back to a checkpoint: each changes order and augmentation."""
+        self._order = order = replace(order, seed=rollback_seed(order.seed, rollbacks))
+        self.train = worker_order(order, data, "train", rank)
+        self.val = worker_order(order, data, "val", rank)
+        self.val_subset = subset_order(order, data, rank)
+        self._augment, self._img_size, self._crop, self._rollbacks = augment, data.img_size, crop, rollbacks
 
     def training(self, epoch: int, first: int = 0) -> Iterator[BatchRequest]:
-        """The epoch's training batches from iteration ``first`` on, and between them the subset's."""
+        """Yield the epoch's training batches from iteration ``first`` on, and those of the subset between them."""
         drawn = draw_params(
             sum(self.train.file_counts),
             img_size=self._img_size,
             crop=self._crop,
-            augment=self._config.augment,
-            seed=self._config.run.seed,
+            augment=self._augment,
+            seed=self._order.seed,
             epoch=epoch,
         )
         for batch in range(first, self.train.iterations):
             if self.subset_due(batch):
                 yield from self.validation_subset(epoch)
             indices = self.train.indices(epoch, batch)
-            # One view a batch: that of the image whose number the iteration has, whichever the worker.
-            chosen = indices if self._config.augment.per_image else np.full(len(indices), batch)
+            # One draw for the batch of all workers: that of the image whose number is the iteration.
+            chosen = indices if self._augment.per_image else np.full(len(indices), batch)
             yield BatchRequest("train", epoch, batch, drawn[chosen], self._rollbacks)
 
     def validation(self, epoch: int) -> Iterator[BatchRequest]:
-        """All validation batches, seen at the centre."""
-        for batch in range(self.val.iterations):
-            count = len(self.val.indices(epoch, batch))
-            yield BatchRequest("val", epoch, batch, center_params(count, img_size=self._img_size, crop=self._crop))
+        """Yield all validation batches, with center crops."""
+        return self._centered("val", self.val, epoch)
 
     def subset_due(self, iteration: int) -> bool:
-        """Whether the subset is evaluated before this iteration of an epoch: never at its ends."""
-        freq = self._config.logging.val_freq
+        """Return whether the subset is evaluated before this iteration. It never is at the ends of an epoch."""
+        freq = self._order.val_freq
         return freq > 0 and iteration > 0 and iteration % freq == 0
 
     def validation_subset(self, epoch: int) -> Iterator[BatchRequest]:
-        """The batches of the subset of validation images, seen at the centre."""
-        for batch in range(self.val_subset.iterations):
-            count = len(self.val_subset.indices(epoch, batch))
-            yield BatchRequest(
-                "val_subset", epoch, batch, center_params(count, img_size=self._img_size, crop=self._crop)
-            )
+        """Yield the batches of the validation subset, with center crops."""
+        return self._centered("val_subset", self.val_subset, epoch)
 
     def run(self, epoch: int, first: int) -> Iterator[BatchRequest]:
-        """Everything from iteration ``first`` of ``epoch`` to the end of the run."""
-        for number in range(epoch, self._config.run.n_epochs):
+        """Yield every batch from iteration ``first`` of ``epoch`` to the end of the run."""
+        for number in range(epoch, self._order.n_epochs):
             yield from self.training(number, first if number == epoch else 0)
             yield from self.validation(number)
+
+    def _centered(self, phase: Phase, order: WorkerOrder | SubsetOrder, epoch: int) -> Iterator[BatchRequest]:
+        for batch in range(order.iterations):
+            count = len(order.indices(epoch, batch))
+            params = center_params(count, img_size=self._img_size, crop=self._crop)
+            yield BatchRequest(phase, epoch, batch, params)

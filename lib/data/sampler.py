@@ -1,40 +1,72 @@
-"""Which images of the data set make a batch: the order of the epoch, and what stands behind its numbers."""
+"""The images of each batch: the order of the epoch, and the image that each number of it stands for."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import Config
 from lib.data.dataset import DataSet
-from lib.data.order import Sampling, WorkerOrder, sampling, worker_order
+from lib.data.order import BatchOrder, WorkerOrder, worker_order
 from lib.data.subset import SubsetOrder, subset_order
-from lib.training.rollbacks import with_rollback_seed
-from lib.types import Phase, Split
+from lib.rng import Stream, numpy_generator, rollback_seed
+from lib.types import Phase
 
 
 class Sampler:
-    """The images of each batch of worker ``rank``; others after each rollback of the training."""
+    """The image numbers of each batch of worker ``rank``. Each rollback of the training draws another order."""
 
-    def __init__(self, config: Config, data: DataSet, labels: Mapping[Split, NDArray[np.int64]], rank: int) -> None:
-        """``labels`` (N,) are those of each split's images."""
-        self._config, self._data, self._labels, self._rank = config, data, labels, rank
-        self._turn_to(0)
+    def __init__(self, order: BatchOrder, data: DataSet, train_labels: NDArray[np.int64], rank: int) -> None:
+        """``train_labels`` (N,) are the labels of all training images, which class-uniform sampling needs."""
+        self._order, self._data, self._labels, self._rank = order, data, train_labels, rank
+        self._set_rollbacks(0)
 
-    def rows(self, split: Phase, epoch: int, batch: int, rollbacks: int) -> NDArray[np.int64]:
-        """The numbers (n,) of the images that a batch has, after so many rollbacks."""
+    def indices(self, phase: Phase, epoch: int, batch: int, rollbacks: int = 0) -> NDArray[np.int64]:
+        """Return the image numbers (n,) of a batch after this number of rollbacks."""
         if rollbacks != self._rollbacks:
-            self._turn_to(rollbacks)
-        return self._samplings[split].images(epoch, self._orders[split].indices(epoch, batch))
+            self._set_rollbacks(rollbacks)
+        indices = self._orders[phase].indices(epoch, batch)
+        return self._class_uniform.images(epoch)[indices] if phase == "train" and self._class_uniform else indices
 
-    def _turn_to(self, rollbacks: int) -> None:
-        config, data, rank = with_rollback_seed(self._config, rollbacks), self._data, self._rank
-        val = sampling(config, data, "val", self._labels["val"])
-        train = sampling(config, data, "train", self._labels["train"])
+    def _set_rollbacks(self, rollbacks: int) -> None:
+        order, data, rank = (
+            replace(self._order, seed=rollback_seed(self._order.seed, rollbacks)),
+            self._data,
+            self._rank,
+        )
         self._rollbacks = rollbacks
-        self._samplings: dict[Phase, Sampling] = {"train": train, "val": val, "val_subset": val}
+        self._class_uniform = (
+            ClassUniform(self._labels, order.n_draws(data), order.seed) if order.sampling == "class_uniform" else None
+        )
         self._orders: dict[Phase, WorkerOrder | SubsetOrder] = {
-            "train": worker_order(config, data, "train", rank),
-            "val": worker_order(config, data, "val", rank),
-            "val_subset": subset_order(config, data, rank),
+            "train": worker_order(order, data, "train", rank),
+            "val": worker_order(order, data, "val", rank),
+            "val_subset": subset_order(order, data, rank),
         }
+
+
+class ClassUniform:
+    """Draws with replacement, all classes equally likely; an epoch has ``count`` draws."""
+
+    def __init__(self, labels: NDArray[np.int64], count: int, seed: int) -> None:
+        self._labels, self._count, self._seed = labels, count, seed
+        self._epoch, self._images = -1, np.empty(0, np.int64)
+
+    def images(self, epoch: int) -> NDArray[np.int64]:
+        """Return the image numbers (count,) of all draws of this epoch."""
+        if epoch != self._epoch:
+            self._images = class_uniform(self._labels, self._count, seed=self._seed, epoch=epoch)
+            self._epoch = epoch
+        return self._images
+
+
+def class_uniform(labels: NDArray[np.int64], count: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return ``count`` image numbers: for each a random class, and a random image of that class.
+
+    Classes without images are never drawn. Source: soumith/imagenet-multiGPU.torch, dataset.lua.
+    """
+    rng = numpy_generator(Stream.ORDER, seed, epoch)
+    by_class = np.argsort(labels, kind="stable")
+    _, starts, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
+    classes = rng.integers(0, len(sizes), count)
+    places: NDArray[np.int64] = starts[classes] + rng.integers(0, sizes[classes])
+    return by_class[places]

@@ -1,13 +1,12 @@
-"""A subset of the validation images, small enough to evaluate often within an epoch."""
+"""A subset of the validation images that is small enough to evaluate often within an epoch."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import Config
 from lib.data.dataset import DataSet
-from lib.data.order import n_iterations, shard
+from lib.data.order import BatchOrder, n_iterations, shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +15,8 @@ class SubsetOrder:
 
     total: int
     """validation images"""
-    wanted: int
-    """images of the subset, if there are that many"""
+    max_images: int
+    """most images of the subset"""
     batch_size: int
     rank: int
     world_size: int
@@ -25,25 +24,28 @@ class SubsetOrder:
     @property
     def count(self) -> int:
         """Images in the subset."""
-        return min(self.wanted, self.total)
+        return min(self.max_images, self.total)
 
     @property
     def iterations(self) -> int:
-        """Iterations to go through it, the same for every worker."""
+        """Iterations over the whole subset, the same for every worker."""
         return n_iterations(self.count, batch_size=self.batch_size, world_size=self.world_size)
 
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
-        """Image numbers (n,) of one batch. Spread evenly: where images are sorted by class, all classes come."""
+        """Return the image numbers (n,) of one batch.
+
+        They are spread evenly, so that the subset has images of all classes where images are sorted by class.
+        """
         part = shard(self.count, iteration, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size)
         return np.arange(part.start, part.stop) * self.total // self.count
 
 
-def subset_order(config: Config, data: DataSet, rank: int) -> SubsetOrder:
-    """The subset of ``logging.val_images`` images."""
+def subset_order(order: BatchOrder, data: DataSet, rank: int) -> SubsetOrder:
+    """Return the order in which worker ``rank`` reads the validation subset."""
     return SubsetOrder(
         total=data.count("val"),
-        wanted=config.logging.val_images,
-        batch_size=config.batch_size,
+        max_images=order.val_images,
+        batch_size=order.batch_size,
         rank=rank,
-        world_size=config.world_size,
+        world_size=order.world_size,
     )

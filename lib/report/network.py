@@ -16,8 +16,9 @@ from lib.config.schema import Config
 from lib.data.augment.params import center_params
 from lib.data.augment.transform import Transform
 from lib.data.dataset import DataSet, read_mean_image
-from lib.data.order import sampling
+from lib.data.order import BatchOrder
 from lib.data.plan import Plan
+from lib.data.sampler import Sampler
 from lib.data.sources.base import Source
 from lib.data.sources.registry import source_kind
 from lib.errors import CheckpointError
@@ -69,13 +70,14 @@ class Looker:
     def network_inputs(self, count: int = 40) -> NDArray[np.float32]:
         """What worker 0 was fed first in the epoch of the checkpoint: (n, 3, crop, crop), as the network gets it."""
         epoch = min(self._saved.epoch, self._config.run.n_epochs - 1)
-        plan = Plan(self._config, self._data, rank=0, crop=self._crop)
-        ask = next(plan.training(epoch))
+        order = self._order()
+        plan = Plan(order, self._config.augment, self._data, rank=0, crop=self._crop)
+        request = next(plan.training(epoch))
         source = self._open("train")
-        drawn = sampling(self._config, self._data, "train", source.labels)
-        images = self._rows(source, drawn.images(epoch, plan.train.indices(epoch, 0)[:count]))
+        sampler = Sampler(order, self._data, source.labels, rank=0)
+        images = self._rows(source, sampler.indices("train", epoch, batch=0)[:count])
         source.close()
-        views = torch.from_numpy(ask.params[:count].copy())
+        views = torch.from_numpy(request.params[:count].copy())
         found: NDArray[np.float32] = self._transform("cpu")(torch.from_numpy(images), views).numpy()
         return found
 
@@ -139,6 +141,12 @@ class Looker:
     def _transform(self, device: str | torch.device) -> Transform:
         return Transform(
             self._config.augment, self._config.normalize, read_mean_image(self._data), self._crop, torch.device(device)
+        )
+
+    def _order(self) -> BatchOrder:
+        config = self._config
+        return BatchOrder.of(
+            config.data, config.run, config.logging, batch_size=config.batch_size, world_size=config.world_size
         )
 
     def _open(self, split: Split) -> Source:

@@ -22,6 +22,7 @@ from lib.errors import DataError
 from lib.ipc import shared_memory
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Fill, Filled, Stop, TensorHandle, Unreadable
+from lib.roles.batch_order import batch_order
 from lib.runtime.process import Context, run_role
 from lib.types import SPLITS, Phase
 
@@ -38,7 +39,7 @@ def run(context: Context) -> None:
     train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
     sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
-    sampler = Sampler(config, data, {"train": train.labels, "val": val.labels}, context.rank)
+    sampler = Sampler(batch_order(config), data, train.labels, context.rank)
     try:
         serve(context, channel, sources, sampler)
     finally:
@@ -73,7 +74,7 @@ def serve(context: Context, channel: Channel, sources: dict[Phase, Source], samp
                 return
             case Fill(slot, split, epoch, number, rollbacks):
                 source = sources[split]
-                rows = sampler.rows(split, epoch, number, rollbacks)
+                rows = sampler.indices(split, epoch, number, rollbacks)
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"
                 _alive(context, doing)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from lib.checkpoints.progress import Progress
-from lib.data.order import told_order
+from lib.data.order import describe_order
 from lib.data.plan import Plan
 from lib.exchange.base import Exchange
 from lib.recording.words import pluralize
+from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, preparation
 from lib.roles.replica_builder import build_replica
 from lib.runtime.process import Context
@@ -44,7 +45,7 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
         preparation(config, data),
         replica,
         total_batch_size=config.batch_size * config.world_size,
-        order=told_order(config.data),
+        order=describe_order(config.data),
     )
     progress, origin = _start(context, snapshots, replica)
     progress = broadcast_progress(progress, replica, exchange)
@@ -56,7 +57,14 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
 
 def plan_from(context: Context, replica: Replica, progress: Progress) -> Plan:
     """Return the batches that this worker trains and validates on from ``progress`` on."""
-    return Plan(context.config, context.sheet.data, rank=context.rank, crop=replica.crop, rollbacks=progress.rollbacks)
+    return Plan(
+        batch_order(context.config),
+        context.config.augment,
+        context.sheet.data,
+        rank=context.rank,
+        crop=replica.crop,
+        rollbacks=progress.rollbacks,
+    )
 
 
 def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Progress, str]:

@@ -22,6 +22,7 @@ from lib.evaluation.options import Evaluation
 from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
 from lib.formats.load import load_weights
 from lib.recording.metric_table import describe
+from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, init_device, open_feed, preparation
 from lib.roles.exchange_builder import build_exchange
 from lib.roles.replica_builder import build_replica
@@ -38,7 +39,7 @@ def run(context: Context) -> None:
     replica = build_replica(config, data, device, dtype, exchange)
     path = find_checkpoint(options.checkpoint, config.run.weights_dir)
     load(replica, path, config, data)
-    plan = Plan(config, data, rank=context.rank, crop=replica.crop)
+    plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
     own = [nothing(data.n_classes), *predict(context, replica, feed, plan, params)]

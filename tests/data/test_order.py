@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lib.config.schema import Config, DataConfig, ExchangeConfig
 from lib.data.dataset import DataSet, numbered_classes
-from lib.data.order import Shuffle, WorkerOrder, class_uniform, epoch_order, n_iterations, sampling, shard, worker_order
+from lib.data.order import BatchOrder, Shuffle, WorkerOrder, epoch_order, n_iterations, shard, worker_order
+from lib.data.sampler import Sampler, class_uniform
 
 COUNTS = (16, 16, 16, 5)
 SHUFFLES: tuple[Shuffle, ...] = ("images", "files", "none")
@@ -112,19 +112,13 @@ def test_class_uniform_gives_any_number_of_workers_the_same_images(epoch_size: i
     )
 
     def iterations(batch_size: int, world_size: int) -> list[list[int]]:
-        config = Config(
-            devices=("cpu",) * world_size,
-            batch_size=batch_size,
-            exchange=ExchangeConfig(method="peer"),
-            data=DataConfig(sampling="class_uniform", epoch_size=epoch_size),
+        order = BatchOrder(
+            seed=1, batch_size=batch_size, world_size=world_size, sampling="class_uniform", epoch_size=epoch_size
         )
-        orders = [worker_order(config, data, "train", rank) for rank in range(world_size)]
-        meaning = [sampling(config, data, "train", LABELS) for _ in range(world_size)]
-        assert all(len(order.indices(2, 0)) == batch_size for order in orders)
-        return [
-            np.concatenate([m.images(2, o.indices(2, i)) for o, m in zip(orders, meaning, strict=True)]).tolist()
-            for i in range(orders[0].iterations)
-        ]
+        samplers = [Sampler(order, data, LABELS, rank) for rank in range(world_size)]
+        assert all(len(sampler.indices("train", 2, 0)) == batch_size for sampler in samplers)
+        iterations = worker_order(order, data, "train", 0).iterations
+        return [np.concatenate([s.indices("train", 2, i) for s in samplers]).tolist() for i in range(iterations)]
 
     assert iterations(8, 1) == iterations(4, 2) == iterations(2, 4) == iterations(1, 8)
     assert len(iterations(8, 1)) == 7

@@ -1,28 +1,27 @@
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from lib.config.schema import AugmentConfig, Config, DataConfig, ExchangeConfig, RunConfig
+from lib.config.schema import AugmentConfig, DataConfig
+from lib.data.order import BatchOrder
 from lib.data.plan import BatchRequest, Plan
 from lib.data.sources.hickle_folder import HICKLE
 
-CONFIG = Config(
-    devices=("cpu", "cpu"), batch_size=10, exchange=ExchangeConfig(method="peer"), run=RunConfig(n_epochs=3)
-)
+ORDER = BatchOrder(seed=1, n_epochs=3, batch_size=10, world_size=2)
 
 
-def plan(folder: Path, rank: int = 0, config: Config = CONFIG) -> Plan:
-    return Plan(config, HICKLE.describe(DataConfig(dir=folder)), rank=rank, crop=28)
+def plan(folder: Path, rank: int = 0, *, per_image: bool = True) -> Plan:
+    data = HICKLE.describe(DataConfig(dir=folder))
+    return Plan(ORDER, AugmentConfig(per_image=per_image), data, rank=rank, crop=28)
 
 
-def place(ask: BatchRequest) -> tuple[str, int, int, int]:
-    return ask.split, ask.epoch, ask.batch, ask.count
+def place(request: BatchRequest) -> tuple[str, int, int, int]:
+    return request.phase, request.epoch, request.batch, request.count
 
 
 def test_a_run_is_epochs_of_training_and_validation(data_set: Path) -> None:
-    requests = [place(ask) for ask in plan(data_set).run(1, 0)]
+    requests = [place(request) for request in plan(data_set).run(1, 0)]
     epoch = [("train", 0, 10), ("train", 1, 10), ("train", 2, 4), ("val", 0, 10)]
     assert requests == [(split, e, batch, count) for e in (1, 2) for split, batch, count in epoch]
 
@@ -32,9 +31,9 @@ def test_a_resumed_run_goes_on_exactly_as_the_whole_one(data_set: Path) -> None:
     for done in range(1, 8):
         start = whole[done]
         # A checkpoint is made between iterations, or before the validation of an epoch.
-        first = start.batch if start.split == "train" else 3
+        first = start.batch if start.phase == "train" else 3
         rest = list(plan(data_set, rank=1).run(start.epoch, first))
-        assert [place(ask) for ask in rest] == [place(ask) for ask in whole[done:]]
+        assert [place(request) for request in rest] == [place(request) for request in whole[done:]]
         for a, b in zip(rest, whole[done:], strict=True):
             assert np.array_equal(a.params, b.params)
 
@@ -45,9 +44,8 @@ def test_the_last_iteration_counts_images_of_all_workers(data_set: Path) -> None
 
 
 def test_one_view_for_the_whole_batch_of_all_workers(data_set: Path) -> None:
-    config = replace(CONFIG, augment=AugmentConfig(per_image=False))
-    both = [list(islice(plan(data_set, rank, config).training(0), 3)) for rank in range(2)]
+    both = [list(islice(plan(data_set, rank, per_image=False).training(0), 3)) for rank in range(2)]
     for requests in zip(*both, strict=True):
-        params = np.concatenate([ask.params for ask in requests])
+        params = np.concatenate([request.params for request in requests])
         assert (params == params[0]).all()
-    assert len({ask.params[0].tobytes() for ask in both[0]}) > 1
+    assert len({request.params[0].tobytes() for request in both[0]}) > 1

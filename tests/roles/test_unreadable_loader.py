@@ -55,7 +55,7 @@ def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
         theirs, ours = (
             Channel(tmp_path / f"s{len(threads)}", bind=bind, peer="the other", patience_s=20) for bind in (True, False)
         )
-        sampler: Any = SimpleNamespace(rows=lambda split, epoch, batch, rollbacks: ORDER.indices(epoch, batch))
+        sampler: Any = SimpleNamespace(indices=lambda phase, epoch, batch, rollbacks: ORDER.indices(epoch, batch))
         context: Any = SimpleNamespace(
             config=SimpleNamespace(data=DataConfig(**data), run=RunConfig(patience_s=patience_s)),
             heartbeat=lambda doing, patience_s=None: said.append(doing),

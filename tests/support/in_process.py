@@ -19,9 +19,9 @@ from lib.errors import DataError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.recording.recorder import NullRecorder
+from lib.roles.batch_order import batch_order
 from lib.roles.train_state import build
 from lib.roles.trainer import Trainer
-from lib.types import SPLITS, Split
 
 
 class MemoryFeed:
@@ -49,8 +49,8 @@ class MemoryFeed:
             raise DataError(self.failure)
         self.asked_for += 1
         request = next(self._requests)
-        rows = self._sampler.rows(request.split, request.epoch, request.batch, request.rollbacks)
-        images = self._images["train" if request.split == "train" else "val"]
+        rows = self._sampler.indices(request.phase, request.epoch, request.batch, request.rollbacks)
+        images = self._images["train" if request.phase == "train" else "val"]
         labels = torch.from_numpy(rows % 4)
         return Batch(images[rows], labels, torch.from_numpy(request.params))
 
@@ -83,8 +83,8 @@ class Run:
             client=SimpleNamespace(heartbeat=lambda *_, **__: None),
         )
         state = build(context, exchange, torch.device("cpu"), torch.float32)
-        labels: dict[Split, np.ndarray] = {split: np.arange(len(self.images[split])) % 4 for split in SPLITS}
-        sampler = Sampler(self.config, self.data, labels, rank)
+        train_labels = np.arange(len(self.images["train"])) % 4
+        sampler = Sampler(batch_order(self.config), self.data, train_labels, rank)
         feed = MemoryFeed(state.plan.run(state.progress.epoch, state.progress.iteration), self.images, sampler, broken)
         worker = Trainer(context, state, feed, NullRecorder())  # type: ignore[arg-type]
         worker.train()

@@ -1,10 +1,8 @@
 """Is the data set whole? Asked once, before any process is started, so that the answer is one clear line."""
 
-from lib.config.schema import Config
-from lib.data.dataset import DataSet
 from lib.data.packed.batch_file import pixel_offset
 from lib.data.packed.layout import Layout, Manifest, read_classes, read_labels, read_mean
-from lib.errors import ConfigError, DataError
+from lib.errors import DataError
 from lib.types import SPLITS, Split
 
 
@@ -22,22 +20,6 @@ def check_data(at: Layout, manifest: Manifest) -> None:
     n_classes = len(read_classes(at))
     if n_classes != manifest.n_classes:
         raise DataError(f"{at.classes} has {n_classes} classes, the manifest {manifest.n_classes}")
-
-
-def check_batch_size(config: Config, data: DataSet) -> None:
-    """Raises ConfigError when one iteration, or one update, would take more images than the data set has."""
-    total, count = config.batch_size * config.world_size, data.count("train")
-    accumulate = config.optimizer.accumulate
-    if total <= count < total * accumulate:
-        raise ConfigError(
-            f"optimizer.accumulate {accumulate} makes {total * accumulate} images an update, but {data.where} "
-            f"has {count} training images; lower it"
-        )
-    if total > count:
-        raise ConfigError(
-            f"batch_size {config.batch_size} x {config.world_size} workers is {total} images an iteration, "
-            f"but {data.where} has {count} training images; lower batch_size"
-        )
 
 
 def _check_files(at: Layout, manifest: Manifest, split: Split) -> None:
