@@ -1,4 +1,4 @@
-"""Small data sets in the real layout, and a way to run the real scripts."""
+"""Fixtures: small data sets in the real layout, and ways to run the real scripts."""
 
 import os
 import runpy
@@ -12,24 +12,24 @@ import pytest
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import FINISHED, ONE, ROOT, Script, command
 
-# Several processes test at once; threads of theirs that wait for each other would use up the cores. This is read when
-# PyTorch is imported, and inherited by processes that tests start.
+# Several test processes share the cores, so more threads per process would only wait for each other. PyTorch reads this
+# when it is imported; processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Kernels are compiled where there is a GPU and interpreted elsewhere; Triton asks when they are first imported.
+# Kernels are compiled on a machine with a GPU and interpreted elsewhere. Triton reads this when it is first imported.
 if not list(Path("/dev").glob("nvidia[0-9]*")):
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture
 def data_set(tmp_path: Path) -> Path:
-    """The folder of a small complete data set of 48 training and 20 validation images."""
+    """Write a data set of 48 training and 20 validation images, and return its folder."""
     return write_data_set(tmp_path / "data").dir
 
 
 @pytest.fixture
 def run_script(tmp_path: Path) -> Script:
-    """Runs a script of the project as a user would, in an empty folder, and returns how it ended."""
+    """Run a script as a user would, in the folder of the test, and return the completed process."""
 
     def run(script: str, *arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -46,7 +46,7 @@ def run_script(tmp_path: Path) -> Script:
 
 @pytest.fixture
 def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Script:
-    """As ``run_script``, but within this process, which spares its start: for what starts no processes of its own."""
+    """Run a script within this process, which is faster, for scripts that start no processes."""
 
     def run(script: str, *arguments: object, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(cwd)
@@ -69,7 +69,7 @@ def _finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished_run(tmp_path: Path, _finished_run: Path) -> Path:
-    """The folder of a test in which a run with the options ``FINISHED`` has done its one epoch."""
+    """Return the folder of a test in which a run with the options ``FINISHED`` has trained for one epoch."""
     return shutil.copytree(_finished_run, tmp_path, dirs_exist_ok=True)
 
 
@@ -79,11 +79,13 @@ def _one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_data_set(folder / "data")
     words = command("train.py", *ONE, "--run.keep", 9)
     done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
-    (folder / "said").write_text(done.stdout)
+    (folder / "stdout").write_text(done.stdout)
     return folder
 
 
 @pytest.fixture
 def one_run(tmp_path: Path, _one_run: Path) -> Path:
-    """As ``finished_run``: one worker, with the options ``ONE``; all checkpoints are kept, and what it ``said``."""
+    """Return the folder of a finished run of one worker with the options ``ONE``.
+
+    It keeps every checkpoint, and its standard output in the file ``stdout``."""
     return shutil.copytree(_one_run, tmp_path, dirs_exist_ok=True)

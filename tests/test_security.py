@@ -1,7 +1,7 @@
-"""Nothing from outside is executed, and whatever the four parsers are given ends in an error of ours.
+"""Nothing from outside is executed, and the parsers answer any input with a result or an error of lib.errors.
 
-Messages, batch files, checkpoints and pictures are fed damaged and random bytes by hypothesis: each time the answer
-must be a right one or one of our errors, within bounded memory; never a crash, a hang or another exception.
+Hypothesis gives damaged and random bytes to the parsers of messages, batch files, checkpoints and images. None of them
+may crash, hang, exceed a memory limit or raise another exception.
 """
 
 import ast
@@ -36,21 +36,21 @@ from tests.support.data_files import write_mnist
 from tests.support.scripts import ROOT
 
 PRODUCT = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "preprocessing").rglob("*.py"), *ROOT.glob("*.py")]
-# Whatever they are called by: that they are imported at all is too much.
+# Importing these is not allowed at all.
 FORBIDDEN_MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN = {
     *("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.Loader", "yaml.UnsafeLoader"),
     *("hickle.load", "hkl.load", "torch.jit.load", "eval", "exec", "os.system", "builtins.eval", "builtins.exec"),
 }
-# What makes a call safe, where it is not safe by itself.
+# The argument that makes a call safe.
 DEMANDED = {"torch.load": ("weights_only", True), "numpy.load": ("allow_pickle", False)}
 BOMB_BYTES = 50 << 20
-MEMORY_BYTES = 2 << 30  # the largest picture that is allowed takes 341 MiB decoded, and is copied a few times
+MEMORY_BYTES = 2 << 30  # the largest allowed image takes 341 MiB decoded, and is copied a few times
 many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def dangers(source: str) -> list[str]:
-    """What in a program may execute what it reads, whatever it is called there, with the line."""
+    """Return each call or import that may execute what it reads, with its line, whatever its alias."""
     nodes, imported = list(ast.walk(ast.parse(source))), dict[str, str]()
     found = list[str]()
     for node in nodes:
@@ -105,11 +105,11 @@ def test_the_scan_finds_dangerous_calls(source: str) -> None:
 def test_the_program_executes_nothing_that_it_reads() -> None:
     assert not [f"{path}:{danger}" for path in PRODUCT for danger in dangers(path.read_text())]
     sources = " ".join(path.read_text() for path in PRODUCT)
-    assert "torch.load(" in sources and "np.load(" in sources  # the test looks where it should
+    assert "torch.load(" in sources and "np.load(" in sources  # the test scans the right files
 
 
 class Bomb:
-    """Leaves a file behind if it is ever unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str, ...]]:
         return (open, ("unpickled", "w"))
@@ -126,7 +126,7 @@ def test_a_pickle_in_a_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_pickle_in_a_batch_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """hickle stores what it does not know as a pickle; we read numbers or nothing."""
+    """hickle stores unknown objects as pickles; we read only numbers."""
     monkeypatch.chdir(tmp_path)
     with h5py.File("00000.hkl", "w") as file:
         file["data"] = np.frombuffer(pickle.dumps(Bomb()), np.uint8)
@@ -137,7 +137,7 @@ def test_a_pickle_in_a_batch_file_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_decompression_bomb_of_an_image_is_refused() -> None:
-    """A few kilobytes that would become 400 megapixels."""
+    """A few kilobytes would become 400 megapixels."""
     file = io.BytesIO()
     Image.new("1", (20000, 20000)).save(file, "PNG")
     assert len(file.getvalue()) < 200_000
@@ -160,7 +160,7 @@ def test_a_message_that_is_too_long_disconnects_its_sender(tmp_path: Path) -> No
 
 
 def test_a_gzip_bomb_of_mnist_is_unpacked_no_further_than_its_header(tmp_path: Path) -> None:
-    """A kilobyte for each megabyte."""
+    """One kilobyte becomes one megabyte."""
     write_mnist(tmp_path / "mnist")
     path = tmp_path / "mnist/train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(BOMB_BYTES)))
@@ -175,7 +175,7 @@ def test_a_gzip_bomb_of_mnist_is_unpacked_no_further_than_its_header(tmp_path: P
 
 @pytest.fixture
 def little_memory() -> Iterator[None]:
-    """A parser that asks for more fails here: what it is given are some kilobytes."""
+    """Limit the memory of this process, so that a parser that allocates too much fails."""
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY_BYTES, hard))
@@ -184,13 +184,13 @@ def little_memory() -> Iterator[None]:
 
 
 def assert_ours(error: Exception, says: str) -> None:
-    """It says so, and it is not that memory was short."""
+    """Check that ``error`` is one of ours, and not about memory."""
     assert says in str(error)
     assert not isinstance(error.__context__, MemoryError) and "memory" not in str(error).lower()
 
 
 def mutations(original: bytes) -> st.SearchStrategy[bytes]:
-    """``original`` cut off, with bytes overwritten, or with bytes put in."""
+    """Return ``original`` truncated, with bytes overwritten, or with bytes inserted."""
 
     def change(place: float, patch: bytes, cut: float, insert: bool) -> bytes:
         at = int(place * len(original))
@@ -222,7 +222,7 @@ def picture(kind: str) -> bytes:
 @given(st.one_of(*(mutations(picture(kind)) for kind in ("JPEG", "PNG", "WEBP", "BMP"))))
 def test_fuzzed_images_are_decoded_or_refused(little_memory: None, data: bytes) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, about odd but readable files
+        warnings.simplefilter("ignore")  # Pillow warns about odd but readable files
         try:
             pixels = decode_picture(data, 24, "squash")
         except DataError as error:
@@ -241,7 +241,7 @@ def batch_file() -> bytes:
     file = io.BytesIO()
     with h5py.File(file, "w") as h5:
         h5["data"] = np.zeros((4, 6, 6, 3), np.uint8)
-        for i in range(9):  # so that its header goes on elsewhere
+        for i in range(9):  # so that its header continues elsewhere
             h5["data"].attrs[f"attribute {i}"] = i
     return file.getvalue()
 

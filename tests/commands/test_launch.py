@@ -1,4 +1,4 @@
-"""How a run gets its folder."""
+"""A run claims its folder only when nothing can be refused any more."""
 
 import errno
 import os
@@ -21,8 +21,8 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
     monkeypatch.setattr("fcntl.flock", none)
     with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path))):
         pass
-    said = capsys.readouterr().err
-    assert said.startswith(f"warning: {tmp_path} cannot be locked ({os.strerror(number)}): let no other run")
+    stderr = capsys.readouterr().err
+    assert stderr.startswith(f"warning: {tmp_path} cannot be locked ({os.strerror(number)}): let no other run")
 
 
 def test_a_command_that_is_refused_leaves_the_folder_unchanged(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def test_an_intact_data_set_passes(
     data_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert validated(monkeypatch, "--data.dir", data_set) == 0
-    said = capsys.readouterr().out
-    assert "48 training and 20 validation images in 5 files, manifest whole\n" in said
-    assert said.endswith("all is whole: labels, mean image and every batch file\n")
+    stdout = capsys.readouterr().out
+    assert "48 training and 20 validation images in 5 files, manifest whole\n" in stdout
+    assert stdout.endswith("all is whole: labels, mean image and every batch file\n")
 
 
 def test_each_bad_file_is_named_with_its_fix(

@@ -1,7 +1,7 @@
-"""The commands in README.md and docs: all are understood; those of marked blocks are run.
+"""The commands in README.md and docs are valid, and those in marked blocks run.
 
-``sh run``: as they stand. ``sh small``: as they stand too, but ``python`` is one that adds keys to make them small, on
-two tar files as ImageNet's. ``sh``: every script is there and takes these options.
+Blocks of ``sh run`` run unchanged. Blocks of ``sh small`` run with keys that make them small, on two tar files like
+those of ImageNet. In blocks of ``sh`` every script exists and takes these options.
 """
 
 import os
@@ -74,21 +74,21 @@ CHECKS: dict[str, Check] = {
     "make": check_make,
     "pip": check_pip,
 }
-# Programs that are not ours.
+# Programs of others.
 OTHERS = {"tensorboard", "activate-global-python-argcomplete", "pre-commit"}
 
-# Words that stand for others.
+# Placeholders.
 MEANT = {"WEIGHTS_DIR": "models", "DIR": "data", "N": "5", "benchmarks.NAME": "benchmarks.step", "two_layers": "tiny"}
 
 
 def understood(words: Sequence[str]) -> None:
-    """Raises, or ends the process with another status than 0, where a command makes no sense."""
+    """Raise, or exit with a status other than 0, if a command is wrong."""
     if words[0] == "torchrun":
         script = next(number for number, word in enumerate(words) if word.endswith(".py"))
         return understood(["python", *words[script:]])
     if words[0] == "python":
         words = words[2:] if words[1] == "-m" else words[1:]
-        if words[0] not in CHECKS or len(words) == 1:  # no options to check
+        if words[0] not in CHECKS or len(words) == 1:  # it has no options to check
             assert (ROOT / words[0]).is_file() or find_spec(words[0])
             return None
     if words[0] not in OTHERS:
@@ -102,7 +102,7 @@ def test_commands_name_scripts_and_options_that_exist(
 ) -> None:
     try:
         understood([MEANT.get(word, word) for word in words])
-    except SystemExit as ended:  # --help and its like
+    except SystemExit as ended:  # --help and similar
         assert not ended.code, capsys.readouterr().err
 
 
@@ -131,8 +131,8 @@ esac
 
 
 def run_blocks(folder: Path, code: str, small: str = "#!/bin/sh\n") -> subprocess.CompletedProcess[str]:
-    """Run ``code`` in a copy of the repository's top in ``folder``, so that it leaves nothing behind."""
-    shutil.copytree(ROOT / "preprocessing", folder / "preprocessing")  # which packs into the folder that it lies in
+    """Run ``code`` in ``folder`` with links to the files of the repository, so that it leaves nothing behind."""
+    shutil.copytree(ROOT / "preprocessing", folder / "preprocessing")  # which packs into the folder it lies in
     for entry in (ROOT / "lib", *ROOT.glob("*.yaml"), *ROOT.glob("*.py"), *ROOT.glob("*.txt")):
         (folder / entry.name).symlink_to(entry)
     tools = folder / "tools"

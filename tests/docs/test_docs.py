@@ -1,4 +1,4 @@
-"""What the docs say is true: keys exist, links lead somewhere, the worked example works."""
+"""Pages are correct: keys exist, links lead to files, and the worked example runs."""
 
 import re
 import sys
@@ -23,8 +23,8 @@ from tests.support.scripts import ROOT
 
 
 def test_configuration_page_is_as_generated() -> None:
-    told = "run: python docs/generate_configuration.py"
-    assert (ROOT / "docs/configuration.md").read_text() == page(), told
+    message = "run: python docs/generate_configuration.py"
+    assert (ROOT / "docs/configuration.md").read_text() == page(), message
 
 
 def test_the_table_of_networks_is_as_generated() -> None:

@@ -1,11 +1,11 @@
-"""docs/reading.md promises a core that can be read in an evening."""
+"""The core that docs/reading.md lists can be read in an evening."""
 
 import re
 
 from tests.support.scripts import ROOT
 
 MOST_FILES, MOST_LINES = 20, 2200
-# The parts of the main job, by the words that one of the file names holds.
+# The parts of the main job; a path in the list contains each of them.
 PARTS = (
     *("trainer", "loader", "supervisor", "step", "optimizer", "flat", "sync", "peer", "feed", "order", "augment"),
     *("messages", "channel", "packing"),

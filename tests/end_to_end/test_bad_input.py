@@ -1,4 +1,4 @@
-"""What the user can mend: one line that names the file or key and the way out, before any training starts."""
+"""Errors that the user can fix are one line that names the file or key and the fix, before training starts."""
 
 import shutil
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def lose_labels(data: Path) -> None:
 
 
 def without_checksums(data: Path) -> None:
-    """As data sets were packed by older versions."""
+    """Remove the checksums, as in data sets of older versions."""
     at = layout(data)
     manifest = msgspec.json.decode(at.manifest.read_bytes())
     del manifest["crc32"]
@@ -135,7 +135,7 @@ def test_a_damaged_data_set_is_an_error_that_names_the_file(
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
-    assert not (tmp_path / "models").exists()  # nothing was begun
+    assert not (tmp_path / "models").exists()  # no run was started
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_wrong_setting_is_an_error_that_names_the_key(
 
 
 def test_a_checkpoint_of_another_training_is_refused(finished_run: Path, run_script: Script) -> None:
-    """Of another data set; tests/checkpoints/test_checkpoint.py has the other ways to differ."""
+    """The data set differs; tests/checkpoints/test_checkpoint.py tests the other differences."""
     write_data_set(finished_run / "other", seed=5)
     done = run_script("train_2gpu.py", *FINISHED, "--data.dir", "other")
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""classify.py with the best checkpoint of a real run, compared with a plain evaluation of the same network."""
+"""classify.py with the best checkpoint of a real run agrees with a plain evaluation of the same network."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from tests.support.scripts import ROOT, Script, command
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, a run's models and three pictures, one of which is none."""
+    """Return a folder with a data set, the models of a run, and three images, one of them broken."""
     folder = tmp_path_factory.mktemp("classify")
     write_data_set(folder / "data", n_classes=7)
     run = ["--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu]", "--run.n_epochs", "1"]
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def expected(folder: Path, picture: str, crops: list[tuple[int, int, bool]]) -> list[float]:
-    """Probabilities of each class, without any of the code under test."""
+    """Return the probability of each class, without the code under test."""
     with Image.open(folder / picture) as image:
         pixels = np.asarray(image).astype(np.float32).transpose(2, 0, 1)
     image_1CHW = torch.from_numpy(pixels - np.load(layout(folder / "data").mean))[None]

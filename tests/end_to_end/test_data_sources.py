@@ -1,4 +1,4 @@
-"""Real runs that read what others have packed, or nothing at all."""
+"""Real runs that read data sets of other programs, or synthetic data."""
 
 import json
 from pathlib import Path
@@ -42,9 +42,9 @@ def test_a_broken_image_does_not_end_the_run(tmp_path: Path, run_script: Script)
         (folder / name).write_bytes(b"no picture")
     done = run_script("train_2gpu.py", *options)
     assert done.returncode == 0, done.stderr
-    told = [line for line in done.stderr.splitlines() if "is skipped" in line]
-    assert any("data/train/n01/001.JPEG is skipped: it is none of JPEG" in line for line in told)
-    assert any("data/val/n02/002.JPEG is skipped" in line for line in told)
+    skipped = [line for line in done.stderr.splitlines() if "is skipped" in line]
+    assert any("data/train/n01/001.JPEG is skipped: it is none of JPEG" in line for line in skipped)
+    assert any("data/val/n02/002.JPEG is skipped" in line for line in skipped)
     assert "001.JPEG is skipped" in (tmp_path / "models/train.log").read_text()
     assert len(np.load(tmp_path / "models/val_record.npy")) == 2
 

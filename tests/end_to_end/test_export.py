@@ -1,4 +1,4 @@
-"""export.py, and back into the network with classify.py's --data."""
+"""Weights that export.py writes load again with the same bits."""
 
 import json
 from pathlib import Path
@@ -20,13 +20,13 @@ from tests.support.data_sets import write_data_set
 from tests.support.scripts import Script
 
 STD = (2.0, 4.0, 8.0)
-"""what pictures are divided by; powers of two, which leave weights their bits"""
+"""divisors of the images; powers of two, so that rescaled weights keep their bits"""
 
 
 def checkpoint(
     folder: Path, name: str, img_size: int, std: tuple[float, float, float] | None = None
 ) -> torch.nn.Module:
-    """A run's folder "models" with one checkpoint, and the network in it."""
+    """Write a run folder "models" with one checkpoint, and return its network."""
     spec = model_spec(name)
     torch.manual_seed(1)
     model: torch.nn.Module = spec.build(4, spec.crop_of(img_size)).eval()
@@ -85,7 +85,7 @@ def test_onnx_computes_the_same(tmp_path: Path, run_script: Script) -> None:
 
 @pytest.mark.parametrize("form", ["theano", "cudaconvnet"])
 def test_exported_theano_folders_load_with_the_same_bits(tmp_path: Path, run_here: Script, form: str) -> None:
-    """alexnet at its smallest crop; classify.py reads the folder as it would the published one."""
+    """alexnet at its smallest crop. classify.py reads the folder like the published one."""
     std = STD if form == "cudaconvnet" else None
     model = checkpoint(tmp_path, "alexnet", 76, std)
     done = run_here("export.py", "weights", "--format", form)
@@ -116,7 +116,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, run_here: Script) 
 
 
 def test_onnx_that_computes_something_else_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With stand-ins for exporter and runtime, whose logits are a little off."""
+    """The exporter and the runtime are replaced by ones whose logits are slightly off."""
     model = model_spec("tiny").build(4, 28).eval()
 
     def session(_: Path, providers: list[str]) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""Whoever dies, hangs or fails: the run ends soon, names it, and leaves nothing behind."""
+"""A run in which a process dies, hangs or fails ends soon, names the process, and leaves nothing behind."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ LONG = (
 
 
 class Run:
-    """A run in the background, whose private folder lies in a place of its own."""
+    """A run in the background, with its own folder for temporary files."""
 
     def __init__(self, cwd: Path, *options: str) -> None:
         self.temporary = cwd / "t"
@@ -43,21 +43,21 @@ class Run:
             time.sleep(0.02)
 
     def pids(self) -> dict[str, int]:
-        """The process of each role."""
+        """Return the process ID of each role."""
         found = {}
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in children:
-            with contextlib.suppress(OSError):  # it is not there yet, or gone
+            with contextlib.suppress(OSError):  # it has not started yet, or has ended
                 words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 if module := [word for word in words if word.startswith("lib.roles.")]:
                     found[f"{module[0].rpartition('.')[2]} {words[-2]}"] = int(pid)
         return found
 
     def end(self, within_s: float) -> tuple[int, str]:
-        """Exit status and stderr, once it has ended, which must be soon."""
-        began = time.monotonic()
+        """Wait for the end within ``within_s`` and return exit status and stderr."""
+        start_s = time.monotonic()
         _, stderr = self.process.communicate(timeout=within_s + 20)
-        assert time.monotonic() - began < within_s, stderr
+        assert time.monotonic() - start_s < within_s, stderr
         return self.process.returncode, stderr
 
 
@@ -76,9 +76,9 @@ def start(tmp_path: Path, data_set: Path) -> Iterator[type[Run]]:
 
 
 def assert_nothing_is_left(run: Run, pids: dict[str, int]) -> None:
-    heartbeat = [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
-    assert not heartbeat
-    assert not list(run.temporary.iterdir())  # no socket, no folder
+    alive = [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()]
+    assert not alive
+    assert not list(run.temporary.iterdir())  # no socket and no folder is left
     for pid in pids.values():
         assert not list(Path("/dev/shm").glob(f"*{pid}*"))
 
@@ -87,7 +87,7 @@ def test_a_second_signal_stops_a_run_at_once(start: Callable[..., Run]) -> None:
     run = start()
     run.wait_until_it_trains()
     pids = run.pids()
-    os.kill(pids["trainer 1"], signal.SIGSTOP)  # so that it cannot stop nicely
+    os.kill(pids["trainer 1"], signal.SIGSTOP)  # so that it cannot stop cleanly
     run.process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     run.process.send_signal(signal.SIGINT)
@@ -108,7 +108,7 @@ def test_commands_that_save_nothing_stop_at_the_first_signal(start: Callable[...
 
 
 def test_a_loss_that_is_nan_or_infinite_stops_the_run(finished_run: Path, run_script: Script) -> None:
-    """All workers go back together, once; the second time they stop."""
+    """All workers roll back together once; the second time they stop."""
     rollback = ("--run.on_nan", "rollback", "--run.rollbacks", 1)
     done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rollback)
     assert done.returncode == 2
@@ -120,15 +120,15 @@ def test_a_loss_that_is_nan_or_infinite_stops_the_run(finished_run: Path, run_sc
         r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",
         done.stderr,
     ), done.stderr
-    cached = sorted(path.name for path in (finished_run / "models/checkpoints").glob("*.pt"))
-    assert cached == ["epoch001_iter00000.pt"]
+    checkpoints = sorted(path.name for path in (finished_run / "models/checkpoints").glob("*.pt"))
+    assert checkpoints == ["epoch001_iter00000.pt"]
 
 
 def test_a_full_disk_while_saving_keeps_the_previous_checkpoint(finished_run: Path, run_script: Script) -> None:
     folder = finished_run / "models/checkpoints"
     checkpoint = folder / "epoch001_iter00000.pt"
     before = checkpoint.read_bytes()
-    # Every write to /dev/full fails as on a disk without room; the checkpoint is written under this name first.
+    # Every write to /dev/full fails like on a full disk. The checkpoint is first written under this name.
     (folder / ".epoch002_iter00000.pt.partial").symlink_to("/dev/full")
     done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 2)
     assert done.returncode == 2, done.stderr

@@ -1,4 +1,4 @@
-"""What recipes and fine-tuning promise, in real runs of the real scripts."""
+"""Recipes and fine-tuning in real runs of the real scripts."""
 
 from pathlib import Path
 
@@ -33,13 +33,13 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, one_
 def test_a_run_reports_its_differences_from_the_recipe(one_run: Path) -> None:
     assert (
         "recipe:   theano_alexnet, config.yaml, for 256 images an update (here 8); here run.n_epochs 4 (there 60)"
-        in (one_run / "said").read_text()
+        in (one_run / "stdout").read_text()
     )
     assert "  n_epochs: 4  # the recipe has 60\n" in (one_run / "models/config.yaml").read_text()
 
 
 def test_a_network_with_auxiliary_heads_and_norms_trains_on_two_workers(tmp_path: Path, run_script: Script) -> None:
-    """17 images: the last batch leaves one worker a single image and the other none."""
+    """With 17 images the last batch has one image for one worker and none for the other."""
     write_data_set(tmp_path / "data", train=17, val=5, img_size=56)
     done = run_script("train_2gpu.py", *TWO, "--model.name", "googlenet_bn", "--run.n_epochs", 1)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What one can ask of train.py besides training, and what it shows beside its figures."""
+"""The switches of train.py: --dry_run, --find_batch_size, --profile, --quiet, --debug and limits."""
 
 import gzip
 import json
@@ -36,7 +36,7 @@ def test_find_batch_size_names_the_largest_and_the_fastest(tmp_path: Path, data_
     done = run_script("train.py", *OPTIONS, "[cpu]", "--find_batch_size")
     assert done.returncode == 0, done.stderr
     tried = [int(size) for size in re.findall(r"^batch_size +(\d+):", done.stdout, flags=re.MULTILINE)]
-    assert tried == [1, 2, 4, 8, 16, 32]  # 64 is more than there are images
+    assert tried == [1, 2, 4, 8, 16, 32]  # 64 is more than the data set has
     assert "\nlargest that fits cpu: 32; limited by the data set's 48 training images\nfastest: " in done.stdout
     assert not (tmp_path / "models").exists()
 
@@ -66,7 +66,7 @@ def test_limit_batches_shortens_epochs_and_overfit_batches_learns_its_batch(
     learned = entries("learned", *one_batch, "--run.n_epochs", 45, "--optimizer.learning_rate", 0.02)
     assert {e["images"] for e in learned if e["kind"] == "train"} == {8}
     assert {e["images"] for e in learned if e["kind"] == "val"} == {20}
-    assert [e for e in learned if e["kind"] == "train"][-1]["loss"] < 1.0  # chance: 1.39
+    assert [e for e in learned if e["kind"] == "train"][-1]["loss"] < 1.0  # log(4) = 1.39 is chance
 
 
 @pytest.mark.parametrize(("options", "lines"), [((), 1), (("--debug",), 5)])

@@ -20,12 +20,12 @@ from tests.support.scripts import ONE, TWO, Script, command
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(data folder, weights_dir) of a run of two workers that nothing interrupted; beside them, what it ``said``."""
+    """Return (data folder, weights_dir) of an uninterrupted run of two workers; its ``stdout`` lies beside them."""
     folder = tmp_path_factory.mktemp("whole")
     write_data_set(folder / "data")
     words = command("train_2gpu.py", *TWO)
     done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
-    (folder / "said").write_text(done.stdout)
+    (folder / "stdout").write_text(done.stdout)
     return folder / "data", folder / "models"
 
 
@@ -47,7 +47,7 @@ def test_a_run_leaves_metrics_record_log_and_checkpoints_in_its_folder(whole_run
     assert record.tolist() == [[e["top1_error"], e["loss"]] for e in val]
     assert "n_epochs: 4" in (models / "config.yaml").read_text()
     assert "ended with status 0" in (models / "train.log").read_text()
-    assert "cpu, cpu; batch 8 each, 16 in all; exchange peer" in (models.parent / "said").read_text()
+    assert "cpu, cpu; batch 8 each, 16 in all; exchange peer" in (models.parent / "stdout").read_text()
     assert {p.name for p in (models / "checkpoints").iterdir()} >= {"latest", "best", "epoch004_iter00000.pt"}
 
 
@@ -68,7 +68,7 @@ def test_evaluating_a_subset_does_not_change_the_training(
 
 
 def interrupt(words: list[str], cwd: Path, metrics: Path, at_line: int, number: signal.Signals) -> tuple[int, str]:
-    """Start a run, signal it once ``metrics`` has ``at_line`` lines, and return its exit status and stderr."""
+    """Start a run, send a signal when ``metrics`` has ``at_line`` lines, and return its exit status and stderr."""
     process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (metrics.exists() and metrics.read_text().count("\n") >= at_line):
@@ -107,7 +107,7 @@ def test_a_closed_terminal_loses_no_training(tmp_path: Path, whole_run: tuple[Pa
 
 
 def close_terminal(words: list[str], cwd: Path, metrics: Path, at_line: int) -> tuple[int, str]:
-    """As ``interrupt``, but the run has a terminal, which goes away: its exit status, and what it had shown."""
+    """Start a run in a terminal, close the terminal, and return the exit status and the output until then."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
@@ -130,7 +130,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tupl
     assert status == -signal.SIGKILL
     deadline = time.monotonic() + 60
     while subprocess.run(words, cwd=tmp_path, check=False, capture_output=True, timeout=120).returncode:
-        assert time.monotonic() < deadline  # the orphans are still leaving
+        assert time.monotonic() < deadline  # the orphans are still ending
         time.sleep(0.2)
     assert_same_bits(models, whole)
 
@@ -161,23 +161,23 @@ def test_a_finished_run_is_reported_and_does_not_start_over(one_run: Path, run_s
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file in ``folder`` that is of a run."""
+    """Return every file of a run in ``folder``."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_validate_repeats_the_figures_of_the_run(one_run: Path, run_script: Script) -> None:
-    told = re.findall(r"epoch 4: validation (.*)", (one_run / "said").read_text())[0]
+    figures = re.findall(r"epoch 4: validation (.*)", (one_run / "stdout").read_text())[0]
     checkpoint = "models/checkpoints/epoch004_iter00000.pt"
     done = run_script(
         "validate.py", "--checkpoint", checkpoint, "--model.name", "tiny", "--devices", "[cpu]", "--batch_size", 8
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{checkpoint}: {told}  over 20 images\n")
+    assert done.stdout.startswith(f"{checkpoint}: {figures}  over 20 images\n")
 
 
 def test_file_order_auto_schedule_nesterov_and_two_slots_train(data_set: Path, run_script: Script) -> None:
-    """``tests/end_to_end/test_unreadable_data.py`` trains without any shuffling."""
+    """``tests/end_to_end/test_unreadable_data.py`` trains without shuffling."""
     done = run_script(
         "train_2gpu.py",
         *TWO,
@@ -189,7 +189,7 @@ def test_file_order_auto_schedule_nesterov_and_two_slots_train(data_set: Path, r
 
 def test_the_error_falls_below_chance(tmp_path: Path, run_script: Script) -> None:
     write_data_set(tmp_path / "data", train=480, val=100)
-    # A mirror would make the left quarters the right ones, and these are the classes.
+    # A mirror would swap left and right quarters, which tell the classes.
     options = ("--run.n_epochs", 8, "--optimizer.learning_rate", 0.1, "--augment.mirror", "false")
     done = run_script("train_2gpu.py", *TWO, *options)
     assert done.returncode == 0, done.stderr

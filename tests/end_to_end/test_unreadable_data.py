@@ -1,4 +1,4 @@
-"""A batch file that cannot be read: what was trained is saved, and once it is mended the run goes on bit for bit."""
+"""A run with an unreadable batch file saves what it trained, and resumes bit for bit once the file is repaired."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ OPTIONS = (
 
 
 def test_an_unreadable_file_stops_all_workers_after_a_checkpoint(tmp_path: Path, run_script: Script) -> None:
-    """The file is one that only worker 1 reads, in the third iteration."""
+    """Only worker 1 reads the file, in the third iteration."""
     path = layout(write_data_set(tmp_path / "data", file_batch_size=8).dir).batch_file("train", 8, 5)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

@@ -1,4 +1,4 @@
-"""Figures of a subset within an epoch, in a real run; ``tests/roles/test_subset_in_training.py`` has more of it."""
+"""Metrics of a validation subset within an epoch, in a real run; see also tests/roles/test_subset_in_training.py."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ RUN = ("--model.name", "tiny", "--batch_size", 4, "--run.n_epochs", 1, "--device
 def test_a_subset_of_all_images_has_the_figures_of_the_validation(
     tmp_path: Path, data_set: Path, run_script: Script
 ) -> None:
-    """At a rate of almost zero the last iterations change nothing that can be seen."""
+    """The learning rate is almost zero, so the last iterations change nothing visible."""
     options = ("--logging.val_freq", 5, "--logging.val_images", 20, "--optimizer.learning_rate", 1e-12)
     assert run_script("train_2gpu.py", *RUN, *options).returncode == 0
     entries = [json.loads(line) for line in (tmp_path / "models/metrics.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""validate.py on real checkpoints, compared with a plain evaluation of the same network."""
+"""validate.py on real checkpoints agrees with a plain evaluation of the same network."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ CHECKPOINT = "models/checkpoints/epoch002_iter00000.pt"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of two epochs and its data set."""
+    """Return the folder of a run of two epochs and its data set."""
     folder = tmp_path_factory.mktemp("validate")
     write_data_set(folder / "data")
     assert run("train.py", folder, *RUN, "--run.n_epochs", 2).returncode == 0
@@ -38,7 +38,7 @@ def run(script: str, folder: Path, *arguments: object) -> subprocess.CompletedPr
 
 @pytest.fixture(scope="module")
 def evaluated(trained: Path) -> Callable[[int], Path]:
-    """The folder of the figures with so many crops."""
+    """Return the folder with the metrics for this number of crops."""
 
     @cache
     def evaluate(crops: int) -> Path:
@@ -50,7 +50,7 @@ def evaluated(trained: Path) -> Callable[[int], Path]:
 
 
 def plain_probabilities(folder: Path, crops: list[tuple[int, int, bool]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean probabilities (20, 4) of crops (top, left, mirrored), and labels, without any of the code under test."""
+    """Return mean probabilities (20, 4) over crops (top, left, mirrored), and labels, without the code under test."""
     at = layout(folder / "data")
     parts = []
     for path in sorted(at.batch_dir("val", 16).iterdir()):

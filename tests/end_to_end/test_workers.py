@@ -1,4 +1,4 @@
-"""Any number of workers, on one machine or several, by any exchange: the same training."""
+"""Any number of workers, on one or more machines and with any exchange, train alike."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ OPTIONS = ("--model.name", "tiny_without_dropout", "--run.n_epochs", "4", "--log
 
 
 def workers(count: int, total: int = 12) -> tuple[str, ...]:
-    """Options for ``count`` workers that together take ``total`` images an iteration."""
+    """Return the options for ``count`` workers with ``total`` images per iteration in all."""
     method = "peer" if count > 1 else "none"
     devices = f"[{', '.join(['cpu'] * count)}]"
     return ("--devices", devices, "--batch_size", str(total // count), "--exchange.method", method)
@@ -46,7 +46,7 @@ def train(folder: Path, *options: object) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The weights_dir of a run of one worker, beside its data set; every checkpoint is kept."""
+    """Return the weights_dir of a run of one worker, beside its data set, with every checkpoint."""
     folder = tmp_path_factory.mktemp("alone")
     write_data_set(folder / "data")
     return train(folder, *workers(1))
@@ -54,14 +54,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, alone: Path) -> Path:
-    """As ``alone``, of two workers: four iterations an epoch, each followed by a checkpoint."""
+    """Return the weights_dir of a run of two workers: four iterations per epoch, each with a checkpoint."""
     folder = tmp_path_factory.mktemp("two")
     return train(folder, *workers(2), "--data.dir", alone.parent / "data", "--run.snapshot_minutes", "1e-9")
 
 
 @pytest.fixture
 def data(alone: Path) -> tuple[str, str]:
-    """The option that names the data set of these runs."""
+    """Return the option with the data set of these runs."""
     return "--data.dir", str(alone.parent / "data")
 
 
@@ -74,7 +74,7 @@ def assert_trained_as(weights_dir: Path, alone: Path, epoch: int = 4) -> None:
 
 
 def test_two_workers_train_as_one(alone: Path, two: Path) -> None:
-    """Averaging weights and momenta of replicas that started equal is averaging gradients (dropout aside)."""
+    """Averaging weights and momentum of equal replicas equals averaging gradients, apart from dropout."""
     assert_trained_as(two, alone)
 
 
@@ -83,13 +83,13 @@ def test_three_workers_train_as_one(tmp_path: Path, alone: Path, data: tuple[str
 
 
 def test_a_run_may_move_from_two_workers_to_one(tmp_path: Path, alone: Path, two: Path, data: tuple[str, str]) -> None:
-    """``tests/roles/test_changing_world_size.py`` has more of them."""
+    """``tests/roles/test_changing_world_size.py`` uses other numbers of workers."""
     first = ("--run.resume", two / "checkpoints/epoch001_iter00000.pt")
     assert_trained_as(train(tmp_path, *workers(1), *data, *first, "--run.n_epochs", 2), alone, epoch=2)
 
 
 def test_within_an_epoch_the_total_batch_size_must_stay(two: Path, data: tuple[str, str], run_script: Script) -> None:
-    """The checkpoint after the epoch may go on with any batch."""
+    """A checkpoint after an epoch can be resumed with any batch size."""
     within = two / "checkpoints/epoch000_iter00002.pt"
     done = run_script("train.py", *OPTIONS, *workers(2, total=16), *data, "--run.resume", within)
     assert done.returncode == 2, done.stderr
@@ -124,44 +124,44 @@ def free_port() -> int:
 
 
 def start_two_machines(cwd: Path, workers_each: int, words: list[str], max_restarts: int = 0) -> list[Machine]:
-    """Two launchers on loopback stand in for them; what they say goes into files."""
+    """Start two launchers on loopback in place of two machines, with their output in files."""
     rendezvous = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--rdzv-id", "test")
     count = ("--nnodes", "2", "--nproc-per-node", str(workers_each), "--max-restarts", str(max_restarts))
     machines = []
     for number in range(2):
-        with (cwd / f"machine{number}").open("w") as said:
+        with (cwd / f"machine{number}").open("w") as file:
             launcher = [TORCHRUN, *count, *rendezvous, *words]
-            machines.append(subprocess.Popen(launcher, cwd=cwd, stdout=said, stderr=subprocess.STDOUT))
+            machines.append(subprocess.Popen(launcher, cwd=cwd, stdout=file, stderr=subprocess.STDOUT))
     return machines
 
 
 def finish(machines: list[Machine], cwd: Path, timeout_s: float = 120) -> list[str]:
-    """What each has said; none goes on after this."""
+    """Return the output of each launcher, and end it if it still runs."""
     deadline = time.monotonic() + timeout_s
     while any(machine.poll() is None for machine in machines) and time.monotonic() < deadline:
         time.sleep(0.05)
     for machine in machines:
-        machine.terminate()  # so that it ends its workers, too
+        machine.terminate()  # so that it also ends its workers
         machine.wait(30)
     return [(cwd / f"machine{number}").read_text() for number in range(2)]
 
 
 def test_two_machines_of_two_workers_train_as_one(tmp_path: Path, alone: Path, data: tuple[str, str]) -> None:
-    """Memory within a machine, ``torch.distributed`` between them."""
+    """Workers share memory within a machine and use ``torch.distributed`` between machines."""
     options = ("--devices", "[cpu]", "--batch_size", "3", "--run.n_epochs", "1", *data)
     machines = start_two_machines(
         tmp_path, 2, command("train.py", *OPTIONS, "--exchange.method", "hierarchical", *options)[1:]
     )
-    said = finish(machines, tmp_path)
-    assert [machine.returncode for machine in machines] == [0, 0], said
-    assert any("exchange hierarchical" in text for text in said)
+    outputs = finish(machines, tmp_path)
+    assert [machine.returncode for machine in machines] == [0, 0], outputs
+    assert any("exchange hierarchical" in text for text in outputs)
     assert_trained_as(tmp_path / "models", alone, epoch=1)
 
 
 def test_two_machines_resume_by_themselves_when_a_worker_is_killed(tmp_path: Path, run_script: Script) -> None:
-    """Two launchers on loopback stand in for the machines; the run must end as one that nothing disturbed.
+    """Two launchers on loopback replace the machines. The run ends like an undisturbed one.
 
-    That it was to begin anew must not make it begin anew again.
+    The command says ``run.resume never``; the restart must resume nevertheless.
     """
     write_data_set(tmp_path / "data", train=320)
     options = ("--devices", "[cpu]", "--batch_size", "8", "--run.n_epochs", "12", "--run.resume", "never")
@@ -175,16 +175,16 @@ def test_two_machines_resume_by_themselves_when_a_worker_is_killed(tmp_path: Pat
         os.kill(trainer_1(tmp_path, machines), signal.SIGKILL)
         killed = True
     finally:
-        said = finish(machines, tmp_path, 120 if killed else 0)
-        assert killed, said
-    assert [machine.returncode for machine in machines] == [0, 0], said
-    assert any("trainer 1 was killed by SIGKILL" in text for text in said)
-    assert any(re.search(r"resumed: .* epochs? and 0 iterations done", text) for text in said)
+        outputs = finish(machines, tmp_path, 120 if killed else 0)
+        assert killed, outputs
+    assert [machine.returncode for machine in machines] == [0, 0], outputs
+    assert any("trainer 1 was killed by SIGKILL" in text for text in outputs)
+    assert any(re.search(r"resumed: .* epochs? and 0 iterations done", text) for text in outputs)
     assert_epoch_12_same(tmp_path)
 
 
 def wait_for(holds: Callable[[], T | None], machines: list[Machine]) -> T:
-    """What ``holds`` gives, once that is something; the machines must go on until then."""
+    """Wait until ``holds`` returns something, and return it; the machines must run until then."""
     deadline = time.monotonic() + 90
     while not (found := holds()):
         assert time.monotonic() < deadline
@@ -194,12 +194,12 @@ def wait_for(holds: Callable[[], T | None], machines: list[Machine]) -> T:
 
 
 def trainer_1(cwd: Path, machines: list[Machine]) -> int:
-    """The process of trainer 1 of the run in this folder; it may be about to start."""
+    """Return the process ID of trainer 1 of the run in this folder, or None before it has started."""
 
     def find() -> int | None:
         found = subprocess.run(["pgrep", "-f", "lib.roles.trainer .* 1$"], capture_output=True, text=True, check=False)
         for pid in map(int, found.stdout.split()):
-            with contextlib.suppress(OSError):  # another run's, which has just ended
+            with contextlib.suppress(OSError):  # of another run, which has just ended
                 if Path(f"/proc/{pid}/cwd").readlink() == cwd:
                     return pid
         return None

@@ -23,21 +23,21 @@ def start(store: Store, world_size: int, late: int = 0) -> list[Store]:
 
 @pytest.mark.parametrize("late", [0, 1, 2])
 def test_each_start_has_its_own_keys_that_its_workers_share(late: int) -> None:
-    cached = HashStore()
+    store = HashStore()
     for _ in range(3):
-        parts = start(cached, 3, late)
+        parts = start(store, 3, late)
         assert not any(part.check(["address"]) for part in parts)
         parts[2].set("address", "here")
         assert [part.get("address") for part in parts] == [b"here"] * 3
 
 
 def test_a_failed_start_does_not_disturb_later_ones() -> None:
-    cached = HashStore()
+    store = HashStore()
     with pytest.raises(PeerLost, match=r"workers 1, 2 were not there within 0\.05 s"):
-        fresh_store(cached, 0, 3, patience_s=0.05)
+        fresh_store(store, 0, 3, patience_s=0.05)
     with pytest.raises(PeerLost, match=r"worker 0 was not there within 0\.05 s"):
-        fresh_store(cached, 1, 3, patience_s=0.05)
-    parts = start(cached, 3)
+        fresh_store(store, 1, 3, patience_s=0.05)
+    parts = start(store, 3)
     parts[0].set("address", "here")
     assert [part.get("address") for part in parts] == [b"here"] * 3
 

@@ -54,7 +54,7 @@ def test_broadcast_gather_and_stop_reach_all_machines(results: list[Any]) -> Non
         assert np.array_equal(result["first"], results[0]["first"])
         assert result["left"] == 2
         assert result["gathered"].tolist() == [[0.0], [1.0], [2.0], [3.0]]
-        assert result is results[2] or int(result["said"]) > 10  # who waits for it says so
+        assert result is results[2] or int(result["waits"]) > 10  # who waits for it says so
         assert f"replica 3 differs from replica 0 in 1 of {NUMEL} numbers" in str(result["found"])
 
 

@@ -1,7 +1,8 @@
-"""Each role fails in each way at each moment of a real run of two workers; what comes of it, as a table.
+"""Make each role fail in each way at each moment of a real run of two workers, and print the results as a table.
 
-A cell is right when the run ends with its status and message, in time, leaves no process, socket, shared memory or
-unfinished file, and goes on, started again, to the very bits of an undisturbed run. All take about half an hour.
+A cell passes when the run ends in time with the expected status and message, leaves no process, socket, shared memory
+or unfinished file behind, and, started again, ends with the same bits as an undisturbed run. All cells take about half
+an hour.
 
 examples:
   python -m tests.failure_matrix
@@ -22,20 +23,20 @@ from tests.failure_matrix.experiment import Bench, Result
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.failure_matrix", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--only", default="*", metavar="ROLE/MOMENT/FAULT", help="cells to try, with * and ?")
-    wanted = [cell for cell in cells() if fnmatch.fnmatch(cell.name, parser.parse_args().only)]
+    parser.add_argument("--only", default="*", metavar="ROLE/MOMENT/FAULT", help="cells to run, with * and ?")
+    selected = [cell for cell in cells() if fnmatch.fnmatch(cell.name, parser.parse_args().only)]
     results = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        for cell in wanted:
+        for cell in selected:
             results.append(bench.try_out(cell))
-            print(f"{cell.name}: {results[-1].wrong or 'as it should be'}", file=sys.stderr, flush=True)
+            print(f"{cell.name}: {results[-1].wrong or 'passed'}", file=sys.stderr, flush=True)
     print(table(results))
     return int(any(result.wrong for result in results))
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown: exit status, and seconds from the fault to the end of the run."""
+    """Return a Markdown table of exit statuses and seconds from the fault to the end of the run."""
     at = {(r.cell.role, r.cell.moment, r.cell.fault): r for r in results}
     lines = [f"| role | moment | {' | '.join(FAULTS)} |", f"|---|---|{'---|' * len(FAULTS)}"]
     for role in ROLES:

@@ -1,4 +1,4 @@
-"""What is done to whom when, and how the run must end."""
+"""The cells of the failure matrix, and how a run must end in each."""
 
 import itertools
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ ROLES = ("trainer 0", "trainer 1", "loader 1", "supervisor")
 MOMENTS = ("starting", "training", "validating", "saving", "stopping")
 FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silence")
 PATIENCE_S = 15
-"""run.patience_s of the runs"""
+"""``run.patience_s`` of the runs"""
 AGAIN = r"Start the same command again to go on from the last checkpoint\."
 STOPPED = rf"stopped after saving \S*models/checkpoints/\S+\.pt\. {AGAIN}\n"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of the matrix."""
+    """One fault of one role at one moment."""
 
     role: str
     moment: str
@@ -27,26 +27,26 @@ class Cell:
 
 @dataclass(frozen=True)
 class Expected:
-    """How a run must end: its exit status, all of its stderr (a pattern), and how soon after the fault."""
+    """How a run must end: exit status, a pattern for all of stderr, and the seconds after the fault."""
 
     status: int
-    says: str
+    stderr: str
     within_s: float = 10.0
 
 
 def cells() -> list[Cell]:
-    """Every cell there is. Nobody watches the supervisor but whoever started it, so its silence is no cell."""
+    """Return every cell. Nothing watches the supervisor, so there is no cell for its silence."""
     every = itertools.starmap(Cell, itertools.product(ROLES, MOMENTS, FAULTS))
     return [cell for cell in every if (cell.role, cell.fault) != ("supervisor", "silence")]
 
 
 def expected(cell: Cell) -> Expected:
-    """How the run must end that this is done to."""
+    """Return how a run with this fault must end."""
     end = _of_supervisor(cell) if cell.role == "supervisor" else _of_role(cell)
     stop_requested = (
         r"\nstopping after this iteration; once more to stop at once\n" if cell.moment == "stopping" else ""
     )
-    return Expected(end.status, stop_requested + end.says, end.within_s)
+    return Expected(end.status, stop_requested + end.stderr, end.within_s)
 
 
 def _of_role(cell: Cell) -> Expected:
@@ -64,13 +64,13 @@ def _of_role(cell: Cell) -> Expected:
             return Expected(1, rf"Traceback [\s\S]+error: {role} failed {doing}: {why}\. {AGAIN}\n")
         case "silence":
             why = rf"gave no sign of life for {PATIENCE_S} s \(run\.patience_s\)"
-            says = rf"error: {role} {why} {doing}; the run was ended\. {AGAIN}\n"
-            return Expected(1, says, PATIENCE_S + 10)
+            stderr = rf"error: {role} {why} {doing}; the run was ended\. {AGAIN}\n"
+            return Expected(1, stderr, PATIENCE_S + 10)
     return _of_role_asked_to_stop(cell)
 
 
 def _of_role_asked_to_stop(cell: Cell) -> Expected:
-    """SIGTERM: a trainer leaves, and all with it; a loader leaves that to its trainer."""
+    """Return the end after SIGTERM: a trainer stops, and all others with it; a loader ignores it."""
     if cell.moment == "starting":
         return Expected(1, rf"error: {cell.role} was killed by SIGTERM while starting\. {AGAIN}\n")
     if cell.moment == "stopping":
@@ -85,7 +85,7 @@ def _of_supervisor(cell: Cell) -> Expected:
     match cell.fault:
         case "SIGKILL":
             return Expected(-9, r"[\s\S]*")
-        case "SIGSTOP":  # and continued; the run goes on meanwhile
+        case "SIGSTOP":  # then continued; the run carries on in between
             return Expected(130, STOPPED, 60) if cell.moment == "stopping" else Expected(0, "", 60)
         case "exception":
             return Expected(1, rf"Traceback [\s\S]+error: the supervisor failed: injected\. {AGAIN}\n")
@@ -94,8 +94,8 @@ def _of_supervisor(cell: Cell) -> Expected:
             return Expected(1, rf"Traceback [\s\S]+error: the supervisor failed: {why}\. {AGAIN}\n")
     match cell.moment:
         case "starting":
-            says = r"\nstopping after this iteration; once more to stop at once\nstopped before training began\n"
-            return Expected(143, says)
+            stderr = r"\nstopping after this iteration; once more to stop at once\nstopped before training began\n"
+            return Expected(143, stderr)
         case "stopping":
             return Expected(130, "stopped at once; the last checkpoint stands\n")
     return Expected(143, rf"\nstopping after this iteration; once more to stop at once\n{STOPPED}", 20)

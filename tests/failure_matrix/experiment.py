@@ -1,4 +1,4 @@
-"""Does to a real run what a cell says, and looks at what is left of it."""
+"""Disturb a real run as a cell describes, and check how it ends and what it leaves."""
 
 import contextlib
 import json
@@ -25,16 +25,16 @@ RUN = (
     *("--run.snapshot_freq", 1, "--logging.print_freq", 1, "--run.patience_s", PATIENCE_S),
 )
 FAULTS = Path(__file__).with_name("faults")
-# Longer than any moment may take to come, on a busy machine.
+# Longer than any moment takes to be reached on a busy machine.
 _REACHED_S = 120.0
-# How long the supervisor is stopped: longer than a role may be.
+# How long the supervisor is stopped: longer than any other role may be.
 _STOPPED_S = 4.0
 _RUN_S = 240.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a cell; ``wrong`` says what should not be, and is empty when all was well."""
+    """The result of one cell. ``wrong`` describes the fault found, and is empty if the cell passed."""
 
     cell: Cell
     status: int
@@ -44,14 +44,14 @@ class Result:
 
 
 class Bench:
-    """A folder with a data set, in which runs are disturbed."""
+    """A folder with a data set for runs that are disturbed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         write_data_set(folder / "data")
 
     def try_out(self, cell: Cell, *, resume: bool = True) -> Result:
-        """Do what the cell says to a run of its own; then, with ``resume``, start it again and compare its end."""
+        """Disturb a new run as the cell describes; with ``resume``, start it again and compare its end."""
         place = self._folder / re.sub(r"\W", "_", cell.name)
         run = _Run(place, self._words(place), cell)
         try:
@@ -63,7 +63,7 @@ class Bench:
         return Result(cell, run.status, run.seconds, wrong)
 
     def _resumed(self, place: Path) -> str:
-        """What is wrong with a run that is started again."""
+        """Start the run again and return what is wrong with it."""
         try:
             self._run_to_end(place)
         except subprocess.CalledProcessError as error:
@@ -72,7 +72,7 @@ class Bench:
 
     @cached_property
     def _undisturbed(self) -> Path:
-        """The folder of a run that nothing is done to."""
+        """Train a run without a fault and return its folder."""
         self._run_to_end(self._folder / "undisturbed")
         return self._folder / "undisturbed/models"
 
@@ -99,7 +99,7 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Run:
-    """A run that one cell is done to."""
+    """A run that is disturbed as one cell describes."""
 
     def __init__(self, place: Path, words: list[str], cell: Cell) -> None:
         self._cell, self._place = cell, place
@@ -116,44 +116,44 @@ class _Run:
             stderr=self._stderr,
         )
         self._pids: dict[str, int] = {}
-        self._began = time.monotonic()
+        self._start_s = time.monotonic()
         self.status, self.seconds = 0, 0.0
 
     def disturb(self) -> str:
-        """Do it, and wait for the end; what went wrong with that."""
+        """Disturb the run, wait for its end, and return what went wrong with that."""
         if self._cell.moment == "stopping":
             if not self._noted("training"):
                 return "it never trained"
             self._process.send_signal(signal.SIGINT)
-            time.sleep(0.3)  # until the supervisor has passed it on
+            time.sleep(0.3)  # until the supervisor has forwarded it
             (self._notes / "asked").touch()
         if not self._noted("reached"):
             return f"it was never {self._cell.moment}"
         self._pids = self._find()
-        self._began = time.monotonic()
+        self._start_s = time.monotonic()
         self._signal()
         try:
             self.status = self._process.wait(expected(self._cell).within_s + 60)
         except subprocess.TimeoutExpired:
             return "it hangs"
-        self.seconds = time.monotonic() - self._began
+        self.seconds = time.monotonic() - self._start_s
         return ""
 
     def judge(self) -> str:
-        """What is wrong with how the run ended, or with what it left."""
-        wanted = expected(self._cell)
+        """Return what is wrong with the end of the run or with what it left."""
+        end = expected(self._cell)
         self._stderr.seek(0)
-        said = self._stderr.read()
-        if self.status != wanted.status:
-            return f"status {self.status} where it should be {wanted.status}: {said}"
-        if not re.fullmatch(wanted.says, said):
-            return f"it said {said!r}"
-        if self.seconds > wanted.within_s:
+        stderr = self._stderr.read()
+        if self.status != end.status:
+            return f"status {self.status} where it should be {end.status}: {stderr}"
+        if not re.fullmatch(end.stderr, stderr):
+            return f"unexpected stderr {stderr!r}"
+        if self.seconds > end.within_s:
             return f"it took {self.seconds:.1f} s to end"
         return self._left()
 
     def kill(self) -> None:
-        """Nothing is left running, however badly it went."""
+        """Kill every process of the run that is left."""
         for pid in self._find().values():
             os.kill(pid, signal.SIGKILL)
         self._process.kill()
@@ -173,7 +173,7 @@ class _Run:
         (self._notes / "go").touch()
 
     def _noted(self, note: str) -> bool:
-        """Wait for a note of the run's; whether it came."""
+        """Wait for a note from the run and return whether it came."""
         deadline = time.monotonic() + _REACHED_S
         while not (self._notes / note).exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -182,7 +182,7 @@ class _Run:
         return True
 
     def _find(self) -> dict[str, int]:
-        """The process of each role."""
+        """Return the process ID of each role."""
         found = {}
         with contextlib.suppress(OSError):
             children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
@@ -193,11 +193,11 @@ class _Run:
         return found
 
     def _left(self) -> str:
-        """Processes, sockets, shared memory or unfinished files that should be gone."""
+        """Return what the run left behind: processes, sockets, shared memory or unfinished files."""
         deadline = time.monotonic() + 10
-        while heartbeat := [name for name, pid in self._pids.items() if Path(f"/proc/{pid}").exists()]:
+        while alive := [name for name, pid in self._pids.items() if Path(f"/proc/{pid}").exists()]:
             if time.monotonic() > deadline:
-                return f"still there: {heartbeat}"
+                return f"still there: {alive}"
             time.sleep(0.05)
         left = list(self._temporary.iterdir())
         left += [path for pid in self._pids.values() for path in Path("/dev/shm").glob(f"*{pid}*")]
@@ -206,7 +206,7 @@ class _Run:
 
 
 def compare(ours: Path, theirs: Path) -> str:
-    """How the last checkpoints or the figures of two runs differ, bit for bit."""
+    """Return how the last checkpoints or the metrics of two runs differ, bit for bit."""
     name = f"checkpoints/epoch{EPOCHS:03d}_iter00000.pt"
     a, b = (torch.load(folder / name, weights_only=True) for folder in (ours, theirs))
     for part in ("parameters", "momentum"):

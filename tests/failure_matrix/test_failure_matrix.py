@@ -1,12 +1,12 @@
-"""Some cells of the failure matrix; ``python -m tests.failure_matrix`` tries all of them."""
+"""Run some cells of the failure matrix; ``python -m tests.failure_matrix`` runs all of them."""
 
 import pytest
 
 from tests.failure_matrix.cells import FAULTS, MOMENTS, ROLES, Cell, cells
 from tests.failure_matrix.experiment import Bench
 
-# Every role and moment once at least, and every fault but silence, which takes 15 s. The first is resumed, too: what is
-# left of a save that is cut off matters to the next run.
+# Every role and moment at least once, and every fault except silence, which takes 15 s. The first is also resumed,
+# because the next run has to deal with a save that was cut off.
 SAMPLE = (
     "trainer 0/saving/SIGKILL",
     "trainer 1/training/SIGSTOP",

@@ -1,4 +1,4 @@
-"""These tests are collected only where there is a CUDA device; those that need two say so."""
+"""Collect these tests only on a machine with a CUDA device; tests that need two are marked."""
 
 import torch
 

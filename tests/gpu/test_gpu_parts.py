@@ -1,4 +1,4 @@
-"""The parts that differ on a GPU, against their plain twins on the CPU."""
+"""Code that differs on a GPU agrees with the plain code on the CPU."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_devices_auto_takes_the_gpus() -> None:
 
 
 def test_uploaded_batches_equal_the_slots() -> None:
-    """More batches than slots and than device buffers, each read late, on a busy device."""
+    """There are more batches than slots and device buffers, and each is read late, on a busy device."""
     images, _ = shared_memory.create("images", (3, 8, 32, 32, 3), "uint8")
     labels, _ = shared_memory.create("labels", (3, 8), "int64")
     upload, plain = CudaUpload(GPU, images, labels), InPlace(images, labels)
@@ -34,7 +34,7 @@ def test_uploaded_batches_equal_the_slots() -> None:
         free += upload.taken(wait=not free)
         slot, count = free.pop(0), int(rng.integers(1, 9))
         images[slot], labels[slot] = rng.integers(0, 256, images.shape[1:]), rng.integers(0, 10, 8)
-        # Plain and wide rows by turns, as training and validation may have them.
+        # Rows with and without stretching and colors in turn, as training and validation may have them.
         kind = AugmentConfig(crop="resized" if step % 2 else "random")
         params = draw_params(count, img_size=32, crop=28, augment=kind, seed=1, epoch=step)
         ready.append(upload.put(slot, params))
@@ -43,8 +43,8 @@ def test_uploaded_batches_equal_the_slots() -> None:
         upload.hand_over()
         busy = busy @ busy / 2000
         seen.append([tensor.clone() for tensor in batch])
-    for got, wanted in zip(seen, expected, strict=True):
-        for a, b in zip(got, wanted, strict=True):
+    for got, reference in zip(seen, expected, strict=True):
+        for a, b in zip(got, reference, strict=True):
             assert torch.equal(a.cpu(), b)
     upload.close()
 

@@ -1,4 +1,4 @@
-"""Whole runs on GPUs: two workers, one or two devices."""
+"""Whole runs on GPUs, with two workers on one or two devices."""
 
 import json
 import signal
@@ -22,14 +22,14 @@ DETERMINISTIC = (*OPTIONS, "--compute.deterministic", "true")
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Neither torch nor the driver leaves anything in /dev/shm, however a run ends."""
+    """Check that neither torch nor the driver leaves anything in /dev/shm, however a run ends."""
     before = shared_memory()
     yield
     assert shared_memory() <= before
 
 
 def shared_memory() -> set[Path]:
-    """Memory of processes that are no more: others may be running at the same time."""
+    """Return shared memory of processes that have ended; others may run at the same time."""
     of_torch = {path: int(path.name.split("_")[1]) for path in Path("/dev/shm").glob("torch_*")}
     of_driver = {path: int(path.name.split(".")[3], 16) for path in Path("/dev/shm").glob("cuda.shm.*")}
     return {path for path, pid in (of_torch | of_driver).items() if not Path(f"/proc/{pid}").exists()}
@@ -41,11 +41,11 @@ def test_two_workers_train_on_gpus(data_set: Path, run_script: Script, precision
     assert done.returncode == 0, done.stderr
     assert "cuda:0" in done.stdout
     assert ("cuda:1" in done.stdout) == (N_GPUS > 1)
-    assert "Producer process" not in done.stderr, done.stderr  # torch's complaint when an owner goes before a user
+    assert "Producer process" not in done.stderr, done.stderr  # torch warns so when an owner ends before a user
 
 
 def parameters_after(run_script: Script, folder: Path, name: str, *options: str) -> dict[str, torch.Tensor]:
-    """AlexNet after two epochs of full batches, float32, on two workers."""
+    """Train AlexNet for two epochs of full batches in float32 on two workers, and return its parameters."""
     fixed = ("--batch_size", 8, "--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
     done = run_script("train_2gpu.py", *fixed, *options, "--run.weights_dir", name)
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def parameters_after(run_script: Script, folder: Path, name: str, *options: str)
 
 
 def test_fused_and_compiled_trainings_agree_with_the_plain_one(tmp_path: Path, run_script: Script) -> None:
-    """Kernels and graph against PyTorch's layers, dropout's masks included; each average; both kinds of meeting."""
+    """Kernels and graph agree with PyTorch's layers, with dropout, for each kind of averaging and meeting."""
     write_data_set(tmp_path / "data", img_size=96)
     plain = parameters_after(run_script, tmp_path, "plain", "--compute.fused", "false", "--exchange.meet", "host")
     for name, options in {
@@ -77,7 +77,7 @@ def test_fused_and_compiled_trainings_agree_with_the_plain_one(tmp_path: Path, r
 def test_every_precision_trains_compiled_or_not(
     tmp_path: Path, run_script: Script, precision: str, compiled: str, model: str
 ) -> None:
-    """PyTorch's layers, compiled or not; kernels have tests of their own above."""
+    """PyTorch's layers, compiled or not; the tests above cover the kernels."""
     write_data_set(tmp_path / "data", img_size=96)
     options = ("--model.name", model, "--batch_size", 8, "--run.n_epochs", 1, "--run.limit_batches", 2)
     compute = ("--compute.precision", precision, "--compute.compile", compiled, "--compute.fused", "false")
@@ -91,7 +91,7 @@ def test_frozen_parameters_are_equal_on_all_workers_and_stay(
     assert run_script("train.py", *OPTIONS, "--run.weights_dir", "first").returncode == 0
     given = tmp_path / "first/checkpoints/epoch004_iter00000.pt"
     frozen = ("--model.weights", given, "--model.freeze", "[features]")
-    done = run_script("train_2gpu.py", *OPTIONS, *frozen)  # compares all of the replicas, bit for bit
+    done = run_script("train_2gpu.py", *OPTIONS, *frozen)  # compares the replicas bit for bit
     assert done.returncode == 0, done.stderr
     before, after = (
         torch.load(path, weights_only=True)["parameters"]
@@ -146,7 +146,7 @@ def test_a_killed_trainer_ends_the_run(tmp_path: Path, data_set: Path) -> None:
 
 
 def test_validate_repeats_the_figures_of_the_run_on_a_gpu(tmp_path: Path, run_script: Script) -> None:
-    """In the run each image has a view of its own; here all have the same ones, one after the other."""
+    """In the run each image has its own crop; here all images of a pass have the same one."""
     write_data_set(tmp_path / "data", img_size=96)
     options = ("--batch_size", 8, "--compute.precision", "fp32")
     assert run_script("train.py", *options, "--run.n_epochs", 1).returncode == 0
@@ -161,7 +161,7 @@ def test_validate_repeats_the_figures_of_the_run_on_a_gpu(tmp_path: Path, run_sc
 
 
 def figures(run_script: Script, out: Path, *options: object) -> dict[str, float]:
-    """What validate.py finds."""
+    """Return the metrics that validate.py prints."""
     done = run_script("validate.py", *options, "--out", out)
     assert done.returncode == 0, done.stderr
     found: dict[str, float] = json.loads((out / "figures.json").read_text())

@@ -5,8 +5,8 @@ from lib.roles.batch_size_finder import conclusion
 
 
 def test_the_largest_need_not_be_the_fastest() -> None:
-    told = conclusion([(128, 0.2), (256, 0.25), (2048, 8.0)], "cpu", "memory", THEANO)
-    assert told.splitlines() == [
+    text = conclusion([(128, 0.2), (256, 0.25), (2048, 8.0)], "cpu", "memory", THEANO)
+    assert text.splitlines() == [
         "largest that fits cpu: 2048; limited by memory",
         "fastest: 256, 1,024 images/s; use --batch_size 256",
         "the recipe's rates are for 256 images an update, of all workers: with others, consider other rates",

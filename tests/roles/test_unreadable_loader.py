@@ -39,14 +39,14 @@ def at(data_set: Path) -> Layout:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a loader tells the user, and what it is doing; its pauses are short."""
     monkeypatch.setattr(retry, "_FIRST_S", 0.02)
     return []
 
 
 @pytest.fixture
-def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
+def start(tmp_path: Path, at: Layout, warnings: list[str]) -> Iterator[Start]:
     """Starts a loader in a thread; gives its feed."""
     threads: list[threading.Thread] = []
 
@@ -58,8 +58,8 @@ def start(tmp_path: Path, at: Layout, said: list[str]) -> Iterator[Start]:
         sampler: Any = SimpleNamespace(indices=lambda phase, epoch, batch, rollbacks: ORDER.indices(epoch, batch))
         context: Any = SimpleNamespace(
             config=SimpleNamespace(data=DataConfig(**data), run=RunConfig(patience_s=patience_s)),
-            heartbeat=lambda doing, patience_s=None: said.append(doing),
-            warn=said.append,
+            heartbeat=lambda doing, patience_s=None: warnings.append(doing),
+            warn=warnings.append,
         )
 
         def load() -> None:
@@ -102,7 +102,7 @@ def test_only_verify_finds_a_flipped_pixel(at: Layout, start: Start) -> None:
     feed.close()
 
 
-def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, said: list[str]) -> None:
+def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, warnings: list[str]) -> None:
     path = at.batch_file("train", 16, 1)
     away = path.rename(path.with_suffix(".away"))
     feed = start(on_error="wait")
@@ -118,14 +118,14 @@ def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, said: li
     assert len(list(feed)) == 3
     feed.close()
     missing = f"{path} is missing; run preprocessing/generate_data.sh again"
-    assert said.count(f"{missing} [trying again for 60 s]") == 1
-    assert f"waiting, as {missing}" in said
-    assert sum(text.startswith("it can be read again, after 0.") for text in said) == 1
+    assert warnings.count(f"{missing} [trying again for 60 s]") == 1
+    assert f"waiting, as {missing}" in warnings
+    assert sum(text.startswith("it can be read again, after 0.") for text in warnings) == 1
 
 
 @pytest.mark.parametrize("on_error", ["wait", "stop"])
 def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
-    at: Layout, start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch, on_error: str
+    at: Layout, start: Start, warnings: list[str], monkeypatch: pytest.MonkeyPatch, on_error: str
 ) -> None:
     """EIO of the second batch's rows, three times."""
     real, errors = os.preadv, [OSError(errno.EIO, os.strerror(errno.EIO))] * 3
@@ -142,7 +142,7 @@ def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
     if on_error == "wait":
         assert len(list(feed)) == 6
         assert errors == []
-        assert any(re.search(rf"{error} .*\[trying again for 60 s\]", text) for text in said)
+        assert any(re.search(rf"{error} .*\[trying again for 60 s\]", text) for text in warnings)
     else:
         next(feed)
         with pytest.raises(DataError, match=error):
@@ -150,15 +150,17 @@ def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
     feed.close()
 
 
-def test_a_loader_that_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_path: Path, said: list[str]) -> None:
+def test_a_loader_that_waits_for_a_disk_notices_that_the_supervisor_is_gone(
+    tmp_path: Path, warnings: list[str]
+) -> None:
     config = SimpleNamespace(
         data=DataConfig(on_error="wait"), run=RunConfig(weights_dir=tmp_path / "none", patience_s=2)
     )
     sheet = SimpleNamespace(config=config, supervisor=os.getppid())
 
     def heartbeat(doing: str, patience_s: float | None = None) -> None:
-        said.append(doing)
-        if len(said) == 3:
+        warnings.append(doing)
+        if len(warnings) == 3:
             sheet.supervisor = 0
 
     def away() -> None:
@@ -168,17 +170,17 @@ def test_a_loader_that_waits_for_a_disk_notices_that_the_supervisor_is_gone(tmp_
     context = Context("loader 0", 0, tmp_path, cast(RunSheet, sheet), client)
     with pytest.raises(PeerLost, match="the supervisor is gone"):
         _finish(context, _Begun(0, 0, 8, "reading", repeat(away)))
-    assert said == ["reading", *2 * ["waiting, as 00001.hkl is missing"]]
+    assert warnings == ["reading", *2 * ["waiting, as 00001.hkl is missing"]]
 
 
-def test_a_file_that_stays_away_is_an_error_after_patience_s(at: Layout, start: Start, said: list[str]) -> None:
+def test_a_file_that_stays_away_is_an_error_after_patience_s(at: Layout, start: Start, warnings: list[str]) -> None:
     at.batch_file("train", 16, 1).unlink()
     feed = start(on_error="wait", patience_s=0.3)
     next(feed)
     next(feed)
     with pytest.raises(DataError, match=r"00001.hkl is missing"):
         next(feed)
-    assert any("[trying again for 0.3 s]" in text for text in said)
+    assert any("[trying again for 0.3 s]" in text for text in warnings)
     feed.close()
 
 

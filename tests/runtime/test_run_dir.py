@@ -1,4 +1,4 @@
-"""How a run takes possession of its folder."""
+"""How a run claims its folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The private folder of a run: who may see it, and when it goes."""
+"""The private folder of a run: its permissions, and when it is removed."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ from tests.support.scripts import ROOT
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A short path, as where the path of temporary files is long, another place is taken."""
+    """Return a folder with a short path; with a long one the run would use another folder."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
         yield Path(folder)
@@ -69,7 +69,7 @@ def test_without_file_locks_concurrent_runs_do_not_touch_each_other(monkeypatch:
 
 
 def test_a_long_temporary_path_is_replaced_by_tmp(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    """A socket's path has room for a hundred bytes."""
+    """The path of a socket holds about a hundred bytes."""
     monkeypatch.setattr("tempfile.tempdir", str(place / ("x" * 80)))
     with run_folder() as folder:
         assert folder.parent == Path("/tmp")

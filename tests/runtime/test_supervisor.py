@@ -1,4 +1,4 @@
-"""What the supervisor makes of time that passes; the failure matrix has the rest, in real runs."""
+"""The supervisor's view of time; the failure matrix tests the rest in real runs."""
 
 import contextlib
 import signal
@@ -15,7 +15,7 @@ from lib.runtime.supervisor import Outcome, Supervisor, _Child
 
 
 class Clock:
-    """Time as the supervisor sees it."""
+    """The clock that the supervisor reads."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Inbox:
-    """No post ever comes; ``events`` happen one after the other when it is looked for."""
+    """An inbox without messages. Each poll makes the next of ``events`` happen."""
 
     def __init__(self, events: Iterator[object]) -> None:
         self._events = events
@@ -44,7 +44,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], jumps: list[float]) -> Outcome:
-    """How a run ends whose clock jumps, at one look after the other, and whose child then is killed."""
+    """Return how a run ends whose clock jumps at each poll, and whose child is killed after the last."""
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     watched = Supervisor(Path(), [], patience_s=60)
@@ -67,8 +67,8 @@ def test_time_while_the_supervisor_was_stopped_does_not_count_as_silence(
 
 
 def test_a_silent_process_is_named(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]) -> None:
-    told = watch(monkeypatch, child, [0.9] * 80)
-    assert (told.status, told.message.partition(";")[0]) == (
+    outcome = watch(monkeypatch, child, [0.9] * 80)
+    assert (outcome.status, outcome.message.partition(";")[0]) == (
         1,
         "loader 0 gave no sign of life for 60 s (run.patience_s) while starting",
     )
@@ -81,9 +81,9 @@ def test_a_killed_process_that_the_kernel_does_not_release_is_named(
     monkeypatch.setattr(child, "kill", lambda: None)
     watched = Supervisor(tmp_path, [], patience_s=60)
     watched._children = {"trainer 0": _Child("trainer 0", child)}
-    told = watched._kill_all()
+    message = watched._kill_all()
     monkeypatch.undo()
-    assert told == f"Killed, but held by the kernel, as by a disk that is away: trainer 0 (process {child.pid})."
+    assert message == f"Killed, but held by the kernel, as by a disk that is away: trainer 0 (process {child.pid})."
 
 
 def test_a_trainer_inherits_the_lock_and_ignores_terminal_signals(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_trainer_inherits_the_lock_and_ignores_terminal_signals(tmp_path: Path
 def open_files(pid: int) -> set[str]:
     found = set()
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # just closed
+        with contextlib.suppress(OSError):  # closed just now
             found.add(str(path.readlink()))
     return found
 

@@ -1,4 +1,4 @@
-"""What a command that PyTorch's launcher starts again goes on from."""
+"""What a command that torchrun restarts resumes from."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def saved(config: Config) -> None:
-    """Marked some time ago, and a checkpoint a second later."""
+    """Write the mark of a start, and a checkpoint a second later."""
     mark_start(config, FIRST)
     save(config, 1)
 

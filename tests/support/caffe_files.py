@@ -1,4 +1,4 @@
-"""Caffemodels byte by byte, with the numbers of Caffe's caffe.proto written out once more."""
+"""Write Caffe models byte by byte, with the field numbers of caffe.proto repeated here."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ Layers = Mapping[str, Sequence[np.ndarray]]
 
 
 def caffemodel(layers: Layers) -> bytes:
-    """NetParameter: name = 1, layer = 100; LayerParameter: name = 1, type = 2, bottom = 3, blobs = 7."""
+    """Encode a NetParameter: name = 1, layer = 100; LayerParameter: name = 1, type = 2, bottom = 3, blobs = 7."""
     parts = [block(1, b"a net")]
     for name, blobs in layers.items():
         head = block(1, name.encode()) + block(2, b"Anything") + block(3, b"data")
@@ -18,7 +18,7 @@ def caffemodel(layers: Layers) -> bytes:
 
 
 def old_caffemodel(layers: Layers) -> bytes:
-    """NetParameter: layers = 2; V1LayerParameter: name = 4, blobs = 6; blobs of four axes, one number each."""
+    """Encode a NetParameter of the first generation: layers = 2; V1LayerParameter: name = 4, blobs = 6."""
     return b"".join(
         block(2, block(4, name.encode()) + b"".join(block(6, old_blob(array)) for array in blobs))
         for name, blobs in layers.items()
@@ -26,13 +26,13 @@ def old_caffemodel(layers: Layers) -> bytes:
 
 
 def blob(array: np.ndarray) -> bytes:
-    """BlobProto: data = 5 (packed floats), shape = 7; BlobShape: dim = 1 (packed)."""
+    """Encode a BlobProto: data = 5 (packed floats), shape = 7; BlobShape: dim = 1 (packed)."""
     dims = b"".join(varint(n) for n in array.shape)
     return block(5, array.astype("<f4").tobytes()) + block(7, block(1, dims))
 
 
 def old_blob(array: np.ndarray) -> bytes:
-    """BlobProto: num = 1, channels = 2, height = 3, width = 4."""
+    """Encode a BlobProto of four axes: num = 1, channels = 2, height = 3, width = 4."""
     shape = (1,) * (4 - array.ndim) + array.shape
     return b"".join(varint(n << 3) + varint(size) for n, size in enumerate(shape, 1)) + block(
         5, struct.pack(f"<{array.size}f", *array.ravel())

@@ -1,4 +1,4 @@
-"""Small data sets in the formats of others, each with the brightness of one quarter telling the class."""
+"""Write small data sets in the formats of other programs. The brightest quarter of an image tells its class."""
 
 import gzip
 from pathlib import Path
@@ -13,7 +13,7 @@ SPLITS = ("train", "val")
 
 
 def images_of(count: int, n_classes: int = 4, size: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, 3), smooth enough for JPEG, and labels that go round."""
+    """Return images (N, H, W, 3) that are smooth enough for JPEG, and labels 0, 1, ... in turn."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % n_classes
     images = np.full((count, size, size, 3), 40, np.uint8) + rng.integers(0, 40, (count, 1, 1, 3), dtype=np.uint8)

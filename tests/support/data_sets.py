@@ -23,7 +23,7 @@ def write_data_set(
     n_classes: int = 4,
     seed: int = 0,
 ) -> Layout:
-    """A complete data set whose classes are told apart by the brightness of one quarter of the image."""
+    """Write a complete data set. The brightest quarter of an image tells its class."""
     at = layout(folder)
     rng = np.random.default_rng(seed)
     splits: dict[Split, SplitManifest] = {}

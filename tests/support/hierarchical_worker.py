@@ -1,4 +1,6 @@
-"""One of four workers on two machines, for test_hierarchical.py: FOLDER RANK, and torch.distributed's environment."""
+"""Run one of four workers on two machines, for test_hierarchical.py.
+
+Arguments: FOLDER RANK, and the environment of torch.distributed."""
 
 import sys
 import tempfile
@@ -18,9 +20,9 @@ WORKERS, NUMEL, CPU = 4, 1001, torch.device("cpu")
 
 def main(out: Path, rank: int) -> None:
     torch.set_num_threads(1)
-    said: list[str] = []
-    machine, local_rank = rank % 2, rank // 2  # dealt out by turns: a launcher may number them as it likes
-    everyone = Collective(rank, WORKERS, CPU, patience_s=30, on_wait=said.append)
+    waits: list[str] = []
+    machine, local_rank = rank % 2, rank // 2  # alternating, because a launcher may number workers in any order
+    everyone = Collective(rank, WORKERS, CPU, patience_s=30, on_wait=waits.append)
     with tempfile.TemporaryDirectory() as private:
         neighbors = find_neighbors(everyone, machine, local_rank, Path(private))
         assert neighbors.ranks == (machine, machine + 2)
@@ -56,12 +58,12 @@ def main(out: Path, rank: int) -> None:
             if exchange.stopping:
                 left = step
                 break
-        said.clear()
-        time.sleep(0.3 * (rank == 2))  # as one that saves
+        waits.clear()
+        time.sleep(0.3 * (rank == 2))  # like a worker that saves a checkpoint
         gathered = exchange.all_gather([float(rank)])
         np.savez(
             out / f"{rank}.npz", first=first, before=before, after=after, small=small.numpy(), found=found, left=left,
-            gathered=gathered, said=len(said),
+            gathered=gathered, waits=len(waits),
         )  # fmt: skip
         exchange.close()
 

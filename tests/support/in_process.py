@@ -1,4 +1,4 @@
-"""Trainings in this process: the real trainer with a feed from memory, a small network; a thread each worker."""
+"""Train a small network in this process: the real trainer, a feed from memory, and one thread per worker."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ from lib.roles.trainer import Trainer
 
 
 class MemoryFeed:
-    """``Feed`` without a loader; the ``broken``th batch of all that are asked for cannot be read."""
+    """A feed without a loader. The batch with the number ``broken``, counted from 0, cannot be read."""
 
     def __init__(
         self, requests: Iterator[BatchRequest], images: dict[str, Tensor], sampler: Sampler, broken: int | None
@@ -56,7 +56,7 @@ class MemoryFeed:
 
 
 class Run:
-    """Trainings of one network in this process, one after the other, in one folder."""
+    """A run that can be trained, stopped and resumed in this process."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -70,9 +70,9 @@ class Run:
     def train(
         self, broken: int | None = None, exchange: Exchange | None = None, rank: int = 0
     ) -> tuple[MemoryFeed, Progress, dict[str, Tensor]]:
-        """Go on from the latest checkpoint, or begin; the feed, how far it came, and the weights.
+        """Train from the latest checkpoint, if there is one; return the feed, the progress and the weights.
 
-        ``exchange`` is that of worker ``rank``, where there are several.
+        With several workers, ``exchange`` is that of worker ``rank``.
         """
         exchange = exchange or Alone(torch.device("cpu"))
         context: Any = SimpleNamespace(

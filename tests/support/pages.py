@@ -1,4 +1,4 @@
-"""The pages for people, and the commands in them."""
+"""Read the pages of the documentation and the commands in them."""
 
 import re
 import shlex
@@ -10,12 +10,12 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(path: Path, kind: str) -> list[str]:
-    """The fenced blocks of this kind."""
+    """Return the fenced blocks of this kind."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", path.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def commands(path: Path) -> list[list[str]]:
-    """The words of every command in a block of any kind of ``sh``, and of those in running text."""
+    """Return the words of every command, in blocks of any kind of ``sh`` and in running text."""
     shown = "".join(block for kind in ("sh", "sh run", "sh small") for block in blocks(path, kind))
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`((?:python|torchrun|make|preprocessing/\w+\.sh|pip) [^`]+)`", text)

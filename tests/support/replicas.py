@@ -25,7 +25,7 @@ def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Pe
 
 
 def in_sync(world_size: int, body: Callable[[Peer, int], T], folder: Path) -> list[T]:
-    """``body(peer, rank)`` on every rank at once; the results by rank."""
+    """Call ``body(peer, rank)`` on every rank at once and return the results by rank."""
 
     def one(rank: int) -> T:
         peer = join(folder, rank, world_size)

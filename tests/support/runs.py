@@ -6,7 +6,7 @@ import torch
 
 
 def final(weights_dir: Path, epoch: int = 4) -> dict[str, torch.Tensor]:
-    """All numbers of the last checkpoint."""
+    """Return every tensor of the checkpoint after ``epoch``."""
     state = torch.load(weights_dir / f"checkpoints/epoch{epoch:03d}_iter00000.pt", weights_only=True)
     return {f"{part}.{name}": value for part in ("parameters", "momentum") for name, value in state[part].items()}
 

@@ -14,10 +14,10 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def command(script: str, *arguments: object) -> list[str]:
-    """The words that start a script of the project.
+    """Return the command line of a script.
 
-    A page and event files for each of many short trainings would only cost time, as would threads for a network this
-    small; tests that want them say so.
+    Report page, event files and threads are off by default: they cost time in each of many short trainings. Tests
+    that need them pass the option.
     """
     extras: tuple[str, ...] = ("--compute.threads", "1") if script.startswith(("train", "validate.")) else ()
     if script.startswith("train"):

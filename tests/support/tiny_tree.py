@@ -1,4 +1,4 @@
-"""Tiny trees of pictures, and what was made of them."""
+"""Write tiny trees of images, and read the data sets made from them."""
 
 import contextlib
 import io
@@ -26,13 +26,13 @@ from tests.support.scripts import ROOT
 
 WNIDS = ("n01", "n02", "n10")
 SIZE = 32
-# The devkit's numbers run in another order than the folders' names.
+# The class numbers of the devkit are not in the order of the folder names.
 SYNSETS = [Synset(1, "n10", "kit fox, Vulpes macrotis"), Synset(2, "n02", "setter"), Synset(3, "n01", "tench")]
 SHAPES = [("ILSVRC2012_ID", "words"), ("ILSVRC2014_CLSLOC_ID", "name"), ("ILSVRC2015_CLSLOC_ID", "name")]
 
 
 def jpeg(seed: int, quality: int = 90) -> bytes:
-    """A small picture that no other seed gives."""
+    """Return a small image as JPEG, a different one for each seed."""
     rng = np.random.default_rng(seed)
     height, width = rng.integers(20, 70, 2)
     coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
@@ -44,7 +44,7 @@ def jpeg(seed: int, quality: int = 90) -> bytes:
 
 
 def make_tree(root: Path, train: int = 15, val: int = 5) -> Path:
-    """``train`` and ``val`` pictures in each of three class folders."""
+    """Write ``train`` and ``val`` images into each of three class folders."""
     for split, count in (("train", train), ("val", val)):
         for c, wnid in enumerate(WNIDS):
             folder = root / split / wnid
@@ -56,7 +56,7 @@ def make_tree(root: Path, train: int = 15, val: int = 5) -> Path:
 
 
 def mat(path: Path, id_field: str, name_field: str, synsets: Sequence[Synset] = SYNSETS) -> Path:
-    """The devkit's list of classes, in one of its ``SHAPES``."""
+    """Write the class list of the devkit in one of its ``SHAPES``."""
     fields = [(id_field, object), ("WNID", object), (name_field, object), ("gloss", object)]
     rows = np.zeros((len(synsets), 1), fields)
     for row, s in zip(rows, synsets, strict=True):
@@ -85,7 +85,7 @@ def make_all(settings: Settings) -> Path:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file of a data set; the cache is no part of it."""
+    """Return every file of a data set, without its cache."""
     paths = sorted(path for path in out.rglob("*") if path.is_file())
     files = {str(path.relative_to(out)): path.read_bytes() for path in paths}
     return {name: data for name, data in files.items() if not name.startswith("misc/cache/")}
@@ -103,7 +103,7 @@ def tar_of(folder: Path, path: Path) -> Path:
 
 
 def tar_of_tars(folder: Path, path: Path) -> Path:
-    """As ILSVRC2012_img_train.tar: one tar for each class."""
+    """Write a tar that holds one tar per class, like ILSVRC2012_img_train.tar."""
     with tarfile.open(path, "w") as outer:
         for wnid in sorted(folder.iterdir(), reverse=True):
             inner = tar_of(wnid, path.with_name(f"{wnid.name}.tar"))
@@ -113,7 +113,7 @@ def tar_of_tars(folder: Path, path: Path) -> Path:
 
 
 def start(script: str, settings: Settings, *arguments: str) -> subprocess.Popen[str]:
-    """A script of preprocessing in a process group of its own."""
+    """Start a preprocessing script in its own process group."""
     keys = ("train_img_dir", "val_img_dir", "tar_root_dir", "img_size", "file_batch_size", "workers")
     options = [f"--{key}={getattr(settings, key)}" for key in keys]
     return subprocess.Popen(
@@ -134,7 +134,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 def group_is_gone(group: int) -> bool:
-    """Whether no process of the group is left but dead ones."""
+    """Return whether no live process of the group is left."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()

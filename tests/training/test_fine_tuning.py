@@ -1,4 +1,4 @@
-"""Starting from another training's parameters: all fit, or it is said which do not."""
+"""Starting from another training's parameters: all fit, or it is message which do not."""
 
 from pathlib import Path
 
@@ -63,8 +63,8 @@ def test_other_classes_get_new_last_layers_and_a_warning(tmp_path: Path) -> None
     path = saved(tmp_path, theirs)
     heads = ["head.2.weight", "head.2.bias", "auxiliary.7.weight", "auxiliary.7.bias"]
     before = {name: ours.state_dict()[name].clone() for name in heads}
-    said = start_from(ours, path)
-    assert said == f"{path}, all but {', '.join(heads)}, which are new: 3 classes here, 5 there"
+    message = start_from(ours, path)
+    assert message == f"{path}, all but {', '.join(heads)}, which are new: 3 classes here, 5 there"
     assert all(torch.equal(ours.state_dict()[name], before[name]) for name in heads)
     ours.head, ours.auxiliary[7] = theirs.head, theirs.auxiliary[7]
     assert not differing(ours, theirs)

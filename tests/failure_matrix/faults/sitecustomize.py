@@ -1,8 +1,9 @@
-"""Makes a process of a run fail at a chosen moment; the harness has it imported by every Python process of the run.
+"""Make a process of a run fail at a chosen moment. Every Python process of the run imports this module.
 
-``FAULT`` in the environment is "ROLE/MOMENT/FAULT", as ``tests.failure_matrix.cells`` names them, ``FAULT_DIR`` a
-folder of notes between processes and harness. The process that knows the moment leaves the note "reached". Then it
-fails itself, or holds still until the harness has left the note "go". Without ``FAULT`` nothing is changed.
+The environment variable ``FAULT`` is "ROLE/MOMENT/FAULT", with the names of ``tests.failure_matrix.cells``.
+``FAULT_DIR`` is a folder for notes between the processes and the experiment. The process that knows the moment leaves
+the note "reached". Then it fails itself, or waits until the experiment has left the note "go". Without ``FAULT``
+nothing is changed.
 """
 
 import importlib.abc
@@ -19,7 +20,7 @@ from typing import Any
 
 HOLD_S = 10.0
 SILENT_S = 3600.0
-# The epoch and iteration of the faults: late enough that there is a checkpoint, early enough that much is to come.
+# The epoch and iteration of the faults: after the first checkpoint, and well before the end.
 DOINGS = {
     "starting": r"starting",
     "training": r"training iteration 2 of epoch 2|reading train batch 1 of epoch 2",
@@ -29,24 +30,24 @@ DOINGS = {
 
 
 def leader(role: str, moment: str) -> str:
-    """The process that knows when the moment has come: only worker 0 saves, and the supervisor does nothing itself."""
+    """Return the process that knows the moment: only worker 0 saves, and the supervisor does no work itself."""
     return "trainer 0" if role == "supervisor" or moment == "saving" else role
 
 
 class Injected(Exception):
-    """None of the exceptions that the program expects anywhere."""
+    """An exception that the program expects nowhere."""
 
 
 class Fault:
-    """The fault that the environment asks for, in process ``me``."""
+    """The fault that the environment describes, in process ``me``."""
 
-    def __init__(self, me: str, wanted: str, notes: Path) -> None:
-        self._role, self._moment, self._fault = wanted.split("/")
+    def __init__(self, me: str, cell: str, notes: Path) -> None:
+        self._role, self._moment, self._fault = cell.split("/")
         self._me, self._notes = me, notes
         self._leads = me == leader(self._role, self._moment)
 
     def doing(self, doing: str) -> None:
-        """This process does something new, or goes on with it."""
+        """Note what this process is doing now."""
         if self._me == "trainer 0" and self._moment == "stopping" and re.fullmatch(DOINGS["training"], doing):
             self._hold("training", "asked")
         if self._leads and re.fullmatch(DOINGS.get(self._moment, "never"), doing):
@@ -54,12 +55,12 @@ class Fault:
         self.look()
 
     def synced(self, path: str) -> None:
-        """This process is about to bring a file to the disk."""
+        """Note that this process is about to fsync a file."""
         if self._leads and self._moment == "saving" and "epoch002_" in path:
             self._reached()
 
     def look(self) -> None:
-        """Whether another process has reached the moment at which this one is to fail."""
+        """Fail if another process has reached the moment for this one."""
         if self._me == self._role and not self._leads and (self._notes / "reached").exists():
             self._fail()
 
@@ -92,7 +93,7 @@ class Fault:
 
 
 def _use_up_memory() -> None:
-    """Ask for memory until the kernel has no more for this process."""
+    """Allocate memory until the kernel refuses."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + (64 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
@@ -101,11 +102,11 @@ def _use_up_memory() -> None:
         while True:
             hoard.append(bytearray(8 << 20))
     finally:
-        hoard.clear()  # or else the C library, which ends the process at once, is the next to ask
+        hoard.clear()  # otherwise the C library is the next to allocate, and it ends the process at once
 
 
 class Patched(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads the modules of ``patches`` as always, and then hands them to their patch."""
+    """Loads the modules of ``patches`` normally, then calls their patch."""
 
     def __init__(self, patches: dict[str, Callable[[Any], None]]) -> None:
         self._patches = patches
@@ -128,34 +129,34 @@ class Patched(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install(fault: Fault) -> None:
-    """From here on ``fault`` hears what this process does."""
+    """Report what this process does to ``fault`` from now on."""
 
     def supervisor_client(module: Any) -> None:
         heartbeat = module.SupervisorClient.heartbeat
 
-        def told(self: Any, doing: str, **more: Any) -> None:
+        def patched(self: Any, doing: str, **more: Any) -> None:
             heartbeat(self, doing, **more)
             fault.doing(doing)
 
-        module.SupervisorClient.heartbeat = told
+        module.SupervisorClient.heartbeat = patched
 
     def supervisor(module: Any) -> None:
         listen = module.Supervisor._listen
 
-        def told(self: Any, inbox: Any) -> None:
+        def patched(self: Any, inbox: Any) -> None:
             listen(self, inbox)
             fault.look()
 
-        module.Supervisor._listen = told
+        module.Supervisor._listen = patched
 
     def checkpoint(_: Any) -> None:
         fsync = os.fsync
 
-        def told(descriptor: int) -> None:
+        def patched(descriptor: int) -> None:
             fault.synced(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
             fsync(descriptor)
 
-        os.fsync = told  # type: ignore[assignment]
+        os.fsync = patched  # type: ignore[assignment]
 
     patches = {
         "lib.ipc.supervisor_client": supervisor_client,
@@ -166,7 +167,7 @@ def install(fault: Fault) -> None:
 
 
 def _me() -> str:
-    """The role of this process, "" for any other."""
+    """Return the role of this process, or "" if it has none."""
     role = next((word.rpartition(".")[2] for word in sys.orig_argv if word.startswith("lib.roles.")), "")
     if role:
         return f"{role} {sys.orig_argv[-1]}"
