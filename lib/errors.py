@@ -1,8 +1,8 @@
-"""What can go wrong. Each message names the thing, the reason and the way out."""
+"""The exceptions of this program. A message says what is wrong, where, and how to fix it."""
 
 
 class UserError(Exception):
-    """The user can mend this: shown as one line, without a traceback."""
+    """An error that the user can fix. It is shown as one line, without a traceback."""
 
 
 class ConfigError(UserError):
@@ -10,11 +10,11 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """The data set on disk is missing, damaged, or not the one that was meant."""
+    """The data set on disk is missing, damaged, or not the expected one."""
 
 
 class UnavailableError(DataError):
-    """Data cannot be read now, but may be later: nothing is to stand in for it."""
+    """Data cannot be read now, but perhaps later: nothing may replace it."""
 
 
 class CheckpointError(UserError):
@@ -22,17 +22,17 @@ class CheckpointError(UserError):
 
 
 class WeightsError(UserError):
-    """A file of weights cannot be read, or its weights are of another network."""
+    """A file of weights cannot be read, or belongs to another network."""
 
 
 class DivergedError(UserError):
-    """The loss is no longer a number."""
+    """The loss or the weights became NaN or infinite."""
 
 
 class AllDivergedError(DivergedError):
-    """The same, found by all workers at the same point: they can do something about it together.
+    """A divergence that all workers detected at the same point, so that they can react together.
 
-    ``what`` has happened; ``message`` also says what the user may do.
+    ``what`` says what happened; ``message`` adds what the user can do.
     """
 
     def __init__(self, what: str, message: str) -> None:
@@ -41,23 +41,23 @@ class AllDivergedError(DivergedError):
 
 
 class ResourceError(UserError):
-    """The machine gives too little: memory, disk or open files."""
+    """The machine has too little memory, disk space or open files."""
 
 
 class PeerLost(RuntimeError):
-    """The process at the other end of a channel stopped answering."""
+    """The process at the other end of a channel does not answer."""
 
 
 class ProtocolError(RuntimeError):
-    """A peer answered, but with something other than the next step of the protocol."""
+    """A peer sent something other than what the protocol expects next."""
 
 
 class ReplicasDiffer(RuntimeError):
-    """Replicas that should hold the same bits do not."""
+    """Replicas that should be equal bit for bit differ."""
 
 
 def error_text(error: BaseException) -> str:
-    """What an error says, in a few words also where it says nothing.
+    """Return the message of ``error``, or a short text if it has none.
 
     >>> error_text(MemoryError()), error_text(ValueError(" too long ")), error_text(KeyboardInterrupt())
     ('out of memory (MemoryError)', 'too long', 'KeyboardInterrupt')
@@ -67,7 +67,7 @@ def error_text(error: BaseException) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says.
+    """Return the first line of ``error_text``.
 
     >>> first_line(OSError("gone\\nfor good")), first_line(ValueError())
     ('gone', 'ValueError')

@@ -1,7 +1,6 @@
-"""Every random choice is a pure function of a key such as (seed, epoch), through a counter-based generator.
+"""Random choices as pure functions of a key such as (seed, epoch), through a counter-based generator (Philox).
 
-So nobody keeps random state: any worker can look up any choice, and a resumed run makes the ones that an
-uninterrupted run would have made.
+No generator state is kept: any worker can compute any choice, and a resumed run repeats those of an uninterrupted run.
 """
 
 from enum import IntEnum
@@ -10,7 +9,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What the choice is about, so that two kinds of choice never share random numbers."""
+    """The purpose of a random choice; choices for different purposes never share random numbers."""
 
     ORDER = 1
     AUGMENT = 2
@@ -19,12 +18,12 @@ class Stream(IntEnum):
 
 
 def numpy_generator(stream: Stream, *key: int) -> np.random.Generator:
-    """A generator that depends on nothing but its arguments."""
+    """Return a generator that depends only on its arguments."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((stream, *key))))
 
 
 def torch_seed(stream: Stream, *key: int) -> int:
-    """A seed for torch's generators, 0 to 2^63 - 1.
+    """Return a seed for torch's generators, 0 to 2^63 - 1, that depends only on the arguments.
 
     >>> torch_seed(Stream.DROPOUT, 1, 0, 5, 0) != torch_seed(Stream.DROPOUT, 1, 0, 5, 1)
     True

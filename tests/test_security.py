@@ -207,7 +207,7 @@ def test_fuzzed_messages_are_decoded_or_refused(little_memory: None, frame: byte
     try:
         assert isinstance(decode(frame), Message.__args__)
     except ProtocolError as error:
-        assert_ours(error, "is no message of ours")
+        assert_ours(error, "is not a valid message")
 
 
 @cache

@@ -1,1 +1,1 @@
-"""How two processes talk: messages, the channel that carries them, and memory that both can see."""
+"""Communication between processes: messages, the channel that carries them, and shared memory."""

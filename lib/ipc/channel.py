@@ -1,6 +1,6 @@
-"""A typed line between two processes, over ZeroMQ. A wait ends in a message or in an error with a name.
+"""A typed connection between two processes over ZeroMQ. Every wait ends in a message or an error that names the peer.
 
-Sockets are ``ipc://`` files in the run's private folder: no port to clash, nothing to reach from outside.
+Sockets are ``ipc://`` files in the run's private folder, so no port can clash and nothing is reachable from outside.
 """
 
 import time
@@ -15,14 +15,18 @@ from lib.ipc.messages import Message, decode, encode
 
 M = TypeVar("M", bound=Message)
 
-# No message of ours is larger; ZeroMQ drops a peer that tries.
+# No message is larger; ZeroMQ disconnects a peer that sends one.
 MAX_BYTES = 1 << 20
-# How often a waiting process gives a sign of life.
+# Seconds between heartbeats of a waiting process.
 TICK_S = 0.5
 
 
 class Channel:
-    """One end of a line. ``peer`` is whom errors name; ``on_wait`` is called while waiting, twice a second."""
+    """One end of a connection.
+
+    Errors name ``peer``. A wait ends after ``patience_s`` seconds. While waiting, ``on_wait`` is called twice a second
+    with a description of the wait.
+    """
 
     def __init__(
         self,
@@ -36,50 +40,51 @@ class Channel:
         self.peer, self._patience_s, self._on_wait = peer, patience_s, on_wait
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PAIR)
-        self._socket.linger = 0  # a dead peer must not keep this process alive for its unread mail
+        self._socket.linger = 0  # unread messages to a dead peer must not keep this process alive
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
         (self._socket.bind if bind else self._socket.connect)(f"ipc://{path}")
 
     def send(self, message: Message) -> None:
-        """Raises PeerLost when nobody takes the message in time."""
-        if not self._wait(zmq.POLLOUT, f"waiting for {self.peer} to listen"):
-            raise PeerLost(f"{self.peer} did not take {type(message).__name__} within {self._patience_s:g} s")
+        """Send ``message``. Raises PeerLost if the peer does not connect in time."""
+        if not self._wait(zmq.POLLOUT, f"waiting for {self.peer} to connect"):
+            raise PeerLost(f"{self.peer} did not receive {type(message).__name__} within {self._patience_s:g} s")
         self._socket.send(encode(message))
 
     def receive(self, *kinds: type[M]) -> M:
-        """The next message, which must be one of ``kinds``.
+        """Return the next message, which must be one of ``kinds``.
 
-        Raises PeerLost on silence, ProtocolError on anything else.
+        Raises PeerLost if none arrives in time, ProtocolError if another message arrives.
         """
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        if not self._wait(zmq.POLLIN, f"waiting for {wanted} from {self.peer}"):
-            raise PeerLost(f"{self.peer} sent no {wanted} for {self._patience_s:g} s")
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        if not self._wait(zmq.POLLIN, f"waiting for {expected} from {self.peer}"):
+            raise PeerLost(f"{self.peer} sent no {expected} for {self._patience_s:g} s")
         message = decode(self._socket.recv())
         if not isinstance(message, kinds):
-            raise ProtocolError(f"expected {wanted} from {self.peer}, got {message}")
+            raise ProtocolError(f"expected {expected} from {self.peer}, got {message}")
         return message
 
     def ready(self) -> bool:
-        """Whether ``receive`` would return at once."""
+        """Return whether ``receive`` would return at once."""
         return bool(self._socket.poll(0, zmq.POLLIN))
 
     def close(self) -> None:
-        """Let go of the line; what was sent gets some seconds to leave."""
+        """Close the connection; sent messages get five seconds to leave."""
         self._context.destroy(linger=5000)
 
     def abandon(self) -> None:
-        """Let go of the line to one who is lost, at once."""
+        """Close the connection to a lost peer at once; drop unsent messages."""
         self._context.destroy(linger=0)
 
     def _wait(self, event: int, doing: str) -> bool:
+        """Wait for a ZeroMQ event. Return False if it does not occur in time."""
         if self._socket.poll(0, event):
             return True
         waited_s = 0.0
         while (left_s := self._patience_s - waited_s) > 0:
             self._on_wait(doing)
-            began = time.monotonic()
+            start = time.monotonic()
             if self._socket.poll(int(1000 * min(left_s, TICK_S)) + 1, event):
                 return True
-            # Where we were stopped meanwhile (Ctrl-Z), so was our peer: that is no silence of its own.
-            waited_s += min(time.monotonic() - began, 2 * TICK_S)
+            # If this process was suspended (Ctrl-Z), so was its peer: that time does not count.
+            waited_s += min(time.monotonic() - start, 2 * TICK_S)
         return False

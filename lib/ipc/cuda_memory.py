@@ -1,8 +1,8 @@
-"""A tensor on one GPU that another process sees, through a CUDA IPC handle.
+"""Sharing a GPU tensor with another process through a CUDA IPC handle.
 
-The handle travels as plain numbers and bytes inside a ``TensorHandle``; torch's own ``ForkingPickler`` way is not used.
-The owner must outlive the user, both processes must number the GPUs alike (do not narrow
-CUDA_VISIBLE_DEVICES for one of them), and PyTorch's ``expandable_segments`` must be off.
+The handle is sent as plain numbers and bytes in a ``TensorHandle``, without pickle. The owner must outlive the user.
+Both processes must number the GPUs alike (CUDA_VISIBLE_DEVICES must not differ), and PyTorch's
+``expandable_segments`` must be off.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ from lib.ipc.messages import TensorHandle
 
 
 class _Handle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What torch needs to find the allocation again, and to count who uses it."""
+    """The values torch needs to open the allocation and to count its users."""
 
     allocation: bytes
     size_bytes: int
@@ -28,19 +28,19 @@ class _Handle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def export_handle(name: str, tensor: Tensor) -> TensorHandle:
-    """The address of a contiguous CUDA tensor. Make one for each process that will attach: users are counted."""
+    """Return a handle of a contiguous CUDA tensor. Each process that attaches needs its own: users are counted."""
     _, fields = reduce_tensor(tensor)
     (_, _, _, tensor_offset, _, _, _, allocation, size, offset, _, counter, counter_offset, event, sync) = fields
-    fields_ = _Handle(allocation, size, offset, tensor_offset, counter, counter_offset, event, sync)
+    packed = _Handle(allocation, size, offset, tensor_offset, counter, counter_offset, event, sync)
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return TensorHandle(name, f"cuda:{msgspec.msgpack.encode(fields_).hex()}", tuple(tensor.shape), dtype)
+    return TensorHandle(name, f"cuda:{msgspec.msgpack.encode(packed).hex()}", tuple(tensor.shape), dtype)
 
 
 def attach(handle: TensorHandle, device: torch.device) -> Tensor:
-    """The owner's tensor, seen from ``device``, this process's own.
+    """Return the owner's tensor as a tensor on ``device``, this process's own.
 
-    Opened under our own device number although the memory may be another GPU's: so it behaves as local memory
-    to every kernel, and reads go over NVLink or PCIe. Raises ProtocolError for any other kind of address.
+    The memory may be on another GPU. It is opened under this device's number, so every kernel treats it as local
+    memory, and reads go over NVLink or PCIe. Raises ProtocolError for any other kind of address.
     """
     kind, _, text = handle.address.partition(":")
     try:

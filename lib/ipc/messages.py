@@ -1,7 +1,7 @@
-"""Everything one process may say to another. If it is not here, nobody says it.
+"""All messages between processes.
 
-Frozen structs, sent as MessagePack with the type's name as tag. Decoding checks every type and
-refuses unknown names and fields; nothing is ever unpickled.
+They are frozen structs, sent as MessagePack with the type's name as tag. Decoding checks every type and refuses
+unknown names and fields. Nothing is unpickled.
 """
 
 from typing import TypeAlias
@@ -13,9 +13,9 @@ from lib.types import Phase
 
 
 class TensorHandle(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Owner -> user, once: here is a tensor of mine.
+    """Owner -> user, once: the address of a shared tensor.
 
-    ``address`` opens it: ``file:PATH`` for mapped memory, ``cuda:HEX`` for memory of a GPU.
+    ``address`` is ``file:PATH`` for mapped memory, ``cuda:HEX`` for GPU memory.
     """
 
     name: str
@@ -25,9 +25,9 @@ class TensorHandle(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=
 
 
 class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer -> loader: slot ``slot`` is lent to you; put that batch there.
+    """Trainer -> loader: read this batch into slot ``slot``.
 
-    The trainer does not read the slot until the matching ``Filled``, the loader does not write it after. No
+    The trainer does not read the slot before the matching ``Filled``, and the loader does not write it after. So no
     lock and no third message is needed.
     """
 
@@ -36,11 +36,11 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     epoch: int
     batch: int
     rollbacks: int = 0
-    """how often the training went back: the order follows from it"""
+    """times the training returned to a checkpoint; the order of images depends on it"""
 
 
 class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Loader -> trainer: the batch is in the slot; its first ``count`` images are real."""
+    """Loader -> trainer: the batch is in the slot; only its first ``count`` images are valid."""
 
     slot: int
     batch: int
@@ -48,14 +48,14 @@ class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Loader -> trainer: that batch cannot be read, and I read none after it. ``error`` is for the user."""
+    """Loader -> trainer: this batch cannot be read, and no later one will be. ``error`` is for the user."""
 
     batch: int
     error: str
 
 
 class Meet(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer <-> trainer: I am at this point of this step. ``stopping``: I was asked to stop."""
+    """Trainer <-> trainer: the sender has reached ``point`` of ``step``. ``stopping``: it was asked to stop."""
 
     step: int
     point: str
@@ -63,7 +63,7 @@ class Meet(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class GatheredValues(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer <-> trainer: sums to be added up, each in rank order."""
+    """Trainer <-> trainer: values of this rank, for all other ranks."""
 
     step: int
     values: tuple[float, ...]
@@ -71,7 +71,7 @@ class GatheredValues(msgspec.Struct, frozen=True, tag=True, forbid_unknown_field
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Any -> supervisor: I am alive, doing this, and it may take ``patience_s`` seconds more."""
+    """Any -> supervisor: the sender is alive and ``doing`` this, which may take ``patience_s`` more seconds."""
 
     role: str
     doing: str
@@ -79,18 +79,19 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tru
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Any -> supervisor: my last word. ``traceback`` is empty where the user can mend the cause."""
+    """Any -> supervisor: the sender ends with ``error``. ``traceback`` is empty if the user can fix the cause."""
 
     role: str
     error: str
     traceback: str
-    consequence: bool  # of another process's failure, which is then the one to report
+    consequence: bool
+    """whether another process failed first, whose error is the one to report"""
 
 
 class Left(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer -> supervisor: this signal asked me to stop, and so all trainers leave before the end.
+    """Trainer -> supervisor: ``signal`` asked the sender to stop, so all trainers stop before the end of the run.
 
-    ``saved`` is the checkpoint to go on from; empty where another worker keeps them, or there is none.
+    ``saved`` is the checkpoint to resume from; empty if another worker saves them, or if there is none.
     """
 
     role: str
@@ -99,7 +100,7 @@ class Left(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer -> loader: we are done. Loader -> trainer, in answer: so I am, and I send nothing more."""
+    """Trainer -> loader: no more batches are needed. Loader -> trainer, in reply: nothing more will be sent."""
 
 
 Message: TypeAlias = (
@@ -108,14 +109,14 @@ Message: TypeAlias = (
 
 
 def encode(message: Message) -> bytes:
-    """A frame, MessagePack, that ``decode`` reads back."""
+    """Return ``message`` as MessagePack."""
     return msgspec.msgpack.encode(message)
 
 
 def decode(frame: bytes) -> Message:
-    """Raises ProtocolError on anything that is not one of the messages above."""
+    """Return the message in ``frame``. Raises ProtocolError if it is not one of the messages above."""
     try:
         message: Message = msgspec.msgpack.decode(frame, type=Message)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"a frame of {len(frame)} bytes is no message of ours: {error}") from None
+        raise ProtocolError(f"a frame of {len(frame)} bytes is not a valid message: {error}") from None
     return message

@@ -1,8 +1,7 @@
-"""Memory that two processes of one machine see at once, as NumPy arrays.
+"""Memory shared by processes of one machine, as NumPy arrays.
 
-The memory has no name anywhere: the user opens the owner's file descriptor through ``/proc``. So it does
-not lie in a container's small /dev/shm, and it is gone when the last process that sees it is,
-however that one ends. Needs Linux.
+The memory has no name: users open the owner's file descriptor through ``/proc``. So it does not use a container's
+small /dev/shm, and it is freed with the last process that maps it, however that process ends. Linux only.
 """
 
 import math
@@ -19,9 +18,9 @@ from lib.ipc.messages import TensorHandle
 
 
 def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any], TensorHandle]:
-    """A zeroed array that others may ``attach`` to while this process lives, and its address.
+    """Return a zeroed array, and a handle with which other processes can ``attach`` to it while this process lives.
 
-    Raises ResourceError where there is no memory for all of it: now, not when some of it is first used.
+    Raises ResourceError if there is not enough memory: now, not at the first use of a page.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
@@ -31,25 +30,26 @@ def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any],
         array = _map(descriptor, size, shape, dtype)
     except OSError as error:
         raise ResourceError(
-            f"no memory for {name}, {size / 1e9:.3f} GB that two processes share: {error.strerror}; lower batch_size "
-            "or data.slots, or raise what limits it (ulimit -a; the container's memory)"
+            f"no memory for {name}, {size / 1e9:.3f} GB of shared memory: {error.strerror}; lower batch_size or "
+            "data.slots, or raise the limit (ulimit -a; the container's memory)"
         ) from None
-    # The descriptor stays open as long as this process: it is the address.
+    # The descriptor stays open as long as this process lives: it is the address.
     return array, TensorHandle(name, f"file:/proc/{os.getpid()}/fd/{descriptor}", shape, dtype)
 
 
 def attach(handle: TensorHandle) -> NDArray[Any]:
-    """The owner's array. Raises PeerLost when the owner is gone, ProtocolError when the address is not of this kind
-    or too small.
+    """Return the owner's array.
+
+    Raises PeerLost if the owner has ended, ProtocolError if the address is not of this kind or its memory too small.
     """
     address = re.fullmatch(r"file:(/proc/\d+/fd/\d+)", handle.address)
     if address is None or any(n < 0 for n in handle.shape):
-        raise ProtocolError(f"{handle} is no mapped memory")
+        raise ProtocolError(f"{handle} does not address mapped memory")
     size = math.prod(handle.shape) * np.dtype(handle.dtype).itemsize
     try:
         descriptor = os.open(address[1], os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise PeerLost(f"the owner of {handle.name} is gone") from None
+        raise PeerLost(f"the owner of {handle.name} has ended") from None
     try:
         if os.fstat(descriptor).st_size < size:
             raise ProtocolError(f"{handle} is larger than the memory behind it")

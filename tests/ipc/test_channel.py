@@ -1,3 +1,5 @@
+"""Tests of ``Channel``."""
+
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,32 +33,32 @@ def test_messages_arrive_in_order(pair: Pair) -> None:
     assert not loader.ready()
 
 
-def test_another_message_than_expected_is_named(pair: Pair) -> None:
+def test_an_unexpected_message_is_an_error_that_names_it(pair: Pair) -> None:
     loader, trainer = pair
     loader.send(Stop())
     with pytest.raises(ProtocolError, match="expected Filled from loader 0, got Stop"):
         trainer.receive(Filled)
 
 
-def test_silence_ends_in_an_error_with_a_name(pair: Pair) -> None:
-    began = time.monotonic()
+def test_silence_raises_peer_lost_with_the_name_of_the_peer(pair: Pair) -> None:
+    start = time.monotonic()
     with pytest.raises(PeerLost, match=r"loader 0 sent no Filled for 0.3 s"):
         pair[1].receive(Filled)
-    assert 0.25 < time.monotonic() - began < 10
+    assert 0.25 < time.monotonic() - start < 10
 
 
-def test_nobody_there_to_take_a_message(tmp_path: Path) -> None:
+def test_sending_to_nobody_raises_peer_lost(tmp_path: Path) -> None:
     alone = Channel(tmp_path / "s", bind=True, peer="trainer 0", patience_s=0.2)
-    with pytest.raises(PeerLost, match="trainer 0 did not take Stop within 0.2 s"):
+    with pytest.raises(PeerLost, match="trainer 0 did not receive Stop within 0.2 s"):
         alone.send(Stop())
     alone.close()
 
 
-def test_a_waiting_process_gives_signs_of_life(tmp_path: Path) -> None:
-    said: list[str] = []
-    alone = Channel(tmp_path / "s", bind=True, peer="loader 0", patience_s=1.2, on_wait=said.append)
+def test_on_wait_is_called_while_waiting(tmp_path: Path) -> None:
+    waits: list[str] = []
+    alone = Channel(tmp_path / "s", bind=True, peer="loader 0", patience_s=1.2, on_wait=waits.append)
     with pytest.raises(PeerLost):
         alone.receive(Filled, Stop)
     alone.close()
-    assert len(said) >= 2
-    assert set(said) == {"waiting for Filled or Stop from loader 0"}
+    assert len(waits) >= 2
+    assert set(waits) == {"waiting for Filled or Stop from loader 0"}

@@ -1,3 +1,5 @@
+"""Tests of encoding and decoding messages."""
+
 import pickle
 
 import msgspec
@@ -59,5 +61,5 @@ def test_there_is_an_example_of_every_message() -> None:
     ids=lambda frame: frame[:12].hex() or "empty",
 )
 def test_anything_else_is_refused(frame: bytes) -> None:
-    with pytest.raises(ProtocolError, match="is no message of ours"):
+    with pytest.raises(ProtocolError, match="is not a valid message"):
         decode(frame)

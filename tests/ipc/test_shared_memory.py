@@ -1,3 +1,5 @@
+"""Tests of memory shared between processes."""
+
 import resource
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from lib.ipc.messages import TensorHandle
 from tests.support.scripts import ROOT
 
 
-def test_both_sides_see_each_others_writes() -> None:
+def test_writes_are_visible_on_both_sides() -> None:
     mine, handle = shared_memory.create("slots", (2, 3), "int64")
     theirs = shared_memory.attach(handle)
     assert not theirs.any()
@@ -23,7 +25,7 @@ def test_both_sides_see_each_others_writes() -> None:
     assert mine[0, 0] == 5
 
 
-def test_another_process_sees_it_though_it_has_no_name_that_could_be_left_behind() -> None:
+def test_another_process_attaches_to_memory_that_has_no_name() -> None:
     mine, handle = shared_memory.create("slots", (1000, 1000), "float32")
     code = (
         "import sys, msgspec; from lib.ipc import shared_memory; from lib.ipc.messages import TensorHandle;"
@@ -35,8 +37,8 @@ def test_another_process_sees_it_though_it_has_no_name_that_could_be_left_behind
     assert str(path.readlink()).startswith("/memfd:slots")
 
 
-def test_memory_that_is_not_there_is_an_error_at_once_not_when_it_is_used() -> None:
-    """The process may not make files of more than 1 MB: to the kernel, shared memory is one."""
+def test_too_little_memory_is_an_error_at_once_not_at_first_use() -> None:
+    """The process may write files of at most 1 MB, which includes shared memory."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
@@ -50,19 +52,19 @@ def test_memory_that_is_not_there_is_an_error_at_once_not_when_it_is_used() -> N
 
 @pytest.mark.parametrize("address", ["file:/etc/passwd", "cuda:00", "file:/proc/1/fd/../../../etc/passwd", ""])
 def test_other_addresses_are_refused(address: str) -> None:
-    with pytest.raises(ProtocolError, match="is no mapped memory"):
+    with pytest.raises(ProtocolError, match="does not address mapped memory"):
         shared_memory.attach(TensorHandle("x", address, (1,), "uint8"))
 
 
-def test_a_share_larger_than_its_memory_is_refused() -> None:
+def test_a_handle_larger_than_its_memory_is_refused() -> None:
     mine, handle = shared_memory.create("x", (10,), "uint8")
     assert np.array_equal(mine, np.zeros(10))
     with pytest.raises(ProtocolError, match="is larger than the memory behind it"):
         shared_memory.attach(TensorHandle("x", handle.address, (11,), "uint8"))
 
 
-def test_memory_of_an_owner_who_is_gone() -> None:
+def test_attaching_to_an_ended_owner_raises_peer_lost() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    with pytest.raises(PeerLost, match="the owner of slots is gone"):
+    with pytest.raises(PeerLost, match="the owner of slots has ended"):
         shared_memory.attach(TensorHandle("slots", f"file:/proc/{gone.pid}/fd/3", (1,), "uint8"))
