@@ -52,6 +52,21 @@ def test_links_lead_to_existing_files(path: Path) -> None:
     assert not [target for target in targets if not (path.parent / target).exists()]
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_existing_headings(path: Path) -> None:
+    for target, heading in re.findall(r"\]\(([\w/.]*\.md)#([^)]+)\)", path.read_text()):
+        titles = re.findall(r"^#+ (.*)$", (path.parent / target).read_text(), flags=re.MULTILINE)
+        assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_files_that_pages_name_exist(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"`((?:lib|tests|benchmarks|preprocessing|docs)/[\w/.]+)`", text))
+    new = {"lib/models/two_layers.py"}  # the file that docs/adding_a_network.md adds
+    assert not [name for name in named - new if not (ROOT / name).exists()]
+
+
 @pytest.mark.parametrize("name", ["architecture.md", "architecture.svg"])
 def test_the_page_and_the_drawing_show_every_message(name: str) -> None:
     text = (ROOT / "docs" / name).read_text()
