@@ -1,4 +1,4 @@
-"""What GPUs do around their meetings, with meetings of hosts in their place: each replica in a thread of its own."""
+"""The exchange on GPUs, with meetings of hosts in place of meetings of devices; each replica has a thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +35,8 @@ def replica(folder: Path, rank: int, world_size: int) -> HostMeetings:
 def test_all_replicas_hold_the_mean_of_each_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, small: int, dtype: torch.dtype
 ) -> None:
-    """In shares, or each for itself; what lies outside the stretches stays."""
-    one_at_a_time = threading.Lock()  # Triton's interpreter is not made for threads
+    """In chunks, or each replica for itself. Memory outside the segments does not change."""
+    one_at_a_time = threading.Lock()  # Triton's interpreter is not thread-safe
 
     def mean(replicas: list[Tensor], out: Tensor) -> None:
         with one_at_a_time:

@@ -1,4 +1,4 @@
-"""What an earlier start left in the launcher's store is not found by the next one."""
+"""A start does not see what an earlier start left in the launcher's store."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from lib.exchange.fresh_store import fresh_store
 
 
 def start(store: Store, world_size: int, late: int = 0) -> list[Store]:
-    """The part of the store that each worker of one start gets; worker ``late`` comes after the others."""
+    """Return the store of each worker of one start; worker ``late`` starts after the others."""
 
     def join(rank: int) -> Store:
         time.sleep(0.1 * (rank == late))

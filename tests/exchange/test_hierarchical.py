@@ -1,4 +1,4 @@
-"""Two machines of two workers each, played by four processes: memory within, gloo between."""
+"""Two machines of two workers each, as four processes: shared memory within, gloo between."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ def test_all_replicas_of_all_machines_hold_the_mean_bit_for_bit(results: list[An
     for result in results:
         assert result["after"].tobytes() == results[0]["after"].tobytes()
         np.testing.assert_allclose(result["after"], mean, rtol=1e-5, atol=1e-6)
-        assert result["small"].tolist() == [6.0] * 3  # fewer numbers than there are shares
+        assert result["small"].tolist() == [6.0] * 3  # fewer numbers than chunks
 
 
 def test_broadcast_gather_and_stop_reach_all_machines(results: list[Any]) -> None:
@@ -54,12 +54,12 @@ def test_broadcast_gather_and_stop_reach_all_machines(results: list[Any]) -> Non
         assert np.array_equal(result["first"], results[0]["first"])
         assert result["left"] == 2
         assert result["gathered"].tolist() == [[0.0], [1.0], [2.0], [3.0]]
-        assert result is results[2] or int(result["waits"]) > 10  # who waits for it says so
+        assert result is results[2] or int(result["waits"]) > 10  # a worker that waits reports it
         assert f"replica 3 differs from replica 0 in 1 of {NUMEL} numbers" in str(result["found"])
 
 
-class Told:
-    """A ``Collective`` whose workers have said ``rows``."""
+class FakeCollective:
+    """A ``Collective`` in which the workers gather ``rows``."""
 
     def __init__(self, rows: list[tuple[int, int]], folder: Path) -> None:
         self._rows = [(*row, *os.fsencode(folder)) for row in rows]
@@ -69,14 +69,14 @@ class Told:
 
 
 def test_machines_with_different_numbers_of_workers_are_refused(tmp_path: Path) -> None:
-    everyone: Any = Told([(0, 0), (0, 1), (1, 0)], tmp_path)
+    everyone: Any = FakeCollective([(0, 0), (0, 1), (1, 0)], tmp_path)
     with pytest.raises(ConfigError, match=r"as many workers on each machine, here they are \[1, 2\]"):
         find_neighbors(everyone, 0, 0, tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o1700])
 def test_a_folder_that_other_users_can_enter_is_refused(tmp_path: Path, mode: int) -> None:
-    everyone: Any = Told([(0, 0), (0, 1)], tmp_path)
+    everyone: Any = FakeCollective([(0, 0), (0, 1)], tmp_path)
     tmp_path.chmod(mode)
     with pytest.raises(ProtocolError, match="is not a folder of mode 0700"):
         find_neighbors(everyone, 0, 1, tmp_path)

@@ -1,4 +1,4 @@
-"""The real exchange between real channels, each replica in a thread of its own."""
+"""The real peer exchange over real channels; each replica has a thread."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int,
         row = peer.allocate(numel)
         noise = torch.randn(numel, generator=torch.Generator().manual_seed(rank))
         for _ in range(8):
-            # Nothing between one exchange and the next update, so that a reader that is still busy would notice.
+            # The next update follows the exchange at once, so a reader that is still busy would see it.
             row += noise
             before = row.numpy().copy()
             peer.all_reduce_mean(row)
@@ -55,7 +55,7 @@ def test_no_replica_reads_memory_that_another_already_overwrites(tmp_path: Path,
     def body(peer: Peer, rank: int) -> list[np.ndarray]:
         peer.__class__ = SlowPeer
         cast(SlowPeer, peer).slow_point = point if rank == slow_rank else ""
-        row = peer.allocate(512)  # a share for each
+        row = peer.allocate(512)  # a chunk for each replica
         seen = []
         for _ in range(4):
             row += rank + 1.0
@@ -76,7 +76,7 @@ def test_metrics_are_summed_in_rank_order_on_every_replica(tmp_path: Path) -> No
 
 
 def test_all_replicas_stop_after_the_same_step(tmp_path: Path) -> None:
-    """Whoever is asked, and whenever: nobody may wait for one that has left."""
+    """Whichever replica requests the stop, and whenever: none may wait for one that has stopped."""
 
     def body(peer: Peer, rank: int) -> int:
         row = peer.allocate(4)

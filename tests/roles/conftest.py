@@ -1,4 +1,4 @@
-"""What trainings in this process need."""
+"""Fixtures for trainings in this process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.data_sets import write_data_set
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Threads only get into each other's way with a network this small."""
+    """Use one PyTorch thread: more would only slow down a network this small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Updates of several batches each: the update of one larger batch, and never one of half of them."""
+"""An update of several batches equals the update of one larger batch, and is never made of some of them."""
 
 import shutil
 from collections.abc import Callable
@@ -21,9 +21,9 @@ Weights = dict[str, torch.Tensor]
 
 @pytest.fixture
 def run(tmp_path: Path, small_data_set: Path) -> Callable[..., Run]:
-    """Trainings that go on from one and the same first epoch.
+    """Return a function that resumes a training from the same first epoch.
 
-    Of one worker, and without dropout: threads of one process share what initial weights and dropout are drawn from.
+    One worker trains that epoch, without dropout: threads of a process share PyTorch's random number generator.
     """
 
     def make(folder: Path, *, workers: int, n_epochs: int = 2, batch_size: int, **optimizer: Any) -> Run:
@@ -49,12 +49,12 @@ def run(tmp_path: Path, small_data_set: Path) -> Callable[..., Run]:
 
 
 def two(folder: Path, training: Run) -> list[tuple[Progress, Weights]]:
-    """How far each of two workers came, and its weights."""
+    """Train two workers; return the progress and the weights of each."""
     return in_sync(2, lambda peer, rank: training.train(exchange=peer, rank=rank)[1:], folder)
 
 
 def test_accumulated_batches_make_the_update_of_one_larger_batch(tmp_path: Path, run: Callable[..., Run]) -> None:
-    """24 images: 20 + 4 from two workers' batches of 5, two each; of the last four, each worker has two."""
+    """Of 24 images, two workers take 20 in two batches of 5 each, and then two each."""
     _, progress, whole = run("whole", workers=1, batch_size=20, label_smoothing=0.1).train()
     parts = run("parts", workers=2, batch_size=5, accumulate=2, label_smoothing=0.1)
     for there, weights in two(tmp_path, parts):
@@ -65,7 +65,7 @@ def test_accumulated_batches_make_the_update_of_one_larger_batch(tmp_path: Path,
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int, int, int] | None], None]:
-    """Has a worker asked to stop, as by a signal, at (epoch, iteration, rank), before its gradients are added."""
+    """Return a function that requests a stop at (epoch, iteration, rank), before the gradients are added."""
     real = Trainer.dropout_seed
 
     def make(moment: tuple[int, int, int] | None) -> None:
@@ -82,7 +82,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int, int, int] | Non
 def test_interrupted_at_any_batch_and_resumed_equals_uninterrupted(
     tmp_path: Path, run: Callable[..., Run], ask: Callable[[tuple[int, int, int] | None], None]
 ) -> None:
-    """Four iterations an epoch, in updates of three and one."""
+    """An epoch has four iterations, in updates of three and one."""
     whole = two(tmp_path, run("whole", workers=2, batch_size=3, accumulate=3))
     expected = load(tmp_path / "whole/checkpoints/epoch002_iter00000.pt").momentum
     for iteration, rank in product(range(4), range(2)):

@@ -1,4 +1,4 @@
-"""What --find_batch_size makes of its measurements."""
+"""The conclusion that --find_batch_size draws from its measurements."""
 
 from lib.models.recipes import SQUEEZENET, THEANO
 from lib.roles.batch_size_finder import conclusion

@@ -1,4 +1,4 @@
-"""The best weights of a training are kept, also where checkpoints are rare."""
+"""The best weights of a training are saved, even if checkpoints are rare."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.in_process import Run
 
 @pytest.fixture
 def saved(tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], list[str]]:
-    """The epochs of which checkpoints are kept, after a training with these validation errors."""
+    """Train with these validation errors and return the epochs that have a checkpoint."""
     real = Trainer.validate
 
     def train(errors: list[float]) -> list[str]:
@@ -54,7 +54,7 @@ def test_each_epoch_that_is_the_best_so_far_is_saved(tmp_path: Path, saved: Call
 def test_training_does_not_wait_for_a_best_checkpoint(
     tmp_path: Path, saved: Callable[[list[float]], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first one gets to the disk after the fourth epoch: the third waits until then, in place of the second."""
+    """The first save ends after the fourth epoch. The third epoch waits for it, in place of the second."""
     fourth_done, real, train = Event(), CheckpointFolder.save, Trainer.train_epoch
 
     def save(self: CheckpointFolder, checkpoint: Checkpoint, *more: Any, **options: Any) -> Path:

@@ -1,4 +1,4 @@
-"""A training moves between one, eight and two workers, and nobody can tell from what it has learned."""
+"""A training can move between one, eight and two workers without a difference in what it learns."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.in_process import Run
 from tests.support.replicas import in_sync
 
 TOTAL = 16
-"""images an iteration, of all workers"""
+"""images per iteration, over all workers"""
 
 
 def run(data_set: Path, weights_dir: Path, *, workers: int, epochs: int) -> Run:

@@ -1,4 +1,4 @@
-"""Checkpoints are written while the training goes on."""
+"""Checkpoints are written while the training continues."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Before = Callable[[Checkpoint], None]
 
 
 def run(data_set: Path, weights_dir: Path) -> Run:
-    """Three epochs of three updates each."""
+    """Return a run of three epochs with three updates each."""
     return Run(
         Config(
             run=RunConfig(weights_dir=weights_dir, n_epochs=3, keep=9),
@@ -36,7 +36,7 @@ def run(data_set: Path, weights_dir: Path) -> Run:
 
 @pytest.fixture
 def before_saving(monkeypatch: pytest.MonkeyPatch) -> Callable[[Before], None]:
-    """Has a function called with each checkpoint that is about to be written."""
+    """Return a function that sets what is called with each checkpoint before it is written."""
     real = CheckpointFolder.save
 
     def patch(before: Before) -> None:
@@ -52,7 +52,7 @@ def before_saving(monkeypatch: pytest.MonkeyPatch) -> Callable[[Before], None]:
 def test_a_checkpoint_holds_the_training_as_it_was_when_saving_began(
     tmp_path: Path, small_data_set: Path, before_saving: Callable[[Before], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first checkpoint gets to the disk only when the second epoch is nearly over, and is none the worse."""
+    """The first checkpoint is written only when the second epoch is nearly over, and is still correct."""
     run(small_data_set, tmp_path / "fast").train()
     later, update = Event(), Trainer.train_update
 

@@ -1,4 +1,4 @@
-"""Figures that are read some updates after they were noted, as on GPUs, are those that are read at once."""
+"""Metrics that are read some updates later, as on GPUs, equal metrics that are read at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -96,8 +96,8 @@ def test_metrics_noted_within_an_epoch_are_read_two_updates_later(
     assert recorder.read_after == [(1, 3), (2, 3), (3, 3), (4, 6), (5, 6), (6, 6)]
 
 
-class LeavesWhenTold(Alone):
-    """As on GPUs, a host that is asked to leave may hear of it where figures are gathered, between two notes."""
+class StopsWhileGathering(Alone):
+    """An exchange that learns of a stop while metrics are gathered, between two notes, as on GPUs."""
 
     def sync_stop(self) -> None:
         self.stop_requested = True
@@ -106,7 +106,7 @@ class LeavesWhenTold(Alone):
 def test_a_stop_between_two_notes_reports_everything_trained(
     run_behind: Callable[..., tuple[RecordingRecorder, Progress]],
 ) -> None:
-    exchange = LeavesWhenTold(torch.device("cpu"))
+    exchange = StopsWhileGathering(torch.device("cpu"))
     recorder, progress = run_behind(2, print_freq=3, batch_size=4, exchange=exchange)
     assert progress.iteration == 3 + 2
     images = [(iteration, n) for _, _, iteration, *_, n, _ in recorder.entries]

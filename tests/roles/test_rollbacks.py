@@ -33,7 +33,7 @@ def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
-    """Spoils the gradients of the second iteration of the second epoch, wherever one of these seeds holds."""
+    """Return a function that makes the gradients of the second iteration of epoch 2 NaN for these seeds."""
     return lambda seeds: spoil(monkeypatch, {torch_seed(Stream.DROPOUT, seed, 1, 1, 0) for seed in seeds})
 
 
@@ -84,7 +84,7 @@ def test_on_nan_rollback_returns_to_the_checkpoint_and_draws_another_order(
 
 @pytest.mark.parametrize("broken", [5, 9, 10, 12, 14])
 def test_a_resume_after_a_rollback_is_exact(tmp_path: Path, small_data_set: Path, poison: Poison, broken: int) -> None:
-    """Stopped, by a batch that cannot be read, at the checkpoint that it goes back to, or after it went back."""
+    """An unreadable batch stops the run at the checkpoint of the rollback, or after the rollback."""
     poison({1})
     _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rollback")).train()
     stopped = Run(config(small_data_set, tmp_path / "stopped", on_nan="rollback"))
@@ -97,7 +97,7 @@ def test_a_resume_after_a_rollback_is_exact(tmp_path: Path, small_data_set: Path
 def test_a_run_stopped_with_nan_weights_resumes_from_before_them(
     tmp_path: Path, small_data_set: Path, poison: Poison
 ) -> None:
-    """After the second iteration they are, but no loss has shown it yet."""
+    """The weights are NaN after the second iteration, but no loss has shown it yet."""
     poison({1})
     run = Run(config(small_data_set, tmp_path / "run", on_nan="rollback"))
     assert run.train(7)[0].failure

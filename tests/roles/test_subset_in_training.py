@@ -1,6 +1,4 @@
-"""A training that evaluates a subset within its epochs, is stopped anywhere and goes on, has the figures of one that
-nothing stopped.
-"""
+"""A training that evaluates a subset within its epochs, is stopped anywhere and resumed, has uninterrupted metrics."""
 
 import json
 from pathlib import Path
@@ -19,7 +17,7 @@ from tests.support.in_process import Run
 
 
 class Recorded(Trainer):
-    """With the real records on disk."""
+    """A trainer that writes the real records to disk."""
 
     def __init__(self, context: Context, parts: TrainState, feed: Feed, _: object) -> None:
         super().__init__(
@@ -32,7 +30,7 @@ class Recorded(Trainer):
 
 
 def figures(weights_dir: Path) -> list[tuple[Any, ...]]:
-    """All that is told of a training but times."""
+    """Return every recorded metric of a training except times."""
     entries = map(json.loads, (weights_dir / "metrics.jsonl").read_text().splitlines())
     return [(e["kind"], e["epoch"], e["iteration"], e["images"], e["loss"], e["top1_error"]) for e in entries]
 

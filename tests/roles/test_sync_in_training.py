@@ -1,4 +1,4 @@
-"""Trainings whose replicas differ between exchanges: what is validated and saved is the same on all of them."""
+"""Trainings whose replicas differ between exchanges validate and save the same weights on all of them."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def config(data_set: Path, weights_dir: Path, exchange: ExchangeConfig, minutes:
 def test_replicas_are_equal_when_validated_and_saved(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch, exchange: ExchangeConfig
 ) -> None:
-    """Three iterations an epoch, so the exchange falls into the second: the trainer itself verifies after each."""
+    """An epoch has three iterations, so the exchange falls into the second. The trainer verifies after each epoch."""
     real = Validation.whole_set
 
     def whole_set(self: Validation, *arguments: Any) -> Metrics | None:
@@ -55,7 +55,7 @@ def test_replicas_are_equal_when_validated_and_saved(
 
 
 def test_within_an_epoch_checkpoints_follow_an_exchange(tmp_path: Path, small_data_set: Path) -> None:
-    """The disk is always due here; a save at another moment would keep one replica, not the average."""
+    """A checkpoint is always due here. A save at another moment would hold one replica, not the average."""
     run = Run(config(small_data_set, tmp_path / "run", ExchangeConfig(method="peer", every=2), minutes=1e-9))
     in_sync(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
     names = {path.name for path in (tmp_path / "run/checkpoints").glob("*.pt")}

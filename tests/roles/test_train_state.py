@@ -1,4 +1,4 @@
-"""What worker 0 read, from a checkpoint or from given weights, is what every worker goes on with: all of it."""
+"""Every worker starts with all that worker 0 read from a checkpoint or from given weights."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_frozen_parameters_are_those_of_worker_0_from_given_weights_and_after_a_
 
 
 class Network(nn.Sequential):
-    """With a trained norm, a frozen one, and what neither a parameter nor a float buffer holds."""
+    """A network with a trained norm, a frozen one, and an integer buffer."""
 
     def __init__(self, value: float) -> None:
         super().__init__(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 5, bias=False), nn.BatchNorm1d(5))
@@ -105,7 +105,7 @@ def test_every_tensor_of_a_network_is_broadcast_and_compared(
 
 
 def test_statistics_of_frozen_norms_are_not_averaged(tmp_path: Path) -> None:
-    """The mean of eight equal numbers, added up one by one, is another number for nearly every second of them."""
+    """The rounded mean of eight equal numbers differs from them for nearly every second number."""
     data_set = write_data_set(tmp_path / "data", train=8, val=8, img_size=40)
     settings = config(data_set.dir, tmp_path / "run")
     settings = replace(settings, model=ModelConfig(name="resnet18", freeze=("bn1", "layer1")))

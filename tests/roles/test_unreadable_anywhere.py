@@ -1,4 +1,4 @@
-"""Whichever batch cannot be read, training stops after a meeting, and a resume from there loses nothing."""
+"""Whichever batch cannot be read, all workers stop after the same update, and a resume loses nothing."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_an_unreadable_batch_stops_all_workers_and_a_resume_loses_nothing(
     tmp_path: Path, small_data_set: Path, accumulate: int, val_freq: int
 ) -> None:
     feed, done, weights = Run(config(small_data_set, tmp_path / "undisturbed", accumulate, val_freq)).train()
-    batches = 2 * (3 + val_freq + 2)  # training, a subset of two batches within it, validation; each epoch
+    batches = 2 * (3 + val_freq + 2)  # per epoch: training, a subset of two batches within it, validation
     assert feed.asked_for == batches
     for broken in range(1, batches):
         run = Run(config(small_data_set, tmp_path / f"{broken}", accumulate, val_freq))

@@ -1,4 +1,4 @@
-"""A loader and a feed in one process, and batch files that cannot be read while they talk."""
+"""A loader and a feed in one process, with batch files that become unreadable."""
 
 import errno
 import os
@@ -40,14 +40,14 @@ def at(data_set: Path) -> Layout:
 
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a loader tells the user, and what it is doing; its pauses are short."""
+    """Return the warnings and heartbeats of a loader, with short pauses between its attempts."""
     monkeypatch.setattr(retry, "_FIRST_S", 0.02)
     return []
 
 
 @pytest.fixture
 def start(tmp_path: Path, at: Layout, warnings: list[str]) -> Iterator[Start]:
-    """Starts a loader in a thread; gives its feed."""
+    """Return a function that starts a loader in a thread and returns its feed."""
     threads: list[threading.Thread] = []
 
     def make(patience_s: float = 60, **data: Any) -> Feed:
@@ -89,7 +89,7 @@ def test_batches_read_before_an_unreadable_one_are_delivered(at: Layout, start: 
         assert not feed.fails()
         next(feed)
     assert feed.fails()
-    assert feed.fails()  # asking again is no wait
+    assert feed.fails()  # a second look does not wait
     with pytest.raises(DataError, match=r"00001.hkl is damaged \(its checksum is not the manifest's\); delete it and"):
         next(feed)
     feed.close()
@@ -127,7 +127,7 @@ def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, warnings
 def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
     at: Layout, start: Start, warnings: list[str], monkeypatch: pytest.MonkeyPatch, on_error: str
 ) -> None:
-    """EIO of the second batch's rows, three times."""
+    """Reading the rows of the second batch fails three times with EIO."""
     real, errors = os.preadv, [OSError(errno.EIO, os.strerror(errno.EIO))] * 3
     place = pixel_offset(at.batch_file("train", 16, 0), (16, 32, 32, 3)) + 8 * 32 * 32 * 3
 

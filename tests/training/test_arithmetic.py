@@ -1,4 +1,4 @@
-"""``compute.precision`` and ``compute.compile`` on a CPU: what they change, and what they leave as it is."""
+"""``compute.precision`` and ``compute.compile`` on a CPU."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -36,7 +36,7 @@ def settings_of_the_process() -> Iterator[None]:
 
 @pytest.fixture
 def step(tmp_path: Path) -> Callable[..., Replica]:
-    """Makes a replica that has made one update, as ``compute`` says."""
+    """Return a function that makes a replica with these ``compute`` settings and trains one update."""
     config = Config(data=DataConfig(dir=write_data_set(tmp_path / "data").dir), model=ModelConfig(name="tiny"))
     data: DataSet = source_kind("hickle").describe(config.data)
 
@@ -57,7 +57,7 @@ def step(tmp_path: Path) -> Callable[..., Replica]:
 
 
 def distance(found: Replica, expected: Replica) -> float:
-    """Of what one update has made, the norm of the difference over the norm."""
+    """Return the norm of the difference between two updates, relative to the norm of one."""
     ours, theirs = found.flat.momentum, expected.flat.momentum
     return float((ours - theirs).norm() / theirs.norm())
 
@@ -80,7 +80,7 @@ def test_fp32_is_the_default_and_only_tf32_enables_tf32(step: Callable[..., Repl
 def test_compile_compiles_the_network_that_the_step_runs(
     step: Callable[..., Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A compiler that leaves the network as it is: a real one takes seconds only to be imported."""
+    """The compiler is replaced by one that returns the network, because importing a real one takes seconds."""
     compiled: list[tuple[nn.Module, bool]] = []
     seen: list[int] = []
 

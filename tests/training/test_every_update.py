@@ -1,4 +1,4 @@
-"""Whatever replicas average around an update, they hold the same bits after it, and the same weights to rounding."""
+"""Replicas hold the same bits after each update, and, up to rounding, the same weights for each kind of averaging."""
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ def gradients(step: int, rank: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def trained(model: nn.Module, what: Averaged, nesterov: bool, exchange: Exchange, ranks: list[int]) -> torch.Tensor:
-    """Weights and momentum after updates on the mean gradient of ``ranks`` here and of all in ``exchange``."""
+    """Return weights and momentum after updates on the mean gradient over ``ranks`` and ``exchange``."""
     flat = FlatParameters(copy.deepcopy(model), exchange.allocate, exchange.allocate)
     optimizer = MomentumSGD(flat, OptimizerConfig(nesterov=nesterov))
     optimizer.set(0.05, 0.01)

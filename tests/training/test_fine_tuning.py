@@ -1,4 +1,4 @@
-"""Starting from another training's parameters: all fit, or it is message which do not."""
+"""Training starts from the parameters of another training; those that do not fit are named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The update rule against a NumPy transcription, and what must follow from it."""
+"""The update rule equals a NumPy transcription and torch.optim.SGD."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from lib.training.optimizer import MomentumSGD
 
 
 def update(optimizer: MomentumSGD, rate: float, weight_decay: float) -> None:
-    """One update of everything, in two parts."""
+    """Update all parameters, in two segments."""
     optimizer.set(rate, weight_decay)
     length = len(optimizer._flat.parameters)
     for segment in (slice(0, length // 3), slice(length // 3, length)):
@@ -56,7 +56,7 @@ def test_many_steps_equal_the_numpy_transcription(nesterov: bool, momentum: floa
 
 
 def test_a_constant_rate_equals_torch_sgd() -> None:
-    """Ours keeps the rate inside the velocity; while the rate stays the same that makes no difference."""
+    """Our momentum includes the learning rate, which makes no difference while the rate is constant."""
     ours, theirs = network(), network()
     flat = FlatParameters(ours, torch.zeros)
     optimizer = MomentumSGD(flat, OptimizerConfig(bias_rate_factor=1.0, nesterov=True))
@@ -74,7 +74,7 @@ def test_a_constant_rate_equals_torch_sgd() -> None:
 
 
 def test_averaging_weights_and_momentum_equals_averaging_gradients() -> None:
-    """Two replicas that start alike, each with its own gradient, then averaged: one step on the mean gradient."""
+    """Two equal replicas, updated on their own gradients and averaged, equal one update on the mean gradient."""
     config = OptimizerConfig()
     flats = [FlatParameters(network(), torch.zeros) for _ in range(3)]
     optimizers = [MomentumSGD(flat, config) for flat in flats]

@@ -8,7 +8,7 @@ from lib.training.schedule import learning_rate, weight_decay
 
 
 def rates(schedule: ScheduleConfig, errors: list[float]) -> list[float]:
-    """The rate of each epoch, when the record has grown to hold the epochs before it."""
+    """Return the rate of each epoch, given the validation errors of the epochs before it."""
     return [learning_rate(1.0, schedule, epoch=e, n_epochs=100, val_errors=errors[:e]) for e in range(len(errors) + 1)]
 
 
@@ -28,7 +28,7 @@ def test_auto_waits_for_a_plateau() -> None:
 
 
 def test_auto_divides_once_for_each_plateau() -> None:
-    #         1    2    3    4    5    6    7    8 -> plateau: rate falls, 9 and 10 are judged among themselves
+    #         1    2    3    4    5    6    7    8 -> plateau: 9 and 10 are compared only with each other
     errors = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.4, 0.4, 0.3, 0.2, 0.1, 0.1, 0.1]
     assert rates(ScheduleConfig(policy="auto"), errors) == pytest.approx([1] * 8 + [0.1] * 5 + [0.01])
 
@@ -39,7 +39,7 @@ def test_auto_leaves_the_first_five_epochs_alone() -> None:
 
 
 def test_auto_is_a_function_of_the_record_alone() -> None:
-    """Any later resume sees the same rates: a longer record does not change an earlier epoch's rate."""
+    """A longer record does not change the rate of an earlier epoch, so a resume sees the same rates."""
     errors = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3]
     schedule = ScheduleConfig(policy="auto")
     for epoch in range(len(errors)):

@@ -1,4 +1,4 @@
-"""Each rule of exchange is what its paper says, in NumPy; what is validated and saved is the same on all replicas."""
+"""Each synchronization strategy equals a NumPy transcription; all replicas validate and save equal weights."""
 
 import copy
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def noise(step: int, rank: int, numel: int) -> torch.Tensor:
 
 
 class Worker:
-    """One replica under a rule, with gradients and float buffers that differ from step to step and rank to rank."""
+    """One replica with a strategy, and gradients and float buffers that differ by step and rank."""
 
     def __init__(self, model: nn.Module, config: ExchangeConfig, peer: Peer | Alone, rank: int, workers: int) -> None:
         self.rank, self.peer, self.step = rank, peer, 0
@@ -57,7 +57,7 @@ class Worker:
 
 
 class Transcription:
-    """The same in NumPy, all replicas in one place: rows of weights, momentum and buffers by rank."""
+    """The same in NumPy for all replicas: weights, momentum and buffers by rank."""
 
     def __init__(self, flat: FlatParameters) -> None:
         self.w, self.v, self.b = (
@@ -106,7 +106,7 @@ def close(actual: Row, expected: Row) -> None:
 
 
 def test_local_sgd_equals_its_numpy_transcription(tmp_path: Path, model: nn.Module) -> None:
-    """Seven updates with an average every third; then one more, as validation wants replicas that agree."""
+    """Seven updates with an average every third, then one more average, because validation needs equal replicas."""
 
     def body(worker: Worker) -> list[Row]:
         rows = []
@@ -117,7 +117,7 @@ def test_local_sgd_equals_its_numpy_transcription(tmp_path: Path, model: nn.Modu
         rows.append(worker.synchronized())
         assert worker.rule.in_sync
         worker.train(2)
-        assert not worker.rule.in_sync  # from that average on, it is three updates again
+        assert not worker.rule.in_sync  # the next average comes three updates after that one
         return rows
 
     there = Transcription(FlatParameters(copy.deepcopy(model), torch.zeros))
@@ -159,11 +159,11 @@ def test_elastic_averaging_equals_its_numpy_transcription(tmp_path: Path, model:
         close(pulled, there_pulled[rank])
         close(before, there.row(rank))
         close(centre, there.at_rest())
-        assert np.array_equal(before[:n_replica], after[:n_replica])  # it goes on from its own place
+        assert np.array_equal(before[:n_replica], after[:n_replica])  # each replica continues from its own weights
 
 
 def test_after_a_restart_the_center_is_the_restored_weights(tmp_path: Path, model: nn.Module) -> None:
-    """What a resume does, and a rollback: an earlier checkpoint's row is copied to all."""
+    """A resume or rollback copies the weights of an earlier checkpoint to all replicas."""
 
     def body(worker: Worker) -> tuple[Row, Row]:
         worker.train(3)
@@ -206,7 +206,7 @@ def test_one_worker_ignores_the_exchange_rule(model: nn.Module, config: Exchange
 
 
 def test_the_moving_rate_defaults_to_that_of_the_paper(model: nn.Module) -> None:
-    """Its beta of 0.9, whatever the number of workers: the centre goes 0.9 of the way to the mean."""
+    """The center moves 0.9 of the way to the mean (beta), for any number of workers."""
     flat = FlatParameters(model, torch.zeros)
     peer = Alone(CPU)
     optimizer = MomentumSGD(flat, OPTIMIZER)
@@ -215,7 +215,7 @@ def test_the_moving_rate_defaults_to_that_of_the_paper(model: nn.Module) -> None
     before = flat.parameters.clone()
     flat.gradients.fill_(1.0)
     optimizer.set(1.0, 0.0)
-    rule.update(slice(0, len(flat.parameters)))  # replicas, and so their mean, go to before - 1; then back by 0.3
+    rule.update(slice(0, len(flat.parameters)))  # replicas and their mean move to before - 1, then back by 0.3
     torch.testing.assert_close(flat.parameters, before - 0.7)
     with rule.synchronized():
         torch.testing.assert_close(flat.parameters, before - 0.9)
