@@ -1,1 +1,1 @@
-"""What a network makes of pictures: probabilities over one or more crops, and all figures that follow from them."""
+"""Evaluate a network: probabilities averaged over crops, and the metrics of a whole data set computed from them."""

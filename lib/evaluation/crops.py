@@ -1,4 +1,4 @@
-"""Probabilities of an image from one or more views of it."""
+"""Class probabilities of an image, averaged over one or more crops."""
 
 import math
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def log_probabilities(logits_of: Callable[[Tensor], Tensor], params_C3: Tensor, n_images: int) -> Tensor:
-    """The logarithm of the mean of the probabilities that each view gives, float64 (B, K).
+    """Return the logarithm of the probabilities, averaged over the crops ``params_C3``: float64 (B, K).
 
-    ``logits_of`` takes params (B, 3), here the same one for each of the ``n_images``, and gives logits (B, K).
-    In float64, so that classes whose logits differ do not become equal.
+    ``logits_of`` maps crop parameters (B, 3), here the same ones for all ``n_images``, to logits (B, K). float64 keeps
+    classes whose logits differ from becoming equal.
     """
-    per_view = [logits_of(view.expand(n_images, -1)).double().log_softmax(1) for view in params_C3]
-    return torch.stack(per_view).logsumexp(0) - math.log(len(per_view))
+    per_crop = [logits_of(crop.expand(n_images, -1)).double().log_softmax(1) for crop in params_C3]
+    return torch.stack(per_crop).logsumexp(0) - math.log(len(per_crop))

@@ -1,4 +1,4 @@
-"""What validate.py can be asked for beside the configuration."""
+"""The options of validate.py beside the configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Which weights to evaluate, how, and where to write what comes out."""
+    """Which weights to evaluate, how, and where to write the results."""
 
     checkpoint: Path | None = None
     """the checkpoint to evaluate, or a run's folder, or weights of model.name in another format that
     lib/formats/registry.py reads (default: the best checkpoint in run.weights_dir)"""
 
     crops: Literal[1, 2, 10] = 1
-    """views of each image whose probabilities are averaged. 1: the centre; 2: and its mirror image;
-    10: centre and four corners, each and its mirror image"""
+    """crops of each image whose probabilities are averaged. 1: the centre; 2: and its mirror image;
+    10: centre and four corners, each with its mirror image"""
 
     out: Path | None = None
-    """folder for figures, errors by class and confusion matrix (default: beside the checkpoint, its
-    name and the number of crops)"""
+    """folder for metrics, errors by class and confusion matrix (default: next to the checkpoint, named
+    after it and the number of crops)"""

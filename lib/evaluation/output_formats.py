@@ -1,4 +1,4 @@
-"""The most probable classes of a picture on standard output: for people, or for programs."""
+"""Print the most probable classes of an image, as text, JSON or CSV."""
 
 import csv
 import json
@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 
 Best = list[tuple[int, str, str, float]]
-"""(index, folder name, readable name, probability) of each class, the most probable first"""
+"""(index, folder name, readable name, probability) of the most probable classes, best first"""
 
 Show = Callable[[str, Best], None]
-"""shows what a picture, named first, was taken for"""
+"""prints the classes of the image with that file name"""
 
 
 def text(with_names: bool) -> Show:
-    """Lines such as ``giant panda, panda (score = 0.88493)``, under the picture's name where there are several."""
+    """Print lines such as ``giant panda, panda (score = 0.88493)``, with the file name above them if ``with_names``."""
 
     def show(name: str, found: Best) -> None:
         lines = [f"{readable or folder} (score = {score:.5f})" for _, folder, readable, score in found]
@@ -23,7 +23,7 @@ def text(with_names: bool) -> Show:
 
 
 def json_lines(_: bool) -> Show:
-    """One JSON object a line."""
+    """Print one JSON object a line."""
 
     def show(name: str, found: Best) -> None:
         keys = ("class", "folder", "name", "score")
@@ -33,7 +33,7 @@ def json_lines(_: bool) -> Show:
 
 
 def table(_: bool) -> Show:
-    """CSV with a header."""
+    """Print CSV with a header."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("picture", "place", "folder", "name", "score"))
 
@@ -45,5 +45,5 @@ def table(_: bool) -> Show:
     return show
 
 
-# By the value of ``format``; each is told whether there may be several pictures.
+# --format: function that takes whether there may be several images.
 SHOWN: dict[str, Callable[[bool], Show]] = {"text": text, "json": json_lines, "csv": table}

@@ -1,4 +1,4 @@
-"""A network that is done with training, and what it needs to look at pictures."""
+"""A trained network together with the preprocessing of its images and the names of its classes."""
 
 import argparse
 from collections.abc import Sequence
@@ -27,29 +27,29 @@ PUBLISHED = "https://hdl.handle.net/10864/10911"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """``model`` takes images (B, 3, crop, crop), prepared as in its training, and gives logits (B, K)."""
+    """A trained network. ``model`` maps images (B, 3, crop, crop), normalized as in its training, to logits (B, K)."""
 
     name: str
-    """of the network in lib/models/registry.py"""
+    """its name in lib/models/registry.py"""
     epoch: int
-    """epochs it was trained, as far as that is known"""
+    """epochs that it was trained; 0 if that is not known"""
     model: nn.Module
     crop: int
     preparation: Preparation
 
     @property
     def img_size(self) -> int:
-        """Side of a whole picture, before it is cut."""
+        """Side of a whole image, before it is cropped."""
         return self.preparation.mean.shape[1]
 
     def to(self, device: torch.device) -> "Network":
-        """The same network, on ``device`` from now on."""
+        """Move the network to ``device`` and return it."""
         self.model.to(device)
         return self
 
     @torch.no_grad()
     def probabilities(self, images_BHWC: NDArray[np.uint8], crops: int) -> Tensor:
-        """Of each class, averaged over so many crops (1, 2 or 10) of each picture: float64 (B, K), on the CPU."""
+        """Return the class probabilities, averaged over 1, 2 or 10 ``crops``: float64 (B, K), on the CPU."""
         device = next(self.model.parameters()).device
         images = torch.tensor(images_BHWC, device=device)
         normalize = NormalizeConfig(mean=self.preparation.subtracted, std=self.preparation.std)
@@ -64,7 +64,7 @@ class Network:
 
 
 def of_checkpoint(saved: Checkpoint) -> Network:
-    """The network of a checkpoint; nothing else is needed."""
+    """Return the network of a checkpoint, which holds everything that it needs."""
     spec = model_spec(saved.identity.model)
     crop = spec.crop_of(saved.identity.img_size)
     model = spec.build(saved.identity.n_classes, crop)
@@ -75,20 +75,19 @@ def of_checkpoint(saved: Checkpoint) -> Network:
 
 
 def of_weights(path: str | Path, model_name: str, data_dir: Path, normalize: NormalizeConfig) -> Network:
-    """The network ``model_name`` with weights in any format, and what ``data_dir`` has of mean image and classes.
+    """Return the network ``model_name`` with weights in any format, and the mean image and classes of ``data_dir``.
 
-    ``normalize`` says what is done with the mean image, and what is divided by.
-    Raises WeightsError, ConfigError, DataError.
+    Raises WeightsError, ConfigError or DataError.
     """
-    beside = inference_metadata(data_dir)
+    metadata = inference_metadata(data_dir)
     spec = model_spec(model_name)
-    crop = spec.crop_of(beside.mean_CHW.shape[1])
-    model = spec.build(len(beside.classes), crop)
+    crop = spec.crop_of(metadata.mean_CHW.shape[1])
+    model = spec.build(len(metadata.classes), crop)
     load_weights(model, path, normalize.std)
     preparation = Preparation(
-        resize=beside.resize,
-        mean=torch.from_numpy(beside.mean_CHW),
-        classes=tuple((c.wnid, c.name) for c in beside.classes),
+        resize=metadata.resize,
+        mean=torch.from_numpy(metadata.mean_CHW),
+        classes=tuple((c.wnid, c.name) for c in metadata.classes),
         subtracted=normalize.mean,
         std=normalize.std,
     )
@@ -96,32 +95,32 @@ def of_weights(path: str | Path, model_name: str, data_dir: Path, normalize: Nor
 
 
 def find_checkpoint(path: Path) -> Path:
-    """``path``, or the best checkpoint of the run in folder ``path``.
+    """Return ``path``, or the best checkpoint of the run in folder ``path``.
 
-    Raises WeightsError where there is none, and says where to get weights.
+    Raises WeightsError if there is none; the message says where to get weights.
     """
     if path.is_file():
         return path
     found = best_of_run(path)
     if found is None:
         raise WeightsError(
-            f"there are no weights in {path}; train some with train.py, name others with --checkpoint, or take those "
+            f"there are no weights in {path}; train some with train.py, name others with --checkpoint, or use those "
             f"published by theano_alexnet ({PUBLISHED}): --checkpoint FOLDER --data FOLDER_WITH_synset_words.txt"
         )
     return found
 
 
 def open_network(options: argparse.Namespace) -> Network:
-    """What ``--checkpoint``, ``--model``, ``--data``, ``--mean`` and ``--std`` name.
+    """Return the network that ``--checkpoint``, ``--model``, ``--data``, ``--mean`` and ``--std`` name.
 
-    Without data it must be a checkpoint of ours, which knows the rest. Raises UserError.
+    Without ``--data`` it must be a checkpoint of this program, which holds the rest. Raises UserError.
     """
     if options.data is None:
         found = find_checkpoint(Path(options.checkpoint))
         if not checkpoint.may_be_checkpoint(found):
             raise WeightsError(
-                f"{found} is no checkpoint of this program; weights of others need --model and --data, which say "
-                "what network they are of, and which mean image and class names go with them"
+                f"{found} is no checkpoint of this program; weights of other programs need --model, the network that "
+                "they belong to, and --data, a folder with their mean image and class names"
             )
         return of_checkpoint(checkpoint.load(found))
     normalize = model_spec(options.model).recipe.normalize
@@ -132,6 +131,6 @@ def open_network(options: argparse.Namespace) -> Network:
 
 
 def best(probabilities_K: Tensor, classes: Sequence[tuple[str, str]], top: int) -> list[tuple[int, str, str, float]]:
-    """The most probable classes, first the first: (index, folder name, readable name, probability) of each."""
+    """Return (index, folder name, readable name, probability) of the most probable classes, best first."""
     scores, indices = probabilities_K.topk(min(top, len(classes)))
     return [(index, *classes[index], score) for index, score in zip(indices.tolist(), scores.tolist(), strict=True)]

@@ -15,11 +15,10 @@ from lib.data.dataset import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.errors import CheckpointError
-from lib.evaluation import predictions
-from lib.evaluation.figures import by_class, confusion_matrix, overall
-from lib.evaluation.files import write_evaluation
+from lib.evaluation.class_metrics import class_metrics, confusion_matrix, overall_metrics
 from lib.evaluation.options import Evaluation
-from lib.evaluation.predictions import Predictions, check_complete, joined, nothing
+from lib.evaluation.output_folder import write_evaluation
+from lib.evaluation.predictions import Predictions
 from lib.formats.load import load_weights
 from lib.recording.metric_table import describe
 from lib.roles.batch_order import batch_order
@@ -42,14 +41,15 @@ def run(context: Context) -> None:
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
-    own = [nothing(data.n_classes), *predict(context, replica, feed, plan, params)]
-    joined(own).save(result_path(context, context.rank))
+    own = [Predictions.empty(data.n_classes), *predict(context, replica, feed, plan, params)]
+    Predictions.concatenate(own).save(result_path(context, context.rank))
     context.client.heartbeat("waiting for the other workers")
     exchange.all_gather([])  # from here on everyone's results are on the disk
     if context.rank == 0:
         context.client.heartbeat("computing metrics", patience_s=10 * config.run.patience_s)
-        whole = joined([predictions.load(result_path(context, rank)) for rank in range(config.world_size)])
-        check_complete(whole, data.count("val"))
+        parts = [Predictions.load(result_path(context, rank)) for rank in range(config.world_size)]
+        whole = Predictions.concatenate(parts)
+        whole.check_complete(data.count("val"))
         report(whole, path, options, [(c.wnid, c.name) for c in data.classes])
     exchange.close()
     feed.close()
@@ -98,7 +98,7 @@ def result_path(context: Context, rank: int) -> Path:
 
 def report(whole: Predictions, path: Path, options: Evaluation, names: list[tuple[str, str]]) -> None:
     """Print the metrics, and write them to ``options.out``."""
-    metrics, classes = overall(whole), by_class(whole)
+    metrics, classes = overall_metrics(whole), class_metrics(whole)
     out = options.out or path.with_name(f"{path.stem}_{options.crops}crop")
     more = {"crops": options.crops, "checkpoint": str(path)}
     write_evaluation(out, metrics, classes, confusion_matrix(whole), names, more)

@@ -108,7 +108,7 @@ def test_weights_of_other_programs_need_their_classes_and_mean(folder: Path, run
     (folder / "other.caffemodel").write_bytes(b"\n\x01x")
     done = run_here("classify.py", "photos/a.png", "--checkpoint", "other.caffemodel", cwd=folder)
     assert done.returncode == 2
-    assert "other.caffemodel is no checkpoint of this program; weights of others need --model and --data" in done.stderr
+    assert "other.caffemodel is no checkpoint of this program; weights of other programs need --model" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["classify.py", "export.py"])

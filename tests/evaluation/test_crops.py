@@ -3,7 +3,7 @@ import torch
 from lib.evaluation.crops import log_probabilities
 
 
-def test_probabilities_of_the_views_are_averaged() -> None:
+def test_probabilities_of_the_crops_are_averaged() -> None:
     logits = {0: torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0]]), 7: torch.tensor([[0.0, 5.0, 1.0], [0.0, 1.0, 0.0]])}
 
     def logits_of(params_B3: torch.Tensor) -> torch.Tensor:
@@ -17,7 +17,7 @@ def test_probabilities_of_the_views_are_averaged() -> None:
     assert got.dtype == torch.float64
 
 
-def test_one_view_is_the_logits_own_softmax() -> None:
+def test_one_crop_gives_the_softmax_of_its_logits() -> None:
     logits = torch.randn(3, 5)
     got = log_probabilities(lambda _: logits, torch.zeros(1, 3), 3)
     assert torch.equal(got, logits.double().log_softmax(1))

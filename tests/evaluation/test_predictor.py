@@ -1,4 +1,4 @@
-"""A finished network sees pictures as it did in its training, whatever the configuration was."""
+"""A trained network gets images normalized as in its training, whatever the configuration is."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,9 @@ def preparation(**more: object) -> Preparation:
     ],
     ids=str,
 )
-def test_a_checkpoint_says_what_pictures_lose(more: dict[str, object], lost_CHW: torch.Tensor, std: float) -> None:
+def test_a_checkpoint_holds_the_normalization_of_its_training(
+    more: dict[str, object], lost_CHW: torch.Tensor, std: float
+) -> None:
     torch.manual_seed(0)
     model = model_spec("tiny").build(4, 28).eval()
     saved = Checkpoint(
@@ -53,31 +55,33 @@ def test_a_checkpoint_says_what_pictures_lose(more: dict[str, object], lost_CHW:
     torch.testing.assert_close(of_checkpoint(saved).probabilities(IMAGE_1HWC, 1), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_weights_of_others_are_fed_as_the_recipe_has_it_or_as_is_said(tmp_path: Path) -> None:
+def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(tmp_path: Path) -> None:
     write_data_set(tmp_path / "data", img_size=40)
     torch.save(model_spec("resnet18").build(4, 35).state_dict(), tmp_path / "resnet.pt")
-    stop_requested = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
-    network = open_network(argparse.Namespace(**stop_requested, mean=None, std=None))
+    options = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
+    network = open_network(argparse.Namespace(**options, mean=None, std=None))
     assert (network.preparation.subtracted, network.preparation.std) == ("channel", None)
     image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
     plain = network.probabilities(image, 1)
-    network = open_network(argparse.Namespace(**stop_requested, mean=None, std=[58.4, 57.12, 57.38]))
+    network = open_network(argparse.Namespace(**options, mean=None, std=[58.4, 57.12, 57.38]))
     torch.testing.assert_close(network.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
-    network = open_network(argparse.Namespace(**stop_requested, mean="none", std=[58.4, 57.12, 57.38]))
+    network = open_network(argparse.Namespace(**options, mean="none", std=[58.4, 57.12, 57.38]))
     assert (network.preparation.subtracted, network.preparation.std) == ("none", IMAGENET_STD)
 
 
-def test_weights_of_others_alone_are_not_enough(tmp_path: Path) -> None:
+def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
     torch.save(model_spec("tiny").build(4, 35).state_dict(), tmp_path / "w.pt")
-    stop_requested = argparse.Namespace(checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, mean=None, std=None)
-    with pytest.raises(WeightsError, match="w.pt is no checkpoint of this program; weights of others need --model and"):
-        open_network(stop_requested)
+    options = argparse.Namespace(checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, mean=None, std=None)
+    with pytest.raises(
+        WeightsError, match="w.pt is no checkpoint of this program; weights of other programs need --model"
+    ):
+        open_network(options)
     (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:500])
-    with pytest.raises(CheckpointError, match="w.pt is damaged or not a checkpoint"):
-        open_network(stop_requested)
+    with pytest.raises(CheckpointError, match="w.pt is damaged or no checkpoint"):
+        open_network(options)
 
 
-def test_going_on_with_pictures_on_another_scale_is_refused() -> None:
+def test_resuming_with_another_normalization_is_refused() -> None:
     here = preparation(subtracted="channel", std=IMAGENET_STD)
     check_preparation(Path("c.pt"), here, here)
     with pytest.raises(
@@ -90,7 +94,7 @@ def test_going_on_with_pictures_on_another_scale_is_refused() -> None:
         check_preparation(Path("c.pt"), preparation(subtracted="channel"), here)
 
 
-def test_an_exported_file_says_what_to_feed_it() -> None:
+def test_an_exported_file_describes_its_input() -> None:
     assert told(preparation()) == "float32 RGB, 0 to 255, less the mean image"
     text = told(preparation(subtracted="channel", std=(50.0, 51.0, 52.0)))
     means = [round(value, 2) for value in MEAN_CHW.mean((1, 2)).tolist()]

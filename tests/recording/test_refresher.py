@@ -1,4 +1,4 @@
-"""The process that writes the page beside a training: one at a time, and never left behind."""
+"""The process that writes the report beside a training: one at a time, and never left behind."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def run_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_one_at_a_time_and_none_once_closed(tmp_path: Path) -> None:
+def test_one_report_is_written_at_a_time_and_none_after_close(tmp_path: Path) -> None:
     refresher = Refresher(run_folder(tmp_path))
     before = children()
     refresher.refresh()
@@ -37,13 +37,15 @@ def test_one_at_a_time_and_none_once_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["true", "false"])
-def test_it_finishes_with_a_page_or_says_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    """Instead of the report's own process; tests of runs have that."""
+def test_finish_returns_whether_the_report_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Replaces the report's process, which tests of whole runs cover."""
     monkeypatch.setattr(Refresher, "_start", lambda _: subprocess.Popen([command]))
     assert Refresher(tmp_path).finish() == (command == "true")
 
 
-def test_it_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
+def test_the_report_process_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from lib.recording.refresher import Refresher;"
         "r = Refresher(pathlib.Path(sys.argv[1])); r.refresh(); print(r._process.pid, flush=True); time.sleep(60)"
@@ -52,7 +54,7 @@ def test_it_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
     trainer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert trainer.stdout
     pid = int(trainer.stdout.readline())
-    os.kill(pid, signal.SIGSTOP)  # so that it cannot be done before we look
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot finish before the test looks
     trainer.kill()
     trainer.wait()
     trainer.stdout.close()
@@ -64,7 +66,9 @@ def test_it_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_it_rests_nine_times_as_long_as_a_page_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_report_there_is_a_pause_of_nine_times_its_duration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[float] = []
 
     def start(self: Refresher) -> subprocess.Popen[bytes]:

@@ -28,7 +28,7 @@ def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     check_trackers(LoggingConfig(tensorboard=False))
 
 
-def test_tensorboard_shows_the_figures_and_hides_what_a_resumed_run_repeats(tmp_path: Path) -> None:
+def test_tensorboard_shows_metrics_and_hides_what_a_resumed_run_repeats(tmp_path: Path) -> None:
     for first, loss in ((0, 2.0), (3, 1.0)):
         (tracker,) = open_trackers(LoggingConfig(), tmp_path, {"run.seed": "1"}, first)
         for step in range(first + 1, first + 6):
@@ -41,37 +41,37 @@ def test_tensorboard_shows_the_figures_and_hides_what_a_resumed_run_repeats(tmp_
 
 
 @pytest.mark.parametrize("name", sorted(registry.TRACKERS))
-def test_every_tracker_is_where_the_registry_says(name: str) -> None:
+def test_every_registered_tracker_can_be_imported(name: str) -> None:
     module, kind, _ = registry.TRACKERS[name]
     assert hasattr(importlib.import_module(module), kind)
 
 
 class FakeMLflow(ModuleType):
-    """What of MLflow is used, remembering what it was told."""
+    """The part of MLflow that is used. Keeps its calls."""
 
     def __init__(self) -> None:
         super().__init__("mlflow")
-        self.told: list[tuple[str, object]] = []
+        self.calls: list[tuple[str, object]] = []
 
-    def start_run(self, **how: str) -> SimpleNamespace:
-        self.told.append(("start_run", how))
+    def start_run(self, **options: str) -> SimpleNamespace:
+        self.calls.append(("start_run", options))
         return SimpleNamespace(info=SimpleNamespace(run_id="abc"))
 
     def log_params(self, settings: dict[str, str]) -> None:
-        self.told.append(("log_params", settings))
+        self.calls.append(("log_params", settings))
 
 
-def test_a_resumed_run_goes_on_under_its_name_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_its_mlflow_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = FakeMLflow()
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     logging = LoggingConfig(tensorboard=False, tracker="mlflow")
     for step in (0, 7, 0):
         open_trackers(logging, tmp_path / ".", {"run.seed": "1"}, step)
     new = [("start_run", {"run_name": tmp_path.name}), ("log_params", {"run.seed": "1"})]
-    assert mlflow.told == [*new, ("start_run", {"run_id": "abc"}), *new]
+    assert mlflow.calls == [*new, ("start_run", {"run_id": "abc"}), *new]
 
 
-def test_a_resumed_run_goes_on_under_its_name_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_its_wandb_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str | None] = []
 
     def init(*, id: str | None, **_: object) -> SimpleNamespace:
@@ -84,7 +84,7 @@ def test_a_resumed_run_goes_on_under_its_name_in_wandb(tmp_path: Path, monkeypat
     assert names == [None, "abc"]
 
 
-def test_a_tracker_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_cannot_be_started_raises_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**_: object) -> None:
         raise RuntimeError("No API key.\nmore about it")
 
@@ -93,24 +93,26 @@ def test_a_tracker_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatc
         open_trackers(LoggingConfig(tensorboard=False, tracker="wandb"), tmp_path, {}, 0)
 
 
-class Remembers:
+class KeepsScalars:
     def __init__(self) -> None:
-        self.told: list[tuple[dict[str, float], int]] = []
+        self.calls: list[tuple[dict[str, float], int]] = []
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        self.told.append((dict(values), step))
+        self.calls.append((dict(values), step))
 
     def close(self) -> None: ...
 
 
-class Breaks(Remembers):
+class BrokenTracker(KeepsScalars):
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         super().scalars(values, step)
         raise OSError("the server is gone")
 
 
-def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trackers = Breaks(), Remembers()
+def test_a_tracker_that_fails_is_dropped_and_the_run_continues(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trackers = BrokenTracker(), KeepsScalars()
     recorder = Recorder(
         tmp_path,
         LoggingConfig(report=False),
@@ -127,12 +129,12 @@ def test_a_tracker_that_fails_is_left_out_and_ends_nothing(tmp_path: Path, capsy
         recorder.validation_subset(Progress(epoch=1, iteration=2), figures)
     recorder.close()
     values = {"val_subset/loss": 0.5, "val_subset/top1_error": 0.75, "val_subset/top5_error": 0.25}
-    assert trackers[1].told == [(values, 7)] * 2
-    assert len(trackers[0].told) == 1
-    assert capsys.readouterr().err.count("Breaks failed (the server is gone); nothing more is logged there") == 1
+    assert trackers[1].calls == [(values, 7)] * 2
+    assert len(trackers[0].calls) == 1
+    assert capsys.readouterr().err.count("BrokenTracker failed (the server is gone); nothing more is logged there") == 1
 
 
-def test_the_command_tensorboard_starts() -> None:
-    """It did not with a setuptools newer than it knew."""
+def test_the_tensorboard_command_starts() -> None:
+    """A newer setuptools once broke it."""
     done = subprocess.run([sys.executable, "-m", "tensorboard.main", "--version_tb"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -93,7 +93,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_leaves_a_page_that_needs_nothing_else(trained: Path) -> None:
+def test_a_run_writes_a_self_contained_page(trained: Path) -> None:
     html = (trained / "models/report.html").read_text()
     page = Page(html)
     assert not page.all("script")
@@ -115,7 +115,7 @@ def test_a_run_leaves_a_page_that_needs_nothing_else(trained: Path) -> None:
         assert f"<td>{row}</td>" in html
 
 
-def test_ids_are_there_once(trained: Path) -> None:
+def test_ids_are_unique(trained: Path) -> None:
     ids = [
         attributes["id"]
         for _, attributes in Page((trained / "models/report.html").read_text()).tags
@@ -124,7 +124,7 @@ def test_ids_are_there_once(trained: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_pictures_lie_beside_the_page(trained: Path) -> None:
+def test_images_are_written_next_to_the_page(trained: Path) -> None:
     found = {path.stem for path in (trained / "models/report").glob("*.png")}
     assert found == CURVES | {"filters", "views", "samples", "confusion_matrix"}
 
@@ -140,7 +140,7 @@ def test_runs_are_compared_in_one_page(trained: Path, report: IntervalMetrics) -
     assert html.count("filters of 5 x 5") == 2
 
 
-def test_without_its_data_set_the_rest_still_comes(trained: Path, report: IntervalMetrics) -> None:
+def test_without_the_data_set_the_rest_is_still_shown(trained: Path, report: IntervalMetrics) -> None:
     alone = trained / "alone"
     shutil.copytree(trained / "models", alone / "models")
     assert report(alone, "models") == (0, "models/report.html\n", "")
@@ -150,7 +150,7 @@ def test_without_its_data_set_the_rest_still_comes(trained: Path, report: Interv
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
 
 
-def test_before_the_first_epoch_is_over(trained: Path, report: IntervalMetrics) -> None:
+def test_a_run_without_a_checkpoint_has_a_page(trained: Path, report: IntervalMetrics) -> None:
     early = trained / "early"
     early.mkdir()
     shutil.copy(trained / "models/config.yaml", early)
@@ -158,7 +158,7 @@ def test_before_the_first_epoch_is_over(trained: Path, report: IntervalMetrics) 
     assert "No filters: there is no checkpoint in early yet" in (early / "report.html").read_text()
 
 
-def test_a_folder_without_a_run(trained: Path) -> None:
+def test_a_folder_without_a_run_is_a_one_line_error(trained: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lib.report", "data"],
         cwd=trained,
@@ -172,7 +172,7 @@ def test_a_folder_without_a_run(trained: Path) -> None:
     assert done.stderr == "error: data holds no run: there is no data/config.yaml; name a run's weights_dir\n"
 
 
-def test_a_report_that_fails_does_not_hurt_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:
+def test_a_failing_report_does_not_affect_the_run(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models/report").write_text("a file where the folder of pictures should be")
     done = run_script("train.py", *OPTIONS, "--devices", "[cpu]", "--run.n_epochs", 1, "--logging.report", "true")
@@ -196,7 +196,7 @@ def test_the_page_renders_in_a_browser(trained: Path, tmp_path: Path, width: int
 
 
 @needs_browser
-def test_tables_of_several_runs_break_no_word_on_a_phone(tmp_path: Path) -> None:
+def test_tables_of_several_runs_break_no_word_on_a_narrow_screen(tmp_path: Path) -> None:
     """A long name goes on in the next line, but not letter by letter."""
     runs = [write_run(tmp_path / name, []) for name in ("first", "second_with_a_long_name")]
     probe = """<script>
@@ -211,7 +211,9 @@ def test_tables_of_several_runs_break_no_word_on_a_phone(tmp_path: Path) -> None
     assert found_in_browser(page, probe, tmp_path, 390) == "21 cells, broken: "
 
 
-def test_filters_and_views_are_in_tensorboard_once_a_checkpoint(trained: Path, report: IntervalMetrics) -> None:
+def test_filters_and_training_images_are_in_tensorboard_once_per_checkpoint(
+    trained: Path, report: IntervalMetrics
+) -> None:
     folder = trained / "models/tensorboard/pictures"
     before = sorted(folder.iterdir())
     assert report(trained, "models") == (0, "models/report.html\n", "")

@@ -17,14 +17,14 @@ from tests.support.run_files import line, write_run
 
 
 @pytest.mark.parametrize("damaged", ['{"kind": "tra', "\0\0\0", "5", '{"kind": "train", "epoch": 1, "iteration": 4}'])
-def test_damaged_lines_of_a_record_are_left_out(tmp_path: Path, damaged: str) -> None:
+def test_damaged_lines_are_skipped(tmp_path: Path, damaged: str) -> None:
     lines = [line("train", 2), damaged, line("val_subset", 3), line("train", 4), line("val", 4), damaged]
     run = read_run(write_run(tmp_path, lines))
     assert [entry.iteration for entry in run.train] == [2, 4]
     assert [(run.epochs(entry), entry.values["top1_error"]) for entry in run.val] == [(1.0, 0.5)]
 
 
-def test_a_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None:
+def test_a_learning_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None:
     """Ten iterations at 0.1, then five at 0.01: an entry is written at the end of what it is of."""
     records = [line("train", 5), line("train", 10), line("train", 15, learning_rate=0.01)]
     run = read_run(write_run(tmp_path, records))
@@ -36,7 +36,7 @@ def test_a_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None
     assert dropped == pytest.approx((first + last) / 2)
 
 
-def test_a_page_says_where_a_run_waited_and_what_to_change(tmp_path: Path) -> None:
+def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> None:
     waited = [line("train", 5, wait=0.9), line("train", 10), line("train", 15, wait=0.25)]
     slow = write_run(tmp_path / "slow", waited)
     fast = write_run(tmp_path / "fast", [line("train", 5), line("train", 10)])
@@ -46,7 +46,7 @@ def test_a_page_says_where_a_run_waited_and_what_to_change(tmp_path: Path) -> No
     assert html.count("waiting for data took") == 1
 
 
-def test_how_many_answers_are_right_altogether() -> None:
+def test_correct_predictions_are_counted() -> None:
     predictions = SampledPredictions(
         checkpoint="",
         n_all=9,

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: rows are classes, columns what they were taken for, darker is more often."""
+"""Draw a confusion matrix: rows are true classes, columns are predicted classes, and darker means more often."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-# Pixels. A matrix is drawn about this wide, as long as a cell gets at least one of them.
+# All sizes are in pixels. The matrix is about this wide, unless that makes a cell smaller than one pixel.
 _SIDE = 900
 _MAX_CELL = 48
-# Cells smaller than this leave no room for names.
+# Smaller cells leave no room for names.
 _MIN_NAMED_CELL = 12
 _FONT_SIZE = 11
 _MARGIN = 8
+# Characters of a name that are drawn.
 _MAX_NAME = 28
-# White to a dark blue that keeps its order in grey.
+# White to dark blue, monotonic in brightness too, so that it can be printed in grey.
 _COLOURS = np.array([(255, 255, 255), (158, 202, 225), (33, 113, 181), (8, 29, 88)], float)
 
 
-def confusion_picture(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
-    """Draw ``confusion`` (K, K), each row in shares of its sum; with ``names`` where there is room."""
+def draw_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
+    """Draw ``confusion`` (K, K) with each row normalized to its sum. ``names`` are drawn if there is room."""
     cell = max(1, min(_MAX_CELL, _SIDE // len(confusion)))
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     cells = np.kron(_colours(shares), np.ones((cell, cell, 1), np.uint8))
@@ -29,16 +30,16 @@ def confusion_picture(confusion: NDArray[np.int64], names: Sequence[str]) -> Ima
 
 
 def _colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Shares (K, K), 0 to 1, to RGB (K, K, 3)."""
-    # The square root lets rare confusions be seen beside a full diagonal.
-    at = np.sqrt(shares)
+    """Map shares (K, K) in [0, 1] to RGB (K, K, 3)."""
+    # The square root keeps rare confusions visible next to a full diagonal.
+    position = np.sqrt(shares)
     stops = np.linspace(0, 1, len(_COLOURS))
-    channels = [np.interp(at, stops, _COLOURS[:, channel]) for channel in range(3)]
+    channels = [np.interp(position, stops, _COLOURS[:, channel]) for channel in range(3)]
     return np.stack(channels, -1).round().astype(np.uint8)
 
 
 def _with_names(matrix: Image.Image, cell: int, names: Sequence[str]) -> Image.Image:
-    """Classes to the left; the same names, upright, above: what they were taken for."""
+    """Add the true classes at the left and the predicted classes, rotated, above."""
     font = ImageFont.load_default(_FONT_SIZE)
     room = int(max(font.getlength(name) for name in names)) + 2 * _MARGIN
     left = Image.new("RGB", (room, matrix.height), "white")

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from lib.errors import ConfigError
-from lib.evaluation.confusion_picture import confusion_picture
-from lib.evaluation.figures import ClassFigures
-from lib.evaluation.files import write_evaluation
+from lib.evaluation.class_metrics import ClassMetrics
+from lib.evaluation.confusion_image import draw_confusion
 from lib.evaluation.metrics import Metrics
+from lib.evaluation.output_folder import write_evaluation
 
 NAMES = [("n01", "cat, house cat"), ("n02", "dog"), ("n03", "")]
-CLASSES = ClassFigures(
+CLASSES = ClassMetrics(
     images=np.array([3, 1, 0]),
     top1_error=np.array([1 / 3, 0, np.nan]),
     top5_error=np.array([0, 0, np.nan]),
@@ -22,7 +22,7 @@ CLASSES = ClassFigures(
 CONFUSION = np.array([[2, 1, 0], [0, 1, 0], [0, 0, 0]])
 
 
-def test_what_is_in_the_folder(tmp_path: Path) -> None:
+def test_the_folder_holds_metrics_classes_and_confusion(tmp_path: Path) -> None:
     write_evaluation(tmp_path / "out", Metrics(1.5, 0.25, 0.0, 4), CLASSES, CONFUSION, NAMES, {"crops": 10})
     figures = json.loads((tmp_path / "out/figures.json").read_text())
     assert figures == {
@@ -44,25 +44,25 @@ def test_what_is_in_the_folder(tmp_path: Path) -> None:
         assert picture.format == "PNG"
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_raises_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ConfigError, match="cannot write to .*out: .*--out"):
         write_evaluation(tmp_path / "out", Metrics(1.5, 0.25, 0.0, 4), CLASSES, CONFUSION, NAMES, {})
 
 
-def test_rows_are_classes_columns_what_they_were_taken_for() -> None:
+def test_rows_are_true_classes_and_columns_predicted_ones() -> None:
     confusion = np.zeros((1000, 1000), int)
     confusion[3, 700] = 5
-    pixels = np.asarray(confusion_picture(confusion, ["x"] * 1000))
+    pixels = np.asarray(draw_confusion(confusion, ["x"] * 1000))
     assert pixels.shape == (1000, 1000, 3)
     assert np.argwhere((pixels != 255).any(2)).tolist() == [[3, 700]]
     assert pixels[3, 700].tolist() == [8, 29, 88]
 
 
-def test_a_share_of_its_class_counts_not_a_number_of_images() -> None:
+def test_colours_show_shares_of_a_class_not_counts() -> None:
     confusion = np.zeros((1000, 1000), int)
     confusion[0, :2] = 1
     confusion[1, :2] = 50
-    pixels = np.asarray(confusion_picture(confusion, ["x"] * 1000))
+    pixels = np.asarray(draw_confusion(confusion, ["x"] * 1000))
     assert (pixels[:2, :2] == pixels[0, 0]).all()
     assert (pixels[0, 0] != (8, 29, 88)).any()

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: of all images, of each class, and which class was taken for which."""
+"""Metrics of a whole evaluation: over all images, of each class, and the confusion matrix."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from lib.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassFigures:
-    """Of each class, arrays (K,). A class without an image has NaN everywhere but in ``images``."""
+class ClassMetrics:
+    """Metrics of each class, arrays (K,). A class without images has NaN in all of them but ``images``."""
 
     images: NDArray[np.int64]
     top1_error: NDArray[np.float64]
@@ -20,18 +20,18 @@ class ClassFigures:
 
     @property
     def mean_average_precision(self) -> float:
-        """The mean over the classes that have an image."""
+        """The mean over the classes that have images."""
         return float(np.mean(self.average_precision[self.images > 0]))
 
 
-def overall(predictions: Predictions) -> Metrics:
-    """Loss and errors over all images."""
+def overall_metrics(predictions: Predictions) -> Metrics:
+    """Return loss and errors over all images."""
     wrong1, wrong5 = ((predictions.label_ranks >= k).sum() for k in (1, 5))
     return Metrics.of((predictions.losses.sum(), wrong1, wrong5, len(predictions.images)))
 
 
-def by_class(predictions: Predictions) -> ClassFigures:
-    """The same of each class, and its average precision."""
+def class_metrics(predictions: Predictions) -> ClassMetrics:
+    """Return errors and average precision of each class."""
     n_classes = predictions.probabilities.shape[1]
     counts = np.bincount(predictions.labels, minlength=n_classes)
 
@@ -43,15 +43,15 @@ def by_class(predictions: Predictions) -> ClassFigures:
         average_precision(predictions.probabilities[:, c], predictions.labels == c) if counts[c] else np.nan
         for c in range(n_classes)
     ]
-    return ClassFigures(
+    return ClassMetrics(
         images=counts, top1_error=error(1), top5_error=error(5), average_precision=np.array(precisions, np.float64)
     )
 
 
 def average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
-    """The area under precision over recall, of images ranked by falling score: one step for each score there is.
+    """Return the area under precision over recall, of images ranked by falling score.
 
-    So images of equal score count together, and their order does not matter.
+    Images of equal score count together, so their order does not matter.
 
     >>> average_precision(np.float32([0.9, 0.8, 0.7]), np.array([True, False, True]))
     0.8333333333333333
@@ -65,7 +65,7 @@ def average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) 
 
 
 def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
-    """(K, K): how many images of the row's class were taken for the column's."""
+    """Return (K, K) counts of images; rows are true classes, columns predicted ones."""
     n_classes = predictions.probabilities.shape[1]
     cells = predictions.labels * n_classes + predictions.predicted
     return np.bincount(cells, minlength=n_classes * n_classes).reshape(n_classes, n_classes)

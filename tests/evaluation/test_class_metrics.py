@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.evaluation.figures import average_precision, by_class, confusion_matrix, overall
-from lib.evaluation.predictions import Predictions, check_complete, joined, load, nothing
+from lib.evaluation.class_metrics import average_precision, class_metrics, confusion_matrix, overall_metrics
+from lib.evaluation.predictions import Predictions
 
 
 def some(count: int, n_classes: int = 4, *, seed: int = 0, first: int = 0) -> Predictions:
@@ -19,31 +19,31 @@ def split(whole: Predictions, indices: list[int]) -> Predictions:
     return Predictions(**{name: array[indices] for name, array in vars(whole).items()})
 
 
-def test_overall_figures_against_plain_loops() -> None:
+def test_overall_metrics_against_plain_loops() -> None:
     n_classes = 8
     p = some(50, n_classes)
     label_ranks = [
         sorted(range(n_classes), key=lambda c: -row[c]).index(label)
         for row, label in zip(p.probabilities, p.labels, strict=True)
     ]
-    figures = overall(p)
-    assert figures.top1_error == sum(place >= 1 for place in label_ranks) / 50
-    assert figures.top5_error == sum(place >= 5 for place in label_ranks) / 50
+    metrics = overall_metrics(p)
+    assert metrics.top1_error == sum(place >= 1 for place in label_ranks) / 50
+    assert metrics.top5_error == sum(place >= 5 for place in label_ranks) / 50
     expected = -np.mean([np.log(row[label]) for row, label in zip(p.probabilities, p.labels, strict=True)])
-    assert figures.loss == pytest.approx(expected, rel=1e-6)
-    assert figures.images == 50
+    assert metrics.loss == pytest.approx(expected, rel=1e-6)
+    assert metrics.images == 50
 
 
-def test_class_errors_add_up_to_all_errors_and_a_class_without_images_has_none() -> None:
+def test_class_errors_sum_to_the_overall_error_and_a_class_without_images_has_nan() -> None:
     p = some(60)
-    classes, figures = by_class(p), overall(p)
+    classes, metrics = class_metrics(p), overall_metrics(p)
     assert classes.images.tolist() == np.bincount(p.labels, minlength=4).tolist()
     assert np.isnan([classes.top1_error[3], classes.top5_error[3], classes.average_precision[3]]).all()
-    assert np.nansum(classes.top1_error * classes.images) == pytest.approx(60 * figures.top1_error)
+    assert np.nansum(classes.top1_error * classes.images) == pytest.approx(60 * metrics.top1_error)
     assert classes.mean_average_precision == pytest.approx(np.mean(classes.average_precision[:3]))
 
 
-def test_average_precision_by_its_definition() -> None:
+def test_average_precision_equals_the_mean_precision_at_hits() -> None:
     rng = np.random.default_rng(0)
     scores = rng.permutation(100).astype(np.float32)
     positive = rng.random(100) < 0.3
@@ -65,23 +65,25 @@ def test_confusion_matrix_against_plain_loops() -> None:
     for label, row in zip(p.labels, p.probabilities, strict=True):
         expected[label, row.argmax()] += 1
     assert confusion_matrix(p).tolist() == expected.tolist()
-    assert np.trace(expected) == 80 - round(80 * overall(p).top1_error)
+    assert np.trace(expected) == 80 - round(80 * overall_metrics(p).top1_error)
 
 
-def test_any_share_between_workers_gives_the_same_bits(tmp_path: Path) -> None:
+def test_predictions_split_between_workers_give_the_same_bits(tmp_path: Path) -> None:
     whole = some(40)
     parts = [split(whole, [i for i in range(40) if i // 3 % 2 == rank]) for rank in range(2)]
     for rank, part in enumerate(parts):
         part.save(tmp_path / f"{rank}.npz")
-    again = joined([nothing(4), load(tmp_path / "1.npz"), load(tmp_path / "0.npz")])
-    assert overall(again) == overall(whole)
+    again = Predictions.concatenate(
+        [Predictions.empty(4), Predictions.load(tmp_path / "1.npz"), Predictions.load(tmp_path / "0.npz")]
+    )
+    assert overall_metrics(again) == overall_metrics(whole)
     for name, array in vars(whole).items():
         assert np.array_equal(getattr(again, name), array), name
 
 
 @pytest.mark.parametrize("indices", [[0, 1, 2], [0, 1, 2, 2], [0, 1, 2, 2, 3]])
-def test_an_image_that_is_missing_or_comes_twice_is_an_error(indices: list[int]) -> None:
+def test_a_missing_or_repeated_image_raises(indices: list[int]) -> None:
     whole = some(4)
-    check_complete(whole, 4)
+    whole.check_complete(4)
     with pytest.raises(RuntimeError, match="of 4 images"):
-        check_complete(split(whole, indices), 4)
+        split(whole, indices).check_complete(4)
