@@ -77,7 +77,7 @@ def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
     ):
         open_network(options)
     (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:500])
-    with pytest.raises(CheckpointError, match="w.pt is damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="w.pt is damaged or not a checkpoint"):
         open_network(options)
 
 
