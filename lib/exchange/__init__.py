@@ -1,1 +1,1 @@
-"""How replicas become their average."""
+"""Exchanges: they average tensors over all replicas and make all replicas stop together."""

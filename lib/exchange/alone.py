@@ -1,4 +1,4 @@
-"""The exchange of a single worker: there is nobody to average with, so the loop needs no ``if``."""
+"""The exchange of a single worker. With it, the training loop needs no ``if`` for a run without other workers."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 class Alone:
-    """``Exchange`` for world_size 1."""
+    """``Exchange`` for world_size 1: there is nothing to average."""
 
-    spent_s = 0.0
+    exchanged_s = 0.0
     capturable = True
     lag = 0
 

@@ -1,4 +1,4 @@
-"""What the training loop asks of an exchange, whatever carries it."""
+"""The interface between the training loop and an exchange, and functions that several exchanges use."""
 
 import operator
 from collections.abc import Sequence
@@ -12,85 +12,91 @@ from lib.errors import ReplicasDiffer
 
 
 class Exchange(Protocol):
-    """Makes replicas become their average, adds up figures, and lets all of them leave after the same step."""
+    """Averages tensors over all replicas, gathers metrics, and makes all replicas stop after the same update.
+
+    A segment is a contiguous part (N,) of a tensor that ``allocate`` returned. All replicas call the methods in the
+    same order, each with the same segment.
+    """
 
     @property
     def stopping(self) -> bool:
-        """Whether any replica had been asked to leave, as all of them last agreed; equal on all of them."""
+        """Whether any replica requested a stop before the last synchronization; equal on all replicas."""
 
     @property
     def stop_requested(self) -> bool:
-        """Whether ``request_stop`` was called here."""
+        """Whether ``request_stop`` was called on this replica."""
 
     @property
-    def spent_s(self) -> float:
-        """Seconds that this replica has spent in exchanges, in all."""
+    def exchanged_s(self) -> float:
+        """Total seconds that this replica has spent in exchanges."""
 
     lag: int
-    """updates that may still be made after the one in which a replica asked to leave"""
+    """updates that may follow the one in which a replica requested a stop"""
 
     capturable: bool
-    """whether ``all_reduce_mean`` is work of the device alone, which a CUDA graph may capture"""
+    """whether ``all_reduce_mean`` runs on the device alone, so that a CUDA graph may capture it"""
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Zeros (numel,) for numbers that are averaged; called equally often on all replicas, before all below."""
+        """Return zeros (numel,) that the exchange can average. Called before all methods below."""
 
     def broadcast(self, segment: Tensor) -> None:
-        """This stretch of allocated memory becomes that of replica 0."""
+        """Copy the segment of replica 0 to all replicas."""
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
-        """These stretches of allocated memory, the same ones on each replica, become the mean over all replicas, bit
-        for bit the same on each.
-        """
+        """Replace each segment by its mean over all replicas, bit for bit the same on each."""
 
     def sync_stop(self) -> None:
-        """Set ``stopping``; called by all after each update."""
+        """Update ``stopping``. Called after each update."""
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that was asked of it, exchanges included."""
+        """Wait until the device has finished all work, exchanges included."""
 
     def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        """The values of every replica, by rank: the same list on all of them. All give equally many, after the same
-        update; whether their devices have come to that is another matter.
+        """Return the values of every replica in rank order, and update ``stopping``.
+
+        All replicas pass equally many values after the same update. Their devices may still be computing that update.
         """
 
     def verify(self, segment: Tensor) -> None:
-        """Raises ReplicasDiffer unless all replicas hold the same bits in this stretch of allocated memory."""
+        """Raise ReplicasDiffer unless all replicas hold the same bits in ``segment``."""
 
     def request_stop(self) -> None:
-        """Ask all replicas to stop: ``stopping`` turns true on each after the same update."""
+        """Request that all replicas stop: ``stopping`` becomes true on each after the same update."""
 
     def close(self) -> None:
-        """Let go of the others' memory and then of our own."""
+        """Release the memory of the other replicas, then this replica's own."""
 
 
 def sums(gathered: Sequence[tuple[float, ...]]) -> list[float]:
-    """What ``all_gather`` returned, added up over the replicas.
+    """Return the sum over the replicas of each value that ``all_gather`` returned.
 
     >>> sums([(1.0, 2.0), (10.0, 20.0)])
     [11.0, 22.0]
     """
-    # Not ``sum``, which since Python 3.12 adds floats up in another way.
+    # Not ``sum``: since Python 3.12 it adds floats with a compensation, so the result depends on the version.
     return [reduce(operator.add, column) for column in zip(*gathered, strict=True)]
 
 
-def count_differing(mine: Tensor, first: Tensor) -> int:
-    """In how many numbers two stretches differ in any bit."""
-    bits = {2: torch.int16, 4: torch.int32}[mine.itemsize]
-    return int((mine.view(bits) != first.view(bits)).sum())
+def count_differing(own: Tensor, reference: Tensor) -> int:
+    """Return the number of elements that differ in any bit between two segments of equal dtype."""
+    bits = {2: torch.int16, 4: torch.int32}[own.itemsize]
+    return int((own.view(bits) != reference.view(bits)).sum())
 
 
 def chunks(segment: Tensor, world_size: int) -> list[Tensor]:
-    """``segment`` (N,) cut into one piece a worker, each beginning at a multiple of 128 numbers."""
+    """Split ``segment`` (N,) into one chunk per worker. Each starts at a multiple of 128 elements; some may be empty."""
     size = -(-len(segment) // world_size // 128) * 128
     return [segment[rank * size : (rank + 1) * size] for rank in range(world_size)]
 
 
-def refuse_differing(gathered: Sequence[tuple[float, ...]], numel: int) -> None:
-    """Raises ReplicasDiffer if any replica (by rank) found ``gathered[rank][0]`` numbers unlike replica 0's."""
+def raise_if_differing(gathered: Sequence[tuple[float, ...]], numel: int) -> None:
+    """Raise ReplicasDiffer if any replica found a difference from replica 0.
+
+    ``gathered[rank][0]`` is the number of elements, of ``numel``, in which replica ``rank`` differs.
+    """
     for rank, (count,) in enumerate(gathered):
         if count:
             raise ReplicasDiffer(
-                f"replica {rank} differs from replica 0 in {count:.0f} of {numel} numbers after an exchange; this is "
-                "a fault of the program or of the hardware: go on from the last checkpoint"
+                f"replica {rank} differs from replica 0 in {count:.0f} of {numel} elements after an exchange; this is "
+                "a fault of the program or of the hardware: continue from the last checkpoint"
             )

@@ -1,8 +1,8 @@
-"""``Peer`` among GPUs that reach each other's memory, without the hosts: they meet on the device.
+"""``Peer`` among GPUs that can access each other's memory. The barriers run on the devices, without the hosts.
 
-An exchange is then work in a stream like any other. A CUDA graph may hold it, copies go on beside computing, and a
-host may be some updates ahead of its GPU. So whether to leave is agreed on a few updates late, but after the same
-one everywhere.
+An exchange is then work in a stream like any other. A CUDA graph can capture it, copies overlap with computation, and
+a host can be some updates ahead of its GPU. Therefore a stop takes effect a few updates late, but after the same
+update on all replicas.
 """
 
 import time
@@ -16,18 +16,16 @@ from lib.errors import PeerLost
 from lib.exchange.base import chunks
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
+from lib.kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
 from lib.kernels.mean import mean
-from lib.kernels.meeting import BOARD_SIZE, Status, meet
 
 _POLL_S = 50e-6
-# Up to so many bytes each replica averages all of a stretch by itself: sharing the work out takes longer.
+# Up to this many bytes, each replica averages whole segments by itself: dividing the work takes longer.
 _SMALL = 1 << 20
 
 
 class DevicePeer(Peer):
-    """``Exchange`` among GPUs of one machine, one each. ``on_wait`` is called while a host waits for its device, which
-    it may be ``ahead`` updates ahead of.
-    """
+    """``Exchange`` among GPUs of one machine, one per worker."""
 
     capturable = True
 
@@ -41,54 +39,56 @@ class DevicePeer(Peer):
         patience_s: float,
         on_wait: Callable[[str], None],
     ) -> None:
+        """A host may be ``ahead`` updates ahead of its device. ``on_wait`` is called while it waits for the device."""
         super().__init__(rank, channels, device)
         self._ahead = ahead
-        self.lag = ahead + 1  # what a host asks for goes with the update after the one in hand
-        self._patience_ns, self._on_wait = int(patience_s * 1e9), on_wait
+        self.lag = ahead + 1  # a host's request travels with the update after the current one
+        self._timeout_s, self._on_wait = patience_s, on_wait
         self._status = Status(device)
-        self._told = False
-        self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()
-        self._spare = [self._room_for_outcome() for _ in range(ahead + 1)]
-        self.allocate(BOARD_SIZE, torch.int64)
-        self._boards = self._rows.pop()
+        self._stop_sent = False
+        self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()  # copies that the device still has to make
+        self._buffers = [self._outcome_buffer() for _ in range(ahead + 1)]  # free host memory for such copies
+        self.allocate(SIGNAL_PAD_SIZE, torch.int64)
+        self._signal_pads = self._allocations.pop()
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
         if sum(segment.nbytes for segment in segments) <= _SMALL:
-            self._average_alone(segments)
+            self._average_whole(segments)
         else:
-            self._average_in_shares(segments)
+            self._average_chunks(segments)
 
-    def _average_alone(self, segments: Sequence[Tensor]) -> None:
-        """All do the same sums in the same order, so all get the same bits."""
+    def _average_whole(self, segments: Sequence[Tensor]) -> None:
+        """Average on every replica, in the same order on each, so that all get the same bits."""
         means = [torch.empty_like(segment) for segment in segments]
-        self._meet_there()
+        self._device_barrier()
         for segment, out in zip(segments, means, strict=True):
-            mean(self._everyones(segment), out)
-        self._meet_there()  # from here on nobody reads what we overwrite below
+            mean(self._replicas(segment), out)
+        self._device_barrier()  # from here on nobody reads the segments that are overwritten below
         for segment, out in zip(segments, means, strict=True):
             segment.copy_(out)
 
-    def _average_in_shares(self, segments: Sequence[Tensor]) -> None:
-        replicas = [[chunks(theirs, self._world_size) for theirs in self._everyones(s)] for s in segments]
-        self._meet_there()
+    def _average_chunks(self, segments: Sequence[Tensor]) -> None:
+        """Average this worker's chunk of each segment, then copy the chunks of the others."""
+        replicas = [[chunks(replica, self._world_size) for replica in self._replicas(s)] for s in segments]
+        self._device_barrier()
         for parts in replicas:
             own = parts[self._rank][self._rank]
-            replicas_here = {self._rank: own}
+            inputs = {self._rank: own}
             for rank in self._others():
-                # Copied first: the copy engines do that while the processors compute something else.
-                replicas_here[rank] = parts[rank][self._rank].clone()
-            mean([replicas_here[rank] for rank in range(self._world_size)], own)
-        self._meet_there()  # from here on nobody reads what we overwrite below
+                # Copied first: the copy engines do it while the multiprocessors compute something else.
+                inputs[rank] = parts[rank][self._rank].clone()
+            mean([inputs[rank] for rank in range(self._world_size)], own)
+        self._device_barrier()  # from here on nobody reads the chunks that are overwritten below
         for parts in replicas:
             for rank in self._others():
                 parts[self._rank][rank].copy_(parts[rank][rank], non_blocking=True)
-        self._meet_there()  # the next gradients must not overwrite what others still read
+        self._device_barrier()  # the next gradients must not overwrite memory that others still read
 
     def sync_stop(self) -> None:
-        if self.stop_requested and not self._told:
-            self._told = True
+        if self.stop_requested and not self._stop_sent:
+            self._stop_sent = True
             self._status.stop_requested.fill_(1)
-        outcome, event = self._spare.pop(), torch.cuda.Event()
+        outcome, event = self._buffers.pop(), torch.cuda.Event()
         outcome.copy_(self._status.outcome, non_blocking=True)
         event.record()
         self._outcomes.append((outcome, event))
@@ -101,39 +101,40 @@ class DevicePeer(Peer):
         self._wait(event)
         self._read(self._status.outcome)
 
-    def _others(self) -> list[int]:
-        """All other ranks, each worker beginning with another one: no device's links are asked by all at once."""
-        return [(self._rank + distance) % self._world_size for distance in range(1, self._world_size)]
-
     def close(self) -> None:
-        self._boards = []  # with the rows, before the meeting: an owner must outlive the users of its memory
+        self._signal_pads = []  # before the barrier in ``super().close``: the owner of memory must outlive its users
         super().close()
 
-    def _room_for_outcome(self) -> Tensor:
+    def _others(self) -> list[int]:
+        """Return all other ranks. Each worker starts with another one, which spreads the load over the links."""
+        return [(self._rank + distance) % self._world_size for distance in range(1, self._world_size)]
+
+    def _outcome_buffer(self) -> Tensor:
         return torch.zeros_like(self._status.outcome, device="cpu", pin_memory=self._device.type == "cuda")
 
     def _take_outcome(self) -> None:
         outcome, event = self._outcomes.popleft()
         self._wait(event)
-        self._spare.append(outcome)
+        self._buffers.append(outcome)
         self.stopping |= self._read(outcome)
 
     def _read(self, outcome: Tensor) -> bool:
-        """Whether to leave. Raises PeerLost if somebody did not come."""
-        stopping, lost, waited_ns = outcome.tolist()
-        self.spent_s = waited_ns / 1e9
-        if lost:
-            raise PeerLost(f"trainer {lost - 1} did not come to a meeting within {self._patience_ns / 1e9:g} s")
+        """Return whether any replica requested a stop. Raise PeerLost if one did not reach a barrier."""
+        stopping, missing, waited_ns = outcome.tolist()
+        self.exchanged_s = waited_ns / 1e9
+        if missing:
+            raise PeerLost(f"trainer {missing - 1} did not reach a barrier within {self._timeout_s:g} s")
         return bool(stopping)
 
     def _wait(self, event: torch.cuda.Event) -> None:
-        # Meetings on the device give up after this time, so it has stopped working if it takes any longer.
-        deadline = time.monotonic() + 2 * self._patience_ns / 1e9
+        """Wait for ``event``. Raise PeerLost if the device does not reach it."""
+        # Barriers on the device end after the timeout. If it takes twice as long, the device has stopped working.
+        deadline = time.monotonic() + 2 * self._timeout_s
         while not event.query():
             if time.monotonic() > deadline:
-                raise PeerLost(f"{self._device} has not done its work for {2 * self._patience_ns / 1e9:g} s")
+                raise PeerLost(f"{self._device} did not finish its work within {2 * self._timeout_s:g} s")
             self._on_wait("waiting for the device")
             time.sleep(_POLL_S)
 
-    def _meet_there(self) -> None:
-        meet(self._boards, self._rank, self._status, self._patience_ns)
+    def _device_barrier(self) -> None:
+        barrier(self._signal_pads, self._rank, self._status, int(self._timeout_s * 1e9))

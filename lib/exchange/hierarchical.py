@@ -1,10 +1,10 @@
 """Average replicas by reading memory within a machine, and through ``torch.distributed`` between machines.
 
-The stretch is cut into one share for each worker of a machine. A worker averages its share over its machine's replicas,
-then over the machines, with the workers that have the same share there; then all of a machine collect the finished
-shares. So each number crosses the network once each way a machine, not once a worker. A share is the same bits on all
-machines, as the library gives all processes of an all-reduce the same ones, and is copied from there: all replicas hold
-the same bits.
+Each segment is divided into one chunk per worker of a machine. A worker averages its chunk over the replicas of its
+machine, then over the machines, together with the workers that have the same chunk there. Then the workers of a machine
+copy the finished chunks from each other. So each number crosses the network once in each direction per machine, not
+once per worker. An all-reduce gives all of its processes the same bits, and chunks are copied from there, so all
+replicas hold the same bits.
 """
 
 import os
@@ -21,128 +21,130 @@ from lib.exchange.collective import Collective
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
 
-# Bytes in which a folder's name is told.
-_NAME = 256
+# The bytes in which a worker sends the path of its folder.
+_PATH_BYTES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbors:
-    """Who trains on this machine, and where they meet."""
+    """The workers of this machine, and the folder of their sockets."""
 
     ranks: tuple[int, ...]
-    """of the whole run, by local rank"""
-    alike: tuple[tuple[int, ...], ...]
-    """for each local rank, the ranks of the whole run that have it, by machine"""
+    """global ranks, by local rank"""
+    across: tuple[tuple[int, ...], ...]
+    """for each local rank, the global ranks that have it, by machine"""
     folder: Path
-    """of mode 0700, for their sockets: that of the first of them"""
+    """private folder (mode 0700) of the machine's first worker"""
 
 
-def find_neighbors(everyone: Collective, machine: int, local_rank: int, folder: Path) -> Neighbors:
-    """``machine`` and ``local_rank`` are as the launcher numbers them; ``folder`` is private to this worker's run.
+def find_neighbors(collective: Collective, machine: int, local_rank: int, folder: Path) -> Neighbors:
+    """Find the workers of this machine. All workers call this.
 
-    Called by all workers. Raises ConfigError where machines have different numbers of workers: then the mean of their
-    means would not be the mean.
+    ``machine`` and ``local_rank`` are torchrun's numbers, ``folder`` is private to this worker's run. Raises
+    ConfigError if machines have different numbers of workers: the mean of their means would not be the mean.
     """
-    name = os.fsencode(folder).ljust(_NAME, b"\0")
-    if len(name) > _NAME:
-        raise ConfigError(f"the name of the temporary folder, {folder}, is longer than {_NAME} bytes; set TMPDIR")
-    rows = everyone.all_gather([machine, local_rank, *name])
+    path = os.fsencode(folder).ljust(_PATH_BYTES, b"\0")
+    if len(path) > _PATH_BYTES:
+        raise ConfigError(f"the path of the temporary folder {folder} exceeds {_PATH_BYTES} bytes; set TMPDIR")
+    gathered = collective.all_gather([machine, local_rank, *path])
     machines: dict[int, dict[int, int]] = {}
-    for rank, row in enumerate(rows):
-        machines.setdefault(int(row[0]), {})[int(row[1])] = rank
+    for rank, (number, local, *_) in enumerate(gathered):
+        machines.setdefault(int(number), {})[int(local)] = rank
     counts = {len(ranks) for ranks in machines.values()}
     if len(counts) > 1:
         raise ConfigError(
-            f"exchange.method hierarchical needs as many workers on each machine, here they are {sorted(counts)}; "
-            "start as many, or use collective"
+            "exchange.method hierarchical needs the same number of workers on each machine, but torchrun started "
+            f"{' and '.join(map(str, sorted(counts)))}; use the same --nproc-per-node everywhere, or "
+            "exchange.method collective"
         )
     by_machine = [[ranks[local] for local in sorted(ranks)] for _, ranks in sorted(machines.items())]
-    own = tuple(machines[machine][local] for local in sorted(machines[machine]))
-    theirs = Path(os.fsdecode(bytes(map(int, rows[own[0]][2:])).rstrip(b"\0")))
-    _refuse_open(theirs)
-    return Neighbors(ranks=own, alike=tuple(zip(*by_machine, strict=True)), folder=theirs)
+    ranks = tuple(machines[machine][local] for local in sorted(machines[machine]))
+    first = Path(os.fsdecode(bytes(map(int, gathered[ranks[0]][2:])).rstrip(b"\0")))
+    _check_private(first)
+    return Neighbors(ranks=ranks, across=tuple(zip(*by_machine, strict=True)), folder=first)
 
 
-def _refuse_open(folder: Path) -> None:
-    """Raises ProtocolError unless only this user can have put sockets into ``folder``."""
+def _check_private(folder: Path) -> None:
+    """Raise ProtocolError unless only this user can create sockets in ``folder``."""
     try:
-        there = folder.lstat()
+        status = folder.lstat()
     except OSError as error:
         raise ProtocolError(f"the folder of this machine's first worker cannot be read: {error}") from None
-    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid() or stat.S_IMODE(there.st_mode) != 0o700:
-        raise ProtocolError(f"{folder} is not a folder of mode 0700 of this user; nothing in it can be trusted")
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) != 0o700:
+        raise ProtocolError(f"{folder} is not a folder of this user with mode 0700, so its sockets are not trusted")
 
 
 class Hierarchical:
-    """``Exchange`` of ``everyone``, whose neighbors on this machine are reached by ``channels``, by local rank."""
+    """``Exchange`` of all workers of ``collective``; those of one machine average through shared memory."""
 
     capturable = False
     lag = 0
 
     def __init__(
         self,
-        everyone: Collective,
+        collective: Collective,
         neighbors: Neighbors,
         local_rank: int,
         channels: Mapping[int, Channel],
         device: torch.device,
     ) -> None:
-        self._everyone = everyone
-        self._within = _Within(local_rank, channels, device, everyone.all_reduce_mean_among(neighbors.alike))
+        """``channels`` connect this worker with its neighbors, by local rank."""
+        self._collective = collective
+        self._machine = _MachinePeer(local_rank, channels, device, collective.make_group_mean(neighbors.across))
 
     @property
     def stopping(self) -> bool:
-        """As all machines last agreed: what neighbors tell each other in between is not known everywhere."""
-        return self._everyone.stopping
+        # Not that of the neighbors, which is not known on the other machines.
+        return self._collective.stopping
 
     @property
     def stop_requested(self) -> bool:
-        return self._everyone.stop_requested
+        return self._collective.stop_requested
 
     @property
-    def spent_s(self) -> float:
-        return self._within.spent_s
+    def exchanged_s(self) -> float:
+        return self._machine.exchanged_s
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return self._within.allocate(numel, dtype)
+        return self._machine.allocate(numel, dtype)
 
     def broadcast(self, segment: Tensor) -> None:
-        self._everyone.broadcast(segment)
+        self._collective.broadcast(segment)
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
-        self._within.all_reduce_mean(*segments)
+        self._machine.all_reduce_mean(*segments)
 
     def sync_stop(self) -> None:
-        self._everyone.sync_stop()
+        self._collective.sync_stop()
 
     def synchronize(self) -> None:
         pass
 
     def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        return self._everyone.all_gather(values)
+        return self._collective.all_gather(values)
 
     def verify(self, segment: Tensor) -> None:
-        self._everyone.verify(segment)
+        self._collective.verify(segment)
 
     def request_stop(self) -> None:
-        self._everyone.request_stop()
+        self._collective.request_stop()
 
     def close(self) -> None:
-        self._within.close()
-        self._everyone.close()
+        self._machine.close()
+        self._collective.close()
 
 
-class _Within(Peer):
-    """The exchange of a machine; ``between`` makes a share the mean over the machines."""
+class _MachinePeer(Peer):
+    """The exchange within a machine. ``group_mean`` averages a chunk over the machines."""
 
     def __init__(
-        self, rank: int, channels: Mapping[int, Channel], device: torch.device, between: Callable[[Tensor], None]
+        self, rank: int, channels: Mapping[int, Channel], device: torch.device, group_mean: Callable[[Tensor], None]
     ) -> None:
         super().__init__(rank, channels, device)
-        self._between = between
+        self._group_mean = group_mean
 
-    def _average_share(self, replicas: list[Tensor]) -> None:
+    def _average_chunk(self, replicas: list[Tensor]) -> None:
         if len(replicas) > 1:
-            super()._average_share(replicas)
+            super()._average_chunk(replicas)
         if len(replicas[self._rank]):
-            self._between(replicas[self._rank])
+            self._group_mean(replicas[self._rank])

@@ -1,9 +1,9 @@
-"""Average replicas by reading the others' memory, as processes of one machine can.
+"""Average replicas by reading the memory of the other processes of one machine.
 
-The shared memory of each replica is cut into one part a worker. Each worker averages its part over all
-replicas, in its own memory; then all collect the finished parts from each other. A part is computed once
-and copied, so all replicas hold the same bits whatever their number. Three meetings keep readers and
-writers apart; at each of them nobody goes on before all have come.
+Each replica's memory is divided into one chunk per worker. Each worker averages its own chunk over all replicas, in
+its own memory. Then all workers copy the finished chunks from each other. A chunk is computed once and copied, so all
+replicas hold the same bits for any number of workers. Three barriers separate reads from writes: a worker passes a
+barrier only after all workers have reached it.
 """
 
 import time
@@ -13,135 +13,140 @@ import torch
 from torch import Tensor
 
 from lib.errors import ProtocolError
-from lib.exchange.base import chunks, count_differing, refuse_differing
+from lib.exchange.base import chunks, count_differing, raise_if_differing
 from lib.ipc import cuda_memory, shared_memory
 from lib.ipc.channel import Channel
-from lib.ipc.messages import GatheredValues, Meet, TensorHandle
+from lib.ipc.messages import Barrier, GatheredValues, TensorHandle
 
 
 class Peer:
-    """``Exchange`` among the workers of one machine, on CPUs through mapped memory, on GPUs through CUDA IPC."""
+    """``Exchange`` among the workers of one machine: through mapped memory on CPUs, through CUDA IPC on GPUs."""
 
     capturable = False
     lag = 0
 
     def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:
+        """``channels`` connect this worker with each other one, by rank."""
         self.stopping = self.stop_requested = False
-        self.spent_s = 0.0
+        self.exchanged_s = 0.0
         self._rank, self._channels, self._device = rank, channels, device
         self._world_size = len(channels) + 1
         self._step = 0
-        self._rows: list[list[Tensor]] = []  # of each allocation, everyone's memory by rank, our own included
+        self._allocations: list[list[Tensor]] = []  # the tensors of all replicas, by rank, for each ``allocate``
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        mine, handle = self._create(numel, dtype)
+        own, handle = self._create(numel, dtype)
         for channel in self._channels.values():
             channel.send(handle())
-        theirs = {rank: self._attach(channel.receive(TensorHandle), mine) for rank, channel in self._channels.items()}
-        self._rows.append([row for _, row in sorted({self._rank: mine, **theirs}.items())])
-        return mine
+        tensors = {rank: self._attach(channel.receive(TensorHandle), own) for rank, channel in self._channels.items()}
+        tensors[self._rank] = own
+        self._allocations.append([tensors[rank] for rank in range(self._world_size)])
+        return own
 
     def broadcast(self, segment: Tensor) -> None:
-        self._meet("written")
+        self._barrier("written")
         if self._rank:
-            segment.copy_(self._everyones(segment)[0])
-        self._meet("copied")
+            segment.copy_(self._replicas(segment)[0])
+        self._barrier("copied")
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
-        began = time.perf_counter()
+        start = time.perf_counter()
         self._step += 1
-        replicas = [[chunks(theirs, self._world_size) for theirs in self._everyones(s)] for s in segments]
-        self._meet("updated")
+        replicas = [[chunks(replica, self._world_size) for replica in self._replicas(s)] for s in segments]
+        self._barrier("updated")
         for parts in replicas:
-            self._average_share([part[self._rank] for part in parts])
-        self._meet("averaged")  # from here on nobody reads what we overwrite below
+            self._average_chunk([part[self._rank] for part in parts])
+        self._barrier("averaged")  # from here on nobody reads the chunks that are overwritten below
         for parts in replicas:
             for rank, theirs in enumerate(parts):
                 if rank != self._rank:
                     parts[self._rank][rank].copy_(theirs[rank])
-        self._meet("collected")  # the next update must not touch what others still read
-        self.spent_s += time.perf_counter() - began
+        self._barrier("collected")  # the next update must not change memory that others still read
+        self.exchanged_s += time.perf_counter() - start
 
     def sync_stop(self) -> None:
-        pass  # every meeting brought it with it
+        pass  # each barrier has already updated ``stopping``
 
     def synchronize(self) -> None:
         pass
 
     def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self._step += 1
-        mine = GatheredValues(self._step, tuple(map(float, values)), self.stop_requested)
+        own = GatheredValues(self._step, tuple(map(float, values)), self.stop_requested)
         for channel in self._channels.values():
-            channel.send(mine)
-        all_figures = {self._rank: mine}
+            channel.send(own)
+        gathered = {self._rank: own}
         for rank, channel in self._channels.items():
-            all_figures[rank] = theirs = channel.receive(GatheredValues)
-            if (theirs.step, len(theirs.values)) != (mine.step, len(mine.values)):
-                raise ProtocolError(f"replicas are out of step: here {mine}, {channel.peer} {theirs}")
-        self.stopping = any(figures.stopping for figures in all_figures.values())
-        return [all_figures[rank].values for rank in sorted(all_figures)]
+            gathered[rank] = theirs = channel.receive(GatheredValues)
+            if (theirs.step, len(theirs.values)) != (own.step, len(own.values)):
+                raise ProtocolError(f"replicas are out of step: this one sent {own}, {channel.peer} sent {theirs}")
+        self.stopping = any(message.stopping for message in gathered.values())
+        return [gathered[rank].values for rank in range(self._world_size)]
 
     def verify(self, segment: Tensor) -> None:
-        self._meet("verify")
-        first = self._everyones(segment)[0]
-        refuse_differing(self.all_gather([count_differing(segment, first)]), segment.numel())
+        self._barrier("verify")
+        first = self._replicas(segment)[0]
+        raise_if_differing(self.all_gather([count_differing(segment, first)]), segment.numel())
 
     def request_stop(self) -> None:
         self.stop_requested = True
 
     def close(self) -> None:
-        self._rows = []
-        self._meet("close")  # an owner must outlive the users of its memory
+        self._allocations = []
+        self._barrier("close")  # the owner of memory must outlive its users
         for channel in self._channels.values():
             channel.close()
 
-    def _meet(self, point: str) -> None:
+    def _barrier(self, point: str) -> None:
+        """Wait until all workers have reached ``point`` of this step, and update ``stopping``."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        here = Meet(self._step, point, self.stop_requested)
+        own = Barrier(self._step, point, self.stop_requested)
         for channel in self._channels.values():
-            channel.send(here)
-        self.stopping = here.stopping
+            channel.send(own)
+        self.stopping = own.stopping
         for channel in self._channels.values():
-            there = channel.receive(Meet)
-            if (there.step, there.point) != (here.step, here.point):
-                raise ProtocolError(f"replicas are out of step: here {here}, {channel.peer} {there}")
-            self.stopping |= there.stopping
+            theirs = channel.receive(Barrier)
+            if (theirs.step, theirs.point) != (own.step, own.point):
+                raise ProtocolError(f"replicas are out of step: this one sent {own}, {channel.peer} sent {theirs}")
+            self.stopping |= theirs.stopping
 
-    def _average_share(self, replicas: list[Tensor]) -> None:
-        """Our own of ``replicas``, by rank, becomes their mean, added up in float32 in the order of ranks."""
+    def _average_chunk(self, replicas: list[Tensor]) -> None:
+        """Replace this worker's tensor of ``replicas``, in rank order, by their mean, summed in float32 in that order."""
         total = replicas[0].float() + replicas[1].float()
-        for theirs in replicas[2:]:
-            total += theirs.float()
+        for replica in replicas[2:]:
+            total += replica.float()
         replicas[self._rank].copy_(total.div_(len(replicas)))
 
-    def _everyones(self, segment: Tensor) -> list[Tensor]:
-        """The same stretch of everyone's memory, by rank."""
-        for rows in self._rows:
-            offset = segment.data_ptr() - rows[self._rank].data_ptr()
-            if 0 <= offset < rows[self._rank].nbytes:
+    def _replicas(self, segment: Tensor) -> list[Tensor]:
+        """Return the same segment of every replica's memory, in rank order."""
+        for tensors in self._allocations:
+            offset = segment.data_ptr() - tensors[self._rank].data_ptr()
+            if 0 <= offset < tensors[self._rank].nbytes:
                 start = offset // segment.itemsize
-                return [row[start : start + len(segment)] for row in rows]
-        raise ValueError("that memory was not allocated here")
+                return [tensor[start : start + len(segment)] for tensor in tensors]
+        raise ValueError("the segment is not part of a tensor that this exchange allocated; use Exchange.allocate")
 
     def _create(self, numel: int, dtype: torch.dtype) -> tuple[Tensor, Callable[[], TensorHandle]]:
-        """Our memory, and a function that makes its address once more for each user."""
+        """Return zeros (numel,) that other processes can open, and a function that makes a handle for one user."""
         name = f"replica {self._rank}"
         if self._device.type == "cuda":
             tensor = torch.zeros(numel, dtype=dtype, device=self._device)
             return tensor, lambda: cuda_memory.export_handle(name, tensor)
-        bytes_, handle = shared_memory.create(name, (numel * dtype.itemsize,), "uint8")
-        return torch.from_numpy(bytes_).view(dtype), lambda: handle
+        buffer, handle = shared_memory.create(name, (numel * dtype.itemsize,), "uint8")
+        return torch.from_numpy(buffer).view(dtype), lambda: handle
 
-    def _attach(self, handle: TensorHandle, mine: Tensor) -> Tensor:
+    def _attach(self, handle: TensorHandle, own: Tensor) -> Tensor:
+        """Open another replica's tensor. Raise ProtocolError unless it has the size of ``own``."""
         if self._device.type == "cuda":
-            expected = ((len(mine),), str(mine.dtype).removeprefix("torch."))
+            expected = ((len(own),), str(own.dtype).removeprefix("torch."))
         else:
-            expected = ((mine.nbytes,), "uint8")
+            expected = ((own.nbytes,), "uint8")
         if (handle.shape, handle.dtype) != expected:
             raise ProtocolError(
-                f"replicas differ in size: {expected[0][0]} numbers here, {handle.shape} {handle.dtype} there"
+                f"replicas differ in size: here {expected[0]} {expected[1]}, {handle.name} has {handle.shape} "
+                f"{handle.dtype}; start all workers with the same configuration"
             )
         if self._device.type == "cuda":
             return cuda_memory.attach(handle, self._device)
-        return torch.from_numpy(shared_memory.attach(handle)).view(mine.dtype)
+        return torch.from_numpy(shared_memory.attach(handle)).view(own.dtype)
