@@ -84,7 +84,7 @@ def count_differing(own: Tensor, reference: Tensor) -> int:
 
 
 def chunks(segment: Tensor, world_size: int) -> list[Tensor]:
-    """Split ``segment`` (N,) into one chunk per worker. Each starts at a multiple of 128 elements; some may be empty."""
+    """Split ``segment`` (N,) into one chunk per worker. Each starts at a multiple of 128; some may be empty."""
     size = -(-len(segment) // world_size // 128) * 128
     return [segment[rank * size : (rank + 1) * size] for rank in range(world_size)]
 

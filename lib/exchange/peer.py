@@ -112,7 +112,7 @@ class Peer:
             self.stopping |= theirs.stopping
 
     def _average_chunk(self, replicas: list[Tensor]) -> None:
-        """Replace this worker's tensor of ``replicas``, in rank order, by their mean, summed in float32 in that order."""
+        """Replace this worker's tensor of ``replicas`` by their mean, summed in float32 in rank order."""
         total = replicas[0].float() + replicas[1].float()
         for replica in replicas[2:]:
             total += replica.float()

@@ -54,7 +54,7 @@ class Unreadable(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     error: str
 
 
-class Meet(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class Barrier(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer <-> trainer: the sender has reached ``point`` of ``step``. ``stopping``: it was asked to stop."""
 
     step: int
@@ -88,7 +88,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """whether another process failed first, whose error is the one to report"""
 
 
-class Left(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class Stopped(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer -> supervisor: ``signal`` asked the sender to stop, so all trainers stop before the end of the run.
 
     ``saved`` is the checkpoint to resume from; empty if another worker saves them, or if there is none.
@@ -104,7 +104,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 Message: TypeAlias = (
-    TensorHandle | Fill | Filled | Unreadable | Meet | GatheredValues | Heartbeat | Failed | Left | Stop
+    TensorHandle | Fill | Filled | Unreadable | Barrier | GatheredValues | Heartbeat | Failed | Stopped | Stop
 )
 
 

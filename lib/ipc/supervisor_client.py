@@ -6,7 +6,7 @@ from pathlib import Path
 import zmq
 
 from lib.ipc.channel import MAX_BYTES, TICK_S
-from lib.ipc.messages import Failed, Heartbeat, Left, Message, encode
+from lib.ipc.messages import Failed, Heartbeat, Message, Stopped, encode
 
 
 class SupervisorClient:
@@ -35,9 +35,9 @@ class SupervisorClient:
         self._send(Failed(self._role, error[: MAX_BYTES // 4], traceback[-MAX_BYTES // 4 :], consequence))
         self.close()
 
-    def left(self, number: int, saved: str) -> None:
+    def stopped(self, number: int, saved: str) -> None:
         """Report that signal ``number`` stops the run early, and the checkpoint that was ``saved``."""
-        self._send(Left(self._role, number, saved))
+        self._send(Stopped(self._role, number, saved))
 
     def close(self) -> None:
         self._context.destroy(linger=1000)

@@ -41,7 +41,7 @@ class DeferredMetrics:
 
     def begin(self) -> None:
         """Start the first interval."""
-        self.timer.lap(self._feed.waited_s, self._exchange.spent_s)
+        self.timer.lap(self._feed.waited_s, self._exchange.exchanged_s)
 
     def updated(self) -> None:
         """Count one more update that the device was given."""
@@ -68,7 +68,7 @@ class DeferredMetrics:
 
     def _read(self, unread: _Unread) -> IntervalMetrics:
         totals, first_bad = unread.pending.take()
-        lap = self.timer.lap(self._feed.waited_s, self._exchange.spent_s)
+        lap = self.timer.lap(self._feed.waited_s, self._exchange.exchanged_s)
         means = unread.pending.means()
         # All workers must gather equally many values: NaN stands for a metric that this worker has not logged.
         logged = [means.get(name, math.nan) for name in LOGGED]

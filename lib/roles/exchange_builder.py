@@ -36,11 +36,11 @@ def _collective(context: Context, device: torch.device) -> Collective:
 
 def _hierarchical(context: Context, device: torch.device) -> Hierarchical:
     """Neighbors, the workers of one machine, connect through sockets in the folder of the first of them."""
-    everyone = _collective(context, device)
+    collective = _collective(context, device)
     machine, local_rank = int(os.environ["GROUP_RANK"]), int(os.environ["LOCAL_RANK"])
-    neighbors = find_neighbors(everyone, machine, local_rank, context.folder)
+    neighbors = find_neighbors(collective, machine, local_rank, context.folder)
     there = replace(context, folder=neighbors.folder)
-    return Hierarchical(everyone, neighbors, local_rank, _channels(there, local_rank, neighbors.ranks), device)
+    return Hierarchical(collective, neighbors, local_rank, _channels(there, local_rank, neighbors.ranks), device)
 
 
 def _peer(context: Context, device: torch.device) -> Peer:

@@ -281,7 +281,7 @@ def train_until_stopped(trainer: Trainer) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     trainer.context.client.heartbeat("stopping")
     if signals and trainer.progress.epoch < trainer.config.run.n_epochs:
-        trainer.context.client.left(signals[0], trainer.writer.last)
+        trainer.context.client.stopped(signals[0], trainer.writer.last)
     trainer.recorder.close()
 
 

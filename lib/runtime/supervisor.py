@@ -19,7 +19,7 @@ import zmq
 
 from lib.errors import ProtocolError, error_text
 from lib.ipc.channel import MAX_BYTES
-from lib.ipc.messages import Failed, Heartbeat, Left, decode
+from lib.ipc.messages import Failed, Heartbeat, Stopped, decode
 from lib.system.terminal import print_stderr
 
 # How often processes are looked at, in seconds.
@@ -55,7 +55,7 @@ class _Child:
     stopped_at: float | None = None
     done_at: float | None = None
     failed: Failed | None = None
-    left: Left | None = None
+    stopped: Stopped | None = None
 
 
 class Supervisor:
@@ -163,7 +163,7 @@ class Supervisor:
 
     def _ended(self) -> Outcome:
         """All have ended well: because they were done, or asked to."""
-        left = {child.name: child.left for child in self._children.values() if child.left}
+        left = {child.name: child.stopped for child in self._children.values() if child.stopped}
         if self._asked_by and left:
             saved = max(news.saved for news in left.values())  # one trainer saves for all, the others name none
             why = f"stopped after saving {saved}." if saved else "stopped, with a checkpoint."
@@ -179,15 +179,15 @@ class Supervisor:
         while inbox.poll(0):
             with contextlib.suppress(ProtocolError):  # a stranger's frame is no news of ours
                 message = decode(inbox.recv())
-                if not isinstance(message, Heartbeat | Failed | Left) or message.role not in self._children:
+                if not isinstance(message, Heartbeat | Failed | Stopped) or message.role not in self._children:
                     continue
                 child = self._children[message.role]
                 child.heard_at = time.monotonic()
                 match message:
                     case Failed():
                         child.failed = message
-                    case Left():
-                        child.left = message
+                    case Stopped():
+                        child.stopped = message
                     case Heartbeat(_, doing, patience_s):
                         child.doing, child.patience_s = doing, patience_s
 

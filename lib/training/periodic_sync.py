@@ -45,7 +45,7 @@ class _Periodic(ABC):
             self._sync()
             self._updates_since_sync = 0
         else:
-            self._exchange.all_reduce_mean()  # of nothing: the replicas meet, so that all stop after the same update
+            self._exchange.all_reduce_mean()  # without segments, a barrier: all replicas stop after the same update
 
     @abstractmethod
     def _sync(self) -> None:

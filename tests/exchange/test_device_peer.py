@@ -1,4 +1,4 @@
-"""The exchange on GPUs, with meetings of hosts in place of meetings of devices; each replica has a thread."""
+"""The exchange on GPUs, with barriers of hosts in place of those of devices; each replica has a thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +19,14 @@ from tests.support.replicas import CPU, join
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 
 
-class HostMeetings(DevicePeer):
-    def _meet_there(self) -> None:
-        self._meet("there")
+class HostBarriers(DevicePeer):
+    def _device_barrier(self) -> None:
+        self._barrier("there")
 
 
-def replica(folder: Path, rank: int, world_size: int) -> HostMeetings:
+def replica(folder: Path, rank: int, world_size: int) -> HostBarriers:
     channels = join(folder, rank, world_size)._channels
-    return HostMeetings(rank, channels, CPU, ahead=2, patience_s=20, on_wait=lambda doing: None)
+    return HostBarriers(rank, channels, CPU, ahead=2, patience_s=20, on_wait=lambda doing: None)
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
@@ -77,11 +77,11 @@ def test_at_each_turn_replicas_read_from_different_peers(tmp_path: Path) -> None
         list(pool.map(lambda peer: peer.close(), peers))
 
 
-def test_a_peer_missing_from_a_device_meeting_is_named(tmp_path: Path) -> None:
+def test_a_peer_missing_from_a_device_barrier_is_named(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         peers = list(pool.map(lambda rank: replica(tmp_path, rank, 2), range(2)))
         done: Any = SimpleNamespace(query=lambda: True)
         peers[0]._outcomes.append((torch.tensor([0, 1 + 1, 0]), done))
-        with pytest.raises(PeerLost, match="trainer 1 did not come to a meeting within 20 s"):
+        with pytest.raises(PeerLost, match="trainer 1 did not reach a barrier within 20 s"):
             peers[0]._take_outcome()
         list(pool.map(lambda peer: peer.close(), peers))

@@ -33,9 +33,9 @@ def test_each_start_has_its_own_keys_that_its_workers_share(late: int) -> None:
 
 def test_a_failed_start_does_not_disturb_later_ones() -> None:
     store = HashStore()
-    with pytest.raises(PeerLost, match=r"workers 1, 2 were not there within 0\.05 s"):
+    with pytest.raises(PeerLost, match=r"workers 1, 2 did not start within 0\.05 s"):
         fresh_store(store, 0, 3, patience_s=0.05)
-    with pytest.raises(PeerLost, match=r"worker 0 was not there within 0\.05 s"):
+    with pytest.raises(PeerLost, match=r"worker 0 did not start within 0\.05 s"):
         fresh_store(store, 1, 3, patience_s=0.05)
     parts = start(store, 3)
     parts[0].set("address", "here")

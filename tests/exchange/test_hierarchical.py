@@ -55,7 +55,7 @@ def test_broadcast_gather_and_stop_reach_all_machines(results: list[Any]) -> Non
         assert result["left"] == 2
         assert result["gathered"].tolist() == [[0.0], [1.0], [2.0], [3.0]]
         assert result is results[2] or int(result["waits"]) > 10  # a worker that waits reports it
-        assert f"replica 3 differs from replica 0 in 1 of {NUMEL} numbers" in str(result["found"])
+        assert f"replica 3 differs from replica 0 in 1 of {NUMEL} elements" in str(result["found"])
 
 
 class FakeCollective:
@@ -69,16 +69,16 @@ class FakeCollective:
 
 
 def test_machines_with_different_numbers_of_workers_are_refused(tmp_path: Path) -> None:
-    everyone: Any = FakeCollective([(0, 0), (0, 1), (1, 0)], tmp_path)
-    with pytest.raises(ConfigError, match=r"as many workers on each machine, here they are \[1, 2\]"):
-        find_neighbors(everyone, 0, 0, tmp_path)
+    collective: Any = FakeCollective([(0, 0), (0, 1), (1, 0)], tmp_path)
+    with pytest.raises(ConfigError, match="same number of workers on each machine, but torchrun started 1 and 2"):
+        find_neighbors(collective, 0, 0, tmp_path)
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o1700])
 def test_a_folder_that_other_users_can_enter_is_refused(tmp_path: Path, mode: int) -> None:
-    everyone: Any = FakeCollective([(0, 0), (0, 1)], tmp_path)
+    collective: Any = FakeCollective([(0, 0), (0, 1)], tmp_path)
     tmp_path.chmod(mode)
-    with pytest.raises(ProtocolError, match="is not a folder of mode 0700"):
-        find_neighbors(everyone, 0, 1, tmp_path)
+    with pytest.raises(ProtocolError, match="is not a folder of this user with mode 0700"):
+        find_neighbors(collective, 0, 1, tmp_path)
     tmp_path.chmod(0o700)
-    assert find_neighbors(everyone, 0, 1, tmp_path).folder == tmp_path
+    assert find_neighbors(collective, 0, 1, tmp_path).folder == tmp_path

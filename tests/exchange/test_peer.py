@@ -39,12 +39,12 @@ def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int,
 
 
 class SlowPeer(Peer):
-    """Waits after one meeting, while the other replicas continue at once."""
+    """Waits after one barrier, while the other replicas continue at once."""
 
     slow_point = ""
 
-    def _meet(self, point: str) -> None:
-        super()._meet(point)
+    def _barrier(self, point: str) -> None:
+        super()._barrier(point)
         if point == self.slow_point:
             time.sleep(0.03)
 
@@ -102,7 +102,7 @@ def test_a_replica_that_differs_is_found_and_named(tmp_path: Path) -> None:
         return str(error.value)
 
     for text in in_sync(3, body, tmp_path):
-        assert "replica 1 differs from replica 0 in 1 of 50 numbers" in text
+        assert "replica 1 differs from replica 0 in 1 of 50 elements" in text
 
 
 def test_replicas_of_different_size_are_refused(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_replica_out_of_step_is_found(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         rows = list(pool.map(lambda peer: peer.allocate(4), peers))
         averaging = pool.submit(peers[0].all_reduce_mean, rows[0])
-        with pytest.raises(ProtocolError, match="expected GatheredValues from trainer 0, got Meet"):
+        with pytest.raises(ProtocolError, match="expected GatheredValues from trainer 0, got Barrier"):
             peers[1].all_gather([1.0])
         with pytest.raises((ProtocolError, PeerLost)):
             averaging.result()

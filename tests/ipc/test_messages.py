@@ -7,15 +7,15 @@ import pytest
 
 from lib.errors import ProtocolError
 from lib.ipc.messages import (
+    Barrier,
     Failed,
     Fill,
     Filled,
     GatheredValues,
     Heartbeat,
-    Left,
-    Meet,
     Message,
     Stop,
+    Stopped,
     TensorHandle,
     Unreadable,
     decode,
@@ -27,11 +27,11 @@ ONE_OF_EACH: tuple[Message, ...] = (
     Fill(0, "train", 1, 2),
     Filled(0, 2, 128),
     Unreadable(2, "00001.hkl ends early"),
-    Meet(7, "updated", False),
+    Barrier(7, "updated", False),
     GatheredValues(7, (1.5, float("inf")), True),
     Heartbeat("loader 0", "reading", 60.0),
     Failed("trainer 1", "boom", "Traceback ...", False),
-    Left("trainer 0", 15, "models/checkpoints/epoch001_iter00000.pt"),
+    Stopped("trainer 0", 15, "models/checkpoints/epoch001_iter00000.pt"),
     Stop(),
 )
 

@@ -1,4 +1,4 @@
-"""A barrier of three devices. One runs in Triton's interpreter with a fake clock; the test writes the others' signals."""
+"""A barrier of three devices: one runs in Triton's interpreter with a fake clock, the test writes others' signals."""
 
 import itertools
 

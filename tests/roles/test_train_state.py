@@ -91,7 +91,7 @@ def test_every_tensor_of_a_network_is_broadcast_and_compared(
             flat.frozen[0] = 5.0 - rank
             monkeypatch.setattr(peer, "broadcast", lambda segment: segment)
             flat.state.zero_()
-            with pytest.raises(ReplicasDiffer, match="replica 1 differs from replica 0 in .* numbers"):
+            with pytest.raises(ReplicasDiffer, match="replica 1 differs from replica 0 in .* elements"):
                 broadcast_progress(Progress(), replica, peer)
         else:
             broadcast_progress(Progress(), replica, peer)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.ipc.messages import Left
+from lib.ipc.messages import Stopped
 from lib.runtime import supervisor as module
 from lib.runtime.supervisor import Outcome, Supervisor, _Child
 
@@ -139,5 +139,5 @@ def test_stopping_a_run_names_the_saved_checkpoint(
     watched._asked_by = [signal.SIGINT]
     for rank, saved in enumerate(lefts):
         name = f"trainer {rank}"
-        watched._children[name] = _Child(name, child, left=Left(name, signal.SIGTERM, saved))
+        watched._children[name] = _Child(name, child, stopped=Stopped(name, signal.SIGTERM, saved))
     assert watched._ended() == Outcome(130, message)

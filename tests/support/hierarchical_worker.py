@@ -22,15 +22,15 @@ def main(out: Path, rank: int) -> None:
     torch.set_num_threads(1)
     waits: list[str] = []
     machine, local_rank = rank % 2, rank // 2  # alternating, because a launcher may number workers in any order
-    everyone = Collective(rank, WORKERS, CPU, patience_s=30, on_wait=waits.append)
+    collective = Collective(rank, WORKERS, CPU, patience_s=30, on_wait=waits.append)
     with tempfile.TemporaryDirectory() as private:
-        neighbors = find_neighbors(everyone, machine, local_rank, Path(private))
+        neighbors = find_neighbors(collective, machine, local_rank, Path(private))
         assert neighbors.ranks == (machine, machine + 2)
-        assert neighbors.alike == ((0, 1), (2, 3))
+        assert neighbors.across == ((0, 1), (2, 3))
         other = Channel(
-            neighbors.folder / "0-1", bind=local_rank == 0, peer=f"neighbour {1 - local_rank}", patience_s=30
+            neighbors.folder / "0-1", bind=local_rank == 0, peer=f"neighbor {1 - local_rank}", patience_s=30
         )
-        exchange = Hierarchical(everyone, neighbors, local_rank, {1 - local_rank: other}, CPU)
+        exchange = Hierarchical(collective, neighbors, local_rank, {1 - local_rank: other}, CPU)
         row, small = exchange.allocate(NUMEL), exchange.allocate(3)
         noise = torch.randn(NUMEL, generator=torch.Generator().manual_seed(rank))
         row.copy_(noise)
