@@ -1,1 +1,1 @@
-"""The networks. Each file is one family; ``registry`` lists them all."""
+"""The networks: one file per family. ``registry`` lists them all."""

@@ -1,20 +1,19 @@
-"""AlexNet as theano_alexnet trained it (arXiv:1412.2302).
+"""AlexNet as theano_alexnet trained it (arXiv:1412.2302): 60,965,224 parameters with 1,000 classes at crop 227.
 
-Two groups in the second, fourth and fifth convolution; response norm after pooling (the order of CaffeNet),
-its alpha not divided by the window; 60,965,224 parameters with 1,000 classes at a crop of 227.
+The second, fourth and fifth convolution have two groups. The response norm comes after the pooling, as in CaffeNet,
+and its alpha is not divided by the window.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
-from lib.models.layers import ResponseNorm, init_gaussian
+from lib.models.layers import FeatureClassifier, ResponseNorm, init_gaussian
 
 
-class AlexNet(nn.Module):
-    """Images (B, 3, crop, crop), 0 to 255 less the mean image, to logits (B, n_classes)."""
+class AlexNet(FeatureClassifier):
+    """theano_alexnet's AlexNet. Inputs are 0 to 255, less the mean image."""
 
     def __init__(self, n_classes: int, crop: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             _conv(3, 96, 11, stride=4, bias=0.0),
             nn.ReLU(),
             nn.MaxPool2d(3, 2),
@@ -31,7 +30,7 @@ class AlexNet(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(3, 2),
         )
-        self.classifier = nn.Sequential(
+        classifier = nn.Sequential(
             nn.Flatten(),
             _linear(256 * features_side(crop) ** 2, 4096, std=0.005, bias=0.1),
             nn.ReLU(),
@@ -41,14 +40,11 @@ class AlexNet(nn.Module):
             nn.Dropout(0.5),
             _linear(4096, n_classes, std=0.01, bias=0.0),
         )
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.features(images_BCHW))
-        return logits
+        super().__init__(features, classifier)
 
 
 def features_side(crop: int) -> int:
-    """Side of the last feature map.
+    """Return the side of the last feature map.
 
     >>> features_side(227), features_side(85)
     (6, 1)

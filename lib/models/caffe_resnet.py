@@ -1,7 +1,7 @@
-"""The ResNets of resnet-imagenet-caffe as its prototxts have them, for its published weights.
+"""The ResNets of resnet-imagenet-caffe as in its prototxts, for its published weights.
 
-What its authors call 18 and 32 layers is ResNet-50 cut off: no global pooling, so a long last layer. Pooling
-rounds up and does not pad, the first convolution has a bias, the stride is on the first 1x1 of a bottleneck.
+Its networks with 18 and 32 layers are ResNet-50, truncated: without global pooling, so the last layer is long. Pooling
+rounds up and does not pad, the first convolution has a bias, and a bottleneck's stride is on its first 1x1.
 """
 
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from lib.models.layers import BatchNorm2d, init_msra, map_shape
-from lib.models.residual import conv, stages, stride_on_first_1x1
+from lib.models.residual import build_stages, conv, stride_on_first_1x1
 
-# The last average pool of every prototxt.
+# The last average pooling in every prototxt.
 _POOL = 7
 
 
 class CaffeResNet(nn.Module):
     """Images (B, 3, crop, crop) to logits (B, n_classes).
 
-    ``tail`` adds what is left of a cut block: a 1x1 convolution to so many channels, norm, ReLU. Norms keep torch's
-    running mean (0.1 of each batch) in place of Caffe's bias-corrected 0.001: an estimate of the same thing.
+    ``tail`` adds the rest of a truncated block: a 1x1 convolution with that many outputs, a norm and a ReLU. Norms
+    have torch's running mean (0.1 of each batch) instead of Caffe's bias-corrected 0.001: both estimate the same.
     """
 
     def __init__(self, n_classes: int, crop: int, *, counts: Sequence[int], tail: int = 0) -> None:
@@ -28,9 +28,9 @@ class CaffeResNet(nn.Module):
         self.bn1 = BatchNorm2d(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, ceil_mode=True)
-        made, channels = stages(stride_on_first_1x1, counts)
-        self.layers = nn.Sequential(*made)
-        self.tail = _cut_block(channels, tail) if tail else nn.Identity()
+        stages, channels = build_stages(stride_on_first_1x1, counts)
+        self.layers = nn.Sequential(*stages)
+        self.tail = _truncated_block(channels, tail) if tail else nn.Identity()
         channels, side = map_shape(nn.Sequential(*self.children()), crop)
         window = min(_POOL, side)
         self.avgpool = nn.AvgPool2d(window, 1)
@@ -45,5 +45,5 @@ class CaffeResNet(nn.Module):
         return logits
 
 
-def _cut_block(inputs: int, outputs: int) -> nn.Sequential:
+def _truncated_block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv(inputs, outputs, 1), BatchNorm2d(outputs), nn.ReLU())

@@ -1,5 +1,6 @@
-"""GoogLeNet as soumith's imagenet-multiGPU.torch has it: double 3x3 convolutions in place of 5x5, and
-strided convolutions between the stages (the shape of arXiv:1502.03167), with one auxiliary head.
+"""GoogLeNet as in soumith's imagenet-multiGPU.torch, with one auxiliary head.
+
+It has two 3x3 convolutions in place of a 5x5, and strided convolutions between the stages, as in arXiv:1502.03167.
 """
 
 from dataclasses import dataclass
@@ -8,18 +9,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lib.models.layers import map_shape, torch7_norm
+from lib.models.layers import flat_length, map_shape, torch7_norm
 
 
 @dataclass(frozen=True)
 class Branches:
-    """Outputs of an inception's convolutions; 0 leaves one out. ``projection`` 0 hands the pooled input on."""
+    """Outputs of an inception's convolutions; 0 omits one. ``projection`` 0 passes the pooled input on."""
 
     one: int
     three: tuple[int, int]
-    """its reduction, and its 3x3"""
+    """of the reduction, and of the 3x3"""
     double: tuple[int, int]
-    """its reduction, and each of its two 3x3"""
+    """of the reduction, and of each of the two 3x3"""
     pool: Literal["average", "max"]
     projection: int
 
@@ -43,18 +44,18 @@ _STAGE5 = (
 
 
 class Inception(nn.Module):
-    """Four branches side by side: (B, inputs, H, W) to (B, ``outputs``, H, W)."""
+    """Up to four branches in parallel: (B, inputs, H, W) to (B, ``outputs``, H, W)."""
 
     def __init__(self, inputs: int, branches: Branches, norm: bool) -> None:
         super().__init__()
 
         def conv(inputs: int, outputs: int, size: int = 1) -> list[nn.Module]:
             layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, padding=size // 2), nn.ReLU()]
-            # soumith's googlenetbn has a ReLU on both sides of the norm here, and here only.
+            # Only here, soumith's googlenetbn has a ReLU on both sides of the norm.
             return [*layers, torch7_norm(outputs), nn.ReLU()] if norm else layers
 
         (reduce3, three), (reduce_double, double) = branches.three, branches.double
-        # A max-pool of soumith's plain network pads with zeros: the same, since all it sees has passed a ReLU.
+        # In soumith's plain network this max-pool pads with zeros. That is the same, because its input is a ReLU's.
         pool = nn.AvgPool2d(3, 1, 1) if branches.pool == "average" else nn.MaxPool2d(3, 1, 1)
         paths = [
             conv(inputs, branches.one) if branches.one else [],
@@ -70,14 +71,14 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes), in training to a pair of them: (main, auxiliary).
+    """Images (B, 3, crop, crop) to logits (B, n_classes); in training to a pair of them, (main, auxiliary).
 
     19,124,528 parameters with 1,000 classes, 2,416,488 of them in the auxiliary head.
     """
 
     def __init__(self, n_classes: int, crop: int, *, norm: bool = False) -> None:
         super().__init__()
-        # Up to where the auxiliary head branches off, and from there on.
+        # The stem ends where the auxiliary head branches off.
         self.stem = nn.Sequential(
             *_conv(3, 64, 7, stride=2, padding=3, norm=norm, relu=True),
             nn.MaxPool2d(3, 2, ceil_mode=True),
@@ -96,9 +97,12 @@ class GoogLeNet(nn.Module):
         channels, side = map_shape(nn.Sequential(self.stem, self.trunk), crop)
         self.head = nn.Sequential(nn.AvgPool2d(side), nn.Flatten(), nn.Linear(channels, n_classes))
         reduced = [nn.AvgPool2d(5, 3, ceil_mode=True), *_conv(576, 128, 1, norm=norm)]
-        channels, side = map_shape(nn.Sequential(self.stem, *reduced), crop)
         self.auxiliary = nn.Sequential(
-            *reduced, nn.Flatten(), nn.Linear(channels * side**2, 768), nn.ReLU(), nn.Linear(768, n_classes)
+            *reduced,
+            nn.Flatten(),
+            nn.Linear(flat_length(nn.Sequential(self.stem, *reduced), crop), 768),
+            nn.ReLU(),
+            nn.Linear(768, n_classes),
         )
 
     def forward(self, images_BCHW: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -119,7 +123,7 @@ def _stage(inputs: int, inceptions: tuple[Branches, ...], norm: bool) -> list[nn
 def _conv(
     inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, norm: bool, relu: bool = False
 ) -> list[nn.Module]:
-    """A convolution outside the inceptions: with ``norm`` always a ReLU behind it, without only if ``relu``."""
+    """Return a convolution outside the inceptions. A ReLU follows it if ``relu`` or ``norm`` is true."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, stride, padding)]
     layers += [torch7_norm(outputs)] if norm else []
     return [*layers, nn.ReLU()] if relu or norm else layers

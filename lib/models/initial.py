@@ -1,4 +1,4 @@
-"""Other initial values than a network's own: soumith's ``wInit``, of convolutions only."""
+"""Initial values other than a network's own: soumith's ``wInit``, for convolutions only."""
 
 import math
 from typing import Literal
@@ -8,15 +8,15 @@ from torch import nn
 
 Init = Literal["default", "kaiming", "xavier"]
 
-# Variance of a weight times kernel area times outputs.
+# Variance of a weight, times kernel area and outputs.
 _GAINS: dict[Init, float] = {"kaiming": 2.0, "xavier": 1.0}
 
 
 @torch.no_grad()
 def draw(model: nn.Module, init: Init) -> None:
-    """Draw every convolution's weights anew from N(0, sqrt(gain / (kernel area * outputs))).
+    """Redraw the weights of every convolution from N(0, sqrt(gain / (kernel area * outputs))).
 
-    The gain is 2 for ``kaiming`` (arXiv:1502.01852, fan-out) and 1 for ``xavier``; ``default`` leaves all as it is.
+    The gain is 2 for ``kaiming`` (arXiv:1502.01852, fan-out) and 1 for ``xavier``; ``default`` changes nothing.
     Biases, norms and linear layers keep the network's own values.
     """
     if init == "default":

@@ -1,4 +1,4 @@
-"""Layers and initial values that two or more networks share."""
+"""Layers and initial values shared by two or more networks."""
 
 import math
 
@@ -7,12 +7,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class ResponseNorm(nn.Module):
-    """Local response norm across channels: x / (k + alpha * sum of x^2 over ``n`` neighbouring channels)^beta.
+class FeatureClassifier(nn.Module):
+    """``features``, an optional ``pool``, and ``classifier``: images (B, 3, crop, crop) to logits (B, n_classes)."""
 
-    Here ``alpha`` is not divided by ``n``, as in pylearn2's CrossChannelNormalization; torch's LocalResponseNorm
-    divides, and so takes 5 times this alpha for n = 5. Written as plain arithmetic: unlike torch's, it
-    is deterministic on GPUs.
+    def __init__(self, features: nn.Sequential, classifier: nn.Sequential, pool: nn.Module | None = None) -> None:
+        super().__init__()
+        self.features = features
+        self.pool = pool or nn.Identity()
+        self.classifier = classifier
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.pool(self.features(images_BCHW)).flatten(1))
+        return logits
+
+
+class ResponseNorm(nn.Module):
+    """Local response norm across channels: x / (k + alpha * sum of x^2 over ``n`` neighboring channels)^beta.
+
+    ``alpha`` is not divided by ``n``, as in pylearn2's CrossChannelNormalization. torch's LocalResponseNorm divides,
+    so for n = 5 it needs 5 times this alpha. Unlike torch's, this one is deterministic on GPUs.
     """
 
     def __init__(self, n: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
@@ -21,7 +34,7 @@ class ResponseNorm(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         channels = x_BCHW.shape[1]
-        squares = x_BCHW.float().square()  # a sum of squares wants more than bfloat16's 8 bits
+        squares = x_BCHW.float().square()  # bfloat16's 8 bits are too few for a sum of squares
         squares = functional.pad(squares, (0, 0, 0, 0, self.n // 2, (self.n - 1) // 2))
         total = squares[:, :channels]
         for i in range(1, self.n):
@@ -32,20 +45,20 @@ class ResponseNorm(nn.Module):
 
 @torch.no_grad()
 def init_gaussian(layer: nn.Conv2d | nn.Linear, std: float, bias: float) -> None:
-    """Weights from N(0, std), every bias ``bias``."""
+    """Draw weights from N(0, std), set biases to ``bias``."""
     layer.weight.normal_(0.0, std)
     if layer.bias is not None:
         layer.bias.fill_(bias)
 
 
 def init_msra(layer: nn.Conv2d | nn.Linear) -> None:
-    """Caffe's msra filler: weights from N(0, sqrt(2 / fan-in)), every bias 0 (arXiv:1502.01852)."""
+    """Draw weights from N(0, sqrt(2 / fan-in)), set biases to 0: Caffe's msra filler (arXiv:1502.01852)."""
     init_gaussian(layer, math.sqrt(2 / _fan_in(layer)), 0.0)
 
 
 @torch.no_grad()
 def init_caffe_xavier(layer: nn.Conv2d | nn.Linear) -> None:
-    """Caffe's xavier filler: weights from U(-s, s) with s = sqrt(3 / fan-in), every bias 0."""
+    """Draw weights from U(-s, s) with s = sqrt(3 / fan-in), set biases to 0: Caffe's xavier filler."""
     bound = math.sqrt(3 / _fan_in(layer))
     layer.weight.uniform_(-bound, bound)
     if layer.bias is not None:
@@ -53,43 +66,49 @@ def init_caffe_xavier(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 def threshold() -> nn.Threshold:
-    """Torch7's Threshold(0, 1e-6), which soumith has after linear layers: what is not above 0 becomes 1e-6."""
+    """Return Torch7's Threshold(0, 1e-6), which soumith puts after linear layers: values up to 0 become 1e-6."""
     return nn.Threshold(0.0, 1e-6)
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """torch's, but a batch of one image, which has no variance, is normalised by the running statistics."""
+    """torch's batch norm, except that a batch of one image, which has no variance, uses the running statistics."""
 
     def forward(self, input: Tensor) -> Tensor:
-        # In evaluation the size of the batch is not asked for: an exported network is to take any.
-        alone = self.training and len(input) == 1
-        return _by_running_statistics(self, input) if alone else super().forward(input)
+        # Evaluation must not branch on the batch size: an exported network accepts any.
+        single = self.training and len(input) == 1
+        return _by_running_statistics(self, input) if single else super().forward(input)
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """torch's, but one image whose map is a single pixel is normalised by the running statistics."""
+    """torch's batch norm, except that one image with a map of one pixel uses the running statistics."""
 
     def forward(self, input: Tensor) -> Tensor:
-        alone = self.training and input.numel() == input.shape[1]
-        return _by_running_statistics(self, input) if alone else super().forward(input)
+        single = self.training and input.numel() == input.shape[1]
+        return _by_running_statistics(self, input) if single else super().forward(input)
 
 
 def torch7_norm(channels: int, *, linear: bool = False) -> BatchNorm1d | BatchNorm2d:
-    """Batch norm as in Torch7: eps 1e-3, and gamma drawn from U(0, 1)."""
+    """Return a batch norm as in Torch7: eps 1e-3, and gamma drawn from U(0, 1)."""
     norm = (BatchNorm1d if linear else BatchNorm2d)(channels, eps=1e-3)
     nn.init.uniform_(norm.weight)
     return norm
 
 
 def map_shape(features: nn.Module, crop: int) -> tuple[int, int]:
-    """Channels and side of what ``features`` make of a (B, 3, crop, crop) batch; nothing is computed.
+    """Return the channels and side of the output of ``features`` for images (B, 3, crop, crop), without computing it.
 
-    Raises RuntimeError when some layer would have no output.
+    Raises RuntimeError if the output of a layer would be empty.
     """
     state = {name: t.detach().to("meta") for name, t in (*features.named_parameters(), *features.named_buffers())}
     images = torch.empty(2, 3, crop, crop, device="meta")
     shape = torch.func.functional_call(features, state, (images,)).shape
     return int(shape[1]), int(shape[2])
+
+
+def flat_length(features: nn.Module, crop: int) -> int:
+    """Return the length of the flattened output of ``features``; see ``map_shape``."""
+    channels, side = map_shape(features, crop)
+    return channels * side**2
 
 
 def _fan_in(layer: nn.Conv2d | nn.Linear) -> int:

@@ -8,7 +8,7 @@ from lib.models.layers import map_shape, torch7_norm
 class NiN(nn.Module):
     """Images (B, 3, crop, crop) to logits (B, n_classes); 8,655,336 parameters with 1,000 classes.
 
-    soumith's last layer has 1,000 outputs whatever the data; this one has ``n_classes``.
+    soumith's last layer always has 1,000 outputs; this one has ``n_classes``.
     """
 
     def __init__(self, n_classes: int, crop: int) -> None:
@@ -32,7 +32,7 @@ class NiN(nn.Module):
 
 
 def _block(inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int) -> list[nn.Module]:
-    """A convolution and two 1x1 after it, each with batch norm and ReLU."""
+    """Return a convolution and two 1x1 after it, each with batch norm and ReLU."""
     layers: list[nn.Module] = []
     for conv in (
         nn.Conv2d(inputs, outputs, size, stride, padding),

@@ -1,4 +1,4 @@
-"""Residual blocks (arXiv:1512.03385), for the networks built from them. Parameters are named as in torchvision."""
+"""Residual blocks (arXiv:1512.03385). Parameters are named as in torchvision."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from lib.models.layers import BatchNorm2d
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions and their input: (B, inputs, H, W) to (B, width, H / stride, W / stride)."""
+    """Two 3x3 convolutions plus their input: (B, inputs, H, W) to (B, width, H / stride, W / stride)."""
 
     expansion = 1
 
@@ -28,7 +28,7 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1 and their input: (B, inputs, H, W) to (B, 4 width, H / s, W / s).
+    """A 3x3 convolution between two 1x1, plus their input: (B, inputs, H, W) to (B, 4 width, H / s, W / s).
 
     ``strides`` are those of the first 1x1 and of the 3x3; s is their product.
     """
@@ -54,24 +54,24 @@ class Bottleneck(nn.Module):
 
 
 def stride_on_3x3(inputs: int, width: int, stride: int) -> Bottleneck:
-    """A bottleneck as torchvision has it."""
+    """Return a bottleneck as in torchvision."""
     return Bottleneck(inputs, width, (1, stride))
 
 
 def stride_on_first_1x1(inputs: int, width: int, stride: int) -> Bottleneck:
-    """A bottleneck as first published, and as Caffe's prototxts have it."""
+    """Return a bottleneck as first published, and as in Caffe's prototxts."""
     return Bottleneck(inputs, width, (stride, 1))
 
 
 Block = Callable[[int, int, int], Basic | Bottleneck]
 
 
-def stages(block: Block, counts: Sequence[int]) -> tuple[list[nn.Sequential], int]:
-    """Up to four stages of so many blocks after 64 channels, and the channels that come out of the last.
+def build_stages(block: Block, counts: Sequence[int]) -> tuple[list[nn.Sequential], int]:
+    """Return stages with ``counts`` blocks for an input of 64 channels, and the output channels of the last one.
 
-    Each stage doubles the width, and all but the first halve the map.
+    Each stage doubles the width. All but the first halve the map.
     """
-    made: list[nn.Sequential] = []
+    stages: list[nn.Sequential] = []
     channels = 64
     for number, count in enumerate(counts):
         blocks: list[nn.Module] = []
@@ -79,12 +79,12 @@ def stages(block: Block, counts: Sequence[int]) -> tuple[list[nn.Sequential], in
             width, stride = 64 * 2**number, 2 if number and i == 0 else 1
             blocks.append(layer := block(channels, width, stride))
             channels = width * layer.expansion
-        made.append(nn.Sequential(*blocks))
-    return made, channels
+        stages.append(nn.Sequential(*blocks))
+    return stages, channels
 
 
 def conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size of the map but for its stride; the norm after it has the bias."""
+    """Return a convolution padded to keep the size of the map, without bias: a norm with a bias follows it."""
     return nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
 
 

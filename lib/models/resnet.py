@@ -1,13 +1,11 @@
-"""ResNet (arXiv:1512.03385): the true ones, which the Caffe repository meant. torchvision's, name by name:
-in a bottleneck the stride is on the 3x3 convolution.
-"""
+"""ResNet (arXiv:1512.03385) as in torchvision, with its parameter names: a bottleneck's stride is on its 3x3."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from lib.models.layers import BatchNorm2d, map_shape
-from lib.models.residual import Basic, Block, stages, stride_on_3x3
+from lib.models.residual import Basic, Block, build_stages, stride_on_3x3
 
 
 class ResNet(nn.Module):
@@ -19,7 +17,7 @@ class ResNet(nn.Module):
         self.bn1 = BatchNorm2d(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        (self.layer1, self.layer2, self.layer3, self.layer4), channels = stages(block, counts)
+        (self.layer1, self.layer2, self.layer3, self.layer4), channels = build_stages(block, counts)
         _, side = map_shape(nn.Sequential(*self.children()), crop)
         self.avgpool = nn.AvgPool2d(side)
         self.fc = nn.Linear(channels, n_classes)
@@ -35,10 +33,10 @@ class ResNet(nn.Module):
 
 
 def basic(n_classes: int, crop: int, *, counts: Sequence[int]) -> ResNet:
-    """ResNet-18 and 34."""
+    """Return ResNet-18 or 34."""
     return ResNet(n_classes, crop, block=Basic, counts=counts)
 
 
 def bottleneck(n_classes: int, crop: int, *, counts: Sequence[int]) -> ResNet:
-    """ResNet-50, 101 and 152."""
+    """Return ResNet-50, 101 or 152."""
     return ResNet(n_classes, crop, block=stride_on_3x3, counts=counts)

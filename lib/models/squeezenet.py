@@ -1,18 +1,23 @@
-"""SqueezeNet (arXiv:1602.07360): soumith's, with bypasses, and the two as published.
+"""SqueezeNet (arXiv:1602.07360): soumith's, with bypasses, and the two published versions.
 
-Parameters are named as torchvision names them.
+Parameters are named as in torchvision.
 """
+
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
 from lib.models.layers import init_caffe_xavier, init_gaussian, map_shape
 
+# Outputs of the squeeze and of each expand convolution of the eight fire modules.
+_FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
+
 
 class Fire(nn.Module):
-    """A 1x1 convolution that squeezes, then 1x1 and 3x3 ones side by side: (B, C, H, W) to (B, 2 expand, H, W).
+    """A 1x1 convolution that squeezes, then 1x1 and 3x3 in parallel: (B, inputs, H, W) to (B, 2 expand, H, W).
 
-    ``bypass`` adds the input to the output; both then have as many channels.
+    ``bypass`` adds the input to the output, which then has the same number of channels.
     """
 
     def __init__(self, inputs: int, squeeze: int, expand: int, *, bypass: bool = False) -> None:
@@ -44,67 +49,38 @@ class SqueezeNet(nn.Module):
 
 
 def with_bypass(n_classes: int, crop: int) -> SqueezeNet:
-    """soumith's: four fires with a bypass, the last convolution padded by 1; 1,248,424 parameters."""
-    features = nn.Sequential(
-        nn.Conv2d(3, 96, 7, 2),
-        nn.ReLU(),
-        nn.MaxPool2d(3, 2),
-        Fire(96, 16, 64),
-        Fire(128, 16, 64, bypass=True),
-        Fire(128, 32, 128),
-        nn.MaxPool2d(3, 2),
-        Fire(256, 32, 128, bypass=True),
-        Fire(256, 48, 192),
-        Fire(384, 48, 192, bypass=True),
-        Fire(384, 64, 256),
-        nn.MaxPool2d(3, 2),
-        Fire(512, 64, 256, bypass=True),
-    )
+    """Return soumith's: four fires have a bypass, the last convolution is padded by 1; 1,248,424 parameters."""
+    features = _features(nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7), ceil_mode=False, bypass=True)
     return SqueezeNet(n_classes, crop, features, last_padding=1)
 
 
 def v1_0(n_classes: int, crop: int) -> SqueezeNet:
-    """As published, pooling rounded up as in Caffe; 1,248,424 parameters."""
-    features = nn.Sequential(
-        nn.Conv2d(3, 96, 7, 2),
-        nn.ReLU(),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        Fire(96, 16, 64),
-        Fire(128, 16, 64),
-        Fire(128, 32, 128),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        Fire(256, 32, 128),
-        Fire(256, 48, 192),
-        Fire(384, 48, 192),
-        Fire(384, 64, 256),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        Fire(512, 64, 256),
-    )
-    return _as_published(SqueezeNet(n_classes, crop, features, last_padding=0))
+    """Return the published version 1.0, whose pooling rounds up as in Caffe; 1,248,424 parameters."""
+    return _published(n_classes, crop, _features(nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7)))
 
 
 def v1_1(n_classes: int, crop: int) -> SqueezeNet:
-    """As published: smaller first convolution, earlier pooling; 1,235,496 parameters."""
-    features = nn.Sequential(
-        nn.Conv2d(3, 64, 3, 2),
-        nn.ReLU(),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        Fire(64, 16, 64),
-        Fire(128, 16, 64),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        Fire(128, 32, 128),
-        Fire(256, 32, 128),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-        Fire(256, 48, 192),
-        Fire(384, 48, 192),
-        Fire(384, 64, 256),
-        Fire(512, 64, 256),
-    )
-    return _as_published(SqueezeNet(n_classes, crop, features, last_padding=0))
+    """Return the published version 1.1: smaller first convolution, earlier pooling; 1,235,496 parameters."""
+    return _published(n_classes, crop, _features(nn.Conv2d(3, 64, 3, 2), pool_after=(2, 4)))
 
 
-def _as_published(network: SqueezeNet) -> SqueezeNet:
-    """Initial values of the published prototxt: xavier everywhere, N(0, 0.01) in the last convolution."""
+def _features(
+    stem: nn.Conv2d, *, pool_after: Collection[int], ceil_mode: bool = True, bypass: bool = False
+) -> nn.Sequential:
+    """Return ``stem`` and the fires. Max-pools follow the stem and, counted from 1, the fires ``pool_after``."""
+    layers: list[nn.Module] = [stem, nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=ceil_mode)]
+    inputs = stem.out_channels
+    for number, (squeeze, expand) in enumerate(_FIRES, 1):
+        layers.append(Fire(inputs, squeeze, expand, bypass=bypass and number % 2 == 0))
+        if number in pool_after:
+            layers.append(nn.MaxPool2d(3, 2, ceil_mode=ceil_mode))
+        inputs = 2 * expand
+    return nn.Sequential(*layers)
+
+
+def _published(n_classes: int, crop: int, features: nn.Sequential) -> SqueezeNet:
+    """Return a network with the prototxt's initial values: xavier, and N(0, 0.01) in the last convolution."""
+    network = SqueezeNet(n_classes, crop, features, last_padding=0)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             init_caffe_xavier(layer)

@@ -1,18 +1,17 @@
-"""A network small enough for a laptop: one of each kind of layer that AlexNet has. For tests and first steps."""
+"""A network small enough for a laptop, with every kind of layer that AlexNet has: for tests and first steps."""
 
 from torch import Tensor, nn
 
-from lib.models.layers import ResponseNorm
+from lib.models.layers import FeatureClassifier, ResponseNorm
 
 
-class Tiny(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes)."""
+class Tiny(FeatureClassifier):
+    """Two convolutions and a linear layer."""
 
     def __init__(self, n_classes: int, crop: int, dropout: float = 0.2) -> None:
-        super().__init__()
         side = ((crop - 5) // 2 + 1) // 2
         window = side // 2
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             nn.Conv2d(3, 16, 5, stride=2),
             nn.ReLU(),
             nn.MaxPool2d(2),
@@ -21,10 +20,8 @@ class Tiny(nn.Module):
             nn.ReLU(),
             nn.AvgPool2d(window),
         )
-        self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Dropout(dropout), nn.Linear(32 * (side // window) ** 2, n_classes)
-        )
+        last = nn.Linear(32 * (side // window) ** 2, n_classes)
+        super().__init__(features, nn.Sequential(nn.Flatten(), nn.Dropout(dropout), last))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.features(images_BCHW / 64))
-        return logits
+        return super().forward(images_BCHW / 64)

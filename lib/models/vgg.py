@@ -1,13 +1,13 @@
-"""VGG (arXiv:1409.1556) by the tables of soumith's vgg.lua, and torchnet's small one.
+"""VGG (arXiv:1409.1556) with the configurations of soumith's vgg.lua, and torchnet's small one.
 
-Parameters are named as torchvision names them; without norms they are the same networks.
+Parameters are named as in torchvision; without norms the networks are the same.
 """
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from lib.models.layers import BatchNorm1d, map_shape, threshold, torch7_norm
+from lib.models.layers import BatchNorm1d, FeatureClassifier, flat_length, map_shape, threshold, torch7_norm
 
 Table = Literal["A", "B", "D", "E"]
 
@@ -20,19 +20,17 @@ TABLES: dict[Table, str] = {
 }
 
 
-class VGG(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes); 132,863,336 parameters for A with 1,000 classes.
+class VGG(FeatureClassifier):
+    """VGG; 132,863,336 parameters for table A with 1,000 classes.
 
-    ``norm`` puts batch norm where soumith's vggbn has it, after the thresholds of the classifier, and, which
-    that lacks, before the ReLUs of the convolutions.
+    ``norm`` adds batch norms after the thresholds of the classifier, as in soumith's vggbn, and before the ReLUs of
+    the convolutions, which vggbn lacks.
     """
 
     def __init__(self, n_classes: int, crop: int, *, table: Table, norm: bool = False) -> None:
-        super().__init__()
-        self.features = _features(table, norm)
-        channels, side = map_shape(self.features, crop)
-        self.classifier = nn.Sequential(
-            nn.Linear(channels * side**2, 4096),
+        features = _features(table, norm)
+        classifier = nn.Sequential(
+            nn.Linear(flat_length(features, crop), 4096),
             threshold(),
             *_norms(norm),
             nn.Dropout(0.5),
@@ -42,28 +40,20 @@ class VGG(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096, n_classes),
         )
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.features(images_BCHW).flatten(1))
-        return logits
+        super().__init__(features, classifier)
 
 
-class SmallVGG(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes); 9,734,504 parameters with 1,000 classes.
+class SmallVGG(FeatureClassifier):
+    """torchnet's vggbnv2; 9,734,504 parameters with 1,000 classes.
 
-    torchnet's vggbnv2: the convolutions of A, their mean over the image, batch norm, one linear layer.
+    The convolutions of table A, their mean over the image, a batch norm, and one linear layer.
     """
 
     def __init__(self, n_classes: int, crop: int) -> None:
-        super().__init__()
-        self.features = _features("A", norm=False)
-        channels, side = map_shape(self.features, crop)
-        self.pool = nn.AvgPool2d(side)
-        self.classifier = nn.Sequential(torch7_norm(channels, linear=True), nn.Linear(channels, n_classes))
-
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.pool(self.features(images_BCHW)).flatten(1))
-        return logits
+        features = _features("A", norm=False)
+        channels, side = map_shape(features, crop)
+        classifier = nn.Sequential(torch7_norm(channels, linear=True), nn.Linear(channels, n_classes))
+        super().__init__(features, classifier, nn.AvgPool2d(side))
 
 
 def _features(table: Table, norm: bool) -> nn.Sequential:

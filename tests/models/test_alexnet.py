@@ -1,3 +1,5 @@
+"""Tests of the network alexnet."""
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,8 @@ def test_alexnet_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in AlexNet(1000, 227).parameters()) == 60_965_224
 
 
-def test_layers_and_initial_values() -> None:
-    """theano_alexnet's layers: (outputs, inputs a group, kernel, standard deviation, bias)."""
+def test_layers_and_initial_values_are_theano_alexnets() -> None:
+    """Each row is the shape of the weight, its standard deviation, and the bias."""
     torch.manual_seed(0)
     model = AlexNet(10, 227)
     expected = [
@@ -49,7 +51,7 @@ def test_feature_maps_have_the_published_sizes() -> None:
     assert model.classifier(x).shape == (2, 10)
 
 
-def test_response_norm_against_its_formula() -> None:
+def test_response_norm_computes_its_formula() -> None:
     x = np.random.default_rng(0).standard_normal((2, 9, 3, 4)) * 100
     expected = np.empty_like(x)
     for c in range(9):
@@ -66,7 +68,7 @@ def test_response_norm_is_torchs_with_five_times_the_alpha() -> None:
 
 
 @pytest.mark.parametrize(("img_size", "crop"), [(256, 227), (128, 114), (96, 85), (76, 67)])
-def test_crop_follows_the_images(img_size: int, crop: int) -> None:
+def test_the_crop_is_proportional_to_the_images(img_size: int, crop: int) -> None:
     assert model_spec("alexnet").crop_of(img_size) == crop
     assert AlexNet(3, crop)(torch.zeros(1, 3, crop, crop)).shape == (1, 3)
 

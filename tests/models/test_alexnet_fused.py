@@ -1,4 +1,4 @@
-"""AlexNet by hand against AlexNet by PyTorch's layers and automatic gradients."""
+"""The fused AlexNet computes the logits and gradients of the plain one."""
 
 import torch
 from torch import Tensor
@@ -16,14 +16,14 @@ CROP = 71
 
 
 class Twins:
-    """The same network twice: plain in float32, and fused with weights, gradients and pictures of ``dtype``."""
+    """The same network twice: plain in float32, and fused with weights, gradients and images in ``dtype``."""
 
     def __init__(self, dtype: torch.dtype, count: int) -> None:
         torch.manual_seed(0)
         torch.backends.cudnn.allow_tf32 = False
         model = self.model = AlexNet(10, CROP).to(DEVICE)
         with torch.no_grad():
-            for parameter in model.parameters():  # so that logits differ, and gradients are not tiny
+            for parameter in model.parameters():  # larger weights: logits differ, and gradients are not tiny
                 parameter.mul_(3 if parameter.ndim > 1 else 1)
                 parameter.copy_(parameter.to(dtype))
         self.flat = FlatParameters(model, lambda numel: torch.zeros(numel, device=DEVICE))
@@ -36,7 +36,7 @@ class Twins:
         self.labels = torch.tensor([3, 7, 0], device=DEVICE)[:count]
         self.blocks = to_blocks(self.x, self.fused.block, self.fused.rows).to(dtype)
 
-    def without_chance(self) -> None:
+    def disable_dropout(self) -> None:
         for module in (self.model.classifier[3], self.model.classifier[6]):
             module.p = 0.0  # type: ignore[assignment]
         self.fused._dropout = 0.0
@@ -46,42 +46,40 @@ class Twins:
         return dict(self.flat.views(self.flat.gradients))
 
     def fused_gradients(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """All of them, and each that was said to be ready, as it was then."""
+        """Return all gradients, and copies of those reported as ready, made at that time."""
         logits, ready = self.fused.forward(self.blocks, training=True), {}
         g, count = torch.empty_like(logits), torch.tensor(len(logits), device=DEVICE)
         cross_entropy(logits, self.labels, count, torch.tensor(0.5, device=DEVICE), 0.0, g)
-        self.fused.backward(
-            g, lambda part: ready.update({name: self.found[name].clone() for name in self.fused.ready[part]})
-        )
+        self.fused.backward(g, lambda i: ready.update({name: self.found[name].clone() for name in self.fused.ready[i]}))
         return dict(self.found), ready
 
 
 def distance(found: Tensor, expected: Tensor) -> float:
-    """The norm of the difference over the norm."""
+    """Return the norm of the difference, relative to the norm of ``expected``."""
     return float((found.detach().float() - expected.detach()).norm() / expected.detach().norm())
 
 
-def test_logits_and_gradients_are_the_plain_networks() -> None:
+def test_logits_and_gradients_equal_the_plain_networks() -> None:
     twins = Twins(torch.float32, 2)
     bound = 1e-5 if DEVICE.type == "cpu" else 1e-4
     plain_logits = twins.model.eval()(twins.x)
     torch.testing.assert_close(twins.fused.forward(twins.blocks, training=False), plain_logits, rtol=bound, atol=bound)
-    twins.without_chance()
+    twins.disable_dropout()
     plain, (fused, ready) = twins.plain_gradients(), twins.fused_gradients()
-    # On a GPU, convolutions may differ in the last bits, and now and then another value of a window is the largest.
+    # On a GPU, convolutions differ in the last bits, which sometimes changes the maximum of a pooling window.
     bound = 1e-5 if DEVICE.type == "cpu" else 5e-3
     for name, expected in plain.items():
         assert distance(fused[name], expected) < bound, name
-    assert [*ready] == [*fused][: len(ready)]  # in the order in which they lie in the row
+    assert [*ready] == [*fused][: len(ready)]  # in the order of the flat buffer
     for name, gradient in ready.items():
-        assert torch.equal(gradient, fused[name])  # as ready as was said
+        assert torch.equal(gradient, fused[name])  # it was complete when reported
 
 
-def test_in_bfloat16_they_are_the_plain_float32_networks_but_for_rounding() -> None:
-    """A gradient's error grows on its way back to the first layer: 0.28 is that of PyTorch's own autocast there."""
+def test_in_bfloat16_they_differ_from_float32_only_by_rounding() -> None:
+    """Errors grow toward the first layer; 0.28 is the error of PyTorch's own autocast there."""
     twins = Twins(torch.bfloat16, 2)
     assert distance(twins.fused.forward(twins.blocks, training=False), twins.model.eval()(twins.x)) < 0.02
-    twins.without_chance()
+    twins.disable_dropout()
     plain, (fused, _) = twins.plain_gradients(), twins.fused_gradients()
     for name, expected in plain.items():
         assert fused[name].dtype == torch.bfloat16

@@ -1,4 +1,4 @@
-"""Every network of the registry: its size, its shapes, and that one step of training lowers the loss."""
+"""Tests of every network in the registry: its size and shapes, and that a training step lowers the loss."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from lib.models.losses import cross_entropy, main_logits, with_auxiliary
 from lib.models.registry import MODELS, model_spec
 from lib.models.squeezenet import Fire
 
-# What the systems they come from have, with 1,000 classes.
+# Parameters in the systems the networks come from, with 1,000 classes.
 PARAMETERS = {
     "alexnet": 60_965_224,
     "alexnet_towers": 60_522_856,
@@ -40,7 +40,7 @@ PARAMETERS = {
 
 
 def on_meta(name: str, n_classes: int, crop: int) -> nn.Module:
-    """The network without numbers: quick to build and to run."""
+    """Build the network on the meta device, which is fast and needs no memory."""
     spec = MODELS[name]
     with torch.device("meta"):
         model: nn.Module = spec.build(n_classes, crop)
@@ -58,19 +58,19 @@ def test_every_network_has_its_parameters_and_output_shape(name: str) -> None:
     assert model.eval()(torch.empty(2, 3, spec.crop, spec.crop, device="meta")).shape == (2, 1000)
 
 
-def test_every_ancestors_network_is_there() -> None:
+def test_the_networks_of_all_original_systems_are_registered() -> None:
     assert PARAMETERS.keys() <= MODELS.keys()
 
 
 @pytest.mark.parametrize("name", ["alexnet_towers", "alexnet_owt", "alexnet_bn", "overfeat", "vgg_a", "googlenet"])
-def test_no_smaller_crop_would_do(name: str) -> None:
+def test_a_crop_below_the_minimum_fails(name: str) -> None:
     with pytest.raises(RuntimeError):
         on_meta(name, 10, MODELS[name].min_crop - 1)(torch.empty(2, 3, *[MODELS[name].min_crop - 1] * 2, device="meta"))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_steps_of_training_lower_the_loss(name: str) -> None:
-    """Dropout off, so that nothing but the update changes the loss; norms learn by the batch."""
+    """Dropout is off, so that only the update changes the loss; norms use batch statistics."""
     torch.manual_seed(0)
     spec, n = MODELS[name], 3
     model = spec.build(n, max(spec.min_crop, 33), "kaiming").train()
@@ -84,12 +84,12 @@ def test_steps_of_training_lower_the_loss(name: str) -> None:
     norm = sum(float(g.square().sum()) for g in gradients)
     with torch.no_grad():
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-            parameter -= 0.02 * float(loss) / norm * gradient  # down the slope by a part of its height
+            parameter -= 0.02 * float(loss) / norm * gradient  # lowers the loss by 2 % to first order
         assert float(loss_of(model(images), labels)) < float(loss)
     assert model.eval()(images).shape == (4, n)
 
 
-def test_an_auxiliary_head_is_trained_with_weight_03_and_left_out_of_evaluation() -> None:
+def test_an_auxiliary_head_is_trained_with_weight_03_and_not_evaluated() -> None:
     spec = MODELS["googlenet_bn"]
     assert spec.loss == MODELS["googlenet"].loss == "losses.with_auxiliary"
     model = spec.build(5, 47)
@@ -112,7 +112,7 @@ def test_label_smoothing_is_torchs_in_both_losses() -> None:
     torch.testing.assert_close(with_auxiliary((logits, logits), labels, 0.1), 1.3 * smoothed)
 
 
-def test_a_googlenets_sizes() -> None:
+def test_feature_maps_of_googlenet_have_the_original_sizes() -> None:
     with torch.device("meta"):
         model = googlenet.GoogLeNet(1000, 224)
         stem = model.stem(torch.empty(1, 3, 224, 224))
@@ -141,7 +141,7 @@ def test_thresholds_and_norms_are_torch7s() -> None:
     assert (norms[-1].bias == 0).all()
 
 
-def test_two_towers_never_meet_before_the_classifier() -> None:
+def test_two_towers_are_separate_up_to_the_classifier() -> None:
     model = MODELS["alexnet_towers"].build(10, 63).eval()
     images = torch.randn(1, 3, 63, 63, requires_grad=True)
     first = model.features[0](images)
@@ -151,7 +151,7 @@ def test_two_towers_never_meet_before_the_classifier() -> None:
     assert (gradient[:, :48] != 0).any()
 
 
-def test_where_the_stride_of_a_bottleneck_is() -> None:
+def test_the_stride_of_a_bottleneck_is_on_the_3x3_or_in_caffe_on_the_first_1x1() -> None:
     with torch.device("meta"):
         ours, caffe = MODELS["resnet50"].build(10, 64), caffe_resnet.CaffeResNet(10, 64, counts=(3, 4, 6, 3))
     modules = dict(ours.named_modules()), dict(caffe.named_modules())
@@ -165,8 +165,8 @@ def test_where_the_stride_of_a_bottleneck_is() -> None:
     assert ours.conv1.bias is None
 
 
-def test_caffes_resnets_round_up_and_are_cut_off() -> None:
-    """55.5 becomes 56 without padding; the last maps of 18 are 22 x 22 x 512, those of 32 8 x 8 x 256."""
+def test_caffes_resnets_round_up_and_are_truncated() -> None:
+    """55.5 becomes 56 without padding. The last maps are 22 x 22 x 512 (18 layers) and 8 x 8 x 256 (32 layers)."""
     with torch.device("meta"):
         small, cut = MODELS["caffe_resnet18"].build(10, 224), MODELS["caffe_resnet32"].build(10, 224)
         assert small.maxpool(torch.empty(1, 64, 112, 112)).shape[2] == 56
@@ -175,7 +175,7 @@ def test_caffes_resnets_round_up_and_are_cut_off() -> None:
 
 
 @pytest.mark.parametrize(("init", "gain"), [("kaiming", 2), ("xavier", 1)])
-def test_other_initial_values_touch_convolutions_only(init: str, gain: int) -> None:
+def test_other_initial_values_change_convolutions_only(init: str, gain: int) -> None:
     torch.manual_seed(0)
     plain = MODELS["alexnet_owt_bn"].build(10, 63)
     torch.manual_seed(0)
@@ -195,7 +195,7 @@ def test_default_initial_values_draw_nothing() -> None:
 
 
 @pytest.mark.parametrize(("norm", "shape"), [(BatchNorm1d(6), (1, 6)), (BatchNorm2d(6), (1, 6, 1, 1))])
-def test_one_image_is_normalised_by_running_statistics(norm: nn.Module, shape: tuple[int, ...]) -> None:
+def test_one_image_is_normalized_by_running_statistics(norm: nn.Module, shape: tuple[int, ...]) -> None:
     many = torch.randn(50, *shape[1:]) * 3
     norm(many)
     one = torch.randn(shape)
@@ -210,7 +210,7 @@ def test_an_exported_norm_takes_any_number_of_images() -> None:
     torch.testing.assert_close(exported(images), norm(images))
 
 
-def test_resnets_have_the_names_that_torchvision_gives() -> None:
+def test_parameters_are_named_as_in_torchvision() -> None:
     names = on_meta("resnet50", 10, 64).state_dict()
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.1.bias", "layer4.2.bn3.weight", "fc.bias"} <= set(
         names
@@ -220,6 +220,6 @@ def test_resnets_have_the_names_that_torchvision_gives() -> None:
     assert {"features.12.expand3x3.bias", "classifier.1.bias"} <= set(on_meta("squeezenet_v1_1", 10, 64).state_dict())
 
 
-def test_a_network_of_which_there_is_nothing_like() -> None:
+def test_an_unknown_network_without_similar_names_is_refused() -> None:
     with pytest.raises(ConfigError, match="model.name is transformer; known networks: alexnet, alexnet_towers,"):
         model_spec("transformer")
