@@ -22,7 +22,7 @@ from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.photographs import draw_photographs
 from benchmarks.processes import cpu_seconds
-from lib.data.images.listing import ImageFile, list_pictures
+from lib.data.images.listing import ImageFile, list_images
 from lib.data.packed.layout import layout
 from preprocessing.packing import Packer
 from preprocessing.pool import WorkerPool
@@ -114,7 +114,7 @@ def by_pillow(data: bytes, size: int) -> object:
 
 def find_source(folder: Path, count: int) -> SourceList:
     """``count`` pictures of ``folder``, over and over if it has fewer."""
-    entries: list[ImageFile] = list_pictures(folder).entries
+    entries: list[ImageFile] = list_images(folder).entries
     return SourceList("train", folder, list(islice(cycle(entries), count)))
 
 

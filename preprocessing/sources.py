@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.images.listing import ImageFile, list_pictures
+from lib.data.images.listing import ImageFile, list_images
 from lib.data.packed.layout import Layout
 from lib.errors import DataError
 from lib.types import SPLITS, Split
@@ -62,10 +62,10 @@ def find_sources(settings: Settings) -> Sources:
     Raises DataError when there are none, the training pictures have no class folders, or validation pictures
     lie in class folders that training does not have.
     """
-    train = list_pictures(settings.img_dir("train"), settings.cache_dir)
+    train = list_images(settings.img_dir("train"), settings.cache_dir)
     if not train.classes:
         raise DataError(f"{train.root} holds no class folders; training pictures lie in one folder a class")
-    val = list_pictures(settings.img_dir("val"), settings.cache_dir)
+    val = list_images(settings.img_dir("val"), settings.cache_dir)
     foreign = sorted(set(val.classes) - set(train.classes))
     if foreign:
         raise DataError(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.images.decode import Resize, decode
-from lib.data.images.listing import ImageFile, read_picture
+from lib.data.images.listing import ImageFile, read_image
 from lib.data.packed.batch_file import read_images
 from lib.data.packed.layout import BatchFile
 from lib.errors import DataError
@@ -81,7 +81,7 @@ class DecodeChunk:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
             for row, entry in enumerate(self.entries):
-                data = read_picture(self.root, entry)
+                data = read_image(self.root, entry)
                 try:
                     images_BHWC[row] = decode(data, buffers.img_size, self.resize)
                     reasons.append(None)

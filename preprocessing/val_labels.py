@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lib.data.images.listing import ImageFile, list_pictures
+from lib.data.images.listing import ImageFile, list_images
 from lib.errors import ConfigError, DataError
 from preprocessing.devkit import read_ground_truth, read_synsets
 from preprocessing.settings import Settings
@@ -27,7 +27,7 @@ def wnids_of_flat(settings: Settings, classes: Sequence[str]) -> dict[str, str]:
         raise ConfigError(
             f"the validation pictures lie in no class folders, so set {key}, in paths.yaml or with --{key}"
         )
-    entries: list[ImageFile] = list_pictures(settings.img_dir("val"), settings.cache_dir).entries
+    entries: list[ImageFile] = list_images(settings.img_dir("val"), settings.cache_dir).entries
     ids = read_ground_truth(truth_path)
     if len(ids) != len(entries):
         raise DataError(f"{truth_path} has {len(ids)} lines, but {settings.img_dir('val')} has {len(entries)} pictures")

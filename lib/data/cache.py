@@ -91,6 +91,6 @@ def sample_mean(source: Source, count: int, img_size: int) -> NDArray[np.float32
     images = np.empty((_CHUNK, img_size, img_size, 3), np.uint8)
     for start in range(0, count, _CHUNK):
         part = indices[start : start + _CHUNK]
-        source.rows(part, images[: len(part)])
+        source.read(part, images[: len(part)])
         total += images[: len(part)].sum(0, dtype=np.int64)
     return (total / count).transpose(2, 0, 1).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.class_names import IN_ORDER, classes_of_folders, find_words, read_words
-from lib.data.images.listing import list_pictures
+from lib.data.images.listing import list_images
 from lib.data.packed.layout import ClassName, Layout, layout, read_classes, read_manifest, read_mean
 from lib.errors import DataError
 from lib.system.npy import array_of
@@ -44,7 +44,7 @@ def _classes(at: Layout) -> tuple[ClassName, ...]:
     if at.classes.is_file():
         return tuple(read_classes(at))
     if (train := at.dir / "train").is_dir():
-        return classes_of_folders(at, list_pictures(train).classes)
+        return classes_of_folders(at, list_images(train).classes)
     if path := find_words((at.misc, at.dir), IN_ORDER):
         return tuple(ClassName(i, *pair) for i, pair in enumerate(read_words(path).items()))
     raise DataError(

@@ -155,5 +155,5 @@ class Looker:
     def _rows(self, source: Source, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         size = self._data.img_size
         images = np.empty((len(indices), size, size, 3), np.uint8)
-        source.rows(indices, images)
+        source.read(indices, images)
         return images

@@ -14,7 +14,7 @@ def wait_advice(run: Run) -> str:
     """
     try:
         data = read_config(run.folder).data
-        advice = WaitAdvice(source_kind(data.source).faster(data))
+        advice = WaitAdvice(source_kind(data.source).speed_advice(data))
     except UserError:  # the run is of another version, which this one does not understand
         return ""
     for entry in run.train:

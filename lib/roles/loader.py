@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lib.data.retry import retry
 from lib.data.sampler import Sampler
-from lib.data.sources.base import Finish, Source
+from lib.data.sources.base import PendingRead, Source
 from lib.data.sources.registry import source_kind
 from lib.errors import DataError
 from lib.ipc import shared_memory
@@ -89,17 +89,17 @@ class _Begun(NamedTuple):
     number: int
     images: int
     doing: str
-    attempts: Iterator[Finish]
+    attempts: Iterator[PendingRead]
     """what waits for it; each further one begins anew"""
 
     def attempt(self) -> None:
         next(self.attempts)()
 
 
-def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> Iterator[Finish]:
-    again = partial(source.rows, rows, out)
+def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> Iterator[PendingRead]:
+    again = partial(source.read, rows, out)
     try:
-        return chain([source.begin(rows, out)], repeat(again))
+        return chain([source.begin_read(rows, out)], repeat(again))
     except DataError:
         return repeat(again)  # when its turn comes
 

@@ -22,7 +22,7 @@ def test_pictures_come_to_their_places(count: int) -> None:
     for size in (0, 1, 2, 60):
         numbers = rng.integers(0, 230, size)
         out = np.zeros((size, 2, 2, 3), np.uint8)
-        failed = decoders.fill([b"%d" % n for n in numbers], out)
+        failed = decoders.decode([b"%d" % n for n in numbers], out)
         broken = {place: f"{n} is too much" for place, n in enumerate(numbers) if n > 200}
         assert failed == broken
         for place, n in enumerate(numbers):
@@ -43,11 +43,11 @@ def children(pid: int) -> list[int]:
 def test_a_decoder_that_is_killed_is_an_error_not_a_wait() -> None:
     decoders = open_decoders(2, Number(), 2)
     out = np.zeros((4, 2, 2, 3), np.uint8)
-    decoders.fill([b"1"] * 4, out)
+    decoders.decode([b"1"] * 4, out)
     for child in children(os.getpid()):
         os.kill(child, signal.SIGKILL)
     with pytest.raises(RuntimeError, match="a decoder process was ended; is memory short\\? Try fewer data.decoders"):
-        decoders.fill([b"1"] * 4, out)
+        decoders.decode([b"1"] * 4, out)
     decoders.close()
 
 
@@ -57,7 +57,7 @@ from tests.support.decoding import Number
 from lib.data.sources.decoders import open_decoders
 if __name__ == "__main__":
     decoders = open_decoders(2, Number(), 2)
-    decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
+    decoders.decode([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
     raise SystemExit(7)
 """
 
@@ -76,7 +76,7 @@ from tests.support.decoding import Number
 from lib.data.sources.decoders import open_decoders
 if __name__ == "__main__":
     decoders = open_decoders(2, Number(), 2)
-    decoders.fill([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
+    decoders.decode([b"1"] * 4, np.zeros((4, 2, 2, 3), np.uint8))
     print("ready", flush=True)
     time.sleep(60)
 """

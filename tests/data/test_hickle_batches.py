@@ -36,7 +36,7 @@ def all_images(at: Layout) -> np.ndarray:
 )
 def test_rows_are_what_h5py_reads(at: Layout, source: HickleBatches, indices: list[int]) -> None:
     out = np.zeros((len(indices), 32, 32, 3), np.uint8)
-    source.rows(np.array(indices, np.int64), out)
+    source.read(np.array(indices, np.int64), out)
     assert np.array_equal(out, all_images(at)[indices])
 
 
@@ -48,7 +48,7 @@ def test_random_rows_again_and_again_with_few_open_files(
     out = np.zeros((9, 32, 32, 3), np.uint8)
     for _ in range(20):
         indices = rng.integers(0, 48, 9)
-        source.rows(indices, out)
+        source.read(indices, out)
         assert np.array_equal(out, images[indices])
         assert len(source._open) == len(set(indices // 16))  # none but those of the batch
 
@@ -59,18 +59,18 @@ def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, mon
         os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
     )
     out = np.zeros((4, 32, 32, 3), np.uint8)
-    source.rows(np.arange(14, 18), out)
+    source.read(np.arange(14, 18), out)
     assert np.array_equal(out, all_images(at)[14:18])
 
 
 def test_a_file_that_shrinks_while_we_train_is_named(at: Layout, source: HickleBatches) -> None:
     path = at.batch_file("train", 16, 1)
     out = np.zeros((1, 32, 32, 3), np.uint8)
-    source.rows(np.array([16]), out)  # it is open now
+    source.read(np.array([16]), out)  # it is open now
     with path.open("rb+") as file:
         file.truncate(path.stat().st_size // 2)
     with pytest.raises(DataError, match=f"{path} ends early"):
-        source.rows(np.array([31]), out)
+        source.read(np.array([31]), out)
 
 
 def test_pixels_beyond_the_end_are_found_when_a_file_is_opened(at: Layout) -> None:
@@ -128,14 +128,14 @@ def test_a_file_that_was_put_back_is_read_anew(at: Layout, source: HickleBatches
     """What was open when it failed is opened again: the name may lead to another file now."""
     path = at.batch_file("train", 16, 1)
     content, out = path.read_bytes(), np.zeros((16, 32, 32, 3), np.uint8)
-    source.rows(np.array([16]), out)  # it is open now
+    source.read(np.array([16]), out)  # it is open now
     with path.open("rb+") as file:
         file.truncate(3000)
     with pytest.raises(DataError, match="ends early"):
-        source.rows(np.arange(16, 32), out)
+        source.read(np.arange(16, 32), out)
     path.unlink()
     path.write_bytes(content)
-    source.rows(np.arange(16, 32), out)
+    source.read(np.arange(16, 32), out)
     assert np.array_equal(out, all_images(at)[16:32])
 
 
@@ -144,7 +144,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
 ) -> None:
     """In the middle of a run, when the file has been read from before; once the disk is back, so are its rows."""
     real, out = os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
-    source.rows(np.arange(14, 18), out)
+    source.read(np.arange(14, 18), out)
     broken = source._open[1]
 
     def preadv(descriptor: int, buffers: Sequence[memoryview], position: int) -> int:
@@ -159,8 +159,8 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
             match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; see to its disk, or delete it and run "
             "preprocessing/generate_data.sh again$",
         ):
-            source.rows(np.arange(14, 18), out)
-    source.rows(np.arange(14, 18), out)
+            source.read(np.arange(14, 18), out)
+    source.read(np.arange(14, 18), out)
     assert np.array_equal(out, all_images(at)[14:18])
 
 
@@ -172,7 +172,7 @@ def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest
         np.zeros((2, 32, 32, 3), np.uint8),
     )
     for indices in ([0, 1], [2, 17], [40, 3]):
-        source.rows(np.array(indices), out)
+        source.read(np.array(indices), out)
     source.close()
     assert verified == [(name, name) for name in ("00000.hkl", "00001.hkl", "00002.hkl")]
 
@@ -187,4 +187,4 @@ def test_too_few_descriptors_are_told_apart_from_a_damaged_file(
     with pytest.raises(
         DataError, match=r"00000.hkl cannot be opened: Too many open files; raise the limit: ulimit -n$"
     ):
-        source.rows(np.array([0]), np.zeros((1, 32, 32, 3), np.uint8))
+        source.read(np.array([0]), np.zeros((1, 32, 32, 3), np.uint8))

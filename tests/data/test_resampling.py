@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.data.images.resampling import Box, resample, resample_plainly
+from lib.data.images.resampling import Box, resample, resample_with_pillow
 
 
 @settings(max_examples=40, deadline=None)
@@ -14,7 +14,7 @@ from lib.data.images.resampling import Box, resample, resample_plainly
 def test_noise_differs_by_no_more_than_roundings(height: int, width: int, size: int, seed: int, cut: bool) -> None:
     pixels_HWC = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     box = Box(0.25 * width, 0.1 * height, 0.5 * width, 0.75 * height) if cut else Box(0, 0, width, height)
-    fast, plain = resample(pixels_HWC, box, size), resample_plainly(pixels_HWC, box, size)
+    fast, plain = resample(pixels_HWC, box, size), resample_with_pillow(pixels_HWC, box, size)
     assert fast.shape == plain.shape == (size, size, 3)
     assert fast.dtype == np.uint8
     difference = np.abs(fast.astype(int) - plain)
@@ -27,6 +27,6 @@ def test_pictures_differ_by_less_than_a_quarter_of_a_level_on_average(height: in
     coarse = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     pixels_HWC = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     box = Box(0, 0, width, height)
-    difference = resample(pixels_HWC, box, 256).astype(int) - resample_plainly(pixels_HWC, box, 256)
+    difference = resample(pixels_HWC, box, 256).astype(int) - resample_with_pillow(pixels_HWC, box, 256)
     assert np.abs(difference).mean() < 0.25
     assert np.abs(difference).max() <= 1

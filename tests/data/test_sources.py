@@ -70,7 +70,7 @@ def opened(data: DataConfig, split: str = "train", said: list[str] | None = None
 
 def all_rows(source: Source, size: int = 32) -> np.ndarray:
     out = np.zeros((len(source.labels), size, size, 3), np.uint8)
-    source.rows(np.arange(len(out)), out)
+    source.read(np.arange(len(out)), out)
     source.close()
     return out
 
@@ -132,7 +132,7 @@ def test_a_broken_picture_is_named_once_and_another_of_its_class_stands_in(tmp_p
     source = opened(data, said=said)
     for _ in range(2):
         out = np.zeros_like(whole)
-        source.rows(np.arange(24), out)
+        source.read(np.arange(24), out)
         # class n01 is 001, 005, ... 021 in places 6 to 11; the last one's successor is the first that is whole
         expected = whole.copy()
         expected[6] = expected[11] = whole[7]
@@ -140,7 +140,7 @@ def test_a_broken_picture_is_named_once_and_another_of_its_class_stands_in(tmp_p
     source.close()
     assert len(said) == 2
     assert "data/train/n01/001.JPEG is skipped: it is none of JPEG" in said[0]
-    assert said[1].endswith("n01/005.JPEG stands in (2 so far)")
+    assert said[1].endswith("n01/005.JPEG replaces it (2 so far)")
 
 
 @pytest.mark.parametrize("decoders", [0, 2])
@@ -150,20 +150,20 @@ def test_a_picture_whose_disk_is_away_is_no_broken_one(tmp_path: Path, decoders:
     said: list[str] = []
     source = opened(config("jpeg_folder", folder, decoders=decoders), said=said)
     out = np.zeros((24, 32, 32, 3), np.uint8)
-    source.rows(np.arange(24), out)
+    source.read(np.arange(24), out)
     whole, path = out.copy(), folder / "train/n01/009.JPEG"
     for away in (folder / "train", path):
         away.rename(tmp_path / "away")
-        with pytest.raises(UnavailableError, match=r"JPEG cannot be read: No such file or directory; see to its disk"):
-            source.rows(np.arange(24), out)
+        with pytest.raises(UnavailableError, match=r"JPEG cannot be read: No such file or directory; check its disk"):
+            source.read(np.arange(24), out)
         (tmp_path / "away").rename(away)
     path.rename(tmp_path / "away")
     path.mkdir()  # another error
     with pytest.raises(UnavailableError, match=f"{path} cannot be read: Is a directory"):
-        source.rows(np.arange(24), out)
+        source.read(np.arange(24), out)
     path.rmdir()
     (tmp_path / "away").rename(path)
-    source.rows(np.arange(24), out)
+    source.read(np.arange(24), out)
     source.close()
     assert np.array_equal(out, whole)
     assert said == []
@@ -174,13 +174,13 @@ def test_a_database_that_goes_away_is_no_broken_picture(tmp_path: Path) -> None:
     source, out = opened(config("lmdb", tmp_path / "data")), np.zeros((24, 32, 32, 3), np.uint8)
     folder.rename(tmp_path / "away")
     with pytest.raises(UnavailableError, match="ilsvrc12_train_lmdb is no LMDB, or damaged .*No such file"):
-        source.rows(np.arange(24), out)
+        source.read(np.arange(24), out)
     write_records(folder, [])
-    with pytest.raises(UnavailableError, match="record 00000000_n00/x.JPEG is gone; put the database back, or make"):
-        source.rows(np.arange(24), out)
+    with pytest.raises(UnavailableError, match="record 00000000_n00/x.JPEG is missing; put the database back, or make"):
+        source.read(np.arange(24), out)
     shutil.rmtree(folder)
     (tmp_path / "away").rename(folder)
-    source.rows(np.arange(24), out)
+    source.read(np.arange(24), out)
     source.close()
     assert np.array_equal(out, all_rows(opened(config("lmdb", tmp_path / "data"))))
 
@@ -195,8 +195,8 @@ def test_keys_that_are_no_text_are_told_in_one_line(tmp_path: Path) -> None:
     write_records(tmp_path / "data/val", records, keys)
     said: list[str] = []
     source = opened(config("lmdb", tmp_path / "data"), "val", said)
-    with pytest.raises(DataError, match=r"no picture of class 1 can be decoded, e\.g\. \\xff\\x00b\\n: it is none of"):
-        source.rows(np.arange(2), np.zeros((2, 32, 32, 3), np.uint8))
+    with pytest.raises(DataError, match=r"no image of class 1 can be decoded, e\.g\. \\xff\\x00b\\n: it is none of"):
+        source.read(np.arange(2), np.zeros((2, 32, 32, 3), np.uint8))
     source.close()
 
 
@@ -206,8 +206,8 @@ def test_a_class_without_a_whole_picture_is_an_error(tmp_path: Path) -> None:
     source = opened(data)
     for path in (folder / "train/n02").iterdir():
         path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(DataError, match=r"no picture of class 2 can be decoded, e.g. n02/002.JPEG"):
-        source.rows(np.arange(24), np.zeros((24, 32, 32, 3), np.uint8))
+    with pytest.raises(DataError, match=r"no image of class 2 can be decoded, e.g. n02/002.JPEG"):
+        source.read(np.arange(24), np.zeros((24, 32, 32, 3), np.uint8))
 
 
 def test_the_mean_is_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +299,7 @@ def test_synthetic_needs_no_files() -> None:
 def test_who_waits_for_a_source_is_told_what_makes_that_one_faster(
     tmp_path: Path, source: str, named: set[str], unnamed: set[str]
 ) -> None:
-    advice = source_kind(source).faster(config(source, tmp_path, readers=7, slots=9, decoders=3))
+    advice = source_kind(source).speed_advice(config(source, tmp_path, readers=7, slots=9, decoders=3))
     assert all(words in advice for words in named)
     assert not any(words in advice for words in unnamed)
 
@@ -411,31 +411,35 @@ def lose_train(data: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
     [
-        ("jpeg_folder", unclass_val, "data/val holds pictures but no class folders; sort them"),
-        ("jpeg_folder", empty_a_class, "1 class folders hold no picture, the first is n09"),
-        ("jpeg_folder", lose_a_val_class, "data/train has 1 class folders that .*data/val has not: n03"),
-        ("jpeg_folder", add_a_val_class, "data/val has 1 class folders that .*data/train has not: n07"),
+        ("jpeg_folder", unclass_val, "data/val holds images but no class folders; sort them"),
+        ("jpeg_folder", empty_a_class, "1 class folders hold no image, the first is n09"),
+        ("jpeg_folder", lose_a_val_class, "data/train has 1 class folders that are not in .*data/val: n03"),
+        ("jpeg_folder", add_a_val_class, "data/val has 1 class folders that are not in .*data/train: n07"),
         (
             "jpeg_folder",
             lose_train,
-            "data holds no folder train/; its pictures must lie in train/CLASS/ and val/CLASS/",
+            "data holds no folder train/; its images must be in train/CLASS/ and val/CLASS/",
         ),
         ("jpeg_folder", shutil.rmtree, "data folder .*data does not exist; name one that holds train/ and val/"),
-        ("lmdb", a_record_that_is_no_datum, "record 00000001_n01/x.JPEG: it is no Datum; make the database again"),
-        ("lmdb", a_record_without_an_image, "record 00000000_n00/x.JPEG: it is no Datum"),
+        ("lmdb", a_record_that_is_no_datum, "record 00000001_n01/x.JPEG: it is not a Datum; make the database again"),
+        ("lmdb", a_record_without_an_image, "record 00000000_n00/x.JPEG: it is not a Datum"),
         ("lmdb", end_a_key_in_zero, r"record \\xff\\x00: its key ends in a zero byte.*; make the database again"),
-        ("lmdb", cut_a_database, r"train_lmdb/data.mdb is cut off: it has [\d,]+ of [\d,]+ bytes; copy it again whole"),
+        ("lmdb", cut_a_database, r"train_lmdb/data.mdb is truncated: it has [\d,]+ of [\d,]+ bytes; copy it again"),
         ("lmdb", lose_a_database, "holds 0 folders \\*val\\* with a data.mdb, where one should be"),
         ("lmdb", too_few_names, "data has labels up to 3, but its list of names has 1 classes"),
         ("lmdb", damage_a_database, "ilsvrc12_val_lmdb is no LMDB, or damaged"),
         ("lmdb", damage_its_pages, "ilsvrc12_val_lmdb is no LMDB, or damaged .*; copy it again, or make"),
         ("lmdb", turn_a_record_round, "12 bytes for a shape of \\(3, -2, -2\\)"),
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
-        ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: no binary file of CIFAR-10"),
+        ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: it is not a file of CIFAR-10"),
         ("mnist", cut_the_images, "train-images-idx3-ubyte.gz cannot be unpacked"),
-        ("mnist", claim_much, r"train-images-idx3-ubyte should hold \(20, 65536, 65536\) bytes, more than the 1,073"),
-        ("mnist", append_an_image, r"train-images-idx3-ubyte should hold \(20, 28, 28\) bytes, but has more; fetch"),
-        ("mnist", swap_images_and_labels, "t10k-images-idx3-ubyte is no IDX file of bytes with 3 axes"),
+        (
+            "mnist",
+            claim_much,
+            r"train-images-idx3-ubyte should hold \(20, 65536, 65536\) bytes, more than the limit of 1,073",
+        ),
+        ("mnist", append_an_image, r"train-images-idx3-ubyte should hold \(20, 28, 28\) bytes, but has more; download"),
+        ("mnist", swap_images_and_labels, "t10k-images-idx3-ubyte is not an IDX file of bytes with 3 axes"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

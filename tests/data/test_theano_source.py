@@ -48,13 +48,13 @@ def test_images_and_labels_in_the_order_of_the_files(tmp_path: Path, parts: int)
     assert source.labels.tolist() == labels.tolist()
     indices = np.array([47, 3, 3, 16, 31, 0, 8])
     out = np.zeros((len(indices), 32, 32, 3), np.uint8)
-    source.rows(indices, out)
+    source.read(indices, out)
     assert np.array_equal(out, images[indices])
 
 
 def test_single_images_cannot_be_shuffled(tmp_path: Path) -> None:
     write_ancestor(tmp_path, 1)
-    with pytest.raises(ConfigError, match="set data.shuffle to files, or pack the pictures anew"):
+    with pytest.raises(ConfigError, match="set data.shuffle to files, or pack the images again"):
         HICKLE.describe(DataConfig(dir=tmp_path))
 
 
@@ -70,5 +70,5 @@ def test_a_foreign_file_is_named(tmp_path: Path) -> None:
     write_ancestor(tmp_path, 1)
     with h5py.File(tmp_path / "train_hkl_b16_b_16/0001.hkl", "w") as file:
         file["data"] = np.zeros((16, 32, 32, 3), np.uint8)
-    with pytest.raises(DataError, match=r"0001.hkl is no batch file of theano_alexnet"):
+    with pytest.raises(DataError, match=r"0001.hkl is not a batch file of theano_alexnet"):
         HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))

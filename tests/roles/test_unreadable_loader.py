@@ -112,7 +112,7 @@ def test_a_file_that_comes_back_is_waited_for(at: Layout, start: Start, warnings
     images = next(feed).images_BHWC.clone()
     source = HickleBatches(at, read_manifest(at), "train", readers=1)
     expected = np.empty((8, 32, 32, 3), np.uint8)
-    source.rows(ORDER.indices(0, 2), expected)
+    source.read(ORDER.indices(0, 2), expected)
     source.close()
     assert np.array_equal(images.numpy(), expected)
     assert len(list(feed)) == 3

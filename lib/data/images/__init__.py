@@ -1,1 +1,1 @@
-"""Pictures before they are batches: listing, decoding and resizing."""
+"""Image files: listing, decoding and resizing."""

@@ -1,4 +1,4 @@
-"""Caffe's ``Datum``, the record that its LMDBs are made of: pixels as BGR planes, or a whole picture file.
+"""Caffe's ``Datum``, the record of its LMDBs: raw pixels as BGR planes, or an encoded image file.
 
 Source: caffe.proto of https://github.com/BVLC/caffe
 """
@@ -31,7 +31,7 @@ def _datum_class() -> Any:
     message = file.message_type.add(name="Datum")
     for name, number, kind, label in _FIELDS:
         message.field.add(name=name, number=number, type=kind, label=label)
-    pool = descriptor_pool.DescriptorPool()  # one of its own: others may know a Datum too
+    pool = descriptor_pool.DescriptorPool()  # a separate one: other libraries may register a Datum too
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("caffe.Datum"))
 
@@ -40,23 +40,23 @@ Datum = _datum_class()
 
 
 def read_datum(record: bytes) -> Any:
-    """The ``Datum`` in ``record``. Raises DataError with the reason when it is none, or holds no image."""
+    """Parse ``record`` as a ``Datum``. Raises DataError with the reason if it is none, or holds no image."""
     try:
         datum = Datum.FromString(record)
     except DecodeError:
-        raise DataError("it is no Datum") from None
+        raise DataError("it is not a Datum") from None
     if datum.encoded and datum.data:
         return datum
     if datum.float_data:
-        raise DataError("its numbers are floats, not bytes")
+        raise DataError("its values are floats, not bytes")
     shape = (datum.channels, datum.height, datum.width)
     if datum.channels not in (1, 3) or min(shape) < 1 or len(datum.data) != math.prod(shape):
-        raise DataError(f"it is no Datum of an image: {len(datum.data)} bytes for a shape of {shape}")
+        raise DataError(f"it is not a Datum of an image: {len(datum.data)} bytes for a shape of {shape}")
     return datum
 
 
 def datum_image(record: bytes, size: int, resize: Resize) -> NDArray[np.uint8]:
-    """The image in ``record`` as uint8 (size, size, 3), RGB. Raises DataError with the reason."""
+    """Return the image in ``record`` as uint8 (size, size, 3), RGB. Raises DataError with the reason."""
     datum = read_datum(record)
     if datum.encoded:
         return decode(datum.data, size, resize)

@@ -1,4 +1,4 @@
-"""A collection of pictures: class folders, a flat folder, or a tar of either, listed in a fixed order."""
+"""List the images of class folders, of a flat folder, or of a tar of either, in a fixed order."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 class ImageFile(NamedTuple):
-    """One picture: ``class/file`` or ``file``, its size, and its offset in a tar (None: its own file)."""
+    """One image: ``class/file`` or ``file``, its size, and its offset in a tar (None: a file of its own)."""
 
     name: str
     bytes: int
@@ -21,34 +21,34 @@ class ImageFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The pictures under ``root`` and their class folders, both sorted; flat pictures have no classes."""
+class ImageList:
+    """The images under ``root`` and their class folders, both sorted. A flat folder has no classes."""
 
     root: Path
     entries: list[ImageFile]
     classes: tuple[str, ...]
 
 
-def list_pictures(root: Path, cache_dir: Path | None = None) -> Pictures:
-    """Every picture under ``root``, a folder or an uncompressed tar file.
+def list_images(root: Path, cache_dir: Path | None = None) -> ImageList:
+    """List every image under ``root``, a folder or an uncompressed tar file.
 
-    A tar's index is kept in ``cache_dir``, if one is named. Files that are no pictures by their suffix and
-    names that begin with a dot are passed over.
+    The index of a tar is cached in ``cache_dir``, if given. Files with other suffixes and names that begin with a dot
+    are ignored.
 
-    Raises DataError when there is no picture, a class folder is empty, or flat and class folders are mixed.
+    Raises DataError if there is no image, a class folder is empty, or single images and class folders are mixed.
     """
     if root.is_dir():
         entries, classes = _in_folder(root)
     elif root.is_file():
         entries, classes = _in_tar(root, cache_dir)
     else:
-        raise DataError(f"{root} does not exist; name a folder of pictures or a tar file")
+        raise DataError(f"{root} does not exist; name a folder of images or a tar file")
     _check(root, entries, classes)
-    return Pictures(root, sorted(entries), tuple(sorted(classes)))
+    return ImageList(root, sorted(entries), tuple(sorted(classes)))
 
 
-def read_picture(root: Path, entry: ImageFile) -> bytes:
-    """The bytes of one picture. Raises DataError when they cannot be read, or are not as many as listed."""
+def read_image(root: Path, entry: ImageFile) -> bytes:
+    """Return the encoded bytes of one image. Raises DataError if they cannot be read or their number has changed."""
     path = root / entry.name if entry.offset is None else root
     try:
         with path.open("rb", buffering=0) as file:
@@ -69,9 +69,9 @@ def _in_folder(root: Path) -> tuple[list[ImageFile], set[str]]:
         if item.is_dir():
             classes.add(item.name)
             for file in _visible(Path(item.path)):
-                if _is_picture(file.name) and file.is_file():
+                if _is_image(file.name) and file.is_file():
                     entries.append(ImageFile(f"{item.name}/{file.name}", file.stat().st_size, None))
-        elif _is_picture(item.name) and item.is_file():
+        elif _is_image(item.name) and item.is_file():
             entries.append(ImageFile(item.name, item.stat().st_size, None))
     return entries, classes
 
@@ -88,31 +88,29 @@ def _in_tar(root: Path, cache_dir: Path | None) -> tuple[list[ImageFile], set[st
     entries = []
     for name, size, offset in tar_index(root, cache_dir):
         parts = name.split("/")
-        if not _is_picture(name) or any(part.startswith(".") for part in parts):
+        if not _is_image(name) or any(part.startswith(".") for part in parts):
             continue
         if len(parts) > 2:
-            raise DataError(f"{root}: {name} lies too deep; a tar holds pictures or class folders, nothing above")
+            raise DataError(f"{root}: {name} is nested too deep; a tar holds images or class folders at its top level")
         entries.append(ImageFile(name, size, offset))
     return entries, {entry.name.split("/")[0] for entry in entries if "/" in entry.name}
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
 def _check(root: Path, entries: list[ImageFile], classes: set[str]) -> None:
     if not entries:
-        raise DataError(f"{root} holds no picture ({', '.join(SUFFIXES)}), neither itself nor in class folders")
+        raise DataError(f"{root} holds no image ({', '.join(SUFFIXES)}), neither itself nor in class folders")
     flat = [entry.name for entry in entries if "/" not in entry.name]
     if flat and classes:
-        raise DataError(f"{root} holds both class folders ({min(classes)}) and single pictures ({min(flat)})")
+        raise DataError(f"{root} holds both class folders ({min(classes)}) and single images ({min(flat)})")
     empty = sorted(classes - {entry.name.split("/")[0] for entry in entries})
     if classes and empty:
-        raise DataError(
-            f"{root}: {len(empty)} class folders hold no picture, the first is {empty[0]}; fill or remove them"
-        )
+        raise DataError(f"{root}: {len(empty)} class folders hold no image, the first is {empty[0]}; fill or remove it")
     if len({entry.name for entry in entries}) != len(entries):
         raise DataError(f"{root} holds the same name twice")
     for entry in entries:
-        if not entry.name.isprintable():  # one name a line, in text that Caffe and people read
+        if not entry.name.isprintable():  # lists hold one name a line, as text that Caffe and people read
             raise DataError(f"{root}: the name {entry.name!r} has characters that cannot be written in a list")

@@ -1,7 +1,7 @@
-"""Where the pictures lie in a tar file, so that they can be read in place.
+"""Find the images in a tar file, so that they can be read in place.
 
-Three shapes: ILSVRC's training file (a tar of one tar for each class), a tar of class folders, and a tar of
-pictures (ILSVRC's validation file).
+Three forms are known: ILSVRC's training file (a tar of one tar for each class), a tar of class folders, and a tar of
+images (ILSVRC's validation file).
 """
 
 import os
@@ -18,78 +18,79 @@ from lib.system.atomic_write import atomic_write
 
 BLOCK = 512
 
-Place = tuple[str, int, int]  # name, size in bytes, offset in the file
+Member = tuple[str, int, int]
+"""name, size in bytes, offset in the file"""
 
 
-class _Index(msgspec.Struct, frozen=True):
+class _CachedIndex(msgspec.Struct, frozen=True):
     path: str
     bytes: int
     mtime_ns: int
-    places: list[Place]
+    members: list[Member]
 
 
-def tar_index(path: Path, cache_dir: Path | None) -> list[Place]:
-    """Every regular file in the tar, those of inner tars as ``<inner tar's stem>/<name>``.
+def tar_index(path: Path, cache_dir: Path | None) -> list[Member]:
+    """List every regular file in the tar. Those of inner tars are named ``<stem of the inner tar>/<name>``.
 
-    With a ``cache_dir`` the index is kept there, and used again while the tar's size and time stay the same.
-    Raises DataError when the file is no tar, is compressed, or is cut off.
+    With a ``cache_dir`` the index is stored there, and used again while the tar's size and time stay the same.
+    Raises DataError if the file is no tar, is compressed, or is truncated.
     """
     stat = path.stat()
-    cached = None if cache_dir is None else cache_dir / f"tar_{zlib.crc32(os.fsencode(path.resolve())):08x}.msgpack"
+    cache = None if cache_dir is None else cache_dir / f"tar_{zlib.crc32(os.fsencode(path.resolve())):08x}.msgpack"
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    if cached is not None and (places := _kept_places(cached, key)) is not None:
-        return places
+    if cache is not None and (members := _read_cache(cache, key)) is not None:
+        return members
     with path.open("rb") as outer, path.open("rb") as inner:
-        places = list(_places(path, outer, inner, stat.st_size))
-    if cached is not None:
-        _keep(cached, msgspec.msgpack.encode(_Index(*key, places)))
-    return places
+        members = list(_members(path, outer, inner, stat.st_size))
+    if cache is not None:
+        _write_cache(cache, msgspec.msgpack.encode(_CachedIndex(*key, members)))
+    return members
 
 
-def _keep(path: Path, content: bytes) -> None:
+def _write_cache(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, lambda file: file.write(content))
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written: {error.strerror}; name a folder that can be, with --misc_dir"
+            f"{path} cannot be written: {error.strerror}; name a writable folder with --misc_dir"
         ) from None
 
 
-def _kept_places(cached: Path, key: tuple[str, int, int]) -> list[Place] | None:
+def _read_cache(path: Path, key: tuple[str, int, int]) -> list[Member] | None:
     try:
-        index = msgspec.msgpack.decode(cached.read_bytes(), type=_Index)
+        index = msgspec.msgpack.decode(path.read_bytes(), type=_CachedIndex)
     except (OSError, msgspec.MsgspecError):
         return None
-    return index.places if (index.path, index.bytes, index.mtime_ns) == key else None
+    return index.members if (index.path, index.bytes, index.mtime_ns) == key else None
 
 
-def _places(path: Path, outer: IO[bytes], inner: IO[bytes], size: int) -> Iterator[Place]:
-    for member in _members(path, outer, 0, size):
+def _members(path: Path, outer: IO[bytes], inner: IO[bytes], size: int) -> Iterator[Member]:
+    for member in _regular_files(path, outer, 0, size):
         name = PurePosixPath(member.name)
         if name.suffix.lower() != ".tar":
             yield str(name), member.size, member.offset_data
             continue
         end = member.offset_data + member.size
-        for file in _members(path, inner, member.offset_data, end):
+        for file in _regular_files(path, inner, member.offset_data, end):
             yield f"{name.stem}/{PurePosixPath(file.name)}", file.size, file.offset_data
 
 
-def _members(path: Path, file: IO[bytes], start: int, end: int) -> Iterator[tarfile.TarInfo]:
-    """The regular files of the tar that begins at ``start``."""
+def _regular_files(path: Path, file: IO[bytes], start: int, end: int) -> Iterator[tarfile.TarInfo]:
+    """Yield the regular files of the tar that begins at byte ``start`` and ends before ``end``."""
     file.seek(start)
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # it keeps every header otherwise
+                tar.members = []  # type: ignore[attr-defined]  # otherwise it keeps every header
                 if member.issym() or member.islnk():
                     raise DataError(f"{path}: {member.name} is a link; unpack the tar and name the folder")
                 if member.isreg():
                     yield member
             position = tar.offset
     except tarfile.TarError as error:
-        raise DataError(f"{path} cannot be read as an uncompressed tar, or is cut off: {error}") from None
+        raise DataError(f"{path} cannot be read as an uncompressed tar, or is truncated: {error}") from None
     file.seek(position)
-    # tarfile takes a damaged header for the end; the true end is a block of zeros
+    # tarfile takes a damaged header for the end. The real end is a block of zeros.
     if position + BLOCK > end or file.read(BLOCK) != bytes(BLOCK):
-        raise DataError(f"{path} is damaged or cut off: no end of archive at byte {position:,}; fetch it again")
+        raise DataError(f"{path} is damaged or truncated: no end of archive at byte {position:,}; download it again")

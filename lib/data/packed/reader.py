@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lib.data.packed.batch_file import open_batch_file, pixels_begin
 from lib.data.packed.layout import Layout, Manifest, read_labels
 from lib.data.packed.verify import FIX, LOOK, refuse_damaged
-from lib.data.sources.base import Finish
+from lib.data.sources.base import PendingRead
 from lib.errors import DataError
 from lib.types import Split
 
@@ -56,11 +56,11 @@ class HickleBatches:
         self._at_work: set[Future[float]] = set()
         self._pool = ThreadPoolExecutor(readers, "reader")
 
-    def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    def read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3), C-contiguous. Raises DataError."""
-        self.begin(indices, out)()
+        self.begin_read(indices, out)()
 
-    def begin(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> Finish:
+    def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
         """As ``rows``, begun at once: what comes back waits until it is done. Both raise DataError."""
         runs = self._runs(indices)
         files = list(dict.fromkeys(file for file, *_ in runs))

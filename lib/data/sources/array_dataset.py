@@ -1,4 +1,4 @@
-"""What the small published data sets have in common: one file or two a split, all of it read into memory."""
+"""A base for small published data sets: one or two files a split, which are read into memory."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from lib.config.schema import DataConfig
 from lib.data.cache import cached_mean
 from lib.data.dataset import DataSet, check_labels, named_classes
 from lib.data.index import fingerprint
-from lib.data.sources.base import Say, Source, SourceKind
+from lib.data.sources.base import Source, SourceKind, Warn
 from lib.data.sources.in_memory import InMemory
 from lib.errors import DataError
 from lib.types import SPLITS, Split
@@ -26,17 +26,17 @@ def array_dataset(
     read: Callable[[Path, Split], Images],
     class_names: Callable[[Path], tuple[str, ...]],
 ) -> SourceKind:
-    """The source of a data set whose files ``read`` and ``class_names`` know."""
+    """Return the source of a data set that ``read`` and ``class_names`` load from ``data.dir``."""
 
     def describe(data: DataConfig) -> DataSet:
         classes = class_names(data.dir)
-        counts, sums = [], []
+        counts, checksums = [], []
         for split in SPLITS:
             images, labels = read(data.dir, split)
             check_labels(labels, len(classes), f"{data.dir}: {split}")
             counts.append(len(labels))
-            sums += [zlib.crc32(images.data), zlib.crc32(labels.data)]
-        content = fingerprint(name, counts, sums, data.img_size, data.resize)
+            checksums += [zlib.crc32(images.data), zlib.crc32(labels.data)]
+        content = fingerprint(name, counts, checksums, data.img_size, data.resize)
         described = DataSet(
             where=str(data.dir),
             img_size=data.img_size,
@@ -49,22 +49,22 @@ def array_dataset(
         mean = cached_mean(data, content, data.img_size, lambda: open_split(data, described, "train", print))
         return msgspec.structs.replace(described, mean_image=mean)
 
-    def open_split(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+    def open_split(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
         images, labels = read(data.dir, split)
         return InMemory(images, labels, img_size=data.img_size, resize=data.resize, threads=data.readers)
 
-    return SourceKind(describe=describe, open=open_split, faster=_faster)
+    return SourceKind(describe=describe, open=open_split, speed_advice=_speed_advice)
 
 
-def _faster(data: DataConfig) -> str:
+def _speed_advice(data: DataConfig) -> str:
     return (
-        f"raise data.readers (now {data.readers}), which bring the images to data.img_size, "
+        f"raise data.readers (now {data.readers}), which resize the images to data.img_size, "
         f"or lower data.img_size (now {data.img_size})"
     )
 
 
 def read_file(path: Path, name: str) -> bytes:
-    """The bytes of a published file. Raises DataError when it is not there, or cannot be read."""
+    """Return the bytes of a published file of data set ``name``. Raises DataError."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def read_file(path: Path, name: str) -> bytes:
 
 
 def read_names(path: Path, name: str, count: int) -> tuple[str, ...]:
-    """The class names in ``path``, one a line. Raises DataError unless there are ``count``."""
+    """Return the class names in ``path``, one a line. Raises DataError unless there are ``count``."""
     lines = read_file(path, name).decode(errors="replace").split("\n")
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != count:
@@ -84,7 +84,7 @@ def read_names(path: Path, name: str, count: int) -> tuple[str, ...]:
     return names
 
 
-def joined(parts: Sequence[Images]) -> Images:
-    """Several files as one."""
+def concatenate(parts: Sequence[Images]) -> Images:
+    """Return the images and labels of several files as one array each."""
     images, labels = zip(*parts, strict=True)
     return np.concatenate(images), np.concatenate(labels)

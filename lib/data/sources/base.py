@@ -1,4 +1,4 @@
-"""A source gives images and labels by number. It knows files, not chance, order or devices."""
+"""The interface of data sources. A source reads images and labels by number, and knows nothing of order or devices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,11 @@ from lib.config.schema import DataConfig
 from lib.data.dataset import DataSet
 from lib.types import Split
 
-Finish = Callable[[], None]
-"""waits until what was begun is done; raises DataError"""
+PendingRead = Callable[[], None]
+"""waits for a read that has begun, and raises DataError if it fails"""
+
+Warn = Callable[[str], None]
+"""reports a problem that does not end the run, such as an image that cannot be decoded"""
 
 
 class Source(Protocol):
@@ -22,37 +25,34 @@ class Source(Protocol):
     labels: NDArray[np.int64]
     """(N,), the class of each image"""
 
-    def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    def read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError."""
 
-    def begin(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> Finish:
-        """As ``rows``, some of it before its turn comes: several may be begun, and are finished in that order."""
+    def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
+        """Begin to ``read`` ahead of time. Several reads may be pending, and are waited for in order."""
 
     def close(self) -> Any:
-        """Give back files, threads and processes."""
+        """Release files, threads and processes."""
 
 
-class Prompt:
-    """For sources that do all of it when its turn comes."""
+class SynchronousSource:
+    """A base for sources that do all the work of ``begin_read`` when it is waited for."""
 
-    def begin(self: Source, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> Finish:
-        return partial(self.rows, indices, out)
-
-
-Say = Callable[[str], None]
-"""where a source reports what need not end the run, such as a picture that it had to skip"""
+    def begin_read(self: Source, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
+        """Return a call of ``read``."""
+        return partial(self.read, indices, out)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceKind:
-    """One way in: how to describe a data set of this kind, and how to read it."""
+    """One value of ``data.source``: how to describe a data set of this kind, and how to read it."""
 
     describe: Callable[[DataConfig], DataSet]
-    """startup: raises UserError unless the data set is whole, with the first thing that is not; may take a while
-    the first time, for what it then keeps in the data set's misc folder"""
+    """checks the data set and returns its description, before any process starts; raises UserError with the first
+    problem. The first call may take long: its results are cached in the data set's misc folder."""
 
-    open: Callable[[DataConfig, DataSet, Split, Say], Source]
-    """a split of what was described"""
+    open: Callable[[DataConfig, DataSet, Split, Warn], Source]
+    """opens one split of the data set that was described"""
 
-    faster: Callable[[DataConfig], str]
-    """what to change where trainers wait for its images"""
+    speed_advice: Callable[[DataConfig], str]
+    """tells the user what to change if trainers wait for images"""

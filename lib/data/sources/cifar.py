@@ -3,7 +3,7 @@
     data_batch_1.bin ... data_batch_5.bin, test_batch.bin, batches.meta.txt      CIFAR-10
     train.bin, test.bin, fine_label_names.txt                                    CIFAR-100
 
-A record is one label byte (CIFAR-100: coarse, then fine; the fine one counts) and 3 x 32 x 32 bytes of colour.
+A record is one label byte (CIFAR-100: a coarse one, then the fine one that is used) and 3 x 32 x 32 bytes of pixels.
 Source: https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.sources.array_dataset import Images, array_dataset, joined, read_file, read_names
+from lib.data.sources.array_dataset import Images, array_dataset, concatenate, read_file, read_names
 from lib.errors import DataError
 from lib.types import Split
 
@@ -22,7 +22,7 @@ def _read(path: Path, name: str, label_bytes: int) -> Images:
     data = np.frombuffer(read_file(path, name), np.uint8)
     record = label_bytes + 3 * _SIDE * _SIDE
     if len(data) == 0 or len(data) % record:
-        raise DataError(f"{path} has {len(data):,} bytes, not a multiple of {record}: no binary file of {name}")
+        raise DataError(f"{path} has {len(data):,} bytes, not a multiple of {record}: it is not a file of {name}")
     records = data.reshape(-1, record)
     images = records[:, label_bytes:].reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), records[:, label_bytes - 1].astype(np.int64)
@@ -30,7 +30,7 @@ def _read(path: Path, name: str, label_bytes: int) -> Images:
 
 def _read_10(dir: Path, split: Split) -> Images:
     names = [f"data_batch_{number}.bin" for number in range(1, 6)] if split == "train" else ["test_batch.bin"]
-    return joined([_read(dir / name, "CIFAR-10", 1) for name in names])
+    return concatenate([_read(dir / name, "CIFAR-10", 1) for name in names])
 
 
 def _read_100(dir: Path, split: Split) -> Images:

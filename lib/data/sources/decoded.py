@@ -1,62 +1,63 @@
-"""A source whose pictures are decoded as they are asked for.
+"""A source whose images are decoded when they are read.
 
-A picture that cannot be decoded is named once, and from then on the next picture of its class stands in for it,
-with the same label. So a batch always has as many images as its plan says, whichever worker meets the picture.
-One whose bytes cannot be had, because its disk is away, is no such picture: that is an error, and may pass.
+An image that cannot be decoded is reported once. From then on the next image of its class is a substitute for it, with
+the same label. A batch therefore always has as many images as planned, whichever worker finds the broken one. An image
+whose bytes cannot be read, because its disk is away, is not broken: that is an error, which may pass.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.index import Index, readable
-from lib.data.sources.base import Prompt, Say
+from lib.data.sources.base import SynchronousSource, Warn
 from lib.data.sources.decoders import Decoders
 from lib.errors import DataError
 
 
-class DecodedPictures(Prompt):
-    """One split. ``where`` is what messages call it."""
+class DecodedImages(SynchronousSource):
+    """One split. ``where`` names it in messages."""
 
-    def __init__(self, index: Index, decoders: Decoders, where: str, say: Say) -> None:
+    def __init__(self, index: Index, decoders: Decoders, where: str, warn: Warn) -> None:
         self.labels = index.labels
-        self.stand_ins: dict[int, int] = {}
-        """the picture that is shown in the place of each that cannot be"""
-        self._names, self._decoders, self._where, self._say = index.names, decoders, where, say
+        self.substitutes: dict[int, int] = {}
+        """the image that replaces each broken one"""
+        self._names, self._decoders, self._where, self._warn = index.names, decoders, where, warn
 
-    def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    def read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Decode images ``indices`` (n,) into ``out`` (n, H, W, 3).
 
-        Raises UnavailableError when one cannot be read now, DataError when a whole class is broken.
+        Raises UnavailableError if one cannot be read now, and DataError if every image of a class is broken.
         """
-        shown = [self.stand_ins.get(index, index) for index in indices.tolist()]
-        for place, reason in sorted(self._decoders.fill(self._named(shown), out).items()):
-            self._replace(shown[place], reason, out[place : place + 1])
+        chosen = [self.substitutes.get(index, index) for index in indices.tolist()]
+        for place, reason in sorted(self._decoders.decode(self._names_of(chosen), out).items()):
+            self._replace(chosen[place], reason, out[place : place + 1])
 
     def close(self) -> None:
+        """Close the decoders."""
         self._decoders.close()
 
-    def _named(self, indices: list[int]) -> list[bytes]:
+    def _names_of(self, indices: list[int]) -> list[bytes]:
         return [bytes(name) for name in self._names[indices]]
 
     def _replace(self, index: int, reason: str, out: NDArray[np.uint8]) -> None:
-        """Find the stand-in of picture ``index``, and show it."""
-        alike = np.flatnonzero(self.labels == self.labels[index])
-        at = int(np.searchsorted(alike, index))
-        for other in [*alike[at + 1 :].tolist(), *alike[:at].tolist()]:
-            if not self._decoders.fill(self._named([other]), out):
-                self._skipped(index, other, reason)
+        """Find a substitute for broken image ``index``, and decode it into ``out``."""
+        same_class = np.flatnonzero(self.labels == self.labels[index])
+        at = int(np.searchsorted(same_class, index))
+        for other in [*same_class[at + 1 :].tolist(), *same_class[:at].tolist()]:
+            if not self._decoders.decode(self._names_of([other]), out):
+                self._substitute(index, other, reason)
                 return
         raise DataError(
-            f"{self._where}: no picture of class {self.labels[index]} can be decoded, "
-            f"e.g. {readable(self._names[index])}: {reason}; remove the class or mend it"
+            f"{self._where}: no image of class {self.labels[index]} can be decoded, "
+            f"e.g. {readable(self._names[index])}: {reason}; remove the class or repair it"
         )
 
-    def _skipped(self, index: int, other: int, reason: str) -> None:
-        if index in self.stand_ins:
+    def _substitute(self, index: int, other: int, reason: str) -> None:
+        if index in self.substitutes:
             return
-        for known, shown in self.stand_ins.items():
-            if shown == index:
-                self.stand_ins[known] = other
-        self.stand_ins[index] = other
+        for broken, substitute in self.substitutes.items():
+            if substitute == index:
+                self.substitutes[broken] = other
+        self.substitutes[index] = other
         name, instead = readable(self._names[index]), readable(self._names[other])
-        self._say(f"{self._where}/{name} is skipped: {reason}; {instead} stands in ({len(self.stand_ins)} so far)")
+        self._warn(f"{self._where}/{name} is skipped: {reason}; {instead} replaces it ({len(self.substitutes)} so far)")

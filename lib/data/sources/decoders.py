@@ -1,200 +1,149 @@
-"""Processes that decode pictures for a loader, and write them into memory that it sees too.
+"""Decode image files for a loader, in processes of their own or in the loader itself.
 
-Each has a pipe and two places in that memory: while the loader takes one picture out, the next is decoded.
-They end when their pipe does, so with the loader, however that ends. With none, the loader decodes itself.
+The processes write the pixels into memory that the loader sees too.
 """
 
-import atexit
-import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing import connection
-from multiprocessing.connection import Connection
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.config.schema import DataConfig
-from lib.errors import DataError, UnavailableError, error_text
+from lib.errors import DataError, UnavailableError
 from lib.ipc import shared_memory
 from lib.ipc.messages import TensorHandle
+from lib.system.worker_pool import Future, WorkerDied, WorkerPool
 
-_PLACES = 2
+# Images in memory for each process: those that it decodes, and those that wait for their turn to be copied out.
+_SLOTS_PER_PROCESS = 4
 
 
-class Decoder(Protocol):
-    """Finds and decodes one picture. Travels to the decoders, so it opens what it needs there."""
+class ImageDecoder(Protocol):
+    """Finds and decodes one image. It is copied into the processes, so it opens files there."""
 
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
-        """The picture (H, W, 3) that ``name`` stands for.
+        """Return the image (H, W, 3) called ``name``.
 
-        Raises DataError with the reason when its bytes are no picture, UnavailableError when they cannot be had.
+        Raises DataError with the reason if its bytes are not an image, and UnavailableError if they cannot be read.
         """
 
     def close(self) -> None:
-        """Give back what was opened."""
+        """Release what was opened."""
 
 
 class Decoders(Protocol):
-    """Decodes many pictures."""
+    """Decodes many images."""
 
-    def fill(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        """Decode ``names`` into ``out`` (n, H, W, 3). Returns why not, for the places of broken pictures.
+    def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
+        """Decode ``names`` into ``out`` (n, H, W, 3). Return the reason for each image that is broken, by its index.
 
-        Raises UnavailableError when one cannot be read now; the same may be asked again.
+        Raises UnavailableError if one cannot be read now. The same call may then be tried again.
         """
 
     def close(self) -> None:
-        """Give back processes and memory."""
+        """Release processes and memory."""
 
 
-def open_decoders(count: int, decode: Decoder, img_size: int) -> Decoders:
-    """``count`` processes, or this one where that is 0."""
-    return DecoderPool(count, decode, img_size) if count else Here(decode)
+def open_decoders(count: int, decode: ImageDecoder, img_size: int) -> Decoders:
+    """Start ``count`` processes; with 0, decode in this process."""
+    return DecoderPool(count, decode, img_size) if count else InProcessDecoder(decode)
 
 
-def more_decoders(data: DataConfig) -> str:
-    """What makes a source that decodes faster: its readers and slots do not."""
+def decoder_advice(data: DataConfig) -> str:
+    """Return what makes a source that decodes faster. Its readers and slots do not."""
     return (
         f"raise data.decoders (now {data.decoders}), up to the processors that a worker has, "
-        "or pack the pictures once (preprocessing/generate_data.sh) and read them with data.source hickle"
+        "or pack the images once (preprocessing/generate_data.sh) and read them with data.source hickle"
     )
 
 
-class Here:
-    """``Decoders`` without processes of their own."""
+class InProcessDecoder:
+    """``Decoders`` that decodes in this process."""
 
-    def __init__(self, decode: Decoder) -> None:
+    def __init__(self, decode: ImageDecoder) -> None:
         self._decode = decode
 
-    def fill(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        failed = {}
-        for place, name in enumerate(names):
+    def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
+        """Implement ``Decoders.decode``."""
+        broken = {}
+        for index, name in enumerate(names):
             try:
-                out[place] = self._decode(name)
+                out[index] = self._decode(name)
             except UnavailableError:
                 raise
             except DataError as error:
-                failed[place] = str(error)
-        return failed
+                broken[index] = str(error)
+        return broken
 
     def close(self) -> None:
+        """Close the decoder."""
         self._decode.close()
 
 
-class _Answer(NamedTuple):
-    """What a decoder says of one picture: nothing when it is done, or else one of these."""
+@dataclass(frozen=True)
+class _Context:
+    """What every process needs."""
 
-    broken: str = ""
-    unavailable: str = ""
+    decode: ImageDecoder
+    handle: TensorHandle
 
-    @property
-    def done(self) -> bool:
-        return not (self.broken or self.unavailable)
+    @cached_property
+    def slots(self) -> NDArray[np.uint8]:
+        """The shared memory (slots, H, W, 3)."""
+        slots: NDArray[Any] = shared_memory.attach(self.handle)
+        return slots
 
 
-class _Worker:
-    """The loader's end of one decoder."""
+class _Decode(msgspec.Struct, frozen=True):
+    """Decode image ``name`` into a slot."""
 
-    def __init__(self, pipe: Connection, pictures: NDArray[np.uint8]) -> None:
-        self.pipe, self.given = pipe, deque[int]()
-        self._pictures, self._taken = pictures, 0
+    name: bytes
+    slot: int
 
-    def give(self, place: int, name: bytes) -> None:
-        """Ask for the picture that goes to ``place``."""
-        try:
-            self.pipe.send_bytes(name)
-        except OSError:
-            raise _lost() from None
-        self.given.append(place)
-
-    def take(self, out: NDArray[np.uint8]) -> tuple[int, _Answer]:
-        """One picture into its place in ``out``: the place, and what the decoder says of it."""
-        try:
-            answer = msgspec.msgpack.decode(self.pipe.recv_bytes(), type=_Answer)
-        except (EOFError, OSError):
-            raise _lost() from None
-        place = self.given.popleft()
-        if answer.done:
-            out[place] = self._pictures[self._taken % _PLACES]
-        self._taken += 1
-        return place, answer
+    def run(self, context: _Context) -> None:
+        context.slots[self.slot] = context.decode(self.name)
 
 
 class DecoderPool:
-    """``count`` decoder processes."""
+    """``Decoders`` with ``count`` processes."""
 
-    def __init__(self, count: int, decode: Decoder, img_size: int) -> None:
-        shape = (count, _PLACES, img_size, img_size, 3)
-        pictures, handle = shared_memory.create("pictures", shape, "uint8")
-        context = multiprocessing.get_context("spawn")
-        self._workers, self._processes = [], []
-        for number in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, decode, handle, number), daemon=True)
-            process.start()
-            theirs.close()
-            self._workers.append(_Worker(ours, pictures[number]))
-            self._processes.append(process)
-        atexit.register(self.close)  # or else multiprocessing's own end, after an error, would wait for them
+    def __init__(self, count: int, decode: ImageDecoder, img_size: int) -> None:
+        shape = (_SLOTS_PER_PROCESS * count, img_size, img_size, 3)
+        self._slots, handle = shared_memory.create("decoded images", shape, "uint8")
+        self._pool = WorkerPool(count, _Context(decode, handle), _Decode)
 
-    def fill(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        failed: dict[int, str] = {}
-        unavailable = ""
-        todo = deque(enumerate(names))
-        while todo or any(worker.given for worker in self._workers):
-            for _ in range(_PLACES):
-                self._give(todo)
-            busy = {worker.pipe: worker for worker in self._workers if worker.given}
-            for pipe in connection.wait(list(busy)):
-                place, answer = busy[pipe].take(out)  # type: ignore[index]
-                if answer.broken:
-                    failed[place] = answer.broken
-                if answer.unavailable:
-                    unavailable = answer.unavailable
-                    todo.clear()  # what was given comes back first, so that each pipe is at rest
+    def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
+        """Implement ``Decoders.decode``."""
+        broken: dict[int, str] = {}
+        free, waiting = deque(range(len(self._slots))), deque(enumerate(names))
+        decoding: deque[tuple[int, int, Future[None]]] = deque()
+        unavailable: UnavailableError | None = None
+        try:
+            while waiting or decoding:
+                while waiting and free:
+                    index, name = waiting.popleft()
+                    decoding.append((index, free[0], self._pool.submit(_Decode(name, free.popleft()), type(None))))
+                index, slot, future = decoding.popleft()
+                try:
+                    self._pool.result(future)
+                    out[index] = self._slots[slot]
+                except UnavailableError as error:
+                    unavailable = error
+                    waiting.clear()  # what was submitted ends first, so that its slots are free
+                except DataError as error:
+                    broken[index] = str(error)
+                free.append(slot)
+        except WorkerDied:
+            raise RuntimeError("a decoder process was ended; is memory short? Try fewer data.decoders") from None
         if unavailable:
-            raise UnavailableError(unavailable)
-        return failed
+            raise unavailable
+        return broken
 
     def close(self) -> None:
-        atexit.unregister(self.close)
-        for worker in self._workers:
-            worker.pipe.close()
-        for process in self._processes:
-            process.join()
-
-    def _give(self, todo: deque[tuple[int, bytes]]) -> None:
-        """One more to each that has a place free."""
-        for worker in self._workers:
-            if todo and len(worker.given) < _PLACES:
-                worker.give(*todo.popleft())
-
-
-def _lost() -> RuntimeError:
-    return RuntimeError("a decoder process was ended; is memory short? Try fewer data.decoders")
-
-
-def _work(pipe: Connection, decode: Decoder, handle: TensorHandle, number: int) -> None:
-    """What a decoder does: one picture after the other, until the pipe ends."""
-    for number_of_signal in (signal.SIGINT, signal.SIGTERM):  # they are for supervisor and trainer
-        signal.signal(number_of_signal, signal.SIG_IGN)
-    pictures = shared_memory.attach(handle)[number]
-    done = 0
-    try:
-        while True:
-            name = pipe.recv_bytes()
-            answer = _Answer()
-            try:
-                pictures[done % _PLACES] = decode(name)
-            except UnavailableError as error:
-                answer = _Answer(unavailable=error_text(error))
-            except DataError as error:
-                answer = _Answer(broken=error_text(error))
-            pipe.send_bytes(msgspec.msgpack.encode(answer))
-            done += 1
-    except (EOFError, OSError):
-        return  # the loader has closed its end, or is gone
+        """End the processes."""
+        self._pool.close()

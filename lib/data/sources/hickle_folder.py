@@ -6,13 +6,13 @@ from lib.data.packed.checks import check_data
 from lib.data.packed.layout import Layout, layout, read_classes, read_manifest
 from lib.data.packed.reader import HickleBatches
 from lib.data.sources import theano
-from lib.data.sources.base import Say, Source, SourceKind
+from lib.data.sources.base import Source, SourceKind, Warn
 from lib.types import Split
 
 
 def _describe(data: DataConfig) -> DataSet:
     at = layout(data.dir, data.misc_dir)
-    if _is_ancestors(at):
+    if _is_theano(at):
         return theano.describe(at, data.shuffle)
     manifest = read_manifest(at)
     check_data(at, manifest)
@@ -28,23 +28,23 @@ def _describe(data: DataConfig) -> DataSet:
     )
 
 
-def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
     at = layout(data.dir, data.misc_dir)
-    if _is_ancestors(at):
+    if _is_theano(at):
         return theano.TheanoBatches(at, described, split)
     return HickleBatches(at, read_manifest(at), split, readers=data.readers, verify=data.verify)
 
 
-def _is_ancestors(at: Layout) -> bool:
-    return not at.manifest.exists() and theano.is_there(at)
+def _is_theano(at: Layout) -> bool:
+    return not at.manifest.exists() and theano.is_data_set(at)
 
 
-def _faster(data: DataConfig) -> str:
+def _speed_advice(data: DataConfig) -> str:
     disk = "put data.dir on a faster disk (python -m lib.commands.doctor measures it)"
-    if _is_ancestors(layout(data.dir, data.misc_dir)):
-        pack = "pack the pictures anew with preprocessing/generate_data.sh"
-        return f"theano_alexnet's files are read whole, one after the other: {pack}, or {disk}"
+    if _is_theano(layout(data.dir, data.misc_dir)):
+        pack = "pack the images again with preprocessing/generate_data.sh"
+        return f"files of theano_alexnet are read whole, one after the other: {pack}, or {disk}"
     return f"raise data.readers (now {data.readers}), then data.slots (now {data.slots}), or {disk}"
 
 
-HICKLE = SourceKind(describe=_describe, open=_open, faster=_faster)
+HICKLE = SourceKind(describe=_describe, open=_open, speed_advice=_speed_advice)

@@ -1,4 +1,4 @@
-"""``data.source: jpeg_folder``: pictures as they lie in train/CLASS/ and val/CLASS/, decoded while we train."""
+"""``data.source: jpeg_folder``: image files in train/CLASS/ and val/CLASS/, decoded during training."""
 
 import os
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from lib.data.cache import cached, cached_mean
 from lib.data.class_names import classes_of_folders
 from lib.data.dataset import DataSet
 from lib.data.images.decode import Resize, decode
-from lib.data.images.listing import Pictures, list_pictures
+from lib.data.images.listing import ImageList, list_images
 from lib.data.index import Index, fingerprint, index_bytes, read_index
 from lib.data.packed.layout import layout
-from lib.data.sources.base import Say, Source, SourceKind
-from lib.data.sources.decoded import DecodedPictures
-from lib.data.sources.decoders import more_decoders, open_decoders
+from lib.data.sources.base import Source, SourceKind, Warn
+from lib.data.sources.decoded import DecodedImages
+from lib.data.sources.decoders import decoder_advice, open_decoders
 from lib.errors import DataError, UnavailableError
 from lib.types import SPLITS, Split
 
 
 @dataclass(frozen=True)
-class DecodeFile:
-    """Decodes the files under ``root``, named relative to it."""
+class FileDecoder:
+    """Decodes files by their path relative to ``root``."""
 
     root: Path
     img_size: int
@@ -38,11 +38,12 @@ class DecodeFile:
             data = path.read_bytes()
         except OSError as error:
             raise UnavailableError(
-                f"{path} cannot be read: {error.strerror}; see to its disk, or put the picture back"
+                f"{path} cannot be read: {error.strerror}; check its disk, or put the image back"
             ) from None
         return decode(data, self.img_size, self.resize)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
 
 
 def _describe(data: DataConfig) -> DataSet:
@@ -50,10 +51,8 @@ def _describe(data: DataConfig) -> DataSet:
         raise DataError(f"data folder {data.dir} does not exist; name one that holds train/ and val/ with --data.dir")
     for split in SPLITS:
         if not (data.dir / split).is_dir():
-            raise DataError(
-                f"{data.dir} holds no folder {split}/; its pictures must lie in train/CLASS/ and val/CLASS/"
-            )
-    found: dict[Split, Pictures] = {split: list_pictures(data.dir / split) for split in SPLITS}
+            raise DataError(f"{data.dir} holds no folder {split}/; its images must be in train/CLASS/ and val/CLASS/")
+    found: dict[Split, ImageList] = {split: list_images(data.dir / split) for split in SPLITS}
     _check_classes(found)
     listing = {split: [(entry.name, entry.bytes) for entry in found[split].entries] for split in SPLITS}
     content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
@@ -72,36 +71,36 @@ def _describe(data: DataConfig) -> DataSet:
     return msgspec.structs.replace(described, mean_image=mean)
 
 
-def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
     root = data.dir / split
-    decoders = open_decoders(data.decoders, DecodeFile(root, data.img_size, data.resize), data.img_size)
-    return DecodedPictures(read_index(_index_path(data, described.fingerprint, split)), decoders, str(root), say)
+    decoders = open_decoders(data.decoders, FileDecoder(root, data.img_size, data.resize), data.img_size)
+    return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), decoders, str(root), warn)
 
 
 def _index_path(data: DataConfig, content: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{content}.npz"
 
 
-def _index(pictures: Pictures) -> bytes:
-    number = {name: index for index, name in enumerate(pictures.classes)}
-    names = np.array([os.fsencode(entry.name) for entry in pictures.entries])
-    labels = np.array([number[entry.name.split("/")[0]] for entry in pictures.entries], np.int64)
+def _index(images: ImageList) -> bytes:
+    number = {name: index for index, name in enumerate(images.classes)}
+    names = np.array([os.fsencode(entry.name) for entry in images.entries])
+    labels = np.array([number[entry.name.split("/")[0]] for entry in images.entries], np.int64)
     return index_bytes(Index(names, labels))
 
 
-def _check_classes(found: dict[Split, Pictures]) -> None:
-    """Raises DataError unless both splits have the same class folders."""
-    for pictures in found.values():
-        if not pictures.classes:
-            raise DataError(f"{pictures.root} holds pictures but no class folders; sort them into one folder a class")
+def _check_classes(found: dict[Split, ImageList]) -> None:
+    """Raise DataError unless both splits have the same class folders."""
+    for images in found.values():
+        if not images.classes:
+            raise DataError(f"{images.root} holds images but no class folders; sort them into one folder a class")
     train, val = found["train"], found["val"]
     for here, there in ((train, val), (val, train)):
         foreign = sorted(set(here.classes) - set(there.classes))
         if foreign:
             raise DataError(
-                f"{here.root} has {len(foreign)} class folders that {there.root} has not: "
+                f"{here.root} has {len(foreign)} class folders that are not in {there.root}: "
                 f"{', '.join(foreign[:5])}; both must have the same"
             )
 
 
-JPEG_FOLDER = SourceKind(describe=_describe, open=_open, faster=more_decoders)
+JPEG_FOLDER = SourceKind(describe=_describe, open=_open, speed_advice=decoder_advice)

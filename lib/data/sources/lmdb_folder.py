@@ -1,9 +1,9 @@
 """``data.source: lmdb``: Caffe's databases of ``Datum`` records, one folder a split.
 
-    DIR/ilsvrc12_train_lmdb/data.mdb       or any other folder whose name has "train" in it
+    DIR/ilsvrc12_train_lmdb/data.mdb       or any other folder whose name contains "train"
     DIR/ilsvrc12_val_lmdb/data.mdb         or "val"
 
-The first time, every record is read once: that it is an image, and what its label is.
+On first use every record is read once, to check that it is an image and to index its label.
 """
 
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ from lib.data.images.datum import datum_image, read_datum
 from lib.data.images.decode import Resize
 from lib.data.index import Index, fingerprint, index_bytes, read_index, readable
 from lib.data.packed.layout import layout
-from lib.data.sources.base import Say, Source, SourceKind
-from lib.data.sources.decoded import DecodedPictures
-from lib.data.sources.decoders import more_decoders, open_decoders
+from lib.data.sources.base import Source, SourceKind, Warn
+from lib.data.sources.decoded import DecodedImages
+from lib.data.sources.decoders import decoder_advice, open_decoders
 from lib.errors import DataError, UnavailableError
 from lib.types import SPLITS, Split
 
-_MAKE = "make the database again with Caffe's convert_imageset"
+_FIX = "make the database again with Caffe's convert_imageset"
 
 
 @dataclass(frozen=True)
-class DecodeRecord:
-    """Decodes the records of the database in ``folder``, named by their keys."""
+class RecordDecoder:
+    """Decodes records of the database in ``folder`` by their keys."""
 
     folder: Path
     img_size: int
@@ -46,22 +46,25 @@ class DecodeRecord:
         try:
             record = self._record(name)
         except UnavailableError:
-            self.close()  # whoever tries again finds what lies there then
+            self.close()  # the next attempt opens whatever database is there then
             raise
         return datum_image(record, self.img_size, self.resize)
 
     def close(self) -> None:
-        opened = vars(self)  # the same process may open a database only once at a time
+        """Close the database, which a process may open only once at a time."""
+        opened = vars(self)
         if "_transaction" in opened:
             opened.pop("_transaction").abort()
         if "_database" in opened:
             opened.pop("_database").close()
 
     def _record(self, name: bytes) -> bytes:
-        with _damage_told(self.folder):
+        with _translated_errors(self.folder):
             record = self._transaction.get(name)
         if record is None:
-            raise UnavailableError(f"{self.folder}: record {readable(name)} is gone; put the database back, or {_MAKE}")
+            raise UnavailableError(
+                f"{self.folder}: record {readable(name)} is missing; put the database back, or {_FIX}"
+            )
         return bytes(record)
 
     @cached_property
@@ -75,15 +78,15 @@ class DecodeRecord:
 
 def _describe(data: DataConfig) -> DataSet:
     folders = {split: _folder(data.dir, split) for split in SPLITS}
-    marks = {split: _mark(folder) for split, folder in folders.items()}
+    versions = {split: _version(folder) for split, folder in folders.items()}
     indices = {}
     for split, folder in folders.items():
-        path = _index_path(data, marks[split], split)
+        path = _index_path(data, versions[split], split)
         indices[split] = read_index(cached(path, partial(_scan, folder)))
     n_classes = int(indices["train"].labels.max()) + 1
     for split in SPLITS:
         check_labels(indices[split].labels, n_classes, str(folders[split]))
-    content = fingerprint("lmdb", marks, data.img_size, data.resize)
+    content = fingerprint("lmdb", versions, data.img_size, data.resize)
     described = DataSet(
         where=str(data.dir),
         img_size=data.img_size,
@@ -97,11 +100,11 @@ def _describe(data: DataConfig) -> DataSet:
     return msgspec.structs.replace(described, mean_image=mean)
 
 
-def _open(data: DataConfig, described: DataSet, split: Split, say: Say) -> Source:
+def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
     folder = _folder(data.dir, split)
-    index = read_index(_index_path(data, _mark(folder), split))
-    decoders = open_decoders(data.decoders, DecodeRecord(folder, data.img_size, data.resize), data.img_size)
-    return DecodedPictures(index, decoders, str(folder), say)
+    index = read_index(_index_path(data, _version(folder), split))
+    decoders = open_decoders(data.decoders, RecordDecoder(folder, data.img_size, data.resize), data.img_size)
+    return DecodedImages(index, decoders, str(folder), warn)
 
 
 def _folder(dir: Path, split: Split) -> Path:
@@ -114,25 +117,25 @@ def _folder(dir: Path, split: Split) -> Path:
     return found[0]
 
 
-def _mark(folder: Path) -> str:
-    """Names the database as it is now, without reading it all."""
+def _version(folder: Path) -> str:
+    """Return a fingerprint of the database as it is now, without reading all of it."""
     with _reading(folder) as (database, cursor):
-        ends = [b"".join(cursor.item()) for there in (cursor.first(), cursor.last()) if there]
+        ends = [b"".join(cursor.item()) for found in (cursor.first(), cursor.last()) if found]
         size = (folder / "data.mdb").stat().st_size
         return fingerprint(size, database.stat()["entries"], database.info()["last_txnid"], ends)
 
 
 def _scan(folder: Path) -> bytes:
-    """The index of every record. Raises DataError, naming the first that is no image."""
+    """Return the index of all records. Raises DataError with the first record that is not an image."""
     names, labels = [], []
-    print(f"reading {folder} through, once ...", flush=True)
+    print(f"reading all of {folder}, once ...", flush=True)
     with _reading(folder) as (_, cursor):
         for key, record in cursor:
             names.append(bytes(key))
             try:
                 labels.append(_label(names[-1], bytes(record)))
             except DataError as error:
-                raise DataError(f"{folder}: record {readable(names[-1])}: {error}; {_MAKE}") from None
+                raise DataError(f"{folder}: record {readable(names[-1])}: {error}; {_FIX}") from None
     if not names:
         raise DataError(f"{folder} holds no record; make it with Caffe's convert_imageset")
     return index_bytes(Index(np.array(names), np.array(labels, np.int64)))
@@ -147,39 +150,41 @@ def _label(key: bytes, record: bytes) -> int:
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[tuple[lmdb.Environment, lmdb.Cursor]]:
-    """The database, and a cursor at its beginning. Raises UnavailableError."""
+    """Open the database and a cursor at its start. Raises UnavailableError."""
     database = _open_database(folder)
     try:
-        with _damage_told(folder), database.begin() as transaction, transaction.cursor() as cursor:
+        with _translated_errors(folder), database.begin() as transaction, transaction.cursor() as cursor:
             yield database, cursor
     finally:
         database.close()
 
 
 def _open_database(folder: Path) -> lmdb.Environment:
-    """Raises UnavailableError, also when the file is cut off: it is read as memory, where a page that is not there
-    is the end of the process.
+    """Open the database. Raises UnavailableError, also if the file is truncated.
+
+    LMDB maps the file: reading a page beyond its end would kill the process.
     """
-    with _damage_told(folder):
+    with _translated_errors(folder):
         database = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
     size = (folder / "data.mdb").stat().st_size
     used = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
     if size < used:
         database.close()
-        raise UnavailableError(f"{folder}/data.mdb is cut off: it has {size:,} of {used:,} bytes; copy it again whole")
+        raise UnavailableError(f"{folder}/data.mdb is truncated: it has {size:,} of {used:,} bytes; copy it again")
     return database
 
 
 @contextmanager
-def _damage_told(folder: Path) -> Iterator[None]:
+def _translated_errors(folder: Path) -> Iterator[None]:
+    """Raise errors of LMDB as UnavailableError."""
     try:
         yield
     except lmdb.Error as error:
-        raise UnavailableError(f"{folder} is no LMDB, or damaged ({error}); copy it again, or {_MAKE}") from None
+        raise UnavailableError(f"{folder} is no LMDB, or damaged ({error}); copy it again, or {_FIX}") from None
 
 
-def _index_path(data: DataConfig, mark: str, split: Split) -> Path:
-    return layout(data.dir, data.misc_dir).misc / f"{split}_{mark}.npz"
+def _index_path(data: DataConfig, version: str, split: Split) -> Path:
+    return layout(data.dir, data.misc_dir).misc / f"{split}_{version}.npz"
 
 
-LMDB = SourceKind(describe=_describe, open=_open, faster=more_decoders)
+LMDB = SourceKind(describe=_describe, open=_open, speed_advice=decoder_advice)

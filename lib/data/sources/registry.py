@@ -1,4 +1,4 @@
-"""The ways in: a dict you can read. What belongs to one of them stands in its own file."""
+"""The registry of data sources: the values of ``data.source``."""
 
 import difflib
 
@@ -23,7 +23,7 @@ SOURCES: dict[str, SourceKind] = {
 
 
 def source_kind(name: str) -> SourceKind:
-    """Raises ConfigError for a source that is not there, with those that are."""
+    """Return the source of this name. Raises ConfigError for an unknown name, with the known ones."""
     if name in SOURCES:
         return SOURCES[name]
     close = difflib.get_close_matches(name, SOURCES, n=1)

@@ -1,13 +1,13 @@
-"""theano_alexnet's own batch files, read as they lie.
+"""The batch files of theano_alexnet, read as they are.
 
     DIR/train_hkl_b256_b_256/0000.hkl               uint8 (3, H, W, B), RGB: image-minor
     DIR/train_hkl_b256_b_128/0000_0.hkl, 0000_1.hkl or the same images, split for two workers
     DIR/labels/train_labels.npy                     in the order of the files;
-               train_labels_0.npy, train_labels_1.npy   one for each part of a split set
+               train_labels_0.npy, train_labels_1.npy   one for each part of a split data set
     DIR/misc/img_mean.npy                           (3, H, W)
 
-One image of such a file lies all over it, so a file is read whole and turned once; images can be shuffled by
-files only. Any number of workers reads either set.
+The pixels of one image are scattered over its file. A file is therefore read whole and transposed once, and images can
+be shuffled only by files. Any number of workers reads either form.
 """
 
 import contextlib
@@ -25,26 +25,29 @@ from lib.data.class_names import classes_of_numbers
 from lib.data.dataset import DataSet, check_labels, read_mean_image
 from lib.data.index import fingerprint
 from lib.data.packed.layout import Layout
-from lib.data.sources.base import Prompt
+from lib.data.sources.base import SynchronousSource
 from lib.errors import ConfigError, DataError
 from lib.system.npy import array_of
 from lib.types import Split
 
-# Turned files that are kept: neighbouring batches share one.
-_KEPT_FILES = 2
+# Consecutive batches share a file.
+_CACHED_FILES = 2
 
 
-def is_there(at: Layout) -> bool:
-    """Whether the folder holds such a data set."""
+def is_data_set(at: Layout) -> bool:
+    """Return whether the folder holds a data set of theano_alexnet."""
     return bool(_folders(at, "train"))
 
 
 def describe(at: Layout, shuffle: str) -> DataSet:
-    """Raises DataError when a file, label or the mean is missing, ConfigError when single images are to be shuffled."""
+    """Check the data set and return its description.
+
+    Raises DataError if a file, labels or the mean image are missing, and ConfigError if ``shuffle`` is ``images``.
+    """
     if shuffle == "images":
         raise ConfigError(
-            f"{at.dir} holds theano_alexnet's files, whose images cannot be read one by one; "
-            "set data.shuffle to files, or pack the pictures anew with preprocessing/generate_data.sh"
+            f"{at.dir} holds files of theano_alexnet, whose images cannot be read one by one; "
+            "set data.shuffle to files, or pack the images again with preprocessing/generate_data.sh"
         )
     shapes = {split: [_shape(path) for path in files(at, split)] for split in ("train", "val")}
     sizes = {shape[1] for both in shapes.values() for shape in both}
@@ -71,38 +74,38 @@ def describe(at: Layout, shuffle: str) -> DataSet:
 
 
 def files(at: Layout, split: Split | str) -> list[Path]:
-    """The split's batch files in order: those of the set with the fewest files, should several be there."""
+    """Return the split's batch files in order. If there are several forms, take the one with the fewest files."""
     folders = _folders(at, split)
     if not folders:
-        raise DataError(f"{at.dir} has {split}_hkl_* files of theano_alexnet's for training only, none for {split}")
+        raise DataError(f"{at.dir} has {split}_hkl_* files of theano_alexnet for training only, none for {split}")
     return min((sorted(folder.glob("*.hkl")) for folder in folders), key=len)
 
 
 def read_labels(at: Layout, split: Split, counts: tuple[int, ...]) -> NDArray[np.int64]:
-    """The labels in the order of ``files``, int64 (N,). Raises DataError when there are too few."""
-    parts: dict[Path, NDArray[np.int64]] = {}
+    """Return the labels in the order of ``files``, int64 (N,). Raises DataError if there are too few."""
+    remaining: dict[Path, NDArray[np.int64]] = {}
     found = []
     for path, count in zip(files(at, split), counts, strict=True):
         part = path.stem.partition("_")[2]
         source = at.dir / "labels" / f"{split}_labels{part and '_' + part}.npy"
-        left = parts[source] if source in parts else _load_labels(source)
-        if len(left) < count:
-            raise DataError(f"{source} has too few labels: {len(left)} are left for the {count} images of {path}")
-        found.append(left[:count])
-        parts[source] = left[count:]
+        labels = remaining[source] if source in remaining else _load_labels(source)
+        if len(labels) < count:
+            raise DataError(f"{source} has too few labels: {len(labels)} are left for the {count} images of {path}")
+        found.append(labels[:count])
+        remaining[source] = labels[count:]
     return np.concatenate(found)
 
 
-class TheanoBatches(Prompt):
-    """One split of such a data set."""
+class TheanoBatches(SynchronousSource):
+    """One split of a data set of theano_alexnet."""
 
     def __init__(self, at: Layout, data: DataSet, split: Split) -> None:
         self._files, counts = files(at, split), data.file_counts(split)
         self.labels = read_labels(at, split, counts)
         self._starts = np.cumsum([0, *counts])
-        self._turned: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._cache: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
 
-    def rows(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    def read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError."""
         numbers = np.searchsorted(self._starts, indices, side="right") - 1
         for number in dict.fromkeys(numbers.tolist()):
@@ -110,15 +113,17 @@ class TheanoBatches(Prompt):
             out[places] = self._images(number)[indices[places] - self._starts[number]]
 
     def close(self) -> None:
-        self._turned.clear()
+        """Release the cached images."""
+        self._cache.clear()
 
     def _images(self, number: int) -> NDArray[np.uint8]:
-        if number not in self._turned:
+        """Return the images (B, H, W, 3) of one file."""
+        if number not in self._cache:
             with _dataset(self._files[number]) as dataset:
-                self._turned[number] = np.ascontiguousarray(dataset[...].transpose(3, 1, 2, 0))
-            while len(self._turned) > _KEPT_FILES:
-                self._turned.popitem(last=False)
-        return self._turned[number]
+                self._cache[number] = np.ascontiguousarray(dataset[...].transpose(3, 1, 2, 0))
+            while len(self._cache) > _CACHED_FILES:
+                self._cache.popitem(last=False)
+        return self._cache[number]
 
 
 def _folders(at: Layout, split: str) -> list[Path]:
@@ -131,7 +136,7 @@ def _load_labels(path: Path) -> NDArray[np.int64]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); make_labels.py of theano_alexnet writes it") from None
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise DataError(f"{path} holds {labels.dtype} {labels.shape} where one whole number an image should be")
+        raise DataError(f"{path} holds {labels.dtype} {labels.shape} where one integer an image should be")
     return labels.astype(np.int64)
 
 
@@ -143,13 +148,13 @@ def _shape(path: Path) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _dataset(path: Path) -> Iterator[h5py.Dataset]:
-    """The file's only uint8 (3, H, H, B) dataset, by whatever name that version of hickle gave it."""
+    """Open the file's only uint8 (3, H, H, B) dataset, whose name depends on the version of hickle."""
     try:
         with h5py.File(path, "r") as file:
             found: list[h5py.Dataset] = []
             file.visititems(lambda name, item: found.append(item) if _is_batch(item) else None)
             if len(found) != 1:
-                raise DataError(f"{path} is no batch file of theano_alexnet: it has no uint8 dataset of (3, H, H, B)")
+                raise DataError(f"{path} is not a batch file of theano_alexnet: it has no uint8 dataset (3, H, H, B)")
             yield found[0]
     except OSError as error:
         raise DataError(f"{path} is not a readable HDF5 file ({error})") from None
