@@ -11,7 +11,7 @@ examples:
 import sys
 from pathlib import Path
 
-from lib.commands.launch import train
+from lib.commands.train import train
 
 if __name__ == "__main__":
     sys.exit(train(__doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 
 from benchmarks.harness import Row
-from lib.config.command_line import report_errors
+from lib.commands.report_errors import report_errors
 
 ROOT = Path(__file__).parents[1]
 

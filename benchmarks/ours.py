@@ -7,7 +7,7 @@ from itertools import cycle
 import torch
 
 from benchmarks.command import ROOT
-from lib.config.command_line import parse
+from lib.commands.configuration import parse_config
 from lib.config.schema import Config
 from lib.data.augment.params import draw_params
 from lib.data.dataset import DataSet
@@ -28,13 +28,7 @@ _BATCHES = 2
 
 def configuration(arguments: Sequence[str]) -> Config:
     """The configuration of ``train.py`` with these arguments, on synthetic data."""
-    config, _ = parse(
-        ["--data.source", "synthetic", *arguments],
-        description="",
-        config=ROOT / "config.yaml",
-        spec=ROOT / "spec_1gpu.yaml",
-    )
-    return config
+    return parse_config(["--data.source", "synthetic", *arguments], description="", spec=ROOT / "spec_1gpu.yaml")[0]
 
 
 class OurStep:

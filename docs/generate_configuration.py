@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
-"""Write docs/configuration.md from the dataclasses in lib/config/schema.py: python docs/generate_configuration.py."""
+"""Write docs/configuration.md from the dataclasses in lib/config: python docs/generate_configuration.py."""
 
-import ast
-import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -10,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # so that this file can be run from any folder
 
-from lib.config import schema  # noqa: E402  (the line above lets this file be run from any folder)
+from lib.config.arguments import field_help, sections, summary  # noqa: E402
+from lib.config.dump import flow  # noqa: E402
+from lib.config.schema import Config  # noqa: E402
 
 INTRODUCTION = """# Configuration
 
-<!-- Written by docs/generate_configuration.py; change lib/config/schema.py, not this file. -->
+<!-- Written by docs/generate_configuration.py; change lib/config, not this file. -->
 
-`config.yaml` says what to train, a spec file (`spec_1gpu.yaml`, `spec_2gpu.yaml`) on what; the command line overrides
-both: `--optimizer.learning_rate 0.02`. Name other files with `--config FILE` and `--spec FILE`. A key that does not
-exist is an error that names the nearest one. `--print_config` prints the result, and what is printed can be read back.
+`config.yaml` says what to train and a spec file (`spec_1gpu.yaml`, `spec_2gpu.yaml`) on which devices. The command line
+overrides both: `--optimizer.learning_rate 0.02`. `--config FILE` and `--spec FILE` name other files. A spec overrides a
+configuration, and a file that is named overrides one that is read by default. An unknown key is an error that names the
+closest one. `--print_config` prints the result as YAML, and `--config` with that file gives the same run.
 
 ```sh run
 python train.py --run.n_epochs 9 --print_config
@@ -29,68 +30,48 @@ python train.py --run.n_epochs 9 --print_config
 Besides the keys, `train.py` takes `--dry_run`, `--find_batch_size`, `--profile N`, `--quiet` and `--debug`:
 `python train.py --help`.
 
-With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator completes keys and their values, after
-`python train.py` too: `pip install argcomplete`, once `activate-global-python-argcomplete`, and a new shell.
+With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator completes keys and their values, also after
+`python train.py`: `pip install argcomplete`, run `activate-global-python-argcomplete` once, and start a new shell.
 
-`augment.*`, `normalize.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` have the values of the network's recipe
-([lib/models/recipes.py](../lib/models/recipes.py)) unless they are set; the defaults below are those of `alexnet`. The
-run's `config.yaml` says at each of them whether it is the recipe's.
+Values follow the type of their key: `5e-4` is a number and `2024-05-01` a folder's name. A leading `~` in a path is the
+home folder. Numbers must be finite. A key that is set twice in a file is an error.
+
+`augment.*`, `normalize.*`, `optimizer.*`, `schedule.*` and `run.n_epochs` default to the recipe of the network
+([lib/models/recipes.py](../lib/models/recipes.py)); the defaults below are those of `alexnet`. The `config.yaml` in a
+run's folder marks each value that is the recipe's.
 
 ## Exit statuses
 
 | status | meaning |
 |---|---|
 | 0 | done |
-| 1 | a process failed, was lost or was killed; the message says which one, doing what |
-| 2 | something you can mend, said in one line |
-| 130, 143, 129 | stopped by Ctrl-C, SIGTERM, SIGHUP, after saving a checkpoint: the same command goes on from there |
+| 1 | a process failed, was lost or was killed; the message names the process and what it was doing |
+| 2 | an error that you can fix, in one line |
+| 130, 143, 129 | stopped by Ctrl-C, SIGTERM, SIGHUP after saving a checkpoint: the same command continues from it |
 """
 
 
 def page() -> str:
-    """The whole of configuration.md."""
-    sections = [_section("the spec: on what to train", _rows(schema.Config, ""))]
-    for part in fields(schema.Config):
-        kind = part.default_factory
-        if isinstance(kind, type) and is_dataclass(kind):
-            title = " ".join(str(inspect.getdoc(kind)).split("\n\n")[0].split())
-            sections.append(_section(title.rstrip("."), _rows(kind, f"{part.name}.")))
-    return "\n".join([INTRODUCTION, *sections])
+    """Return the text of configuration.md."""
+    texts = [INTRODUCTION, _table("keys of the spec: on which devices", Config, "")]
+    for part in fields(Config):
+        section = part.default_factory
+        if isinstance(section, type) and is_dataclass(section):
+            texts.append(_table(summary(section), section, f"{part.name}."))
+    return "\n".join(texts)
 
 
-def _section(title: str, rows: Iterator[str]) -> str:
+def _table(title: str, section: type[Any], prefix: str) -> str:
+    """Return a row per key of ``section``, with those of the sections in it unless it is the whole configuration."""
+    parts = list(sections(section, prefix)) if prefix else [(prefix, section)]
+    rows = [row for part_prefix, part in parts for row in _rows(part, part_prefix)]
     return "\n".join([f"## {title}\n", "| key | default | meaning |", "|---|---|---|", *rows, ""])
 
 
-def _rows(section: Any, prefix: str) -> Iterator[str]:
-    """A row a key; below the top also those of a section within the section."""
-    meanings = _meanings(section)
-    for part in fields(section):
-        inner = part.default_factory
-        if prefix and isinstance(inner, type) and is_dataclass(inner):
-            yield from _rows(inner, f"{prefix}{part.name}.")
-        if part.name in meanings:
-            meaning = meanings[part.name].replace("|", "\\|")
-            yield f"| `{prefix}{part.name}` | `{_text(part.default)}` | {meaning} |"
-
-
-def _meanings(section: Any) -> dict[str, str]:
-    """The text under each field, which Python itself throws away."""
-    body = ast.parse(inspect.getsource(section)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for field, text in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-            assert isinstance(field.target, ast.Name)
-            found[field.target.id] = " ".join(str(text.value.value).split())
-    return found
-
-
-def _text(default: Any) -> str:
-    """A default as YAML has it."""
-    if isinstance(default, tuple):
-        return f"[{', '.join(map(str, default))}]"
-    return str(default).lower() if isinstance(default, bool) else str(default)
+def _rows(section: type[Any], prefix: str) -> Iterator[str]:
+    texts, defaults = field_help(section), {f.name: f.default for f in fields(section)}
+    for name, text in texts.items():
+        yield f"| `{prefix}{name}` | `{flow(defaults[name])}` | {text.replace('|', chr(92) + '|')} |"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lib.config.command_line import report_errors
+from lib.commands.report_errors import report_errors
 from lib.config.plain_parser import PlainParser
 from lib.data.images.decode import decode
 from lib.data.images.listing import SUFFIXES

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lib.checkpoints.checkpoint import Preparation
 from lib.commands.classify import add_network_options
-from lib.config.command_line import report_errors
+from lib.commands.report_errors import report_errors
 from lib.config.plain_parser import PlainParser
 from lib.errors import ConfigError
 from lib.evaluation.predictor import Network, open_network

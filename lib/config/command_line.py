@@ -1,254 +1,110 @@
-"""From YAML files and arguments to a ``Config``.
+"""From files and arguments to a ``Config``.
 
-jsonargparse reads, converts, checks types and writes ``--help``. What it lacks is added here: a second
-configuration file (the spec), and the nearest valid key for one that does not exist.
+The recipe of the network is the lowest layer. Files lie above it, arguments above these. ``--spec`` overrides
+``--config``, and a file that is named overrides one that is read by default.
 """
 
 import argparse
-import difflib
 import os
 import re
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn
 
-import yaml
-from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is public, but not in its __all__
-    ActionConfigFile,
-    ArgumentParser,
-    DefaultHelpFormatter,
-    Namespace,
-    set_parsing_settings,
-)
-
-from lib.config.completion import add_completers, kinds
-from lib.config.foreign_options import became
-from lib.config.schema import Config, ModelConfig
-from lib.config.switches import add_switches
-from lib.config.type_errors import in_our_words, must_be, short, takes_null
-from lib.errors import ConfigError, UserError
-from lib.models.recipes import plain
-from lib.models.registry import model_spec
-from lib.models.table import table
-from lib.runtime.placement import workers
-from lib.system.disk import disk_trouble
+from lib.config.arguments import CommandLine, build_parser, sections
+from lib.config.convert import build, from_argument, from_yaml
+from lib.config.dump import dotted, to_yaml
+from lib.config.field_type import field_types
+from lib.config.hints import key_hint
+from lib.config.schema import Config
+from lib.config.yaml_file import read_settings
+from lib.errors import ConfigError
 
 
-def parse(
-    argv: Sequence[str],
-    *,
-    description: str,
-    config: Path,
-    spec: Path,
-    options: type[Any] | None = None,
-    switches: Sequence[str] = (),
-    prog: str | None = None,
-) -> tuple[Config, Any]:
-    """The configuration that ``argv`` asks for, and the script's own ``options``.
+def parse(argv: Sequence[str], command: CommandLine) -> tuple[Config, Any]:
+    """Return the configuration that ``argv`` asks for, and the script's own options or None.
 
-    ``config`` and ``spec`` are the files read when ``argv`` names none. First comes the recipe of the network, then
-    the configuration, the spec, and the overrides; each replaces values of those before. ``options`` is a dataclass
-    of what only this script has; without one, None is returned. ``switches``, which lib.config.switches has taken
-    out of ``argv``, are named here for --help, where the script is called ``prog``. Ends the process for --help,
-    --print_config and --list_models, and when it was started to complete a command in a shell. Raises ConfigError,
-    naming the key and, where that is in one, the file.
+    Ends the process for --help, --print_config and --list_models, and when a shell asks for completions. Raises
+    ConfigError naming the key and, unless it is an argument, the file that sets it.
     """
-    files, rest = _take_files(argv, config, spec)
-    parser = _parser(description, config, spec, options, prog)
-    add_switches(parser, switches)
-    _refuse_unknown_options(rest, parser)
-    held = {file: _keys_in(file) for file in files}
-    arguments = [*(f"--config={file}" for file in files), *rest]
-    kind_of = dict(kinds(Config)) | (dict(kinds(options)) if options else {})
-    parser.set_defaults({key: plain(value) for key, value in _recipe(parser, arguments, kind_of).items()})
+    parser = build_parser(command)
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # noqa: PLC0415  (optional, and asked for by a shell only)
+
+        argcomplete.autocomplete(parser)
+    given = _read_arguments(parser, argv)
+    if "list_models" in given:
+        _print_and_exit(command.list_models() + "\n")
+    kinds = {**field_types(Config), **(field_types(command.options) if command.options else {})}
+    arguments = {key: from_argument(key, text, kinds[key]) for key, text in given.items() if key in kinds}
+    named = [given[name] for name in ("config", "spec") if name in given]
+    files = sorted([given.get("config", command.config), given.get("spec", command.spec)], key=named.__contains__)
+    sources = {file: read_file(file) for file in files}
+    layers = {key: value for file in files for key, value in sources[file].items()} | arguments
     try:
-        values = parser.instantiate(_read(parser, arguments, kind_of))
+        values = dict(dotted(Config()))
+        values |= {**command.recipe(values | layers), **layers}
+        if "help" in given:
+            _print_and_exit(build_parser(command, values).format_help())
+        config = build(Config, values)
     except ConfigError as error:
-        raise ConfigError(f"{_file_at_fault(str(error), held, rest)}{error}") from None
-    return _take(values, Config), options and _take(values, options)
+        key = re.split("[ :]", str(error))[0]
+        setters = [file for file in files if key in sources[file] and key not in arguments]
+        raise ConfigError(f"{setters[-1]}: {error}" if setters else str(error)) from None
+    if "print_config" in given:
+        _print_and_exit(to_yaml(config))
+    return config, command.options and build(command.options, arguments)
 
 
-def _file_at_fault(said: str, held: Mapping[Path, set[str]], typed: Sequence[str]) -> str:
-    """The file that sets the key which an error begins with, unless that was ``typed``: as the error's beginning."""
-    key = re.split("[ :]", said)[0]
-    files = [file for file, keys in held.items() if key in keys]
-    if not files or any(word.partition("=")[0] == f"--{key}" for word in typed):
-        return ""
-    return f"{files[-1]}: "
+def load_config(file: Path) -> Config:
+    """Return the configuration that ``file`` holds. Absent keys have their defaults, not a recipe's values.
 
-
-def _take(values: Namespace, kind: type[Any]) -> Any:
-    return kind(**{f.name: values[f.name] for f in fields(kind)})
-
-
-def report_errors(main: Callable[[], int]) -> int:
-    """Run a script's ``main``; what the user can mend becomes one line and exit status 2.
-
-    With --debug its traceback comes first.
+    Raises ConfigError naming the file.
     """
+    values = read_file(file)
     try:
-        return main()
-    except UserError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # while a run's processes live, their supervisor answers it
-        print("stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever reads us has seen enough; nothing more is to be written, at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        if not (trouble := disk_trouble(error)):
-            raise
-        print(f"error: {trouble}", file=sys.stderr)
-        return 2
+        return build(Config, values)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
 
 
-def keys(section: Any = Config, prefix: str = "") -> Iterator[str]:
-    """Every key of the configuration, dotted.
-
-    >>> [key for key in keys() if key.startswith("data.synthetic.")]
-    ['data.synthetic.train', 'data.synthetic.val', 'data.synthetic.classes']
-    """
-    for name, kind in get_type_hints(section).items():
-        if is_dataclass(kind):
-            yield from keys(kind, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def _recipe(parser: ArgumentParser, arguments: Sequence[str], kind_of: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recipe of the network that is asked for sets; it lies under everything else that is asked for."""
-    silent = [word for word in arguments if word not in ("--help", "-h") and not word.startswith("--print_config")]
-    try:
-        asked = _read(parser, silent, kind_of)
-    except ConfigError:  # reading again, with nothing left out, will say this, or print the help
-        return model_spec(ModelConfig.name).recipe.settings(Config().images_an_update)
-    world_size = workers(len(asked.devices), os.environ)
-    return model_spec(asked.model.name).recipe.settings(asked.batch_size * world_size * asked.optimizer.accumulate)
-
-
-def _read(parser: ArgumentParser, arguments: Sequence[str], kind_of: Mapping[str, Any]) -> Namespace:
-    """The values of all keys, whose types are ``kind_of``. Raises ConfigError."""
-    try:
-        values = parser.parse_args(arguments)
-    except argparse.ArgumentError as error:
-        unknown = str(error).partition("unrecognized arguments: ")[2].split()
-        raise ConfigError(_no_option(unknown[0]) if unknown else in_our_words(str(error), kind_of)) from None
-    for key, kind in kind_of.items():
-        if values[key] is None and not takes_null(kind):
-            raise ConfigError(f"{key} is null; it must be {must_be(key, kind)}")
+def read_file(file: Path) -> dict[str, Any]:
+    """Return every value that ``file`` sets, by dotted key. Raises ConfigError naming the file."""
+    kinds, values = field_types(Config), {}
+    empty_sections = {prefix.rstrip(".") for prefix, _ in sections(Config)}
+    for key, value in read_settings(file):
+        try:
+            if key in kinds:
+                values[key] = from_yaml(key, value, kinds[key])
+            elif value or key not in empty_sections:
+                raise ConfigError(f"unknown key {key}{key_hint(key, kinds)}")
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
     return values
 
 
-def _no_option(word: str) -> str:
-    """What to say of a word that stands where an option should."""
+def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the options that ``argv`` gives. Raises ConfigError for any other word."""
+    try:
+        given, unknown = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from None
+    for word in unknown:
+        raise ConfigError(_refusal(word, [action.option_strings[-1][2:] for action in parser._actions]))
+    return vars(given)
+
+
+def _refusal(word: str, options: Sequence[str]) -> str:
+    """Return what is wrong with a word that stands where an option should."""
+    if word.startswith("-"):
+        option = word.partition("=")[0]
+        return f"unknown option {option}{key_hint(option.lstrip('-'), options, '--')}"
     if word.endswith((".yaml", ".yml")):
         return f"{word} stands alone; did you mean --config {word}?"
-    if word.startswith("-"):
-        return f"unknown option {word}{_nearest(word.lstrip('-'), sorted(keys()), '--')}"
     return f"{word} stands alone; settings are given as --KEY VALUE, --help lists every key"
 
 
-def _take_files(argv: Sequence[str], config: Path, spec: Path) -> tuple[list[Path], list[str]]:
-    """--config and --spec out of ``argv``, and what is left of it."""
-    taker = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    taker.add_argument("--config", type=Path, default=config)
-    taker.add_argument("--spec", type=Path, default=spec)
-    try:
-        taken, rest = taker.parse_known_args(argv)
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error)) from None
-    return [taken.config, taken.spec], rest
-
-
-def _parser(description: str, config: Path, spec: Path, options: type[Any] | None, prog: str | None) -> ArgumentParser:
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(
-        prog,
-        description=description,
-        formatter_class=_HelpFormatter,
-        exit_on_error=False,
-        allow_abbrev=False,
-        default_env=False,
-    )
-    parser.add_argument("--config", action=ActionConfigFile, help=f"what to train; YAML (default: {config.name})")
-    parser.add_argument("--spec", default=argparse.SUPPRESS, help=f"on what to train; YAML (default: {spec.name})")
-    parser.add_argument(
-        "--list_models", action=_ListModels, nargs=0, default=argparse.SUPPRESS, help="print the networks, and end"
-    )
-    if options:
-        parser.add_class_arguments(options, None)
-    parser.add_class_arguments(Config, None)
-    parser.set_defaults({key: plain(parser.get_default(key)) for key in keys()})  # lists as YAML has them, for --help
-    add_completers(parser._actions)
-    return parser
-
-
-class _ListModels(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(table())
-        parser.exit()
-
-
-class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Leaves out the usage line's list of every key, and each section's option for a file of its own."""
-
-    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
-        super().add_usage("%(prog)s [--config FILE] [--spec FILE] [--KEY VALUE ...]", actions, groups, prefix)
-
-    def _get_type_str(self, action: argparse.Action) -> str | None:
-        kind = dict(kinds(Config)).get(action.dest)
-        return (short(kind) or None) if kind else super()._get_type_str(action)
-
-    def add_argument(self, action: argparse.Action) -> None:
-        if action.metavar != "CONFIG" or action.dest == "config":
-            super().add_argument(action)
-
-
-def _refuse_unknown_options(argv: Sequence[str], parser: ArgumentParser) -> None:
-    known = {option.lstrip("-") for action in parser._actions for option in action.option_strings}
-    sections = {key.partition(".")[0] for key in keys() if "." in key}
-    for word in argv:
-        if word.startswith("--") and (name := word[2:].partition("=")[0]) not in known:
-            raise ConfigError(f"unknown option --{name}{_nearest(name, sorted(known - sections), '--')}")
-
-
-def _keys_in(file: Path) -> set[str]:
-    """The keys that ``file`` sets. Each must be one of ``keys()``: a typo must not become a silent default."""
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{file} must hold a mapping of settings, not a {type(tree).__name__}")
-    known = set(keys())
-    for key in _dotted(tree):
-        if key not in known:
-            raise ConfigError(f"{file}: unknown key {key}{_nearest(key, sorted(known))}")
-    return set(_dotted(tree))
-
-
-def _dotted(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _nearest(name: str, known: Sequence[str], dashes: str = "") -> str:
-    """A hint at what was meant: the closest spelling, the key that ends alike, what became of another trainer's."""
-    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or [
-        key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]
-    ]
-    hints = [f"did you mean {dashes}{alike[0]}?"] if alike else []
-    return f"; {'; '.join(filter(None, [*hints, became(name)])) or '--help lists every key'}"
+def _print_and_exit(text: str) -> NoReturn:
+    print(text, end="", flush=True)
+    sys.exit()

@@ -1,23 +1,138 @@
-"""Options of other trainers, for those who know them: docs/coming_from.md says what became of each."""
+"""Options of other trainers and what they are here. docs/coming_from.md says the same at more length.
 
-import re
-from pathlib import Path
+A value is a key, or a longer answer, or "- " and the reason why there is no such option.
+"""
 
-_PAGE = Path(__file__).parents[2] / "docs/coming_from.md"
-
-
-def became(name: str) -> str:
-    """What became of another trainer's option, given without dashes, as a hint; nothing of what is not known.
-
-    >>> became("nClasses"), became("batch")
-    ('docs/coming_from.md: none: counted', '')
-    """
-    try:
-        page = _PAGE.read_text(encoding="utf-8")
-    except OSError:  # a program without its pages
-        return ""
-    for theirs, ours in re.findall(r"^\| (.+?) \| (.+?) \|$", page, flags=re.MULTILINE):
-        options = (code.strip("-").split()[0].rstrip(":").partition("=")[0] for code in re.findall(r"`(.+?)`", theirs))
-        if name in options:
-            return f"docs/coming_from.md: {re.sub('^- ', 'none: ', ours).replace('`', '')}"
-    return ""
+FOREIGN_OPTIONS = {
+    # theano_alexnet
+    "n_epochs": "run.n_epochs",
+    "snapshot_freq": "run.snapshot_freq",
+    "weights_dir": "run.weights_dir",
+    "resume_train": "run.resume",
+    "load_epoch": "run.resume",
+    "label_folder": "data.dir",
+    "train_folder": "data.dir",
+    "val_folder": "data.dir",
+    "mean_file": "normalize.mean",
+    "use_data_layer": "- images are cropped and mirrored on the device",
+    "lib_conv": "- cuDNN computes convolutions",
+    "print_train_error": "- training error is always shown",
+    "learning_rate": "optimizer.learning_rate",
+    "momentum": "optimizer.momentum",
+    "weight_decay": "optimizer.weight_decay",
+    "use_momentum": "optimizer.momentum",
+    "use_nesterov_momentum": "optimizer.nesterov",
+    "lr_policy": "schedule.policy",
+    "lr_step": "schedule.steps",
+    "lr_adapt_threshold": "schedule.threshold",
+    "rand_crop": "augment.crop",
+    "batch_crop_mirror": "augment.mirror",
+    "shuffle": "data.shuffle",
+    "para_load": "- every trainer has a loader process",
+    "gpu": 'devices: ["cuda:0"]',
+    "gpu0": 'devices: ["cuda:0", "cuda:1"]',
+    "gpu1": 'devices: ["cuda:0", "cuda:1"]',
+    "sock_data0": "- sockets lie in a private folder",
+    "sock_data1": "- sockets lie in a private folder",
+    "sock_gpu": "- sockets lie in a private folder",
+    "file_batch_size": "batch_size",
+    "print_freq": "logging.print_freq",
+    # imagenet-multiGPU.torch
+    "data": "data.dir",
+    "nGPU": "--spec spec_4gpu.yaml",
+    "netType": "model.name",
+    "batchSize": "batch_size, which is per worker",
+    "nEpochs": "run.n_epochs",
+    "epochNumber": "run.n_epochs",
+    "epochSize": "data.epoch_size with data.sampling class_uniform",
+    "imageSize": "data.img_size",
+    "cropSize": "data.img_size, of which the network takes its share",
+    "nClasses": "- classes are counted",
+    "backend": "- cuDNN on GPUs",
+    "cudnnAutotune": "- cuDNN on GPUs",
+    "LR": "optimizer.learning_rate",
+    "weightDecay": "optimizer.weight_decay",
+    "wInit": "model.init",
+    "retrain": "run.resume, or model.weights for weights alone",
+    "optimState": "run.resume",
+    "nDonkeys": "data.decoders",
+    "manualSeed": "run.seed",
+    "cache": "run.weights_dir",
+    "GPU": "devices",
+    # multi-gpu-torchnet
+    "dataset": "data.source",
+    "data_dir": "data.dir",
+    "expDir": "run.weights_dir",
+    "expID": "run.weights_dir",
+    "continue": "run.resume",
+    "snapshot": "run.snapshot_freq",
+    "optimize": "- buffers are shared already",
+    # Caffe
+    "solver": "python train.py",
+    "weights": "model.weights",
+    "base_lr": "optimizer.learning_rate",
+    "lr_mult": "optimizer.bias_rate_factor",
+    "decay_mult": "optimizer.decayed",
+    "stepsize": "schedule.steps, in epochs",
+    "gamma": "schedule.divisor, which is 1 / gamma",
+    "power": "schedule.policy linear",
+    "iter_size": "optimizer.accumulate",
+    "max_iter": "run.n_epochs",
+    "test_interval": "logging.val_freq",
+    "test_iter": "logging.val_images",
+    "display": "logging.print_freq",
+    "snapshot_prefix": "run.weights_dir",
+    "solver_mode": "devices: [cpu]",
+    "random_seed": "run.seed",
+    "mirror": "augment.mirror",
+    "crop_size": "augment.crop; the size belongs to the network",
+    "mean_value": "normalize.mean channel",
+    # PyTorch's examples, timm, Lightning
+    "a": "model.name",
+    "arch": "model.name",
+    "model": "model.name",
+    "pretrained": "model.weights",
+    "lr": "optimizer.learning_rate",
+    "wd": "optimizer.weight_decay",
+    "opt": "- the optimizer is SGD with momentum",
+    "optimizer": "- the optimizer is SGD with momentum",
+    "optimizer.name": "- the optimizer is SGD with momentum",
+    "smoothing": "optimizer.label_smoothing",
+    "accumulate_grad_batches": "optimizer.accumulate",
+    "grad_accum_steps": "optimizer.accumulate",
+    "sched": "schedule.policy",
+    "lr_scheduler": "schedule.policy",
+    "warmup_epochs": "schedule.warmup_epochs",
+    "epochs": "run.n_epochs",
+    "max_epochs": "run.n_epochs",
+    "start_epoch": "run.resume",
+    "resume": "run.resume",
+    "output": "run.weights_dir",
+    "output_dir": "run.weights_dir",
+    "seed": "run.seed",
+    "limit_train_batches": "run.limit_batches",
+    "b": "batch_size",
+    "bs": "batch_size",
+    "batch_size": "batch_size",
+    "j": "data.readers",
+    "workers": "data.readers",
+    "num_workers": "data.readers",
+    "gpus": "--spec spec_2gpu.yaml, or devices: [auto, auto] with exchange.method: peer",
+    "world_size": "torchrun with exchange.method: collective",
+    "rank": "torchrun with exchange.method: collective",
+    "dist_url": "torchrun with exchange.method: collective",
+    "dist_backend": "torchrun with exchange.method: collective",
+    "amp": "compute.precision",
+    "precision": "compute.precision",
+    "torchcompile": "compute.compile",
+    "color_jitter": "augment.color_jitter",
+    "p": "logging.print_freq",
+    "log_interval": "logging.print_freq",
+    "e": "python validate.py",
+    "evaluate": "python validate.py",
+    "eval": "python validate.py",
+    # classify_image.py of TensorFlow
+    "image_file": "python classify.py photo.jpg",
+    "num_top_predictions": "classify.py --top 5",
+    "model_dir": "classify.py --checkpoint",
+}

@@ -1,15 +1,16 @@
-"""The configuration: what may be set, its type, default and meaning. One frozen dataclass a section.
+"""The configuration: every key with its type, default and meaning, one frozen dataclass per section.
 
-``config.yaml`` says what to train, ``spec_Ngpu.yaml`` on what; ``lib.config.command_line`` reads them.
-A part of the program is given its section; only roles and ``launch`` see the whole.
+``config.yaml`` holds the keys of the training, ``spec_Ngpu.yaml`` those of the devices. The module
+``lib.config.command_line`` reads both.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from lib.config.checks import at_least, positive
 from lib.config.data import AugmentConfig, DataConfig, NormalizeConfig, SyntheticConfig
+from lib.config.field_type import Example, ExpandUser
+from lib.config.section import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Section, Seed
 from lib.config.training import ModelConfig, OptimizerConfig, Regime, ScheduleConfig
 from lib.errors import ConfigError
 
@@ -34,164 +35,144 @@ Averaged = Literal["gradients", "momentum", "weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeConfig:
-    """compute: with what arithmetic."""
+class ComputeConfig(Section, prefix="compute."):
+    """compute: precision and speed."""
 
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """arithmetic of the network; weights and momenta are always float32. auto: bf16 on GPUs that
-    have it, fp32 elsewhere"""
+    """precision of forward and backward pass; weights and momentum are always float32. auto: bf16 on GPUs that
+    support it, else fp32"""
 
     fused: bool = True
-    """on GPUs, train networks that have kernels of their own with these: see --list_models"""
+    """on GPUs, train with the fused kernels of the network if it has some: see --list_models"""
 
     compile: bool = False
-    """compile other networks with torch.compile: a minute at the start, then faster"""
+    """use torch.compile for networks without fused kernels; it takes about a minute at the start"""
 
     deterministic: bool = False
-    """the same bits every time on a GPU too, at some cost in speed (a CPU always gives them)"""
+    """use deterministic algorithms on GPUs too, at some cost in speed; on CPUs results are always deterministic"""
 
-    threads: int = 0
-    """CPU threads for each trainer; 0: the machine's cores shared out among the workers"""
-
-    def __post_init__(self) -> None:
-        at_least("compute.threads", self.threads, 0)
+    threads: NonNegativeInt = 0
+    """CPU threads per trainer; 0: the number of cores divided by the number of workers"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """run: how long, where to, what to keep."""
+class RunConfig(Section, prefix="run."):
+    """run: length, folder and checkpoints of the run."""
 
     weights_dir: Path = Path("models")
-    """folder of this run: configuration, figures, log and checkpoints"""
+    """folder of the run: configuration, metrics, log and checkpoints"""
 
-    n_epochs: int = 60
-    """train until this many epochs are done, those before a resume counted in"""
+    n_epochs: PositiveInt = 60
+    """number of epochs of the whole training, including those before a resume"""
 
-    seed: int = 1
-    """everything random follows from it: initial weights, order, views, dropout"""
+    seed: Seed = 1
+    """seed of everything random: initial weights, order of images, augmentation, dropout"""
 
-    resume: str = "auto"
-    """auto: go on from the latest checkpoint in weights_dir if there is one; never: start anew (an
-    older run in weights_dir is moved to weights_dir/old_N); or a checkpoint's path"""
+    resume: Annotated[str, ExpandUser] = "auto"
+    """auto: continue from the latest checkpoint in run.weights_dir if there is one; never: start anew and move an
+    older run to weights_dir/old_N; or the path of a checkpoint"""
 
-    snapshot_freq: int = 1
-    """checkpoint after every so many epochs, and after each that is the best so far (of those that come while
-    another is still being written, the last)"""
+    snapshot_freq: PositiveInt = 1
+    """epochs between two checkpoints; each new best is saved too, except those that arrive while a checkpoint is
+    being written, of which only the last is saved"""
 
-    snapshot_minutes: float = 30.0
-    """and after so many minutes within an epoch; 0: never"""
+    snapshot_minutes: NonNegativeFloat = 30.0
+    """minutes between two checkpoints within an epoch; 0: none within an epoch"""
 
-    keep: int = 2
-    """newest checkpoints to keep; the best one by validation error is kept besides"""
+    keep: PositiveInt = 2
+    """number of newest checkpoints to keep, besides the one with the lowest validation error"""
 
-    patience_s: float = 60.0
-    """seconds without a sign of life after which a process counts as lost"""
+    patience_s: Annotated[float, Range(above=0, high=100_000)] = 60.0
+    """seconds without a heartbeat after which a process counts as lost"""
 
     on_nan: Literal["stop", "rollback"] = "stop"
-    """what to do when the loss is no number. stop: end the run, and name the last checkpoint; rollback: go on
-    from that one in another order, with other views and dropout"""
+    """when the loss becomes NaN or infinite. stop: end the run and name the last checkpoint; rollback: continue
+    from that checkpoint with another order of images, augmentation and dropout"""
 
-    rollbacks: int = 3
-    """how often a training may rollback, then it stops"""
+    rollbacks: NonNegativeInt = 3
+    """rollbacks after which the training stops"""
 
-    limit_batches: int = 0
-    """stop each epoch, and each validation, after so many batches of each worker; 0: all of them"""
+    limit_batches: NonNegativeInt = 0
+    """stop each epoch, and each validation, after this many batches per worker; 0: no limit"""
 
-    overfit_batches: int = 0
-    """train on these first batches over and over: a sound network learns them by heart; 0: all"""
-
-    def __post_init__(self) -> None:
-        at_least("run.n_epochs", self.n_epochs, 1)
-        at_least("run.seed", self.seed, 0)
-        at_least("run.snapshot_freq", self.snapshot_freq, 1)
-        at_least("run.keep", self.keep, 1)
-        positive("run.patience_s", self.patience_s)
-        at_least("run.rollbacks", self.rollbacks, 0)
-        at_least("run.limit_batches", self.limit_batches, 0)
-        at_least("run.overfit_batches", self.overfit_batches, 0)
-        if self.snapshot_minutes < 0:
-            raise ConfigError(f"run.snapshot_minutes is {self.snapshot_minutes:g}; it cannot be negative")
+    overfit_batches: NonNegativeInt = 0
+    """train on only this many batches, the first ones, in every epoch, to see whether the network can overfit them;
+    0: all"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoggingConfig:
-    """logging: what is shown and written."""
+class LoggingConfig(Section, prefix="logging."):
+    """logging: console, report and trackers."""
 
-    print_freq: int = 20
-    """iterations between two lines of training figures"""
+    print_freq: PositiveInt = 20
+    """iterations between two lines of training metrics"""
 
-    val_freq: int = 0
-    """iterations between two evaluations within an epoch of a subset of the validation images; 0: none"""
+    val_freq: NonNegativeInt = 0
+    """iterations between two validations on a subset within an epoch; 0: none"""
 
-    val_images: int = 1000
-    """size of that subset: always the same images, spread evenly over the validation set"""
+    val_images: PositiveInt = 1000
+    """images in that subset: always the same ones, spread evenly over the validation set"""
 
     quiet: bool = False
-    """show warnings and errors only; --quiet is short for it"""
+    """show only warnings and errors; --quiet for short"""
 
     report: bool = True
-    """keep weights_dir/report.html fresh after every epoch, in a process of lowest priority"""
+    """update weights_dir/report.html after every epoch, in a background process of lowest priority"""
 
     tensorboard: bool = True
-    """write TensorBoard event files into weights_dir/tensorboard"""
+    """write TensorBoard event files to weights_dir/tensorboard"""
 
     histograms: bool = False
-    """with report and tensorboard: histograms of all weights after every checkpoint too"""
+    """add histograms of all weights to report and TensorBoard after every checkpoint"""
 
     tracker: Literal["none", "wandb", "mlflow"] = "none"
-    """one more place to log to, if it is installed"""
+    """experiment tracker to log to as well; its package must be installed"""
 
-    profile: int = 0
-    """trace so many iterations of worker 0 into weights_dir/trace.json.gz; --profile N is short for it"""
+    profile: NonNegativeInt = 0
+    """iterations of worker 0 to trace into weights_dir/trace.json.gz; --profile N for short; 0: none"""
 
     debug: bool = False
-    """show tracebacks of errors that the user can mend too; --debug is short for it"""
-
-    def __post_init__(self) -> None:
-        at_least("logging.print_freq", self.print_freq, 1)
-        at_least("logging.val_freq", self.val_freq, 0)
-        at_least("logging.val_images", self.val_images, 1)
-        at_least("logging.profile", self.profile, 0)
+    """print the traceback of every error; --debug for short"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExchangeConfig:
-    """exchange: how replicas become their average."""
+class ExchangeConfig(Section, prefix="exchange."):
+    """exchange: how replicas are averaged."""
 
     method: Literal["none", "peer", "collective", "hierarchical"] = "none"
-    """none: one worker alone; peer: the replicas of one machine read each other's memory; collective:
-    torch.distributed (NCCL or gloo), for any number of machines, started by torchrun; hierarchical: peer
-    within each machine, collective between them, started by torchrun too"""
+    """none: a single worker; peer: workers of one machine read each other's memory; collective: torch.distributed
+    (NCCL or gloo) on any number of machines, started by torchrun; hierarchical: peer within each machine and
+    collective between machines, started by torchrun"""
 
     rule: Literal["average", "elastic"] = "average"
-    """average: replicas become their average; elastic: each is drawn to a centre and the centre to them (EASGD,
-    arXiv:1412.6651), and the centre is what is validated and saved"""
+    """average: replicas become their average; elastic: replicas and a center are drawn to each other (EASGD,
+    arXiv:1412.6651), and the center is validated and saved"""
 
-    every: int = 1
-    """updates from one exchange to the next: iterations, unless optimizer.accumulate makes several one update;
-    with rule average, more than 1 is local SGD"""
+    every: PositiveInt = 1
+    """updates between two exchanges; with rule average, more than 1 is local SGD"""
 
-    alpha: float = 0.0
-    """elastic: the moving rate, how far a replica goes towards the centre at an exchange; 0: 0.9 / workers"""
+    alpha: Fraction = 0.0
+    """elastic: moving rate, the share of the way to the center that a replica moves at an exchange; 0: 0.9 / workers"""
 
     what: Literal["auto", "gradients", "momentum", "weights"] = "auto"
-    """what is averaged around each update; the same mathematics. weights: and momenta, as theano_alexnet did;
-    auto: gradients, or weights where replicas differ between exchanges (every, elastic)"""
+    """what is averaged at each update; the result is the same. weights: weights and momentum, as theano_alexnet
+    does; auto: gradients, or weights where replicas differ between exchanges (every, elastic)"""
 
     meet: Literal["auto", "host", "device"] = "auto"
-    """peer: where replicas wait for each other. auto: on the device where each has a GPU of its own that
-    reaches the others' memory, else through ZeroMQ"""
+    """peer: where replicas wait for each other. device: on the GPU; host: through ZeroMQ; auto: device where each
+    worker has its own GPU and can access the memory of the others, else host"""
 
     def __post_init__(self) -> None:
-        at_least("exchange.every", self.every, 1)
-        if not 0 <= self.alpha <= 1:
-            raise ConfigError(f"exchange.alpha is {self.alpha:g}; it must lie in [0, 1]")
+        super().__post_init__()
         if self.alpha and self.rule != "elastic":
-            raise ConfigError(f"exchange.alpha is {self.alpha:g}, but only exchange.rule elastic has a moving rate")
+            raise ConfigError(
+                f"exchange.alpha is {self.alpha:g}, but only exchange.rule elastic has a moving rate; set "
+                "exchange.rule to elastic or exchange.alpha to 0"
+            )
         if self.apart and self.what not in ("auto", "weights"):
             raise ConfigError(
                 f"exchange.what is {self.what}, but with exchange.rule {self.rule} every {self.every} iterations "
-                "replicas exchange weights, as they differ in between; set exchange.what to auto"
+                "replicas exchange weights, because they differ in between; set exchange.what to auto"
             )
 
     @property
@@ -201,15 +182,15 @@ class ExchangeConfig:
 
     @property
     def averaged(self) -> Averaged:
-        """What ``what`` stands for."""
+        """What is averaged: ``what``, with auto resolved."""
         if self.what == "auto":
             return "weights" if self.apart else "gradients"
         return self.what
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Everything that can be set; devices, batch_size and exchange are the spec: on what to train."""
+class Config(Section, prefix=""):
+    """The whole configuration. ``devices``, ``batch_size`` and ``exchange`` are the keys of the spec files."""
 
     run: RunConfig = field(default_factory=RunConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -221,31 +202,34 @@ class Config:
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
-    devices: tuple[str, ...] = ("auto",)
-    """one a worker: auto (a GPU if there is one, else the CPU), cpu, cuda:0, cuda:1, ..."""
-    batch_size: int = 256
-    """images each worker trains on in one iteration"""
+
+    devices: Annotated[tuple[str, ...], Example('["cuda:0"]')] = ("auto",)
+    """device of each worker: auto (a GPU if there is one, else the CPU), cpu, cuda:0, cuda:1, ..."""
+
+    batch_size: PositiveInt = 256
+    """images per worker and iteration"""
 
     def __post_init__(self) -> None:
-        at_least("batch_size", self.batch_size, 1)
+        super().__post_init__()
         if not self.devices:
             raise ConfigError("devices is empty; name one device for each worker, e.g. [auto]")
         if len(self.devices) > 1 and self.exchange.method == "none":
             raise ConfigError(
-                f"{len(self.devices)} workers with exchange.method none would train apart; set exchange.method to peer"
+                f"exchange.method is none, but there are {len(self.devices)} workers, which would train apart; set "
+                "exchange.method to peer"
             )
         if self.exchange.alpha * self.world_size > 1:
             raise ConfigError(
-                f"exchange.alpha is {self.exchange.alpha:g}, which would move the centre beyond the mean of "
+                f"exchange.alpha is {self.exchange.alpha:g}, which would move the center beyond the mean of "
                 f"{self.world_size} replicas; it must be at most 1 / workers"
             )
 
     @property
     def world_size(self) -> int:
-        """How many workers train together."""
+        """Number of workers."""
         return len(self.devices)
 
     @property
-    def images_an_update(self) -> int:
+    def images_per_update(self) -> int:
         """Images whose gradients make one update, over all workers."""
         return self.batch_size * self.world_size * self.optimizer.accumulate

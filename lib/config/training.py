@@ -1,129 +1,125 @@
-"""The configuration of how a network learns: which it is, its update rule, and when the rate falls."""
+"""Configuration of the training: network, optimizer and learning rate schedule."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from lib.config.checks import at_least, positive
+from lib.config.field_type import Example, ExpandUser
+from lib.config.section import (
+    FractionBelow1,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+)
 from lib.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(Section, prefix="model."):
     """model: the network."""
 
     name: str = "alexnet"
-    """network to train; --list_models prints them. It brings a recipe: its own defaults for augment.*, normalize.*,
+    """network to train; --list_models prints all. Its recipe gives the defaults of augment.*, normalize.*,
     optimizer.*, schedule.* and run.n_epochs"""
 
     init: Literal["default", "kaiming", "xavier"] = "default"
-    """initial weights of convolutions: the network's own; or normal ones, of variance 2 (kaiming) or 1
-    (xavier) over kernel area times outputs"""
+    """initial weights of convolutions. default: as the network's authors; kaiming, xavier: normal, with variance
+    2 or 1 divided by (kernel area x output channels)"""
 
-    weights: str | None = None
-    """fine-tuning: start from the weights in this checkpoint or run's folder, or of another program
-    (safetensors, torchvision's, a .caffemodel, theano_alexnet's folder); another number of classes gets a
-    new last layer"""
+    weights: Annotated[str, ExpandUser] | None = None
+    """fine-tuning: file or folder with the initial weights: a checkpoint, the folder of a run, safetensors, a
+    PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
+    differs"""
 
-    freeze: tuple[str, ...] = ()
-    """fine-tuning: parts of the network that stay as they are, e.g. [features]: names of parameters, or
-    what these begin with up to a dot"""
+    freeze: Annotated[tuple[str, ...], Example('["features"]')] = ()
+    """fine-tuning: parameters that are not trained, by name or by prefix up to a dot, e.g. [features]"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
+class OptimizerConfig(Section, prefix="optimizer."):
     """optimizer: stochastic gradient descent with momentum."""
 
-    learning_rate: float = 0.01
-    """rate before the schedule changes it; biases learn at bias_rate_factor times this"""
+    learning_rate: PositiveFloat = 0.01
+    """initial learning rate, which schedule.* changes"""
 
-    momentum: float = 0.9
-    """share of the last velocity that is kept; 0 for plain gradient descent"""
+    momentum: FractionBelow1 = 0.9
+    """momentum coefficient; 0: plain gradient descent"""
 
     nesterov: bool = False
-    """look ahead along the velocity before the gradient is applied"""
+    """use Nesterov momentum"""
 
-    weight_decay: float = 5e-4
-    """pull of weights towards zero"""
+    weight_decay: NonNegativeFloat = 5e-4
+    """L2 penalty"""
 
     decayed: Literal["weights", "all"] = "weights"
-    """what weight_decay pulls at: weights; or all parameters, biases and norms too"""
+    """parameters with weight decay. weights: no biases and normalization parameters; all: every parameter"""
 
-    bias_rate_factor: float = 2.0
-    """learning rate of biases and norms over that of weights"""
+    bias_rate_factor: PositiveFloat = 2.0
+    """learning rate of biases and normalization parameters, relative to optimizer.learning_rate"""
 
-    label_smoothing: float = 0.0
-    """share of each label that is spread over all classes, in training"""
+    label_smoothing: FractionBelow1 = 0.0
+    """share of each label that is spread evenly over all classes, in training"""
 
-    accumulate: int = 1
-    """batches of each worker that make one update together"""
+    accumulate: PositiveInt = 1
+    """batches per worker whose gradients are accumulated for one update"""
 
     def __post_init__(self) -> None:
-        positive("optimizer.learning_rate", self.learning_rate)
-        positive("optimizer.bias_rate_factor", self.bias_rate_factor)
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"optimizer.momentum is {self.momentum:g}; it must lie in [0, 1)")
-        if self.weight_decay < 0:
-            raise ConfigError(f"optimizer.weight_decay is {self.weight_decay:g}; it cannot be negative")
+        super().__post_init__()
         if self.nesterov and self.momentum == 0:
-            raise ConfigError("optimizer.nesterov needs optimizer.momentum above 0")
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"optimizer.label_smoothing is {self.label_smoothing:g}; it must lie in [0, 1)")
-        at_least("optimizer.accumulate", self.accumulate, 1)
+            raise ConfigError(
+                "optimizer.nesterov is true, but optimizer.momentum is 0; set optimizer.momentum above 0 or "
+                "optimizer.nesterov to false"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regime:
-    """Some epochs of a schedule."""
+class Regime(Section, prefix="schedule.regimes: "):
+    """Factors of learning rate and weight decay from one epoch on."""
 
-    first_epoch: int
-    """from this epoch on, counted from 1, until the next regime"""
+    first_epoch: PositiveInt
+    """first epoch of the regime, counted from 1; it lasts until the next regime"""
 
-    rate: float
-    """times optimizer.learning_rate"""
+    rate: NonNegativeFloat
+    """factor of optimizer.learning_rate"""
 
-    decay: float
-    """times optimizer.weight_decay"""
+    decay: NonNegativeFloat
+    """factor of optimizer.weight_decay"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleConfig:
+class ScheduleConfig(Section, prefix="schedule."):
     """schedule: how the learning rate changes."""
 
     policy: Literal["step", "auto", "regimes", "cosine", "linear"] = "step"
-    """step: divide after given epochs; auto: divide when the validation error stops falling; regimes: as
-    listed; cosine, linear: down to 0 at run.n_epochs along that curve"""
+    """step: divide after the epochs in schedule.steps; auto: divide when the validation error stops falling;
+    regimes: follow schedule.regimes; cosine, linear: fall to 0 at run.n_epochs along that curve"""
 
-    steps: tuple[int, ...] = (20, 40)
-    """step: the rate is divided at the end of these epochs, counted from 1"""
+    steps: Annotated[tuple[PositiveInt, ...], Example("[20, 40]")] = (20, 40)
+    """step: epochs, counted from 1, after which the learning rate is divided"""
 
-    divisor: float = 10.0
-    """what the rate is divided by"""
+    divisor: PositiveFloat = 10.0
+    """step, auto: what the learning rate is divided by"""
 
     threshold: float = 0.01
-    """auto: divide when validation top-1 error fell by less than this (a fraction) over two epochs"""
+    """auto: divide when the top-1 validation error, a fraction, fell by less than this over two epochs"""
 
-    regimes: tuple[Regime, ...] = ()
-    """regimes: factors of rate and decay, e.g. [{first_epoch: 1, rate: 1, decay: 1}, {first_epoch: 19,
-    rate: 0.5, decay: 0}]"""
+    regimes: Annotated[tuple[Regime, ...], Example("[{first_epoch: 1, rate: 1, decay: 1}]")] = ()
+    """regimes: factors of learning rate and weight decay, e.g. [{first_epoch: 1, rate: 1, decay: 1}, {first_epoch:
+    19, rate: 0.5, decay: 0}]"""
 
-    warmup_epochs: float = 0.0
-    """the rate rises linearly from 0 over so many epochs, whatever the policy"""
+    warmup_epochs: NonNegativeFloat = 0.0
+    """epochs over which the learning rate first rises linearly from 0, with every policy"""
 
     def __post_init__(self) -> None:
-        positive("schedule.divisor", self.divisor)
-        if any(a >= b for a, b in zip(self.steps, self.steps[1:], strict=False)) or any(s < 1 for s in self.steps):
-            raise ConfigError(f"schedule.steps is {list(self.steps)}; give epochs from 1 on, in rising order")
-        if self.warmup_epochs < 0:
-            raise ConfigError(f"schedule.warmup_epochs is {self.warmup_epochs:g}; it cannot be negative")
-        if self.policy == "regimes" and not self.regimes:
-            raise ConfigError("schedule.policy is regimes, but schedule.regimes is empty")
-        _check_regimes(self.regimes)
-
-
-def _check_regimes(regimes: tuple[Regime, ...]) -> None:
-    firsts = [regime.first_epoch for regime in regimes]
-    if regimes and (firsts[0] != 1 or sorted(set(firsts)) != firsts):
-        raise ConfigError(f"schedule.regimes begin with epochs {firsts}; begin with 1, and go on in rising order")
-    for regime in regimes:
-        if regime.rate < 0 or regime.decay < 0:
-            raise ConfigError(f"schedule.regimes: {regime}; rate and decay cannot be negative")
+        super().__post_init__()
+        if list(self.steps) != sorted(set(self.steps)):
+            raise ConfigError(f"schedule.steps is {list(self.steps)}; list the epochs in rising order, each once")
+        firsts = [regime.first_epoch for regime in self.regimes]
+        if self.policy == "regimes" and not firsts:
+            raise ConfigError(
+                "schedule.policy is regimes, but schedule.regimes is empty; list the regimes or choose another policy"
+            )
+        if firsts and (firsts[0] != 1 or firsts != sorted(set(firsts))):
+            raise ConfigError(
+                f"schedule.regimes begin with epochs {firsts}; begin with 1 and list them in rising order, each once"
+            )

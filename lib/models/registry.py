@@ -1,6 +1,7 @@
-"""The networks that can be trained: a dict you can read. What belongs to one network stands in its ``ModelSpec``."""
+"""The networks that can be trained, each with its ``ModelSpec``."""
 
 import difflib
+from functools import partial
 
 from lib.errors import ConfigError
 from lib.models import recipes
@@ -11,6 +12,19 @@ _SOUMITH_NORM = "soumith's tables, with batch norm in the convolutions too"
 _TORCHNET = "farrajota's multi-gpu-torchnet"
 _RESNET = "arXiv:1512.03385 and torchvision; what resnet-imagenet-caffe meant"
 _CAFFE = "resnet-imagenet-caffe's prototxt, for its published weights"
+_SQUEEZENET = "arXiv:1602.07360 as published for Caffe"
+
+# What the networks of one family share.
+_soumith = partial(ModelSpec, crop=224, source=_SOUMITH, recipe=recipes.SOUMITH)
+_vgg = partial(_soumith, network="vgg.VGG", min_crop=32)
+_vgg_bn = partial(_vgg, source=_SOUMITH_NORM)
+_googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss="losses.with_auxiliary")
+_squeezenet = partial(ModelSpec, crop=227, source=_SQUEEZENET, recipe=recipes.SQUEEZENET)
+_basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
+_bottleneck = partial(_basic, network="resnet.bottleneck")
+_caffe = partial(_basic, network="caffe_resnet.CaffeResNet", source=_CAFFE)
+_torchnet = partial(ModelSpec, crop=224, source=_TORCHNET, recipe=recipes.TORCHNET)
+_tiny = partial(ModelSpec, network="tiny.Tiny", parameters=132_552, crop=227, min_crop=13, recipe=recipes.THEANO)
 
 MODELS = {
     "alexnet": ModelSpec(
@@ -22,272 +36,43 @@ MODELS = {
         source="theano_alexnet, the network of arXiv:1412.2302",
         recipe=recipes.THEANO,
     ),
-    "alexnet_towers": ModelSpec(
-        network="alexnet_variants.AlexNetTowers",
-        parameters=60_522_856,
-        crop=224,
-        min_crop=63,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
+    "alexnet_towers": _soumith(network="alexnet_variants.AlexNetTowers", parameters=60_522_856, min_crop=63),
+    "alexnet_owt": _soumith(network="alexnet_variants.AlexNetOwt", parameters=61_100_840, min_crop=63),
+    "alexnet_owt_bn": _soumith(
+        network="alexnet_variants.AlexNetOwt", options={"norm": True}, parameters=61_119_528, min_crop=63
     ),
-    "alexnet_owt": ModelSpec(
-        network="alexnet_variants.AlexNetOwt",
-        parameters=61_100_840,
-        crop=224,
-        min_crop=63,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "alexnet_owt_bn": ModelSpec(
-        network="alexnet_variants.AlexNetOwt",
-        options={"norm": True},
-        parameters=61_119_528,
-        crop=224,
-        min_crop=63,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "overfeat": ModelSpec(
-        network="overfeat.OverFeat",
-        parameters=111_317_864,
-        crop=224,
-        min_crop=71,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_a": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "A"},
-        parameters=132_863_336,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_b": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "B"},
-        parameters=133_047_848,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_d": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "D"},
-        parameters=138_357_544,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_e": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "E"},
-        parameters=143_667_240,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_a_bn": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "A", "norm": True},
-        parameters=132_885_224,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH_NORM,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_b_bn": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "B", "norm": True},
-        parameters=133_070_120,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH_NORM,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_d_bn": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "D", "norm": True},
-        parameters=138_382_376,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH_NORM,
-        recipe=recipes.SOUMITH,
-    ),
-    "vgg_e_bn": ModelSpec(
-        network="vgg.VGG",
-        options={"table": "E", "norm": True},
-        parameters=143_694_632,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH_NORM,
-        recipe=recipes.SOUMITH,
-    ),
-    "googlenet": ModelSpec(
-        network="googlenet.GoogLeNet",
-        parameters=19_124_528,
-        crop=224,
-        min_crop=47,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-        loss="losses.with_auxiliary",
-    ),
-    "googlenet_bn": ModelSpec(
-        network="googlenet.GoogLeNet",
-        options={"norm": True},
-        parameters=19_147_888,
-        crop=224,
-        min_crop=47,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-        loss="losses.with_auxiliary",
-    ),
-    "nin_bn": ModelSpec(
-        network="nin.NiN",
-        parameters=8_655_336,
-        crop=224,
-        min_crop=32,
-        source=_SOUMITH,
-        recipe=recipes.NIN,
-    ),
-    "squeezenet": ModelSpec(
-        network="squeezenet.with_bypass",
-        parameters=1_248_424,
-        crop=224,
-        min_crop=35,
-        source=_SOUMITH,
-        recipe=recipes.SOUMITH,
-    ),
-    "squeezenet_v1_0": ModelSpec(
-        network="squeezenet.v1_0",
-        parameters=1_248_424,
-        crop=227,
-        min_crop=21,
-        source="arXiv:1602.07360 as published for Caffe",
-        recipe=recipes.SQUEEZENET,
-    ),
-    "squeezenet_v1_1": ModelSpec(
-        network="squeezenet.v1_1",
-        parameters=1_235_496,
-        crop=227,
-        min_crop=17,
-        source="arXiv:1602.07360 as published for Caffe",
-        recipe=recipes.SQUEEZENET,
-    ),
-    "resnet18": ModelSpec(
-        network="resnet.basic",
-        options={"counts": (2, 2, 2, 2)},
-        parameters=11_689_512,
-        crop=224,
-        min_crop=32,
-        source=_RESNET,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "resnet34": ModelSpec(
-        network="resnet.basic",
-        options={"counts": (3, 4, 6, 3)},
-        parameters=21_797_672,
-        crop=224,
-        min_crop=32,
-        source=_RESNET,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "resnet50": ModelSpec(
-        network="resnet.bottleneck",
-        options={"counts": (3, 4, 6, 3)},
-        parameters=25_557_032,
-        crop=224,
-        min_crop=32,
-        source=_RESNET,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "resnet101": ModelSpec(
-        network="resnet.bottleneck",
-        options={"counts": (3, 4, 23, 3)},
-        parameters=44_549_160,
-        crop=224,
-        min_crop=32,
-        source=_RESNET,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "resnet152": ModelSpec(
-        network="resnet.bottleneck",
-        options={"counts": (3, 8, 36, 3)},
-        parameters=60_192_808,
-        crop=224,
-        min_crop=32,
-        source=_RESNET,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "caffe_resnet18": ModelSpec(
-        network="caffe_resnet.CaffeResNet",
-        options={"counts": (3, 2)},
-        parameters=248_693_864,
-        crop=224,
-        min_crop=32,
-        source=_CAFFE,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "caffe_resnet32": ModelSpec(
-        network="caffe_resnet.CaffeResNet",
-        options={"counts": (3, 4, 2), "tail": 256},
-        parameters=20_722_280,
-        crop=224,
-        min_crop=32,
-        source=_CAFFE,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "caffe_resnet50": ModelSpec(
-        network="caffe_resnet.CaffeResNet",
-        options={"counts": (3, 4, 6, 3)},
-        parameters=25_557_096,
-        crop=224,
-        min_crop=32,
-        source=_CAFFE,
-        recipe=recipes.CAFFE_RESNET,
-    ),
-    "alexnet_bn": ModelSpec(
-        network="alexnet_variants.AlexNetBN",
-        parameters=2_729_512,
-        crop=224,
-        min_crop=63,
-        source=_TORCHNET,
-        recipe=recipes.TORCHNET,
-    ),
-    "vgg_bn_v2": ModelSpec(
-        network="vgg.SmallVGG",
-        parameters=9_734_504,
-        crop=224,
-        min_crop=32,
-        source=_TORCHNET,
-        recipe=recipes.TORCHNET,
-    ),
-    "tiny": ModelSpec(
-        network="tiny.Tiny",
-        parameters=132_552,
-        crop=227,
-        min_crop=13,
-        source="ours, for tests and first steps",
-        recipe=recipes.THEANO,
-    ),
-    "tiny_without_dropout": ModelSpec(
-        network="tiny.Tiny",
-        options={"dropout": 0.0},
-        parameters=132_552,
-        crop=227,
-        min_crop=13,
-        source="tiny, to compare runs number by number",
-        recipe=recipes.THEANO,
-    ),
+    "overfeat": _soumith(network="overfeat.OverFeat", parameters=111_317_864, min_crop=71),
+    "vgg_a": _vgg(options={"table": "A"}, parameters=132_863_336),
+    "vgg_b": _vgg(options={"table": "B"}, parameters=133_047_848),
+    "vgg_d": _vgg(options={"table": "D"}, parameters=138_357_544),
+    "vgg_e": _vgg(options={"table": "E"}, parameters=143_667_240),
+    "vgg_a_bn": _vgg_bn(options={"table": "A", "norm": True}, parameters=132_885_224),
+    "vgg_b_bn": _vgg_bn(options={"table": "B", "norm": True}, parameters=133_070_120),
+    "vgg_d_bn": _vgg_bn(options={"table": "D", "norm": True}, parameters=138_382_376),
+    "vgg_e_bn": _vgg_bn(options={"table": "E", "norm": True}, parameters=143_694_632),
+    "googlenet": _googlenet(parameters=19_124_528),
+    "googlenet_bn": _googlenet(options={"norm": True}, parameters=19_147_888),
+    "nin_bn": _soumith(network="nin.NiN", parameters=8_655_336, min_crop=32, recipe=recipes.NIN),
+    "squeezenet": _soumith(network="squeezenet.with_bypass", parameters=1_248_424, min_crop=35),
+    "squeezenet_v1_0": _squeezenet(network="squeezenet.v1_0", parameters=1_248_424, min_crop=21),
+    "squeezenet_v1_1": _squeezenet(network="squeezenet.v1_1", parameters=1_235_496, min_crop=17),
+    "resnet18": _basic(options={"counts": (2, 2, 2, 2)}, parameters=11_689_512),
+    "resnet34": _basic(options={"counts": (3, 4, 6, 3)}, parameters=21_797_672),
+    "resnet50": _bottleneck(options={"counts": (3, 4, 6, 3)}, parameters=25_557_032),
+    "resnet101": _bottleneck(options={"counts": (3, 4, 23, 3)}, parameters=44_549_160),
+    "resnet152": _bottleneck(options={"counts": (3, 8, 36, 3)}, parameters=60_192_808),
+    "caffe_resnet18": _caffe(options={"counts": (3, 2)}, parameters=248_693_864),
+    "caffe_resnet32": _caffe(options={"counts": (3, 4, 2), "tail": 256}, parameters=20_722_280),
+    "caffe_resnet50": _caffe(options={"counts": (3, 4, 6, 3)}, parameters=25_557_096),
+    "alexnet_bn": _torchnet(network="alexnet_variants.AlexNetBN", parameters=2_729_512, min_crop=63),
+    "vgg_bn_v2": _torchnet(network="vgg.SmallVGG", parameters=9_734_504, min_crop=32),
+    "tiny": _tiny(source="ours, for tests and first steps"),
+    "tiny_without_dropout": _tiny(options={"dropout": 0.0}, source="tiny, to compare runs number by number"),
 }
 
 
 def model_spec(name: str) -> ModelSpec:
-    """Raises ConfigError for a network that is not there, with those that are."""
+    """Return the spec of a network. Raises ConfigError, which lists all networks, when there is none of this name."""
     if name in MODELS:
         return MODELS[name]
     close = difflib.get_close_matches(name, MODELS, n=1)

@@ -1,4 +1,4 @@
-"""What belongs to one network. Without torch until something is built: the command line reads these too."""
+"""The entry of a network in the registry. It imports torch only to build one, because the command line reads it too."""
 
 import importlib
 from collections.abc import Mapping
@@ -11,62 +11,61 @@ from lib.models.recipes import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """One network: where it stands, what it was made for, and how it is trained."""
+    """A network: where its code is, its size, its source and its recipe."""
 
     network: str
-    """its class or function as module.name in lib.models, imported when it is built:
-    (n_classes, crop, **options) -> network"""
+    """its class or function (n_classes, crop, **options) -> nn.Module, as module.name in lib.models"""
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    """what tells it from others of its family"""
+    """arguments that differ between networks of one family"""
 
     parameters: int
-    """how many it has with 1,000 classes at its crop"""
+    """number of parameters with 1,000 classes at its crop"""
 
     crop: int
-    """side of the window cut from a 256 x 256 image; smaller images get one in proportion"""
+    """side of the window cut from a 256 x 256 image; for other sizes in proportion"""
 
     min_crop: int
-    """smallest window that is taken: every layer still has an output"""
+    """smallest window for which every layer has an output"""
 
     source: str
-    """where layers and initial values come from"""
+    """where its layers and initial weights were published"""
 
     recipe: Recipe
-    """how it was trained; the configuration may override each value"""
+    """how it was trained there: the defaults of the configuration"""
 
     loss: str = "losses.cross_entropy"
-    """what training minimises, as module.name in lib.models:
-    (outputs, labels_B, label_smoothing) -> sum over the images"""
+    """loss function (outputs, labels_B, label_smoothing) -> sum over the images, as module.name in lib.models"""
 
     fused: str = ""
-    """its twin in kernels of its own, for GPUs, as module.name in lib.models: see lib.training.fused_step; or none"""
+    """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.fused_step);
+    empty: none"""
 
     def build(self, n_classes: int, crop: int, init: str = "default") -> Any:
-        """The network, an nn.Module, its weights drawn from torch's default generator.
+        """Return the network, an nn.Module, with initial weights from torch's default generator.
 
-        Images (B, 3, crop, crop), 0 to 255 less the mean image, to logits (B, n_classes). ``init`` other than
-        default: see ``lib.models.initial``.
+        It takes normalized images (B, 3, crop, crop) and returns logits (B, n_classes). ``lib.models.initial`` explains
+        ``init``.
         """
         model = _find(self.network)(n_classes, crop, **self.options)
         _find("initial.draw")(model, init)
         return model
 
     def loss_function(self) -> Any:
-        """What ``loss`` names."""
+        """Return the function that ``loss`` names."""
         return _find(self.loss)
 
     def fused_network(self) -> Any:
-        """What ``fused`` names: (network, crop, weights, gradients) -> lib.training.fused_step.FusedNetwork."""
+        """Return the class that ``fused`` names: (network, crop, weights, gradients) -> FusedNetwork."""
         return _find(self.fused)
 
     def crop_of(self, img_size: int) -> int:
-        """The window for images of ``img_size`` pixels a side. Raises ConfigError when that is too small."""
+        """Return the side of the window for images of ``img_size`` pixels. Raises ConfigError if it is too small."""
         crop = round(img_size * self.crop / 256)
         if crop < self.min_crop:
             raise ConfigError(
                 f"images of {img_size} x {img_size} give a crop of {crop}, but this network needs at least "
-                f"{self.min_crop}; use data.img_size {-(-self.min_crop * 256 // self.crop)} or more (hickle: to pack)"
+                f"{self.min_crop}; use data.img_size {-(-self.min_crop * 256 // self.crop)} or more (hickle: pack so)"
             )
         return crop
 

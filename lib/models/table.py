@@ -1,31 +1,33 @@
-"""The networks, and how each is trained, as a table for people."""
+"""The text of --list_models: a table of the networks and a list of their recipes."""
 
 from lib.models.recipes import Recipe
 from lib.models.registry import MODELS
 
 _HEADINGS = ("name", "parameters", "crop", "min crop", "kernels", "recipe", "source")
+_RIGHT_ALIGNED = {"parameters", "crop", "min crop", "recipe"}
 
 
 def table() -> str:
-    """One line a network: name, parameters with 1,000 classes, crop, smallest crop, whether it has kernels of
-    its own for GPUs (compute.fused), number of its recipe, source. Below them a line for each recipe.
+    """Return one line per network and, below them, one per recipe.
+
+    The columns are name, parameters with 1,000 classes, crop, smallest crop, whether it has fused kernels for GPUs
+    (compute.fused), number of its recipe, and source.
     """
-    recipes = list(dict.fromkeys(spec.recipe.source for spec in MODELS.values()))
+    recipes = {spec.recipe.source: spec.recipe for spec in MODELS.values()}
+    numbers = {source: str(number) for number, source in enumerate(recipes, 1)}
     rows = [_HEADINGS]
     for name, spec in MODELS.items():
-        own = "own" if spec.fused else ""
-        number = str(recipes.index(spec.recipe.source) + 1)
-        rows.append((name, f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop), own, number, spec.source))
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        kernels, number = "own" if spec.fused else "", numbers[spec.recipe.source]
+        rows.append((name, f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop), kernels, number, spec.source))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [">" if heading in _RIGHT_ALIGNED else "<" for heading in _HEADINGS]
     lines = [
-        f"{name:{wide[0]}}  {size:>{wide[1]}}  {crop:>{wide[2]}}  {min_crop:>{wide[3]}}  {own:{wide[4]}}  "
-        f"{recipe:>{wide[5]}}  {source}"
-        for name, size, crop, min_crop, own, recipe, source in rows
+        "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligned, widths, strict=True)).rstrip()
+        for row in rows
     ]
-    told = {spec.recipe.source: _told(spec.recipe) for spec in MODELS.values()}
-    return "\n".join([*lines, "", *(f"recipe {number}: {told[source]}" for number, source in enumerate(recipes, 1))])
+    return "\n".join([*lines, "", *(f"recipe {numbers[source]}: {_describe(r)}" for source, r in recipes.items())])
 
 
-def _told(recipe: Recipe) -> str:
-    rate, policy = recipe.optimizer.learning_rate, recipe.schedule.policy
-    return f"{recipe.n_epochs} epochs of {recipe.images} images an update, rate {rate:g}, {policy}; {recipe.source}"
+def _describe(recipe: Recipe) -> str:
+    training = f"{recipe.n_epochs} epochs of {recipe.images} images per update"
+    return f"{training}, rate {recipe.optimizer.learning_rate:g}, {recipe.schedule.policy}; {recipe.source}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lib.config.command_line import parse
+from lib.config.command_line import load_config
 from lib.config.schema import Config
 from lib.errors import ConfigError
 from lib.recording.entries import MetricsEntry, read_entries
@@ -79,8 +79,7 @@ def read_run(folder: Path) -> Run:
 
 def read_config(folder: Path) -> Config:
     """Return the run's configuration. Raises ConfigError if this version cannot read it."""
-    file = folder / "config.yaml"
-    return parse([], description="", config=file, spec=file)[0]
+    return load_config(folder / "config.yaml")
 
 
 def differing(runs: list[Run]) -> dict[str, list[str]]:

@@ -7,12 +7,12 @@ import torch
 
 from lib.checkpoints.checkpoint import Identity, Preparation
 from lib.checkpoints.progress import Progress
+from lib.config.dump import dotted
 from lib.config.schema import Config
 from lib.data.dataset import DataSet, read_mean_image
 from lib.data.feed import Feed
 from lib.data.plan import BatchRequest, Plan
 from lib.data.sources.registry import source_kind
-from lib.models.recipes import dotted
 from lib.recording.recorder import NullRecorder, Recorder
 from lib.recording.trackers.registry import open_trackers
 from lib.runtime.process import Context

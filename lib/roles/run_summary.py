@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from lib.config.dump import dotted, plain
 from lib.config.schema import Config, ExchangeConfig
 from lib.data.dataset import DataSet
 from lib.data.plan import Plan
-from lib.models.recipes import plain, told_images
 from lib.models.registry import model_spec
 from lib.recording.words import pluralize
 from lib.roles.builders import all_devices
@@ -54,10 +54,12 @@ def _exchange(config: ExchangeConfig, world_size: int) -> str:
 def _recipe(config: Config) -> str:
     """Whose recipe it is, and what is done otherwise here."""
     recipe = model_spec(config.model.name).recipe
+    images = config.images_per_update
     changed = [
-        f"{key} {plain(here)} (there {plain(there)})" for key, (here, there) in recipe.overridden(config).items()
+        f"{key} {plain(here)} (there {plain(there)})"
+        for key, (here, there) in recipe.overridden(dict(dotted(config)), images).items()
     ]
-    return f"{recipe.source}, for {told_images(recipe, config)}" + "".join(f"; here {change}" for change in changed)
+    return f"{recipe.source}, for {recipe.describe_images(images)}" + "".join(f"; here {change}" for change in changed)
 
 
 def facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lib.roles.checkpoint_writer import CheckpointWriter
 from lib.roles.data_guard import DataGuard
 from lib.roles.deferred_metrics import DeferredMetrics
 from lib.roles.exchange_builder import build_exchange
+from lib.roles.resolved_config import resolved_config
 from lib.roles.run_summary import facts, run_summary
 from lib.roles.train_state import TrainState, build, plan_from
 from lib.roles.validation import Validation
@@ -240,7 +241,7 @@ def run(context: Context) -> None:
     replica, snapshots, plan, progress = state.replica, state.snapshots, state.plan, state.progress
     if context.rank == 0 and progress.epoch < config.run.n_epochs:
         snapshots.require_room()
-        claim_run_dir(config, context.sheet.command)
+        claim_run_dir(config.run, resolved_config(config), context.sheet.command)
         mark_started(context.folder)
     exchange.all_gather([])  # from here on the run's log is ours, and loaders may write to it
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)

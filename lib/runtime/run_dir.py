@@ -6,8 +6,7 @@ there as it is.
 
 from pathlib import Path
 
-from lib.config.schema import Config
-from lib.runtime.resolved_config import resolved
+from lib.config.schema import RunConfig
 
 # The lock and the mark of torchrun_restarts are not listed: they belong to whoever trains here now.
 OF_A_RUN = (
@@ -16,12 +15,12 @@ OF_A_RUN = (
 )
 
 
-def claim_run_dir(config: Config, command: str) -> None:
-    """Leave the resolved configuration and ``command``; with ``run.resume`` never an older run is moved aside first."""
-    folder = config.run.weights_dir
-    if config.run.resume == "never":
+def claim_run_dir(run: RunConfig, resolved_config: str, command: str) -> None:
+    """Write ``resolved_config`` and ``command`` into the run's folder; with resume never, move an older run aside."""
+    folder = run.weights_dir
+    if run.resume == "never":
         _move_aside(folder)
-    (folder / "config.yaml").write_text(resolved(config), encoding="utf-8")
+    (folder / "config.yaml").write_text(resolved_config, encoding="utf-8")
     (folder / "command.txt").write_text(f"{command}\n", encoding="utf-8")
 
 

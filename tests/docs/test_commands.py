@@ -16,10 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.commands import classify, export
-from lib.config.command_line import parse
-from lib.config.switches import TRAINING, VALIDATION, take_switches
-from lib.evaluation.options import Evaluation
+from lib.commands import classify, export, train, validate
+from lib.commands.configuration import parse_config
 from lib.report import __main__ as report
 from preprocessing.settings import parse_settings
 from tests.support.pages import PAGES, blocks, commands
@@ -32,19 +30,17 @@ Check = Callable[[Sequence[str]], object]
 
 def check_training(spec: str) -> Check:
     def check(argv: Sequence[str]) -> None:
-        rest = take_switches(argv, TRAINING)[1]
-        parse(rest, description="", config=ROOT / "config.yaml", spec=ROOT / spec, switches=TRAINING)
+        train.parse(argv, "", ROOT / spec)
 
     return check
 
 
 def check_validation(argv: Sequence[str]) -> None:
-    rest = take_switches(argv, VALIDATION)[1]
-    parse(rest, description="", config=ROOT / "config.yaml", spec=ROOT / "spec_1gpu.yaml", options=Evaluation)
+    validate.parse(argv, "", ROOT / "spec_1gpu.yaml")
 
 
 def check_doctor(argv: Sequence[str]) -> None:
-    parse(argv, description="", config=ROOT / "config.yaml", spec=ROOT / "spec_1gpu.yaml")
+    parse_config(argv, description="", spec=ROOT / "spec_1gpu.yaml")
 
 
 def check_preprocessing(argv: Sequence[str]) -> None:

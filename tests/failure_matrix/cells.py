@@ -8,7 +8,7 @@ MOMENTS = ("starting", "training", "validating", "saving", "stopping")
 FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silence")
 PATIENCE_S = 15
 """``run.patience_s`` of the runs"""
-AGAIN = r"Start the same command again to go on from the last checkpoint\."
+AGAIN = r"Start the same command again to continue from the last checkpoint\."
 STOPPED = rf"stopped after saving \S*models/checkpoints/\S+\.pt\. {AGAIN}\n"
 
 

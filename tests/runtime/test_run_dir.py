@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.config.schema import Config, ModelConfig, RunConfig
+from lib.config.schema import RunConfig
 from lib.recording.trackers.base import RunIdFile
 from lib.runtime.run_dir import claim_run_dir
 
@@ -14,7 +14,7 @@ def test_an_older_run_is_moved_aside_with_its_tracker_ids(tmp_path: Path, tracke
     RunIdFile(tmp_path, tracker, 0).save("run 7")
     (tmp_path / "config.yaml").write_text("the older one's")
     (tmp_path / "old_1").mkdir()
-    claim_run_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never")), "cd / && python train.py")
+    claim_run_dir(RunConfig(weights_dir=tmp_path, resume="never"), "run: {}\n", "cd / && python train.py")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["command.txt", "config.yaml", "old_1", "old_2"]
     assert (tmp_path / "old_2/config.yaml").read_text() == "the older one's"
     assert RunIdFile(tmp_path / "old_2", tracker, 1).run_id == "run 7"
@@ -23,6 +23,6 @@ def test_an_older_run_is_moved_aside_with_its_tracker_ids(tmp_path: Path, tracke
 
 def test_a_resumed_run_keeps_its_metrics(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("figures")
-    claim_run_dir(Config(run=RunConfig(weights_dir=tmp_path), model=ModelConfig(name="nin_bn")), "")
+    claim_run_dir(RunConfig(weights_dir=tmp_path), "model: {name: nin_bn}\n", "")
     assert (tmp_path / "metrics.jsonl").read_text() == "figures"
     assert "name: nin_bn" in (tmp_path / "config.yaml").read_text()

@@ -1,4 +1,4 @@
-"""A run claims its folder only when nothing can be refused any more."""
+"""What train.py checks and locks before any process starts."""
 
 import errno
 import os
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.commands import launch
+from lib.commands.run import check_run
+from lib.commands.train import locked_run_dir
 from lib.config.schema import Config, DataConfig, RunConfig
 from lib.errors import ConfigError
 
@@ -19,7 +20,7 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", none)
-    with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path))):
+    with locked_run_dir(Config(run=RunConfig(weights_dir=tmp_path))):
         pass
     stderr = capsys.readouterr().err
     assert stderr.startswith(f"warning: {tmp_path} cannot be locked ({os.strerror(number)}): let no other run")
@@ -27,7 +28,7 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
 
 def test_a_command_that_is_refused_leaves_the_folder_unchanged(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("another run's")
-    with launch._weights_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never"))):
+    with locked_run_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never"))):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.yaml"]
     assert (tmp_path / "config.yaml").read_text() == "another run's"
@@ -36,9 +37,9 @@ def test_a_command_that_is_refused_leaves_the_folder_unchanged(tmp_path: Path) -
 def test_a_folder_in_use_by_another_run_is_refused(tmp_path: Path) -> None:
     config = Config(run=RunConfig(weights_dir=tmp_path))
     with (
-        launch._weights_dir(config),
+        locked_run_dir(config),
         pytest.raises(ConfigError, match=f"another run is training in {tmp_path}; give"),
-        launch._weights_dir(config),
+        locked_run_dir(config),
     ):
         pass
 
@@ -46,4 +47,4 @@ def test_a_folder_in_use_by_another_run_is_refused(tmp_path: Path) -> None:
 def test_images_too_small_for_the_network_are_refused_before_they_are_read(tmp_path: Path) -> None:
     data = DataConfig(source="jpeg_folder", dir=tmp_path / "nowhere", img_size=64)
     with pytest.raises(ConfigError, match="this network needs at least 67; use data.img_size 76 or more"):
-        launch.check(Config(data=data))
+        check_run(Config(data=data))

@@ -1,0 +1,93 @@
+"""What training and validation share: the checks before any process starts, and the run itself."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lib.config.schema import Config
+from lib.data.dataset import DataSet, check_batch_size
+from lib.data.sources.registry import source_kind
+from lib.evaluation.options import Evaluation
+from lib.models.registry import model_spec
+from lib.recording.log import open_log
+from lib.recording.refresher import Refresher
+from lib.recording.trackers.registry import check_trackers
+from lib.runtime.process import RunSheet, has_started, write_run_sheet
+from lib.runtime.socket_dir import run_folder
+from lib.runtime.supervisor import Outcome, Supervisor
+from lib.system.limits import raise_open_files_limit
+from lib.system.terminal import print_stderr
+
+Roles = Sequence[tuple[str, int]]
+"""(role, rank) of every process"""
+
+
+def check_run(config: Config) -> DataSet:
+    """Return the data set. Raises UserError when it is incomplete or does not fit the configuration."""
+    if config.data.source != "hickle":
+        # Packed images have their own size. Other sources may take long to describe, so check their size first.
+        model_spec(config.model.name).crop_of(config.data.img_size)
+    data = source_kind(config.data.source).describe(config.data)
+    check_batch_size(
+        data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
+    )
+    raise_open_files_limit(
+        batch_files=len(data.train_counts) + len(data.val_counts),
+        batch_size=config.batch_size,
+        world_size=config.world_size,
+    )
+    check_trackers(config.logging)
+    return data
+
+
+def worker_roles(ranks: Sequence[int], role: str) -> Roles:
+    """Return a loader and a ``role`` for each of these workers."""
+    return [(name, rank) for rank in ranks for name in ("loader", role)]
+
+
+def run_roles(
+    config: Config, data: DataSet, roles: Roles, *, lock: int | None = None, evaluation: Evaluation | None = None
+) -> int:
+    """Start every role under a supervisor, wait for the end and return the exit status.
+
+    ``lock`` is the descriptor whose lock the run holds. ``evaluation`` says what validators do.
+    """
+    with run_folder() as folder:
+        write_run_sheet(folder, RunSheet(config, data, os.getpid(), _command(), evaluation))
+        fix = _how_to_continue(config) if ("trainer", 0) in roles else ""
+        outcome = Supervisor(folder, roles, config.run.patience_s, fix=fix, lock=lock).run()
+        started = has_started(folder)
+    if outcome.message:
+        prefix = "" if outcome.status > 128 else "error: "
+        print_stderr(f"{outcome.traceback}{prefix}{outcome.message}")
+    if started:
+        _log(config.run.weights_dir, outcome)
+        if outcome.status == 0 and config.logging.report:
+            _write_report(config.run.weights_dir)
+    return outcome.status
+
+
+def _command() -> str:
+    """Return the command that the user typed, and where."""
+    return f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['python', *sys.argv])}"
+
+
+def _how_to_continue(config: Config) -> str:
+    """Return how to continue a training that ended early."""
+    option = "" if config.run.resume == "auto" else " with --run.resume auto"
+    return f"Start the same command again{option} to continue from the last checkpoint."
+
+
+def _log(weights_dir: Path, outcome: Outcome) -> None:
+    log = open_log(weights_dir, "supervisor")
+    log.info("ended with status %d%s", outcome.status, f": {outcome.message}" if outcome.message else "")
+    if outcome.traceback:
+        log.info("%s", outcome.traceback)
+
+
+def _write_report(weights_dir: Path) -> None:
+    """Write the report of the finished run. A failure does not change the run's status."""
+    if not Refresher(weights_dir).finish():
+        print(f"no report; python -m lib.report {weights_dir} prints the reason", file=sys.stderr)

@@ -1,0 +1,99 @@
+"""train.py and train_2gpu.py: check everything that the user can fix, then start the processes of the training."""
+
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lib.commands.configuration import parse_config
+from lib.commands.report_errors import report_errors
+from lib.commands.run import check_run, run_roles, worker_roles
+from lib.config.schema import Config
+from lib.errors import ConfigError
+from lib.runtime.placement import place
+from lib.runtime.torchrun_restarts import go_on_after_restart, mark_start
+from lib.system.atomic_write import remove_partials
+from lib.system.terminal import print_stderr
+
+_EXIT_STATUS = """
+exit status: 0 done; 1 a process failed, was lost or killed; 2 an error that you can fix, in one line;
+  130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP) stopped after saving a checkpoint: the same command continues from it
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What train.py does instead of training."""
+
+    dry_run: bool = False
+    """check everything, run a few iterations, estimate memory and time; write nothing"""
+
+    find_batch_size: bool = False
+    """try larger and larger batches on the first device; print the largest that fits and the fastest"""
+
+    def __post_init__(self) -> None:
+        if self.dry_run and self.find_batch_size:
+            raise ConfigError("--dry_run and --find_batch_size exclude each other; give one of them")
+
+
+def train(description: str, spec: Path) -> int:
+    """Run train.py or train_2gpu.py, which differ in their default ``spec``. Returns the exit status."""
+
+    def main() -> int:
+        config, options = parse(sys.argv[1:], description + _EXIT_STATUS, spec)
+        config, ranks = place(config, os.environ)
+        data = check_run(config)
+        if options.find_batch_size:
+            return run_roles(replace(config, devices=config.devices[:1]), data, [("batch_size_finder", 0)])
+        if options.dry_run:
+            return run_roles(config, data, worker_roles(ranks, "dry_run"))
+        roles = worker_roles(ranks, "trainer")
+        if 0 not in ranks:  # worker 0, on another machine, owns the run's folder
+            return run_roles(config, data, roles)
+        config = go_on_after_restart(config, os.environ)
+        with locked_run_dir(config) as lock:
+            return run_roles(config, data, roles, lock=lock)
+
+    return report_errors(main)
+
+
+def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, TrainOptions]:
+    """Return the configuration and the other options. Raises ConfigError."""
+    shortcuts = ("--profile", "--quiet", "--debug")
+    return parse_config(argv, description=description, spec=spec, options=TrainOptions, shortcuts=shortcuts)
+
+
+@contextlib.contextmanager
+def locked_run_dir(config: Config) -> Iterator[int]:
+    """Create and lock the run's folder; yield the descriptor of the lock. Raises ConfigError if another run holds it.
+
+    Files of an older run stay as they are: worker 0's trainer replaces them once it knows that it can train.
+    """
+    folder = config.run.weights_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}; name another") from None
+    try:
+        _lock(folder, lock)
+        mark_start(config, os.environ)
+        yield lock
+        remove_partials(folder / "checkpoints")
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path, lock: int) -> None:
+    """Lock a run's folder, or warn where the file system has no locks. Raises ConfigError if another run holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
+    except OSError as error:
+        print_stderr(
+            f"warning: {folder} cannot be locked ({error.strerror}): let no other run train there at the same time"
+        )
