@@ -14,9 +14,10 @@ from lib.models.registry import model_spec
 from lib.recording.log import open_log
 from lib.recording.refresher import Refresher
 from lib.recording.trackers.registry import check_trackers
+from lib.runtime.outcome import Outcome
 from lib.runtime.process import RunSheet, has_started, write_run_sheet
 from lib.runtime.socket_dir import run_folder
-from lib.runtime.supervisor import Outcome, Supervisor
+from lib.runtime.supervisor import Supervisor
 from lib.system.limits import raise_open_files_limit
 from lib.system.terminal import print_stderr
 

@@ -1,1 +1,1 @@
-"""The life of a run: its processes, who watches them, its folders, and restarts."""
+"""How a run is started, watched and ended: processes, supervisor, folders, and restarts by torchrun."""

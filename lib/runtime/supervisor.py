@@ -1,7 +1,7 @@
-"""Start one process a role, watch them, and end them together.
+"""Start one process per role, watch them, and end them together.
 
-Whoever dies, fails or falls silent first ends the run, and is named with what it was doing. The supervisor
-itself never waits for long on anything, so it is always there to do that.
+The first process that dies, fails or falls silent ends the run. The message names it and what it was doing. The
+supervisor never blocks for long, so it can always do that.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import zmq
@@ -20,49 +20,22 @@ import zmq
 from lib.errors import ProtocolError, error_text
 from lib.ipc.channel import MAX_BYTES
 from lib.ipc.messages import Failed, Heartbeat, Stopped, decode
+from lib.runtime.outcome import Child, Outcome, explain_end, explain_failure, find_unresponsive, first_failure
 from lib.system.terminal import print_stderr
 
-# How often processes are looked at, in seconds.
+# The pause between two checks of the processes, in seconds.
 _TICK_S = 0.1
-# A stopped process (SIGSTOP, Ctrl-Z on it alone) gets this long to be continued.
-_STOPPED_S = 3.0
-# After the first failure, time for others' last words: they may hold the cause of it.
-_LAST_WORDS_S = 0.5
-# Roles end together: once one is done, the others get this long.
-_GRACE_S = 30.0
-# The kernel ends a killed process at once, unless it waits within the kernel, for a disk or a device.
+# After the first failure, wait this long for messages of other processes: one of them may be the cause.
+_LAST_MESSAGES_S = 0.5
+# The kernel ends a killed process at once, unless the process waits inside the kernel for a disk or a device.
 _KILLED_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended: its exit status, and what to tell the user (nothing if all went well)."""
-
-    status: int
-    message: str = ""
-    traceback: str = ""
-
-
-@dataclass
-class _Child:
-    """A role's process and what was last heard of it."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    doing: str = "starting"
-    heard_at: float = field(default_factory=time.monotonic)
-    patience_s: float = 60.0
-    stopped_at: float | None = None
-    done_at: float | None = None
-    failed: Failed | None = None
-    stopped: Stopped | None = None
-
-
 class Supervisor:
-    """Runs ``roles``, pairs of (module, rank), which talk through sockets in ``folder``.
+    """Runs ``roles``, pairs of (module, rank), which communicate through sockets in ``folder``.
 
-    ``fix`` is what the user may do once a run has ended early; ``lock``, where there is one, the open file by
-    whose lock the run's results are ours: trainers hold it too, so it stays while one of them still saves.
+    ``fix`` tells the user how to continue after an early end. ``lock`` is the descriptor of the file whose lock
+    protects the results, if there is one. Trainers inherit it, so the lock holds while one of them still saves.
     """
 
     def __init__(
@@ -76,35 +49,32 @@ class Supervisor:
     ) -> None:
         self._folder, self._roles, self._patience_s = folder, roles, patience_s
         self._fix, self._lock = fix, lock
-        self._children: dict[str, _Child] = {}
-        self._asked_by: list[signal.Signals] = []
+        self._children: dict[str, Child] = {}
+        self._signals: list[signal.Signals] = []
 
     def run(self) -> Outcome:
-        """Until all are done, one fails, or the user stops them. Nothing is left running, however it ends."""
+        """Run until all processes have ended, one fails, or the user stops them. No process survives the call."""
         context = zmq.Context()
         try:
             inbox = context.socket(zmq.PULL)
             inbox.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
             inbox.bind(f"ipc://{self._folder / 'supervisor'}")
-            with _handled(self._asked_by):
+            with _record_signals(self._signals):
                 self._start()
                 outcome = self._watch(inbox)
-        except Exception as error:  # a fault of ours must not leave the others alone
-            outcome = self._early(1, f"the supervisor failed: {error_text(error)}.", traceback.format_exc())
+        except Exception as error:  # a fault of the supervisor must not leave the processes alone
+            message = f"the supervisor failed: {error_text(error)}. {self._fix}"
+            outcome = Outcome(1, message.rstrip(), traceback.format_exc())
         finally:
             stuck = self._kill_all()
             context.destroy(linger=0)
         return replace(outcome, message=" ".join(filter(None, [outcome.message, stuck])))
 
-    def _early(self, status: int, what: str, traceback: str = "") -> Outcome:
-        """``what`` ended the run, and what to do now."""
-        return Outcome(status, f"{what} {self._fix}".rstrip(), traceback)
-
     def _start(self) -> None:
         root = Path(__file__).parents[2]
         path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        # Ctrl-C, and the end of the terminal, go to all of its processes, but only the supervisor answers: children
-        # inherit that these are blocked, and what comes meanwhile reaches us afterwards.
+        # Ctrl-C and the end of the terminal reach all processes, but only the supervisor may react. Children inherit
+        # that these signals are blocked. A signal that arrives meanwhile reaches the supervisor afterwards.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
         try:
             for role, rank in self._roles:
@@ -116,68 +86,36 @@ class Supervisor:
                     pass_fds=() if self._lock is None or role != "trainer" else (self._lock,),
                 )
                 name = f"{role} {rank}"
-                self._children[name] = _Child(name, process, patience_s=self._patience_s)
+                self._children[name] = Child(name, process, patience_s=self._patience_s)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
-    @property
-    def _trainers(self) -> list[_Child]:
-        return [self._children[f"{role} {rank}"] for role, rank in self._roles if role == "trainer"]
-
-    def _kill_all(self) -> str:
-        """End whoever is left; what to tell of those that the kernel does not let go."""
-        children = self._children.values()
-        for child in children:
-            child.process.kill()
-        deadline = time.monotonic() + _KILLED_S
-        stuck = []
-        for child in children:
-            try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                stuck.append(f"{child.name} (process {child.process.pid})")
-            _remove_shared_memory(child.process.pid)
-        return f"Killed, but held by the kernel, as by a disk that is away: {', '.join(stuck)}." if stuck else ""
-
     def _watch(self, inbox: zmq.Socket[bytes]) -> Outcome:
-        passed_on = 0
-        looked_at = time.monotonic()
+        handled = 0  # of the signals
+        checked_at = time.monotonic()
         while any(child.process.poll() is None for child in self._children.values()):
             if inbox.poll(int(_TICK_S * 1000)):
-                self._listen(inbox)
-            if (now := time.monotonic()) - looked_at > 10 * _TICK_S:
-                # We were stopped ourselves (Ctrl-Z), and so were they: that is no silence of theirs.
-                self._forgive(now - looked_at)
-            looked_at = now
+                self._read_messages(inbox)
+            if (now := time.monotonic()) - checked_at > 10 * _TICK_S:
+                # Ctrl-Z suspended the supervisor, and its processes with it: they are not to blame for their silence.
+                self._extend_deadlines(now - checked_at)
+            checked_at = now
             if outcome := self._failure(inbox, now):
                 return outcome
-            if len(self._asked_by) > passed_on:
-                passed_on = len(self._asked_by)
-                if not self._trainers:  # nobody who would save anything
-                    return Outcome(128 + self._asked_by[0], "stopped")
-                if passed_on > 1:
-                    return Outcome(128 + self._asked_by[0], "stopped at once; the last checkpoint stands")
+            if len(self._signals) > handled:
+                handled = len(self._signals)
+                if not self._trainers:  # nothing to save
+                    return Outcome(128 + self._signals[0], "stopped")
+                if handled > 1:
+                    return Outcome(128 + self._signals[0], "stopped at once; the last checkpoint remains")
                 self._ask_trainers_to_stop()
-        self._listen(inbox)
-        return self._failure(inbox, looked_at) or self._ended()
+        self._read_messages(inbox)
+        children = list(self._children.values())
+        return self._failure(inbox, checked_at) or explain_end(children, self._signals, self._fix)
 
-    def _ended(self) -> Outcome:
-        """All have ended well: because they were done, or asked to."""
-        left = {child.name: child.stopped for child in self._children.values() if child.stopped}
-        if self._asked_by and left:
-            saved = max(news.saved for news in left.values())  # one trainer saves for all, the others name none
-            why = f"stopped after saving {saved}." if saved else "stopped, with a checkpoint."
-            return self._early(128 + self._asked_by[0], why)
-        if self._asked_by:
-            return Outcome(128 + self._asked_by[0])
-        for name, news in left.items():
-            why = f"{name} was asked to stop by {signal.Signals(news.signal).name}, so all stopped, with a checkpoint."
-            return self._early(128 + news.signal, why)
-        return Outcome(0)
-
-    def _listen(self, inbox: zmq.Socket[bytes]) -> None:
+    def _read_messages(self, inbox: zmq.Socket[bytes]) -> None:
         while inbox.poll(0):
-            with contextlib.suppress(ProtocolError):  # a stranger's frame is no news of ours
+            with contextlib.suppress(ProtocolError):  # not from one of the run's processes
                 message = decode(inbox.recv())
                 if not isinstance(message, Heartbeat | Failed | Stopped) or message.role not in self._children:
                     continue
@@ -192,99 +130,68 @@ class Supervisor:
                         child.doing, child.patience_s = doing, patience_s
 
     def _failure(self, inbox: zmq.Socket[bytes], now: float) -> Outcome | None:
-        """What ends the run now, if anything does."""
-        dead = [c for c in self._children.values() if c.process.poll() not in (None, 0) or c.failed]
-        if dead and self._asked_by and all(c.process.poll() == -signal.SIGTERM for c in dead):
-            return Outcome(128 + self._asked_by[0], "stopped before training began")
-        if dead:
-            deadline = time.monotonic() + _LAST_WORDS_S
-            while time.monotonic() < deadline:
-                inbox.poll(int(_TICK_S * 1000))
-                self._listen(inbox)
-            return self._blame()
-        return self._silence(now)
+        """Return the outcome if a process has failed or does not respond."""
+        children = list(self._children.values())
+        failed = [child for child in children if child.has_failed]
+        if failed and self._signals and all(child.process.poll() == -signal.SIGTERM for child in failed):
+            return Outcome(128 + self._signals[0], "stopped before training began")
+        if not failed:
+            return find_unresponsive(children, now, self._fix)
+        deadline = time.monotonic() + _LAST_MESSAGES_S
+        while time.monotonic() < deadline:
+            inbox.poll(int(_TICK_S * 1000))
+            self._read_messages(inbox)
+        return explain_failure(first_failure(children), self._fix)
 
-    def _blame(self) -> Outcome:
-        """The process that failed first of its own accord, not because another one did."""
-        children = self._children.values()
-        killed = [c for c in children if (c.process.poll() or 0) < 0]
-        failed = [c for c in children if c.failed and not c.failed.consequence]
-        followed = [c for c in children if c.failed and c.failed.consequence]
-        silent = [c for c in children if c.process.poll() not in (None, 0)]
-        return self._explain((failed or killed or followed or silent)[0])
-
-    def _silence(self, now: float) -> Outcome | None:
-        """Whoever is stopped, says nothing any more, or stays when the others have left."""
-        for child in self._children.values():
-            if child.process.poll() is not None:
-                child.done_at = child.done_at or now
-        first_done = min((child.done_at for child in self._children.values() if child.done_at), default=now)
-        for child in self._children.values():
-            if child.done_at:
-                continue
-            child.stopped_at = (child.stopped_at or now) if _is_stopped(child.process.pid) else None
-            if child.stopped_at and now - child.stopped_at > _STOPPED_S:
-                why = f"was stopped (SIGSTOP) for {_STOPPED_S:g} s"
-            elif now - child.heard_at > child.patience_s:
-                why = f"gave no sign of life for {child.patience_s:g} s (run.patience_s)"
-            elif now - first_done > _GRACE_S:
-                why = f"was still there {_GRACE_S:g} s after others had ended,"
-            else:
-                continue
-            return self._early(1, f"{child.name} {why} while {child.doing}; the run was ended.")
-        return None
-
-    def _forgive(self, gap_s: float) -> None:
+    def _extend_deadlines(self, gap_s: float) -> None:
         for child in self._children.values():
             child.heard_at += gap_s
-            child.stopped_at = None
-            child.done_at = child.done_at and child.done_at + gap_s
+            child.suspended_at = None
+            child.ended_at = child.ended_at and child.ended_at + gap_s
+
+    @property
+    def _trainers(self) -> list[Child]:
+        return [self._children[f"{role} {rank}"] for role, rank in self._roles if role == "trainer"]
 
     def _ask_trainers_to_stop(self) -> None:
-        print_stderr("\nstopping after this iteration; once more to stop at once")
+        print_stderr("\nstopping after this iteration; interrupt again to stop at once")
         for child in self._trainers:
             if child.process.poll() is None:
                 child.process.terminate()
 
-    def _explain(self, child: _Child) -> Outcome:
-        """One message: who, why, and what to do."""
-        if child.failed and not child.failed.traceback:
-            return Outcome(2, child.failed.error)
-        if child.failed:
-            why = f"{child.name} failed while {child.doing}: {child.failed.error}."
-            return self._early(1, why, child.failed.traceback)
-        status = child.process.poll() or 0
-        if status >= 0:
-            return Outcome(1, f"{child.name} ended with status {status} while {child.doing}; see its output above.")
-        name = signal.Signals(-status).name
-        hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
-        return self._early(1, f"{child.name} was killed by {name}{hint} while {child.doing}.")
+    def _kill_all(self) -> str:
+        """Kill all processes that still run. Return a message about those that the kernel does not release."""
+        children = self._children.values()
+        for child in children:
+            child.process.kill()
+        deadline = time.monotonic() + _KILLED_S
+        stuck = []
+        for child in children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                stuck.append(f"{child.name} (process {child.process.pid})")
+            _remove_shared_memory(child.process.pid)
+        if not stuck:
+            return ""
+        return f"Killed, but still held by the kernel, for example by an unreachable disk: {', '.join(stuck)}."
 
 
 def _remove_shared_memory(pid: int) -> None:
-    """What CUDA IPC leaves of a process that has ended, named after it by torch and by NVIDIA's driver."""
+    """Remove the files that CUDA IPC leaves of an ended process. Their names contain its id."""
     for name in (f"torch_{pid}_*", f"cuda.shm.*.{pid:x}.*"):
         for path in Path("/dev/shm").glob(name):
-            with contextlib.suppress(OSError):  # gone, or another user's of a process with the number of ours
+            with contextlib.suppress(OSError):  # already removed, or of another user's process with the same id
                 path.unlink()
 
 
-def _is_stopped(pid: int) -> bool:
-    """Whether the kernel has the process down as stopped by a signal (Linux; elsewhere never)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] == "T"
-
-
 @contextlib.contextmanager
-def _handled(asked_by: list[signal.Signals]) -> Iterator[None]:
-    """While inside, signals that ask the run to end are noted in ``asked_by`` instead of ending us."""
+def _record_signals(received: list[signal.Signals]) -> Iterator[None]:
+    """Inside the context, append signals that ask the run to stop to ``received`` instead of ending this process."""
     signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else nohup has asked that the terminal's end be nothing
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it, so that the run survives its terminal
         signals.append(signal.SIGHUP)
-    previous = {s: signal.signal(s, lambda number, _: asked_by.append(signal.Signals(number))) for s in signals}
+    previous = {s: signal.signal(s, lambda number, _: received.append(signal.Signals(number))) for s in signals}
     try:
         yield
     finally:

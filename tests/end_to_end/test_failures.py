@@ -93,7 +93,7 @@ def test_a_second_signal_stops_a_run_at_once(start: Callable[..., Run]) -> None:
     run.process.send_signal(signal.SIGINT)
     status, stderr = run.end(within_s=10)
     assert status == 130
-    assert "stopped at once; the last checkpoint stands" in stderr
+    assert "stopped at once; the last checkpoint remains" in stderr
     assert_nothing_is_left(run, pids)
 
 

@@ -9,6 +9,7 @@ FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silenc
 PATIENCE_S = 15
 """``run.patience_s`` of the runs"""
 AGAIN = r"Start the same command again to continue from the last checkpoint\."
+STOPPING = r"\nstopping after this iteration; interrupt again to stop at once\n"
 STOPPED = rf"stopped after saving \S*models/checkpoints/\S+\.pt\. {AGAIN}\n"
 
 
@@ -43,10 +44,7 @@ def cells() -> list[Cell]:
 def expected(cell: Cell) -> Expected:
     """Return how a run with this fault must end."""
     end = _of_supervisor(cell) if cell.role == "supervisor" else _of_role(cell)
-    stop_requested = (
-        r"\nstopping after this iteration; once more to stop at once\n" if cell.moment == "stopping" else ""
-    )
-    return Expected(end.status, stop_requested + end.stderr, end.within_s)
+    return Expected(end.status, (STOPPING if cell.moment == "stopping" else "") + end.stderr, end.within_s)
 
 
 def _of_role(cell: Cell) -> Expected:
@@ -63,7 +61,7 @@ def _of_role(cell: Cell) -> Expected:
             why = r"out of memory \(MemoryError\)"
             return Expected(1, rf"Traceback [\s\S]+error: {role} failed {doing}: {why}\. {AGAIN}\n")
         case "silence":
-            why = rf"gave no sign of life for {PATIENCE_S} s \(run\.patience_s\)"
+            why = rf"sent no heartbeat for {PATIENCE_S} s \(run\.patience_s\)"
             stderr = rf"error: {role} {why} {doing}; the run was ended\. {AGAIN}\n"
             return Expected(1, stderr, PATIENCE_S + 10)
     return _of_role_asked_to_stop(cell)
@@ -94,8 +92,7 @@ def _of_supervisor(cell: Cell) -> Expected:
             return Expected(1, rf"Traceback [\s\S]+error: the supervisor failed: {why}\. {AGAIN}\n")
     match cell.moment:
         case "starting":
-            stderr = r"\nstopping after this iteration; once more to stop at once\nstopped before training began\n"
-            return Expected(143, stderr)
+            return Expected(143, rf"{STOPPING}stopped before training began\n")
         case "stopping":
-            return Expected(130, "stopped at once; the last checkpoint stands\n")
-    return Expected(143, rf"\nstopping after this iteration; once more to stop at once\n{STOPPED}", 20)
+            return Expected(130, "stopped at once; the last checkpoint remains\n")
+    return Expected(143, STOPPING + STOPPED, 20)

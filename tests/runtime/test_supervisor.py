@@ -11,7 +11,8 @@ import pytest
 
 from lib.ipc.messages import Stopped
 from lib.runtime import supervisor as module
-from lib.runtime.supervisor import Outcome, Supervisor, _Child
+from lib.runtime.outcome import Child, Outcome, explain_end
+from lib.runtime.supervisor import Supervisor
 
 
 class Clock:
@@ -48,7 +49,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes], jumps
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     watched = Supervisor(Path(), [], patience_s=60)
-    watched._children = {"loader 0": _Child("loader 0", child)}
+    watched._children = {"loader 0": Child("loader 0", child)}
 
     def events() -> Iterator[object]:
         for jump in jumps:
@@ -70,7 +71,7 @@ def test_a_silent_process_is_named(monkeypatch: pytest.MonkeyPatch, child: subpr
     outcome = watch(monkeypatch, child, [0.9] * 80)
     assert (outcome.status, outcome.message.partition(";")[0]) == (
         1,
-        "loader 0 gave no sign of life for 60 s (run.patience_s) while starting",
+        "loader 0 sent no heartbeat for 60 s (run.patience_s) while starting",
     )
 
 
@@ -80,10 +81,12 @@ def test_a_killed_process_that_the_kernel_does_not_release_is_named(
     monkeypatch.setattr(module, "_KILLED_S", 0.1)
     monkeypatch.setattr(child, "kill", lambda: None)
     watched = Supervisor(tmp_path, [], patience_s=60)
-    watched._children = {"trainer 0": _Child("trainer 0", child)}
+    watched._children = {"trainer 0": Child("trainer 0", child)}
     message = watched._kill_all()
     monkeypatch.undo()
-    assert message == f"Killed, but held by the kernel, as by a disk that is away: trainer 0 (process {child.pid})."
+    assert message == (
+        f"Killed, but still held by the kernel, for example by an unreachable disk: trainer 0 (process {child.pid})."
+    )
 
 
 def test_a_trainer_inherits_the_lock_and_ignores_terminal_signals(tmp_path: Path) -> None:
@@ -113,18 +116,18 @@ def open_files(pid: int) -> set[str]:
 
 def test_nohup_is_respected() -> None:
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asked_by: list[signal.Signals] = []
+    received: list[signal.Signals] = []
     try:
-        with module._handled(asked_by):
+        with module._record_signals(received):
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGHUP, previous)
-    assert asked_by == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
 
 
 @pytest.mark.parametrize(
-    ("lefts", "message"),
+    ("saved", "message"),
     [
         ([], ""),
         (["", "m/epoch002_iter00120.pt"], "stopped after saving m/epoch002_iter00120.pt. Go on."),
@@ -133,11 +136,10 @@ def test_nohup_is_respected() -> None:
     ids=str,
 )
 def test_stopping_a_run_names_the_saved_checkpoint(
-    child: subprocess.Popen[bytes], lefts: list[str], message: str
+    child: subprocess.Popen[bytes], saved: list[str], message: str
 ) -> None:
-    watched = Supervisor(Path(), [], patience_s=60, fix="Go on.")
-    watched._asked_by = [signal.SIGINT]
-    for rank, saved in enumerate(lefts):
-        name = f"trainer {rank}"
-        watched._children[name] = _Child(name, child, stopped=Stopped(name, signal.SIGTERM, saved))
-    assert watched._ended() == Outcome(130, message)
+    trainers = [
+        Child(f"trainer {rank}", child, stopped=Stopped(f"trainer {rank}", signal.SIGTERM, path))
+        for rank, path in enumerate(saved)
+    ]
+    assert explain_end(trainers, [signal.SIGINT], "Go on.") == Outcome(130, message)

@@ -141,13 +141,13 @@ def install(fault: Fault) -> None:
         module.SupervisorClient.heartbeat = patched
 
     def supervisor(module: Any) -> None:
-        listen = module.Supervisor._listen
+        read_messages = module.Supervisor._read_messages
 
         def patched(self: Any, inbox: Any) -> None:
-            listen(self, inbox)
+            read_messages(self, inbox)
             fault.look()
 
-        module.Supervisor._listen = patched
+        module.Supervisor._read_messages = patched
 
     def checkpoint(_: Any) -> None:
         fsync = os.fsync
