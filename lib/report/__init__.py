@@ -1,1 +1,1 @@
-"""One page about one run or several: ``python -m lib.report WEIGHTS_DIR [WEIGHTS_DIR ...]``."""
+"""Write one HTML page about a run or about several: ``python -m lib.report WEIGHTS_DIR [WEIGHTS_DIR ...]``."""

@@ -1,4 +1,4 @@
-"""A page about a run: curves, filters, views, predictions, configuration. Several folders: compared in one page.
+"""Write a page about a run: curves, filters, augmented images, predictions, configuration. Several runs are compared.
 
 examples:
   python -m lib.report models
@@ -19,25 +19,28 @@ from lib.system.parent_death import end_with_parent
 
 
 def main() -> int:
-    """Write the page and say where it is. Exit status 2 where the user can mend what is wrong."""
-    wanted = arguments(sys.argv[1:])
-    if wanted.background:
-        # Beside a training: leave the GPUs, and all CPU time that anyone else has use for, alone.
-        if not end_with_parent(wanted.background):
+    """Write the page and print its path. Return exit status 2 for an error that the user can fix."""
+    options = arguments(sys.argv[1:])
+    if options.background:
+        # Beside a training: use no GPU, and only CPU time that no other process needs.
+        if not end_with_parent(options.background):
             return 1
         os.nice(19)
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["OMP_NUM_THREADS"] = "1"
-    # Only now: torch and matplotlib are slow to import, and torch heeds what was set above.
-    from lib.report.network import Effort  # noqa: PLC0415
+    # Imported here: torch and matplotlib are slow to import, and torch reads the variables set above.
+    from lib.report.inspector import SampleBudget  # noqa: PLC0415
     from lib.report.page import write_report  # noqa: PLC0415
 
-    seconds = wanted.seconds if wanted.seconds else float("inf")
-    effort = Effort(images=None if wanted.all else wanted.images, seconds=seconds, device=wanted.device)
+    budget = SampleBudget(
+        images=None if options.all else options.images,
+        seconds=options.seconds or float("inf"),
+        device=options.device,
+    )
     try:
-        path = write_report(wanted.weights_dir, effort)
+        path = write_report(options.weights_dir, budget)
     except UserError as error:
-        if wanted.debug:
+        if options.debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,19 +49,19 @@ def main() -> int:
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """What is asked for. Ends the process for --help and for what cannot be understood."""
+    """Parse the command line. Ends the process for --help and for errors."""
     parser = PlainParser("python -m lib.report", description=__doc__)
     parser.add_argument("weights_dir", type=Path, nargs="+", help="folder of a run; the page is written into the first")
-    parser.add_argument("--images", type=int, default=256, help="validation images to ask about (default: 256)")
-    parser.add_argument("--all", action="store_true", help="ask about all validation images")
-    parser.add_argument("--device", default="cpu", help="where the network is asked: cpu (default), cuda:0, ...")
-    parser.add_argument("--seconds", type=float, default=0, help="ask no longer than this (default: no limit)")
-    parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
+    parser.add_argument("--images", type=int, default=256, help="validation images to evaluate (default: 256)")
+    parser.add_argument("--all", action="store_true", help="evaluate all validation images")
+    parser.add_argument("--device", default="cpu", help="device of the network: cpu (default), cuda:0, ...")
+    parser.add_argument("--seconds", type=float, default=0, help="evaluate no longer than this (default: no limit)")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
     parser.add_argument("--background", type=int, default=0, metavar="PID", help=argparse.SUPPRESS)
-    wanted = parser.parse_args(argv)
-    if wanted.images < 1:
+    options = parser.parse_args(argv)
+    if options.images < 1:
         parser.error("--images must be at least 1")
-    return wanted
+    return options
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Learning curves, speed and time shares of one run or several."""
+"""Plot learning curves, speed and time shares of one run or several."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lib.recording.entries import MetricsEntry
 from lib.recording.metric_table import METRICS, MetricSpec
-from lib.report.drawing import COLOURS, Plot
+from lib.report.plot import COLOURS, Plot
 from lib.report.runs import Run
 
 _SIZE = (5.0, 3.0)

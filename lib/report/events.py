@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard, written here and not by the trainer: they cost the training nothing."""
+"""Write images and histograms for TensorBoard. The report does this, not the trainer: it costs the training nothing."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from lib.checkpoints.checkpoint import Checkpoint
 
 
 def write_events(
-    weights_dir: Path, saved: Checkpoint, pictures: dict[str, NDArray[np.uint8]], *, histograms: bool
+    weights_dir: Path, saved: Checkpoint, images: dict[str, NDArray[np.uint8]], *, histograms: bool
 ) -> None:
-    """Add ``pictures`` (H, W, 3), and the weights' histograms, under the epoch of ``saved``; once a checkpoint."""
+    """Write ``images`` (H, W, 3), and histograms of the weights, under the epoch of ``saved``; once per checkpoint."""
     folder = weights_dir / "tensorboard" / "pictures"
     suffix = f".{saved.name}"
     if list(folder.glob(f"*{suffix}")):
         return
     writer = SummaryWriter(str(folder), filename_suffix=suffix)
-    for name, pixels_HWC in pictures.items():
+    for name, pixels_HWC in images.items():
         writer.add_image(name, pixels_HWC, saved.epoch, dataformats="HWC")
     if histograms:
         for name, tensor in saved.parameters.items():

@@ -1,4 +1,4 @@
-"""Pictures made of pixels: first-layer filters, the mosaic of views, thumbnails. Arrays in, PNG bytes out."""
+"""Convert filters and network inputs into images, and images into sheets and PNG files."""
 
 import base64
 import io
@@ -8,26 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Between tiles: darker than what is shown, on white and on black paper.
+# Grey level between tiles. It separates them on light and on dark pages.
 _GAP = 24
 
 
 def png(pixels_HWC: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) as a PNG file."""
+    """Encode (H, W, 3) as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels_HWC).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
 def data_uri(content: bytes) -> str:
-    """A PNG file as text that <img src> takes."""
+    """Encode a PNG file as text for <img src>."""
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def filter_tiles(filters_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Filters as pictures (N, H, W, 3), each stretched by itself around grey, as in the AlexNet paper.
+    """Return filters as images (N, H, W, 3). Each is scaled to its own range around grey, as in the AlexNet paper.
 
-    A filter of other than three inputs is shown by their mean.
+    Filters of other than three input channels are averaged over them.
     """
     filters = filters_NCHW if filters_NCHW.shape[1] == 3 else filters_NCHW.mean(1, keepdims=True).repeat(3, 1)
     largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
@@ -37,7 +37,7 @@ def filter_tiles(filters_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def input_tiles(inputs_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """What the network is fed as pictures (N, H, W, 3): one contrast for all, so that differences stay."""
+    """Return network inputs as images (N, H, W, 3), all scaled alike so that their differences stay visible."""
     low, high = np.percentile(inputs_NCHW, [1, 99])
     scaled = (inputs_NCHW - low) / max(high - low, 1e-12)
     tiles: NDArray[np.uint8] = (255 * scaled.clip(0, 1)).round().astype(np.uint8).transpose(0, 2, 3, 1)
@@ -45,7 +45,7 @@ def input_tiles(inputs_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def grid(tiles_NHWC: NDArray[np.uint8], *, columns: int, zoom: int = 1, gap: int = 1) -> NDArray[np.uint8]:
-    """Tiles side by side, each pixel ``zoom`` times as large: (H, W, 3)."""
+    """Arrange tiles in a sheet (H, W, 3), each pixel enlarged to ``zoom`` x ``zoom``."""
     tiles = tiles_NHWC.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, _ = tiles.shape
     gap *= zoom
@@ -58,10 +58,10 @@ def grid(tiles_NHWC: NDArray[np.uint8], *, columns: int, zoom: int = 1, gap: int
 
 
 def columns_for(count: int) -> int:
-    """Columns of a sheet a little wider than high.
+    """Return the number of columns that makes a sheet of ``count`` tiles a little wider than high.
 
     >>> columns_for(96), columns_for(64), columns_for(16)
     (12, 8, 4)
     """
-    wanted = math.isqrt(count)
-    return next((c for c in range(wanted, 2 * wanted + 1) if c * c >= count and count % c == 0), max(1, wanted))
+    side = math.isqrt(count)
+    return next((c for c in range(side, 2 * side + 1) if c * c >= count and count % c == 0), max(1, side))

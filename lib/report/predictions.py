@@ -1,4 +1,4 @@
-"""What a network says of validation images, counted and sampled."""
+"""A network's predictions for some validation images: counts, confusion and samples."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,64 +10,64 @@ _SAMPLES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One validation image with its best classes, best first."""
+class SampleImage:
+    """One validation image with its most probable classes."""
 
     image_HWC: NDArray[np.uint8]
     label: str
-    guesses: list[tuple[str, float]]
-    """(class, probability)"""
+    top5: list[tuple[str, float]]
+    """(class, probability), best first"""
 
     @property
-    def is_right(self) -> bool:
-        return self.guesses[0][0] == self.label
+    def is_correct(self) -> bool:
+        return self.top5[0][0] == self.label
 
     @property
-    def is_among(self) -> bool:
-        return self.label in dict(self.guesses)
+    def is_in_top5(self) -> bool:
+        return self.label in dict(self.top5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampledPredictions:
-    """Of ``n_images`` validation images out of ``n_all``, spread over all of them."""
+    """Predictions for ``n_images`` validation images, spread over all ``n_all``."""
 
     checkpoint: str
     n_all: int
     classes: list[str]
     labels_N: NDArray[np.int64]
-    guesses_N5: NDArray[np.int64]
-    """best classes first; fewer than five where there are fewer classes"""
-    samples: list[Sample]
+    top5_N5: NDArray[np.int64]
+    """most probable classes, best first; fewer than five if there are fewer classes"""
+    samples: list[SampleImage]
 
     @property
     def n_images(self) -> int:
         return len(self.labels_N)
 
     @property
-    def n_right(self) -> int:
-        return int((self.guesses_N5[:, 0] == self.labels_N).sum())
+    def n_correct(self) -> int:
+        return int((self.top5_N5[:, 0] == self.labels_N).sum())
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
-        """How often an image of the row's class was taken for the column's: (K, K)."""
+        """(K, K) counts of images; rows are true classes, columns predicted ones."""
         counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(counts, (self.labels_N, self.guesses_N5[:, 0]), 1)
+        np.add.at(counts, (self.labels_N, self.top5_N5[:, 0]), 1)
         return counts
 
     def confused_pairs(self, count: int = 10) -> list[tuple[str, str, int, float]]:
-        """(class, taken for, images, share of the class's images), most frequent first."""
+        """Return (class, predicted class, images, share of the class's images), most frequent first."""
         wrong = self.confusion.copy()
         np.fill_diagonal(wrong, 0)
-        best = np.argsort(-wrong, axis=None, kind="stable")[:count]
+        most = np.argsort(-wrong, axis=None, kind="stable")[:count]
         totals = self.confusion.sum(1)
         return [
             (self.classes[row], self.classes[column], int(wrong[row, column]), float(wrong[row, column] / totals[row]))
-            for row, column in zip(*np.unravel_index(best, wrong.shape), strict=True)
+            for row, column in zip(*np.unravel_index(most, wrong.shape), strict=True)
             if wrong[row, column]
         ]
 
     def ranked_classes(self) -> list[tuple[str, float, int]]:
-        """(class, share recognised, images) of every class that was looked at, best first."""
+        """Return (class, share predicted correctly, images) of each class that has images, best first."""
         totals = self.confusion.sum(1)
         rows = [
             (name, float(self.confusion[i, i] / totals[i]), int(totals[i]))
@@ -77,16 +77,15 @@ class SampledPredictions:
         return sorted(rows, key=lambda row: -row[1])
 
 
-def choose_samples(labels_N: NDArray[np.int64], right_N: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Eight to show: of different classes as far as they go, and both right and wrong ones."""
-    numbers = np.arange(len(labels_N))
+def choose_samples(labels_N: NDArray[np.int64], correct_N: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the indices of eight samples, of different classes where possible, both correct and wrong ones."""
+    # Sort by how many images of the same class come before: the first of every class, then the second of every class.
     seen: dict[int, int] = {}
-    turn = []
+    repeats = []
     for label in labels_N.tolist():
-        turn.append(seen.get(label, 0))
-        seen[label] = turn[-1] + 1
-    order = numbers[np.argsort(turn, kind="stable")]
-    right, wrong = order[right_N[order]], order[~right_N[order]]
-    n_wrong = min(len(wrong), max(_SAMPLES // 2 - 1, _SAMPLES - len(right)))
-    chosen = np.concatenate([right[: _SAMPLES - n_wrong], wrong[:n_wrong]])
-    return np.sort(chosen)
+        repeats.append(seen.get(label, 0))
+        seen[label] = repeats[-1] + 1
+    order = np.argsort(repeats, kind="stable")
+    correct, wrong = order[correct_N[order]], order[~correct_N[order]]
+    n_wrong = min(len(wrong), max(_SAMPLES // 2 - 1, _SAMPLES - len(correct)))
+    return np.sort(np.concatenate([correct[: _SAMPLES - n_wrong], wrong[:n_wrong]]))

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from lib.config.command_line import load_config
-from lib.config.schema import Config
+from lib.config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
+from lib.data.order import BatchOrder
 from lib.errors import ConfigError
 from lib.recording.entries import MetricsEntry, read_entries
 
@@ -77,9 +78,23 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def read_config(folder: Path) -> Config:
-    """Return the run's configuration. Raises ConfigError if this version cannot read it."""
-    return load_config(folder / "config.yaml")
+@dataclass(frozen=True, kw_only=True)
+class InputSettings:
+    """What decides which images a run's network gets, and how they are augmented and normalized."""
+
+    data: DataConfig
+    augment: AugmentConfig
+    normalize: NormalizeConfig
+    order: BatchOrder
+
+
+def read_inputs(folder: Path) -> InputSettings:
+    """Read the run's settings of its inputs. Raises ConfigError if this version cannot read its configuration."""
+    config: Config = load_config(folder / "config.yaml")
+    order = BatchOrder.of(
+        config.data, config.run, config.logging, batch_size=config.batch_size, world_size=config.world_size
+    )
+    return InputSettings(data=config.data, augment=config.augment, normalize=config.normalize, order=order)
 
 
 def differing(runs: list[Run]) -> dict[str, list[str]]:

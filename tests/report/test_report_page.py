@@ -1,4 +1,4 @@
-"""The page about a run: what it holds, what it does without, and what a real browser makes of it."""
+"""The page about a run: its contents, what it does without, and how a real browser renders it."""
 
 import base64
 import re
@@ -13,7 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lib.report.__main__ import main
-from lib.report.network import Effort
+from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
 from tests.support.data_sets import write_data_set
 from tests.support.run_files import write_run
@@ -27,7 +27,7 @@ needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installe
 
 
 class Page(HTMLParser):
-    """What a page is made of."""
+    """The tags and the text of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -45,12 +45,12 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-IntervalMetrics = Callable[..., tuple[int, str, str]]
+RunReport = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> IntervalMetrics:
-    """``python -m lib.report`` within this process: its exit status, and what it says."""
+def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunReport:
+    """Runs ``python -m lib.report`` within this process. Returns its exit status, stdout and stderr."""
 
     def run(cwd: Path, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.chdir(cwd)
@@ -61,7 +61,7 @@ def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 
 
 def found_in_browser(html: str, probe: str, folder: Path, width: int) -> str:
-    """What ``probe``, put at the end of the page, sets as data-found. Fails where the console has a word."""
+    """Return what ``probe``, added to the end of the page, sets as data-found. Fails on any console message."""
     probed = folder / "probed.html"
     probed.write_text(html.replace("</body>", probe))
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -76,9 +76,9 @@ def found_in_browser(html: str, probe: str, folder: Path, width: int) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set and two runs, ``models`` and ``<b>&"fast"``, whose name no page may take for HTML.
+    """A folder with a data set and two runs, ``models`` and ``<b>&"fast"``, a name that a page must escape.
 
-    They differ in their rates only, as it is written there.
+    Their configurations differ in the learning rate only.
     """
     folder = tmp_path_factory.mktemp("report")
     write_data_set(folder / "data")
@@ -104,7 +104,7 @@ def test_a_run_writes_a_self_contained_page(trained: Path) -> None:
     assert {"viewport", "color-scheme"} <= {meta.get("name") for meta in page.all("meta")}
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
     pictures = [base64.b64decode(image["src"].partition(",")[2]) for image in page.all("img")]
-    assert len(pictures) == 2 + 8  # filters, views, eight samples
+    assert len(pictures) == 2 + 8  # filters, augmented images, eight samples
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
     for words in ("16 filters of 5 x 5", "From 20 of 20 validation images", "Most confused", "Worst classes"):
         assert words in page.text
@@ -126,10 +126,10 @@ def test_ids_are_unique(trained: Path) -> None:
 
 def test_images_are_written_next_to_the_page(trained: Path) -> None:
     found = {path.stem for path in (trained / "models/report").glob("*.png")}
-    assert found == CURVES | {"filters", "views", "samples", "confusion_matrix"}
+    assert found == CURVES | {"filters", "augmented_images", "samples", "confusion_matrix"}
 
 
-def test_runs_are_compared_in_one_page(trained: Path, report: IntervalMetrics) -> None:
+def test_runs_are_compared_in_one_page(trained: Path, report: RunReport) -> None:
     other = trained / "other"
     shutil.copytree(trained / "models", other)
     assert report(trained, "other", '<b>&"fast"') == (0, "other/report.html\n", "")
@@ -140,17 +140,17 @@ def test_runs_are_compared_in_one_page(trained: Path, report: IntervalMetrics) -
     assert html.count("filters of 5 x 5") == 2
 
 
-def test_without_the_data_set_the_rest_is_still_shown(trained: Path, report: IntervalMetrics) -> None:
+def test_without_the_data_set_the_rest_is_still_shown(trained: Path, report: RunReport) -> None:
     alone = trained / "alone"
     shutil.copytree(trained / "models", alone / "models")
     assert report(alone, "models") == (0, "models/report.html\n", "")
     page = Page((alone / "models/report.html").read_text())
-    assert "No views and predictions: data folder data does not exist" in page.text
+    assert "No augmented images and predictions: data folder data does not exist" in page.text
     assert "16 filters of 5 x 5" in page.text
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
 
 
-def test_a_run_without_a_checkpoint_has_a_page(trained: Path, report: IntervalMetrics) -> None:
+def test_a_run_without_a_checkpoint_has_a_page(trained: Path, report: RunReport) -> None:
     early = trained / "early"
     early.mkdir()
     shutil.copy(trained / "models/config.yaml", early)
@@ -183,7 +183,7 @@ def test_a_failing_report_does_not_affect_the_run(tmp_path: Path, data_set: Path
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_renders_in_a_browser(trained: Path, tmp_path: Path, width: int) -> None:
-    """No word on the console, every picture decoded, nothing wider than the window."""
+    """No console message, every image decoded, nothing wider than the window."""
     probe = """<script>
       const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".wide, svg")
         && e.getBoundingClientRect().right > innerWidth + 1);
@@ -197,7 +197,7 @@ def test_the_page_renders_in_a_browser(trained: Path, tmp_path: Path, width: int
 
 @needs_browser
 def test_tables_of_several_runs_break_no_word_on_a_narrow_screen(tmp_path: Path) -> None:
-    """A long name goes on in the next line, but not letter by letter."""
+    """A long name is wrapped, but not letter by letter."""
     runs = [write_run(tmp_path / name, []) for name in ("first", "second_with_a_long_name")]
     probe = """<script>
       const all = document.createRange();
@@ -207,16 +207,14 @@ def test_tables_of_several_runs_break_no_word_on_a_narrow_screen(tmp_path: Path)
       const broken = cells.filter(cell => lines(cell) > Math.max(3, words(cell))).map(cell => cell.textContent);
       document.documentElement.dataset.found = `${cells.length} cells, broken: ${broken}`;
     </script></body>"""
-    page = write_report(runs, Effort()).read_text()
+    page = write_report(runs, SampleBudget()).read_text()
     assert found_in_browser(page, probe, tmp_path, 390) == "21 cells, broken: "
 
 
-def test_filters_and_training_images_are_in_tensorboard_once_per_checkpoint(
-    trained: Path, report: IntervalMetrics
-) -> None:
+def test_filters_and_training_images_are_in_tensorboard_once_per_checkpoint(trained: Path, report: RunReport) -> None:
     folder = trained / "models/tensorboard/pictures"
     before = sorted(folder.iterdir())
     assert report(trained, "models") == (0, "models/report.html\n", "")
     assert sorted(folder.iterdir()) == before
     events = EventAccumulator(str(folder)).Reload()
-    assert sorted(events.Tags()["images"]) == ["filters", "views"]
+    assert sorted(events.Tags()["images"]) == ["augmented_images", "filters"]

@@ -1,4 +1,4 @@
-"""What a page makes of a run's folder, without a training: records as files."""
+"""What is read from a run's folder: files instead of a training."""
 
 import re
 from itertools import pairwise
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lib.report.curves import learning_curves
-from lib.report.drawing import COLOURS
-from lib.report.network import Effort
+from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
+from lib.report.plot import COLOURS
 from lib.report.predictions import SampledPredictions
 from lib.report.runs import read_run
 from tests.support.run_files import line, write_run
@@ -25,7 +25,7 @@ def test_damaged_lines_are_skipped(tmp_path: Path, damaged: str) -> None:
 
 
 def test_a_learning_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None:
-    """Ten iterations at 0.1, then five at 0.01: an entry is written at the end of what it is of."""
+    """Ten iterations at 0.1, then five at 0.01: an entry is written at the end of its interval."""
     records = [line("train", 5), line("train", 10), line("train", 15, learning_rate=0.01)]
     run = read_run(write_run(tmp_path, records))
     curve = re.search(rf'<path d="([^"]*)"[^>]*stroke: {COLOURS[0]}', learning_curves([run])[-1].svg)
@@ -40,9 +40,9 @@ def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> N
     waited = [line("train", 5, wait=0.9), line("train", 10), line("train", 15, wait=0.25)]
     slow = write_run(tmp_path / "slow", waited)
     fast = write_run(tmp_path / "fast", [line("train", 5), line("train", 10)])
-    html = write_report([fast, slow], Effort()).read_text()
-    said = "Epoch 1, iteration 15: waiting for data took 25 % of 2.0 s (0.5 s); raise data.decoders (now 3)"
-    assert f'<p class="note">slow: {said}' in html
+    html = write_report([fast, slow], SampleBudget()).read_text()
+    text = "Epoch 1, iteration 15: waiting for data took 25 % of 2.0 s (0.5 s); raise data.decoders (now 3)"
+    assert f'<p class="note">slow: {text}' in html
     assert html.count("waiting for data took") == 1
 
 
@@ -52,7 +52,7 @@ def test_correct_predictions_are_counted() -> None:
         n_all=9,
         classes=["a", "b", "c"],
         labels_N=np.array([0, 1, 2, 2]),
-        guesses_N5=np.array([[0, 1, 2], [2, 1, 0], [2, 0, 1], [2, 0, 1]]),
+        top5_N5=np.array([[0, 1, 2], [2, 1, 0], [2, 0, 1], [2, 0, 1]]),
         samples=[],
     )
-    assert predictions.n_right == 3
+    assert predictions.n_correct == 3

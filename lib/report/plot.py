@@ -1,7 +1,7 @@
-"""How figures look, and how they become SVG for the page and PNG beside it.
+"""The style of plots, and how a plot becomes SVG for the page and a PNG file.
 
-The page is read in light and dark. So a figure has no background, lines have colours that stand out on both, and
-text and grid get placeholder colours that the SVG version replaces by the page's own.
+The page has a light and a dark theme. A plot therefore has no background, its lines have colours that are visible on
+both, and the SVG version replaces the placeholder colours of text and grid by those of the page.
 """
 
 import io
@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from lib.system.atomic_write import write_aside
 
-# One a run; told apart by people who see few colours, and readable on white and on near black.
+# One colour per run. They are distinguishable with colour vision deficiencies, on white and on near black.
 COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
-# Placeholders: near black, so that a PNG on white is right as it is.
+# Placeholders. They are right as they are for a PNG on white.
 INK, GRID = "#16181c", "#d5d9df"
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": GRID,
@@ -48,7 +48,7 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 class Plot:
-    """A figure as the page and the folder of pictures take it."""
+    """A plot as SVG, for the page, and as PNG."""
 
     def __init__(self, name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> None:
         self.name, self.title = name, title
@@ -59,7 +59,7 @@ class Plot:
             self.png = _saved(figure, "png")
 
     def write(self, folder: Path) -> None:
-        """``folder/NAME.png``."""
+        """Write ``folder/NAME.png``."""
         write_aside(folder / f"{self.name}.png", self.png)
 
 
@@ -73,11 +73,11 @@ def _saved(figure: Figure, kind: str) -> bytes:
 
 
 def _inline(svg: str, name: str, title: str) -> Markup:
-    """The <svg> element alone, as wide as its place, its text and grid in the page's colours."""
+    """Return the <svg> element, as wide as its container, with text and grid in the page's colours."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", body)
     body = re.sub(r'^<svg([^>]*?) height="[^"]*"', r"<svg\1", body)
     body = body.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
-    # Several figures share the page: their ids must not meet.
+    # Several plots share the page, so their ids need a prefix.
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     return Markup(body.replace(INK, "currentColor").replace(GRID, "var(--line)"))
