@@ -1,4 +1,4 @@
-"""What every benchmark's command has in common: its options, the machine's line, the table and the JSON."""
+"""Shared by the commands of all benchmarks: options, the description of the machine, the table and the JSON."""
 
 import argparse
 import json
@@ -19,43 +19,43 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(main: Callable[[Sequence[str]], int]) -> int:
-    """``main`` on this process's command line: the exit status. SIGTERM, too, takes along all it started and wrote."""
-    signal.signal(signal.SIGTERM, _leave)
+    """Run ``main`` on the command line and return the exit status. SIGTERM also ends its processes and files."""
+    signal.signal(signal.SIGTERM, _exit)
     return report_errors(lambda: main(sys.argv[1:]))
 
 
-def _leave(number: int, _: object) -> NoReturn:
+def _exit(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
 def parser(name: str, description: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
-    made = argparse.ArgumentParser(
+    """Return a parser with the options of all benchmarks."""
+    parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    made.add_argument("--json", action="store_true", help="end with a line of JSON")
-    made.add_argument("--rounds", type=positive, default=rounds, help="turns of each contender")
-    return made
+    parser.add_argument("--json", action="store_true", help="print a line of JSON at the end")
+    parser.add_argument("--rounds", type=positive, default=rounds, help="turns of each contender")
+    return parser
 
 
 def positive(text: str) -> int:
-    """An argument that counts something."""
+    """Convert an argument that must be at least 1."""
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
     return value
 
 
 def has_gpu() -> bool:
-    """Whether sizes are to be those of a GPU."""
+    """Return whether there is a GPU, which sets the default sizes."""
     return torch.cuda.is_available()
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Describe the machine that the figures were measured on."""
     n_gpus = torch.cuda.device_count()
     return {
         "device": torch.cuda.get_device_name(0) if n_gpus else "CPU",
@@ -70,7 +70,7 @@ def machine() -> dict[str, Any]:
 def show(
     name: str, arguments: argparse.Namespace, rows: Sequence[Row], notes: Mapping[str, float] | None = None
 ) -> None:
-    """Print the table, ``notes`` below it, and with --json a last line of JSON."""
+    """Print the table, ``notes`` below it, and with --json a final line of JSON."""
     settings = {key: value for key, value in vars(arguments).items() if key != "json"}
     here = machine()
     gpus = f"{here['gpus']} x {here['device']}, " if here["gpus"] else ""
@@ -84,8 +84,8 @@ def show(
             print(f"{row.name:<{width}} {figures} {row.ratio:>7.2f}  {row.unit}")
     print("".join(f"\n{text}: {_short(value)}" for text, value in (notes or {}).items()))
     if arguments.json:
-        told = {"machine": here, "settings": settings, "rows": [row.as_json() for row in rows], "notes": notes or {}}
-        print(json.dumps({"benchmark": name} | told, default=str), flush=True)
+        result = {"machine": here, "settings": settings, "rows": [row.as_json() for row in rows], "notes": notes or {}}
+        print(json.dumps({"benchmark": name} | result, default=str), flush=True)
 
 
 def _short(value: float) -> str:
@@ -93,7 +93,7 @@ def _short(value: float) -> str:
 
 
 def _cpu() -> str:
-    """The processor's name, as Linux has it."""
+    """Return the name of the processor, from /proc."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -102,11 +102,11 @@ def _cpu() -> str:
     return names[0] if names else platform.machine()
 
 
-def take_keys(parser: argparse.ArgumentParser) -> None:
-    """Let whatever stands after ``--`` through to train.py's own command line."""
-    parser.add_argument("keys", nargs="*", metavar="-- --KEY VALUE", help="more keys for the configuration of ours")
+def add_keys(parser: argparse.ArgumentParser) -> None:
+    """Let the arguments after ``--`` through to the command line of train.py."""
+    parser.add_argument("keys", nargs="*", metavar="-- --KEY VALUE", help="keys of the configuration of this program")
 
 
 def worker_counts() -> list[int]:
-    """How many workers are tried: on as many GPUs; without any, two on the CPU."""
+    """Return the numbers of workers to measure: one per GPU, or 1 and 2 on the CPU."""
     return [count for count in (1, 2, 4, 8) if count <= torch.cuda.device_count()] or [1, 2]

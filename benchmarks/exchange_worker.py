@@ -1,4 +1,4 @@
-"""One of the processes that ``benchmarks.exchange`` measures: all of them take the same turns at the same time."""
+"""A worker process of ``benchmarks.exchange``. All workers take the same turns at the same time."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import OurStep, configuration, synchronize
-from benchmarks.plain import PlainStep, Sizes, plain_network
+from benchmarks.plain import BaselineStep, Sizes, plain_network
 from benchmarks.training import workers
 from lib.config.schema import Config
 from lib.data.sources.registry import source_kind
@@ -25,13 +25,13 @@ from lib.roles.builders import init_device
 from lib.roles.exchange_builder import build_exchange
 from lib.runtime.process import Context, RunSheet
 
-FIGURES = "rows.json"
-# A run's last resort is ten times its patience.
+ROWS_FILE = "rows.json"
+# A run gives up on a silent worker after ten times run.patience_s.
 _LAST_RESORT = 10
 
 
-class Among(NamedTuple):
-    """Which process this is, of how many, and where they meet."""
+class Worker(NamedTuple):
+    """The rank of this process, and how it reaches the others."""
 
     rank: int
     world_size: int
@@ -40,34 +40,34 @@ class Among(NamedTuple):
     client: SupervisorClient
 
 
-def work(rank: int, count: int, folder: str, parent: int, arguments: argparse.Namespace) -> None:
-    """The whole life of one process; the first leaves everyone's rows in the folder."""
+def run_worker(rank: int, count: int, folder: str, parent: int, arguments: argparse.Namespace) -> None:
+    """Take all measurements in one process; rank 0 writes the rows to ``folder``."""
     client = SupervisorClient(Path(folder) / "supervisor", f"trainer {rank}", arguments.patience_s)
-    among = Among(rank, count, Path(folder), parent, client)
+    worker = Worker(rank, count, Path(folder), parent, client)
     distributed.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
-        init_method=f"file://{among.folder / 'store'}",
+        init_method=f"file://{worker.folder / 'store'}",
         rank=rank,
         world_size=count,
         timeout=timedelta(seconds=arguments.patience_s),
         device_id=torch.device("cuda", rank) if torch.cuda.is_available() else None,
     )
     try:
-        rows = exchanges(among, arguments)
+        rows = exchanges(worker, arguments)
         if arguments.ddp:
-            rows += whole_steps(among, arguments)
+            rows += whole_steps(worker, arguments)
     finally:
-        client.close()  # nobody listens to it: left to itself it would wait for somebody for ever
+        client.close()  # there is no supervisor, so closing it later would block forever
     distributed.destroy_process_group()
     if rank == 0:
-        (among.folder / FIGURES).write_text(json.dumps([row.as_json() for row in rows]), encoding="utf-8")
+        (worker.folder / ROWS_FILE).write_text(json.dumps([row.as_json() for row in rows]), encoding="utf-8")
 
 
-def exchanges(among: Among, arguments: argparse.Namespace) -> list[Row]:
-    """Of what may be averaged: gradients in the type they are computed in, momentum, weights and momentum."""
-    config = _configuration(among, arguments)
-    device, dtype = init_device(config, among.rank)
-    # Sums would grow from call to call until they are no numbers; gloo, which has nothing else, is called a few times.
+def exchanges(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
+    """Measure the average of gradients in the dtype of the computation, of momentum, and of weights and momentum."""
+    config = _configuration(worker, arguments)
+    device, dtype = init_device(config, worker.rank)
+    # Repeated sums would overflow. gloo cannot average, but is called only a few times.
     mean = distributed.ReduceOp.AVG if device.type == "cuda" else distributed.ReduceOp.SUM
     rows: list[Row] = []
     kinds: dict[str, tuple[torch.dtype, int]] = {
@@ -75,36 +75,36 @@ def exchanges(among: Among, arguments: argparse.Namespace) -> list[Row]:
         "momentum, float32": (torch.float32, 1),
         "weights and momentum, float32": (torch.float32, 2),
     }
-    for place, (what, (kind, times)) in enumerate(kinds.items()):
+    for number, (what, (kind, times)) in enumerate(kinds.items()):
         numel = times * arguments.numbers
-        bytes_ = torch.randn(numel, device=device).to(kind)
-        ours = _joined(among, config, f"{place}", device)
+        values = torch.randn(numel, device=device).to(kind)
+        ours = _exchange(worker, config, f"{number}", device)
         row = ours.allocate(numel, kind)
-        row.copy_(bytes_)
-        ways: dict[str, Callable[[], object]] = {
+        row.copy_(values)
+        calls: dict[str, Callable[[], object]] = {
             f"ours, {type(ours).__name__}": partial(_average, ours, row),
-            "all-reduce": partial(distributed.all_reduce, bytes_, op=mean),
+            "all-reduce": partial(distributed.all_reduce, values, op=mean),
         }
-        contenders = [Contender(name, partial(_ms, way, arguments.iterations, device)) for name, way in ways.items()]
+        contenders = [Contender(name, partial(_ms, call, arguments.iterations, device)) for name, call in calls.items()]
         for contender in contenders:
             contender.turn()
-        case = f"{among.world_size} workers, {what}, {numel * kind.itemsize / 1e6:.1f} MB"
+        case = f"{worker.world_size} workers, {what}, {numel * kind.itemsize / 1e6:.1f} MB"
         rows += take_turns(case, "ms", contenders, arguments.rounds)
         ours.close()
     return rows
 
 
-def whole_steps(among: Among, arguments: argparse.Namespace) -> list[Row]:
-    """Ours and DistributedDataParallel, on data that is on the devices."""
+def whole_steps(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
+    """Measure whole steps of this program and of DistributedDataParallel, on data that is on the devices."""
     size = arguments.batch_size
-    config = _configuration(among, arguments)
-    device, dtype = init_device(config, among.rank)
-    ours = OurStep(config, among.rank, _joined(among, config, "step", device))
+    config = _configuration(worker, arguments)
+    device, dtype = init_device(config, worker.rank)
+    ours = OurStep(config, worker.rank, _exchange(worker, config, "step", device))
     network, loss = plain_network(arguments.model, ours.data.n_classes, ours.replica.crop)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    spread = DistributedDataParallel(network, gradient_as_bucket_view=True, static_graph=True)
-    peer = PlainStep(
-        spread,
+    ddp = DistributedDataParallel(network, gradient_as_bucket_view=True, static_graph=True)
+    peer = BaselineStep(
+        ddp,
         loss,
         sizes=Sizes(size, ours.replica.crop, ours.data.n_classes),
         device=device,
@@ -117,12 +117,12 @@ def whole_steps(among: Among, arguments: argparse.Namespace) -> list[Row]:
 
     def turn(images_per_s: Callable[[int], float]) -> float:
         distributed.barrier()
-        return among.world_size * images_per_s(arguments.iterations)
+        return worker.world_size * images_per_s(arguments.iterations)
 
     contenders = [Contender(name, partial(turn, images_per_s)) for name, images_per_s in steps.items()]
     for contender in contenders:
         contender.turn()
-    rows = take_turns(f"{among.world_size} x {size}", "images/s", contenders, arguments.rounds)
+    rows = take_turns(f"{worker.world_size} x {size}", "images/s", contenders, arguments.rounds)
     ours.exchange.close()
     return rows
 
@@ -132,31 +132,31 @@ def _average(exchange: Exchange, row: torch.Tensor) -> None:
     exchange.sync_stop()
 
 
-def _ms(way: Callable[[], object], iterations: int, device: torch.device) -> float:
-    """Of one of so many, everyone beginning together."""
+def _ms(call: Callable[[], object], iterations: int, device: torch.device) -> float:
+    """Return the mean milliseconds of one of ``iterations`` calls, after a barrier of all workers."""
     distributed.barrier()
     synchronize(device)
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(iterations):
-        way()
+        call()
     synchronize(device)
-    return 1000 * (time.perf_counter() - began) / iterations
+    return 1000 * (time.perf_counter() - start) / iterations
 
 
-def _configuration(among: Among, arguments: argparse.Namespace) -> Config:
+def _configuration(worker: Worker, arguments: argparse.Namespace) -> Config:
     keys: Sequence[str] = [
         *("--model.name", arguments.model, "--batch_size", str(arguments.batch_size)),
         *("--data.img_size", str(arguments.img_size)),
         *("--run.patience_s", str(arguments.patience_s / _LAST_RESORT)),
-        *workers(among.world_size),
+        *workers(worker.world_size),
         *arguments.keys,
     ]
     return configuration(keys)
 
 
-def _joined(among: Among, config: Config, name: str, device: torch.device) -> Exchange:
-    """The exchange that a trainer of this configuration has, with sockets in a folder of its own."""
-    folder = among.folder / name
+def _exchange(worker: Worker, config: Config, name: str, device: torch.device) -> Exchange:
+    """Return the exchange of a trainer with this configuration; its sockets are in a new folder ``name``."""
+    folder = worker.folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
-    sheet = RunSheet(config, source_kind(config.data.source).describe(config.data), among.parent)
-    return build_exchange(Context(f"trainer {among.rank}", among.rank, folder, sheet, among.client), device)
+    sheet = RunSheet(config, source_kind(config.data.source).describe(config.data), worker.parent)
+    return build_exchange(Context(f"trainer {worker.rank}", worker.rank, folder, sheet, worker.client), device)

@@ -1,6 +1,6 @@
-"""Images a second of whole trainings: fed from batch files, and the same on synthetic images. The ratio is the point.
+"""Images per second of whole trainings fed from batch files, compared with the same on synthetic images.
 
-Synthetic images come through loaders too, but from their memory. For one worker, the step alone is shown as well.
+Synthetic images also come from loaders, but from their memory. For one worker, the step alone is measured as well.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(arguments: argparse.Namespace, folder: Path, count: int) -> list[Row]:
-    """So many workers, fed and not, in turns."""
+    """Measure trainings with ``count`` workers, from batch files and on synthetic images, in turns."""
     size = arguments.batch_size
     per_epoch = max(1, arguments.images // (size * count))
     common = ["--model.name", arguments.model, "--batch_size", str(size), *arguments.keys]
@@ -65,10 +65,10 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int) -> list[Row
 
 
 def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
-    """All images over all time, but for the first ``skip`` training intervals and each epoch's first.
+    """Return all images over all time, without the first ``skip`` training intervals and the first of each epoch.
 
-    There the pipeline begins anew, and worker 0 may copy a checkpoint: some 10 ms of an epoch, which is next to nothing
-    where epochs are as long as ImageNet's, and much where they are as short as here.
+    At the start of an epoch the pipeline restarts, and worker 0 may copy a checkpoint. That takes about 10 ms, which is
+    negligible in an epoch of ImageNet, but not in the short epochs here.
 
     >>> lines = [{"kind": "train", "images": 10, "images_per_s": speed} for speed in (1, 10, 5)]
     >>> images_per_s(lines, skip=1)  # 20 images in 1 and 2 seconds
@@ -76,10 +76,10 @@ def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
     >>> images_per_s([*lines, {"kind": "val"}, *lines], skip=1)
     6.666666666666667
     """
-    begun = [line for before, line in pairwise(metrics) if before["kind"] == line["kind"] == "train"]
-    intervals = begun[max(0, skip - 1) :]
+    later = [line for before, line in pairwise(metrics) if before["kind"] == line["kind"] == "train"]
+    intervals = later[max(0, skip - 1) :]
     if not intervals:
-        raise ValueError(f"the run has no more than {skip} intervals; raise --iterations or lower --skip")
+        raise ValueError(f"the run has at most {skip} intervals; raise --iterations or lower --skip")
     return float(
         sum(line["images"] for line in intervals) / sum(line["images"] / line["images_per_s"] for line in intervals)
     )
@@ -88,23 +88,27 @@ def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpus = torch.cuda.device_count()
     parser = command.parser("fed", __doc__, rounds=3 if gpus else 2)
-    parser.add_argument("--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="how many")
+    parser.add_argument(
+        "--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="numbers of workers"
+    )
     parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
-    parser.add_argument("--data", type=Path, help="a packed data set; none: noise is packed")
+    parser.add_argument("--data", type=Path, help="folder of a packed data set (default: pack noise)")
     parser.add_argument("--images", type=command.positive, default=32768 if gpus else 256, help="training images")
-    parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="of each worker")
+    parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="images per worker")
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the images")
-    parser.add_argument("--iterations", type=command.positive, default=600 if gpus else 10, help="of each run")
-    parser.add_argument("--interval", type=command.positive, default=20 if gpus else 2, help="iterations a figure")
+    parser.add_argument("--iterations", type=command.positive, default=600 if gpus else 10, help="per run")
+    parser.add_argument(
+        "--interval", type=command.positive, default=20 if gpus else 2, help="iterations per line of metrics"
+    )
     parser.add_argument(
         "--skip",
         type=int,
         default=5 if gpus else 1,
-        help="first intervals that do not count, nor do those that begin an epoch",
+        help="first intervals to ignore, besides the first of each epoch",
     )
-    parser.add_argument("--timeout_s", type=float, default=600, help="seconds that a run may take")
-    parser.add_argument("--scratch", type=Path, help="folder to pack noise in; none: that for temporary files")
-    command.take_keys(parser)
+    parser.add_argument("--timeout_s", type=float, default=600, help="longest duration of a run, in seconds")
+    parser.add_argument("--scratch", type=Path, help="folder to pack noise in (default: the one for temporary files)")
+    command.add_keys(parser)
     return parser.parse_args(argv)
 
 

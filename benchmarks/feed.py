@@ -118,7 +118,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--cold", action="store_true", help="before each turn the kernel is to forget the files")
     parser.add_argument("--torchnet", action="store_true", help="instead: the measure of the torchnet README")
     parser.add_argument("--scratch", type=Path, help="folder to pack noise in; none: that for temporary files")
-    command.take_keys(parser)
+    command.add_keys(parser)
     return parser.parse_args(argv)
 
 

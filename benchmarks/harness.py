@@ -1,7 +1,7 @@
-"""Contenders take turns, several rounds; what counts is how they compare within a round.
+"""Contenders take turns for several rounds and are compared within each round.
 
-Clocks, temperature and neighbours change from minute to minute. Taking turns gives every contender its share of each,
-and the ratio is the median of the rounds' ratios.
+Clock rates, temperature and other load change from minute to minute. Taking turns exposes all contenders to the same
+conditions, and the ratio is the median of the rounds' ratios.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,16 +12,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to do what is measured. Whatever has to be built or warmed up has been."""
+    """One way to do the measured work, already built and warmed up."""
 
     name: str
     turn: Callable[[], float]
-    """one measurement, in the table's unit"""
+    """takes one measurement, in the unit of the table"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one contender reached in one case."""
+    """The measurements of one contender in one case."""
 
     case: str
     name: str
@@ -31,18 +31,18 @@ class Row:
     high: float
     quartiles: tuple[float, float]
     values: tuple[float, ...]
-    """of each round"""
+    """one per round"""
     ratio: float
-    """times as fast as the first peer, median over the rounds; 1 for that peer itself"""
+    """speed relative to the first peer, median over the rounds; 1 for that peer itself"""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def take_turns(case: str, unit: str, contenders: Sequence[Contender], rounds: int) -> list[Row]:
-    """``rounds`` times, each contender in turn; every other round backwards. The second is the first peer.
+    """Measure each contender in turn for ``rounds`` rounds, every other one in reverse order.
 
-    A unit of seconds or milliseconds is better when low; all others when high.
+    The second contender is the first peer. Low values are better if the unit is s or ms, otherwise high ones.
     """
     values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
@@ -52,7 +52,7 @@ def take_turns(case: str, unit: str, contenders: Sequence[Contender], rounds: in
 
 
 def rows(case: str, unit: str, values: Mapping[str, Sequence[float]]) -> list[Row]:
-    """A row for each contender, from its values of every round.
+    """Return a row for each contender, from its values of all rounds.
 
     >>> ours, peer = rows("toy", "s", {"ours": [1.0, 2.0, 3.0], "peer": [2.0, 6.0, 6.0]})
     >>> ours.median, ours.ratio, peer.ratio

@@ -1,4 +1,4 @@
-"""Our training step as the trainer takes it, on random images that are on the device already."""
+"""The training step of this program, on random images that are on the device already."""
 
 import time
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from lib.rng import Stream, torch_seed
 from lib.roles.builders import init_device
 from lib.roles.replica_builder import build_replica
 
-# Noise teaches nothing, and at a real rate may end in numbers that are none, which cost less power to compute.
+# Training on noise at a real rate can end in NaN, which takes less power to compute.
 RATE = 1e-5
-# As many as the trainer's uploads take turns in.
+# As many as the trainer's upload buffers.
 _BATCHES = 2
 
 
 def configuration(arguments: Sequence[str]) -> Config:
-    """The configuration of ``train.py`` with these arguments, on synthetic data."""
+    """Return the configuration of ``train.py`` with these arguments, on synthetic data."""
     return parse_config(["--data.source", "synthetic", *arguments], description="", spec=ROOT / "spec_1gpu.yaml")[0]
 
 
 class OurStep:
-    """One replica and its update, fed from the device."""
+    """One replica and its update, with batches that are on the device already."""
 
     def __init__(self, config: Config, rank: int = 0, exchange: Exchange | None = None) -> None:
         self.device, self.dtype = init_device(config, rank)
@@ -45,7 +45,7 @@ class OurStep:
         self._iteration = 0
 
     def step(self) -> None:
-        """One iteration of training."""
+        """Do one training iteration."""
         self.replica.step.gradients(
             next(self._batches),
             self._meter,
@@ -58,15 +58,18 @@ class OurStep:
         self._iteration += 1
 
     def images_per_s(self, iterations: int) -> float:
-        """Of so many steps, the figures read once at their end, as between two lines of a run."""
+        """Do ``iterations`` steps and return the images per second.
+
+        Metrics are read once at the end, as between two lines of a run.
+        """
         synchronize(self.device)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(iterations):
             self.step()
         (loss, *_), _ = self._meter.take()
         synchronize(self.device)
-        refuse_no_number(loss)
-        return iterations * self._config.batch_size / (time.perf_counter() - began)
+        check_finite(loss)
+        return iterations * self._config.batch_size / (time.perf_counter() - start)
 
     def _batch(self, number: int) -> Batch:
         size, side = self._config.batch_size, self.data.img_size
@@ -81,12 +84,12 @@ class OurStep:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has nothing left to do."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def refuse_no_number(loss: float) -> None:
-    """Raises ArithmeticError: a network of NaNs is no measure of speed."""
+def check_finite(loss: float) -> None:
+    """Raise ArithmeticError if the loss is NaN or infinite: the speed of such a network means nothing."""
     if not abs(loss) < float("inf"):
-        raise ArithmeticError(f"the loss became {loss}: these figures would mean nothing")
+        raise ArithmeticError(f"the loss became {loss}: its speed means nothing")

@@ -1,4 +1,4 @@
-"""The step as a careful user of PyTorch writes it: the layers that torch brings, its optimizer and its compiler."""
+"""The training step as a careful user of PyTorch writes it, with torch's layers, optimizer and compiler."""
 
 import contextlib
 import time
@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ours import RATE, refuse_no_number, synchronize
+from benchmarks.ours import RATE, check_finite, synchronize
 from lib.models.alexnet import features_side
 from lib.models.losses import Outputs
 from lib.models.registry import model_spec
 
 
 class Sizes(NamedTuple):
-    """How large a step is."""
+    """The sizes of a step."""
 
     batch: int
     crop: int
@@ -27,7 +27,7 @@ Loss = Callable[[Outputs, Tensor], Tensor]
 
 
 def plain_alexnet(n_classes: int, crop: int) -> nn.Module:
-    """The network of ``lib.models.alexnet`` in torch's own layers: the same function of the same weights."""
+    """Return the network of ``lib.models.alexnet`` in torch's own layers: the same function of the same weights."""
 
     def norm() -> nn.Module:
         return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)  # torch divides alpha by 5
@@ -50,7 +50,7 @@ def plain_alexnet(n_classes: int, crop: int) -> nn.Module:
 
 
 def plain_network(name: str, n_classes: int, crop: int) -> tuple[nn.Module, Loss]:
-    """A network of ours in plain layers, and its mean loss. All but alexnet are written in them anyway."""
+    """Return a network in torch's own layers, and its mean loss. All networks but alexnet use only such layers."""
     if name == "alexnet":
         mean = nn.CrossEntropyLoss()
         return plain_alexnet(n_classes, crop), mean
@@ -59,9 +59,10 @@ def plain_network(name: str, n_classes: int, crop: int) -> tuple[nn.Module, Loss
     return spec.build(n_classes, crop), lambda outputs, labels_B: total(outputs, labels_B, 0.0) / len(labels_B)
 
 
-class PlainStep:
-    """Forward, backward and ``torch.optim.SGD`` on ready normalised images on the device: what cutting views and
-    taking out the mean cost is a gift to this peer.
+class BaselineStep:
+    """Forward, backward and ``torch.optim.SGD`` on images that are on the device already.
+
+    The images are cropped and normalized in advance, which favors this peer.
     """
 
     def __init__(
@@ -76,9 +77,9 @@ class PlainStep:
         tuned: bool = False,
         compile_mode: str | None = None,
     ) -> None:
-        """``tuned``: channels_last and the fused optimizer. ``compile_mode``: one of torch.compile's, None for none."""
+        """``tuned`` enables channels_last and the fused optimizer, ``compile_mode`` torch.compile with that mode."""
         layout = torch.channels_last if tuned else torch.contiguous_format
-        # A bare module has no overload of .to with a memory format that a type checker knows.
+        # nn.Module.to has no typed overload for a memory format.
         network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
         self.network = network.train()
         self._loss, self._batch_size, self.device, self._tf32 = loss, sizes.batch, device, tf32
@@ -98,7 +99,7 @@ class PlainStep:
         )
 
     def step(self) -> Tensor:
-        """One iteration of training: its loss."""
+        """Do one training iteration and return its loss."""
         images_BCHW, labels_B = next(self._batches)
         with self._autocast:
             loss = self._loss(self._forward(images_BCHW), labels_B)
@@ -108,21 +109,21 @@ class PlainStep:
         return loss.detach()
 
     def images_per_s(self, iterations: int) -> float:
-        """Of so many steps."""
+        """Do ``iterations`` steps and return the images per second."""
         with arithmetic(tf32=self._tf32):
             synchronize(self.device)
-            began = time.perf_counter()
+            start = time.perf_counter()
             for _ in range(iterations):
                 loss = self.step()
             synchronize(self.device)
-            elapsed = time.perf_counter() - began
-        refuse_no_number(loss.item())
+            elapsed = time.perf_counter() - start
+        check_finite(loss.item())
         return iterations * self._batch_size / elapsed
 
 
 @contextlib.contextmanager
 def arithmetic(*, tf32: bool) -> Iterator[None]:
-    """While inside, float32 products are rounded to TF32 or not; cuDNN chooses its kernels by trying them."""
+    """Set inside the block whether float32 products use TF32, and let cuDNN choose kernels by benchmark."""
     cudnn = torch.backends.cudnn
     before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
     torch.set_float32_matmul_precision("high" if tf32 else "highest")

@@ -1,8 +1,8 @@
-"""What limits AlexNet's training on many GPUs: a model of one step, from measured constants that are options.
+"""What limits the training of AlexNet on many GPUs: a model of one step, from measured constants that are options.
 
-With replicas that meet on the device, the gradients of the fully connected layers travel while the convolutions are
-still going backwards; what a step grows by is the delay that copies cause there, the mean, and the last stretch.
-Between machines (hierarchical) the exchange comes after the captured step; "overlapped" is what it would be inside it.
+With barriers on the device, the gradients of the fully connected layers are exchanged during the backward pass of the
+convolutions. A step then grows by the delay that these copies cause, the mean, and the exchange of the last segment.
+Between machines (hierarchical), the exchange comes after the captured step. "Overlapped" assumes that it is inside.
 """
 
 import argparse
@@ -15,70 +15,78 @@ from math import ceil, log2
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """Of one NVIDIA H200, AlexNet in bfloat16 with kernels of its own; times in milliseconds. ``help`` says whence."""
+    """Constants of AlexNet in bfloat16 with fused kernels on an NVIDIA H200; ``help`` gives the source of each."""
 
-    images: int = field(default=128, metadata={"help": "images of each GPU a step"})
-    step_ms: float = field(default=2.353, metadata={"help": "a step of one GPU, fed: measured, 54.4 k images/s"})
-    ready_ms: float = field(default=0.95, metadata={"help": "early gradients are there: measured, in the trace"})
-    early_mb: float = field(default=117.2, metadata={"help": "bytes of gradients of the fully connected layers"})
-    late_mb: float = field(default=4.7, metadata={"help": "bytes of the other gradients"})
-    link_gb_s: float = field(default=365.0, metadata={"help": "copies over NVLink, each way: 58.6 MB in 160 us"})
-    memory_gb_s: float = field(default=4300.0, metadata={"help": "a GPU's own memory: measured"})
-    meeting_ms: float = field(default=0.004, metadata={"help": "a meeting on the device: measured, 3 to 4 us"})
-    delay: float = field(default=0.19, metadata={"help": "delay a copy causes, of its time: 60 of 320 us, 2 workers"})
-    tail_ms: float = field(default=0.02, metadata={"help": "the last stretch, exchanged alone: measured, in the trace"})
-    host_ms: float = field(default=1.2, metadata={"help": "hosts that meet: measured, 64.1 k images/s of 2 workers"})
-    per_machine: int = field(default=8, metadata={"help": "GPUs of a machine"})
-    network_gbit_s: float = field(default=400.0, metadata={"help": "network of each GPU: assumed"})
-    hop_ms: float = field(default=0.01, metadata={"help": "a message from machine to machine: assumed"})
-    image_kb: float = field(default=196.608, metadata={"help": "bytes that a loader reads for an image: 256 x 256 x 3"})
+    images: int = field(default=128, metadata={"help": "images per GPU and step"})
+    step_ms: float = field(default=2.353, metadata={"help": "step of one GPU, with data: measured, 54.4 k images/s"})
+    ready_ms: float = field(
+        default=0.95, metadata={"help": "time until the early gradients are ready: measured in a trace"}
+    )
+    early_mb: float = field(default=117.2, metadata={"help": "size of the gradients of the fully connected layers"})
+    late_mb: float = field(default=4.7, metadata={"help": "size of the other gradients"})
+    link_gb_s: float = field(
+        default=365.0, metadata={"help": "copies over NVLink in each direction: 58.6 MB in 160 us"}
+    )
+    memory_gb_s: float = field(default=4300.0, metadata={"help": "memory bandwidth of a GPU: measured"})
+    meeting_ms: float = field(default=0.004, metadata={"help": "barrier on the device: measured, 3 to 4 us"})
+    delay: float = field(
+        default=0.19, metadata={"help": "delay caused by a copy, relative to its time: 60 of 320 us, 2 workers"}
+    )
+    tail_ms: float = field(default=0.02, metadata={"help": "exchange of the last segment alone: measured in a trace"})
+    host_ms: float = field(
+        default=1.2, metadata={"help": "barrier of the hosts: measured, 64.1 k images/s of 2 workers"}
+    )
+    per_machine: int = field(default=8, metadata={"help": "GPUs per machine"})
+    network_gbit_s: float = field(default=400.0, metadata={"help": "network bandwidth per GPU: assumed"})
+    hop_ms: float = field(default=0.01, metadata={"help": "latency of a message between machines: assumed"})
+    image_kb: float = field(default=196.608, metadata={"help": "bytes a loader reads per image: 256 x 256 x 3"})
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A training by train.py on batch files, seen on one machine."""
+    """The measured speed of train.py on batch files on one machine."""
 
     workers: int
     images_s: float
 
 
-# To be exchanged when there are new ones; docs/scaling.md shows them. One and two workers are of one run, four of
-# another with six readers a loader (docs/performance.md).
+# Shown in docs/scaling.md; replace them after a new measurement. One and two workers are of one run, four of another
+# with six readers per loader (docs/performance.md).
 MEASURED = (Measured(1, 54_400), Measured(2, 104_900), Measured(4, 204_700))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """A step of so many workers. Milliseconds but for the names that say otherwise."""
+class PredictedStep:
+    """A step of ``workers`` workers. Times are in milliseconds."""
 
     workers: int
     early: float
-    """to exchange the early gradients"""
+    """time to exchange the early gradients"""
     room: float
-    """what there is to hide that in"""
+    """time of the backward pass that can hide that exchange"""
     step: float
     images_s: float
     overlapped_images_s: float
-    """with the whole exchange inside the captured step"""
+    """speed with the whole exchange inside the captured step"""
     moved_mb: float
-    """over a GPU's own link"""
+    """sent over the links of one GPU"""
     network_mb: float
-    """over a GPU's own network"""
+    """sent over the network of one GPU"""
     read_gb_s: float
-    """that the loaders of one machine read"""
+    """read by the loaders of one machine"""
 
     @property
     def limit(self) -> str:
-        """What most of the growth over one worker is."""
+        """The largest cost compared with one worker."""
         if self.workers == 1:
             return "the network itself"
         if self.network_mb:
-            return "an exchange after the step, hosts that meet"
+            return "exchange after the step, barrier of hosts"
         return "copies that delay the convolutions" if self.early < self.room else "the links"
 
 
-def predict(c: Constants, workers: int) -> Step:
-    """A step of so many workers, a whole number of machines where they are more than one."""
+def predict(c: Constants, workers: int) -> PredictedStep:
+    """Predict a step of ``workers`` workers. If they need several machines, all are full."""
     local = min(workers, c.per_machine)
     machines = ceil(workers / c.per_machine)
     early, late = (_exchange_ms(c, megabytes, local, machines) for megabytes in (c.early_mb, c.late_mb))
@@ -91,7 +99,7 @@ def predict(c: Constants, workers: int) -> Step:
     overlapped = c.step_ms + exposed
     step = overlapped if machines == 1 else c.step_ms + early + late + c.host_ms
     total_mb = c.early_mb + c.late_mb
-    return Step(
+    return PredictedStep(
         workers=workers,
         early=early,
         room=room,
@@ -105,17 +113,17 @@ def predict(c: Constants, workers: int) -> Step:
 
 
 def _others(count: int) -> float:
-    """The part of something shared out among so many that lies with the others."""
+    """Return the fraction of evenly divided data that is on the other ``count`` - 1."""
     return (count - 1) / count
 
 
 def _mean_ms(c: Constants, megabytes: float, local: int) -> float:
-    """Everyone's share is read, one is written."""
+    """Return the time to average one chunk: all replicas' chunks are read, one is written."""
     return megabytes * (1 + 1 / local) / c.memory_gb_s
 
 
 def _exchange_ms(c: Constants, megabytes: float, local: int, machines: int) -> float:
-    """Shares averaged within the machine, then between machines (a tree, there and back), then collected."""
+    """Return the time to average chunks within a machine, then between machines (by a tree), and to gather them."""
     if local == 1 and machines == 1:
         return 0.0
     within = 2 * megabytes * _others(local) / c.link_gb_s + _mean_ms(c, megabytes, local) + 3 * c.meeting_ms
@@ -124,9 +132,9 @@ def _exchange_ms(c: Constants, megabytes: float, local: int, machines: int) -> f
     return within + between + 2 * ceil(log2(machines)) * c.hop_ms
 
 
-def table(steps: Sequence[Step], c: Constants) -> Iterator[str]:
-    """The lines of a Markdown table."""
-    yield "| GPUs | ms a step | images/s | of one GPU each | overlapped | MB by NVLink | MB by network | limit |"
+def table(steps: Sequence[PredictedStep], c: Constants) -> Iterator[str]:
+    """Yield the lines of a Markdown table of the model."""
+    yield "| GPUs | ms per step | images/s | efficiency | overlapped | MB by NVLink | MB by network | limit |"
     yield "|---|---|---|---|---|---|---|---|"
     one = 1000 * c.images / c.step_ms
     for s in steps:
@@ -137,28 +145,28 @@ def table(steps: Sequence[Step], c: Constants) -> Iterator[str]:
 
 
 def compared(c: Constants) -> Iterator[str]:
-    """What was measured, beside the model, as lines of a Markdown table."""
-    yield "| GPUs | measured, images/s | model | off |"
+    """Yield the lines of a Markdown table of measurements and model."""
+    yield "| GPUs | measured, images/s | model | error |"
     yield "|---|---|---|---|"
-    for seen in MEASURED:
-        model = predict(c, seen.workers).images_s
-        off = round(model / seen.images_s - 1, 3) + 0
-        yield f"| {seen.workers} | {seen.images_s:,.0f} | {model:,.0f} | {off:+.1%} |"
+    for measured in MEASURED:
+        model = predict(c, measured.workers).images_s
+        error = round(model / measured.images_s - 1, 3) + 0
+        yield f"| {measured.workers} | {measured.images_s:,.0f} | {model:,.0f} | {error:+.1%} |"
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling_model", description=__doc__, allow_abbrev=False)
     for option in fields(Constants):
-        told = f"{option.metadata['help']} (default: {option.default})".replace("%", "%%")
-        parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, help=told)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 64, 1024], help="how many GPUs")
-    parser.add_argument("--json", action="store_true", help="one line of JSON instead")
+        text = f"{option.metadata['help']} (default: {option.default})".replace("%", "%%")
+        parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, help=text)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 64, 1024], help="numbers of GPUs")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
     arguments = vars(parser.parse_args(argv))
     counts, as_json = arguments.pop("workers"), arguments.pop("json")
     constants = Constants(**arguments)
     for count in counts:
         if count < 1 or (count > constants.per_machine and count % constants.per_machine):
-            parser.error(f"--workers {count} is no whole number of machines of {constants.per_machine} GPUs")
+            parser.error(f"--workers {count} does not fill machines of {constants.per_machine} GPUs; use a multiple")
     steps = [predict(constants, count) for count in counts]
     if as_json:
         rows = [asdict(step) | {"limit": step.limit} for step in steps]

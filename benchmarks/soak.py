@@ -1,8 +1,8 @@
-"""Two workers train on CPUs for long, with a checkpoint every minute and a reader of metrics.jsonl.
+"""Train with two workers on CPUs for an hour, with a checkpoint every minute and a reader of metrics.jsonl.
 
-Memory, descriptors and threads of every process must stay as they were, and so must the images a second: compared are
-the first and the last ten minutes (of shorter runs the first and the last third), both after a warm-up. On a machine
-that others use too, only the speed may move. Exit status 1 where something else did.
+Memory, descriptors and threads of every process must not grow, and the images per second must not change. After a
+warm-up, the first ten minutes are compared with the last (in shorter runs, thirds of the run). The exit status is 1 if
+anything but the speed changed: the speed also depends on other programs on the machine.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from benchmarks.command import ROOT, machine
 from benchmarks.training import end
 from benchmarks.watched import Sample, roles, sample
 
-# Allocators settle in this part of the time, of which no more than two minutes count as that.
+# Allocators settle in this fraction of the run, or in two minutes if those are shorter.
 _WARM_UP, _WARM_UP_S = 0.2, 120.0
 _WINDOW_S = 600.0
 _SAMPLES = 1000
-# What counts as flat: pages of allocators come and go.
+# Largest changes that count as flat: allocators take and return pages.
 _SLACK_BYTES = 4 << 20
 _SLACK = 0.02
 _SPEED = 0.05
 _START_S = 120.0
-# Small pictures, and epochs of about a minute of them.
+# Small images, and epochs of about a minute.
 _IMAGES = ("--img-size", "64", "--train-images", "512", "--val-images", "256")
 _TRAINING = (
     *("--model.name", "tiny", "--devices", "[cpu, cpu]", "--batch_size", "32", "--run.n_epochs", "1000000"),
@@ -40,8 +40,8 @@ _TRAINING = (
 )
 
 
-class Row(NamedTuple):
-    """One figure, at first and at last."""
+class Change(NamedTuple):
+    """A figure at the start and at the end of the run."""
 
     process: str
     what: str
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Whether all was flat, as an exit status."""
+    """Run the soak; return exit status 0 if everything stayed flat."""
     options = _options(argv)
     with tempfile.TemporaryDirectory() as folder:
         _draw(Path(folder))
@@ -61,18 +61,18 @@ def main(argv: Sequence[str]) -> int:
     show(rows, speed)
     flat = status == 128 + signal.SIGINT and all(row.flat for row in rows)
     if options.json:
-        told = {"minutes": options.minutes, "flat": flat, "status": status, "speed": speed._asdict()}
-        told["rows"] = [row._asdict() for row in rows]
-        print(json.dumps({"benchmark": "soak", "machine": machine(), **told}), flush=True)
+        result = {"minutes": options.minutes, "flat": flat, "status": status, "speed": speed._asdict()}
+        result["rows"] = [row._asdict() for row in rows]
+        print(json.dumps({"benchmark": "soak", "machine": machine(), **result}), flush=True)
     return 0 if flat else 1
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.soak", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--minutes", type=float, default=60, help="of training (default: 60)")
-    parser.add_argument("--epoch-size", type=int, default=2000, help="iterations in an epoch (default: 2000)")
-    parser.add_argument("--json", action="store_true", help="end with a line of JSON")
+    parser.add_argument("--minutes", type=float, default=60, help="minutes of training (default: 60)")
+    parser.add_argument("--epoch-size", type=int, default=2000, help="iterations of an epoch (default: 2000)")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON at the end")
     return parser.parse_args(argv)
 
 
@@ -86,7 +86,7 @@ def _draw(folder: Path) -> None:
 def soak(
     folder: Path, minutes: float, epoch_size: int
 ) -> tuple[dict[str, list[Sample]], list[tuple[float, float]], int]:
-    """Train; the samples of every process, (seconds, images a second) of every report, and the exit status."""
+    """Train; return the samples of every process, (seconds, images per second) of every line, and the exit status."""
     metrics = folder / "models/metrics.jsonl"
     words = [sys.executable, str(ROOT / "train_2gpu.py"), *_TRAINING, "--data.dir", str(folder / "data")]
     words += ["--run.weights_dir", str(metrics.parent), "--run.snapshot_minutes", str(min(1, minutes / 10))]
@@ -94,12 +94,12 @@ def soak(
     run = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         _wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, run)
-        found = roles(run.pid)
-        samples: dict[str, list[Sample]] = {name: [] for name in found}
+        pids = roles(run.pid)
+        samples: dict[str, list[Sample]] = {name: [] for name in pids}
         speeds: list[tuple[float, float]] = []
-        began, read = time.monotonic(), 0
-        while (seconds := time.monotonic() - began) < 60 * minutes:
-            for name, pid in found.items():
+        start, read = time.monotonic(), 0
+        while (seconds := time.monotonic() - start) < 60 * minutes:
+            for name, pid in pids.items():
                 samples[name].append(sample(pid, seconds))
             new, read = _read(metrics, read)
             speeds += [(seconds, entry["images_per_s"]) for entry in new if entry["kind"] == "train"]
@@ -114,20 +114,20 @@ def _wait_for(there: Callable[[], bool], run: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_S
     while not there():
         if run.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"error: no training within {_START_S:g} s; see above")
+            raise SystemExit(f"error: training did not start within {_START_S:g} s; see the output above")
         time.sleep(0.1)
 
 
 def _read(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
-    """The whole lines from ``offset`` on, and where the next begin."""
+    """Return the complete lines from ``offset`` on, and the offset of the next line."""
     with path.open("rb") as file:
         file.seek(offset)
-        whole, newline, _ = file.read().rpartition(b"\n")
-    return [json.loads(line) for line in whole.splitlines()], offset + len(whole + newline)
+        complete, newline, _ = file.read().rpartition(b"\n")
+    return [json.loads(line) for line in complete.splitlines()], offset + len(complete + newline)
 
 
 def windows(values: Sequence[tuple[float, float]], seconds: float) -> tuple[float, float]:
-    """The medians of the first and the last part of (seconds, value), the warm-up left out.
+    """Return the medians of the first and the last window of (seconds, value), without the warm-up.
 
     >>> windows([(second, float(second)) for second in range(100)], 100)
     (36.5, 83.0)
@@ -137,32 +137,34 @@ def windows(values: Sequence[tuple[float, float]], seconds: float) -> tuple[floa
     first = [value for at, value in values if warm <= at < warm + width]
     last = [value for at, value in values if at >= seconds - width]
     if not first or not last:
-        raise SystemExit("error: too short to compare its beginning with its end; give it more --minutes")
+        raise SystemExit("error: the run is too short to compare its start with its end; raise --minutes")
     return median(first), median(last)
 
 
-def judge(samples: dict[str, list[Sample]], seconds: float) -> list[Row]:
-    """What each process held at first and at last. To need less is flat, too."""
+def judge(samples: dict[str, list[Sample]], seconds: float) -> list[Change]:
+    """Return the changes of each process. A decrease counts as flat."""
     rows = []
     for name, mine in samples.items():
         for what in ("own_bytes", "shared_bytes", "descriptors", "threads"):
             first, last = windows([(s.seconds, float(getattr(s, what))) for s in mine], seconds)
             slack = max(_SLACK_BYTES, _SLACK * first) if what.endswith("bytes") else 0
-            rows.append(Row(name, what, first, last, last <= first + slack))
+            rows.append(Change(name, what, first, last, last <= first + slack))
     return rows
 
 
-def compare_speed(speeds: Sequence[tuple[float, float]], seconds: float) -> Row:
-    """Images a second at first and at last."""
+def compare_speed(speeds: Sequence[tuple[float, float]], seconds: float) -> Change:
+    """Return the change of the images per second."""
     first, last = windows(speeds, seconds)
-    return Row("run", "images_per_s", first, last, abs(last - first) <= _SPEED * first)
+    return Change("run", "images_per_s", first, last, abs(last - first) <= _SPEED * first)
 
 
-def show(rows: Sequence[Row], speed: Row) -> None:
-    """A table for people."""
+def show(rows: Sequence[Change], speed: Change) -> None:
+    """Print the changes as a table."""
     print(f"{'process':<12} {'what':<14} {'first':>14} {'last':>14}")
     for row in (*rows, speed):
-        print(f"{row.process:<12} {row.what:<14} {row.first:>14,.0f} {row.last:>14,.0f}  {'' if row.flat else 'moved'}")
+        print(
+            f"{row.process:<12} {row.what:<14} {row.first:>14,.0f} {row.last:>14,.0f}  {'' if row.flat else 'changed'}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Seconds from the command to the figures of the first iteration, with cold and with warm caches.
+"""Seconds from the command to the metrics of the first iteration, with cold and with warm caches.
 
-Cold: nothing compiled is kept from before: no kernels of compilers or of CUDA's driver, no modules of Python.
+A cold start has no compiled code: neither kernels of compilers and CUDA's driver nor Python modules.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(arguments: argparse.Namespace, count: int) -> list[Row]:
-    """So many workers, with caches and without, in turns."""
+    """Measure starts of ``count`` workers, with cold and with warm caches, in turns."""
     images = str(2 * count * arguments.batch_size)
     keys = ["--data.source", "synthetic", "--data.synthetic.train", images, "--data.img_size", str(arguments.img_size)]
     keys += ["--model.name", arguments.model, "--batch_size", str(arguments.batch_size), *workers(count)]
@@ -52,32 +52,34 @@ def measure(arguments: argparse.Namespace, count: int) -> list[Row]:
 
 
 def environment(caches: Path) -> dict[str, str]:
-    """What makes compilers keep their work in this folder and nowhere else."""
-    label_ranks = {
+    """Return the environment variables that make all compilers use only the folder ``caches``."""
+    folders = {
         "TORCHINDUCTOR_CACHE_DIR": "inductor",
         "TRITON_CACHE_DIR": "triton",
         "CUDA_CACHE_PATH": "cuda",
         "PYTHONPYCACHEPREFIX": "python",
     }
-    return {name: str(caches / place) for name, place in label_ranks.items()}
+    return {name: str(caches / folder) for name, folder in folders.items()}
 
 
 def import_torch() -> float:
-    """The floor: no training begins before that."""
-    began = time.perf_counter()
+    """Return the seconds to import torch: a lower bound for any start."""
+    start = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import torch"], check=True, timeout=120)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpus = torch.cuda.device_count()
     parser = command.parser("start", __doc__, rounds=3)
-    parser.add_argument("--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="how many")
+    parser.add_argument(
+        "--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="numbers of workers"
+    )
     parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
-    parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="of each worker")
+    parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="images per worker")
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the images")
-    parser.add_argument("--timeout_s", type=float, default=300, help="seconds that a start may take")
-    command.take_keys(parser)
+    parser.add_argument("--timeout_s", type=float, default=300, help="longest duration of a start, in seconds")
+    command.add_keys(parser)
     return parser.parse_args(argv)
 
 

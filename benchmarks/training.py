@@ -1,4 +1,4 @@
-"""Real runs of train.py: started as a user starts them, watched through metrics.jsonl."""
+"""Runs of train.py, started as a user starts them and observed through metrics.jsonl."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ _POLL_S = 0.005
 
 
 def workers(count: int) -> list[str]:
-    """The keys for so many workers, on as many GPUs where there are any."""
+    """Return the keys of the configuration for ``count`` workers, one per GPU, or on the CPU if there is none."""
     if not has_gpu():
         return ["--devices", json.dumps(["cpu"] * count), "--exchange.method", "peer" if count > 1 else "none"]
     devices = [f"cuda:{number}" for number in range(count)]
@@ -30,30 +30,30 @@ def workers(count: int) -> list[str]:
 
 
 def finished(keys: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
-    """Run to the end: the lines of metrics.jsonl. Raises RuntimeError with what was said if it fails."""
+    """Run train.py to its end and return the lines of metrics.jsonl. Raises RuntimeError if it fails."""
     with started(keys, {}) as (process, metrics):
-        said, _ = process.communicate(timeout=timeout_s)
+        output, _ = process.communicate(timeout=timeout_s)
         if process.returncode:
-            raise RuntimeError(_failure(keys, process.returncode, said))
+            raise RuntimeError(_failure(keys, process.returncode, output))
         return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
 
 
 def seconds_to_first_iteration(keys: Sequence[str], timeout_s: float, environment: Mapping[str, str]) -> float:
-    """From the command to the figures of its first iteration; then the run is ended."""
-    began = time.perf_counter()
+    """Return the seconds from the command to the metrics of the first iteration. The run is then ended."""
+    start = time.perf_counter()
     with started([*keys, "--logging.print_freq", "1"], environment) as (process, metrics):
         while not (metrics.is_file() and metrics.stat().st_size):
             if process.poll() is not None:
                 raise RuntimeError(_failure(keys, process.returncode, process.communicate()[0]))
-            if time.perf_counter() - began > timeout_s:
-                raise TimeoutError(f"no iteration was finished in {timeout_s:g} s")
+            if time.perf_counter() - start > timeout_s:
+                raise TimeoutError(f"train.py completed no iteration within {timeout_s:g} s")
             time.sleep(_POLL_S)
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
 
 @contextlib.contextmanager
 def started(keys: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """train.py with these keys, and where its figures go; whatever is left of it is ended with the block."""
+    """Start train.py with ``keys``; yield its process and metrics.jsonl. The run ends with the block."""
     with tempfile.TemporaryDirectory(prefix="run-") as folder:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), "--run.weights_dir", folder, *_QUIET, *keys],
@@ -69,7 +69,7 @@ def started(keys: Sequence[str], environment: Mapping[str, str]) -> Iterator[tup
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """At once, and its processes with it: the second signal means that."""
+    """End a run and its processes at once, which a second signal asks for."""
     while process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -78,5 +78,5 @@ def end(process: subprocess.Popen[Any]) -> None:
         process.stdout.close()
 
 
-def _failure(keys: Sequence[str], status: int, said: str) -> str:
-    return f"train.py {' '.join(keys)} ended with status {status}: {said[-2000:]}"
+def _failure(keys: Sequence[str], status: int, output: str) -> str:
+    return f"train.py {' '.join(keys)} ended with status {status}: {output[-2000:]}"

@@ -1,4 +1,4 @@
-"""What all benchmarks' commands do."""
+"""Tests of what the commands of all benchmarks share."""
 
 import signal
 import subprocess
@@ -22,7 +22,7 @@ sys.exit(command.run(main))
 """
 
 
-def test_who_is_told_to_end_takes_its_run_along() -> None:
+def test_sigterm_also_ends_the_run_of_a_benchmark() -> None:
     words = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as benchmark:
         try:

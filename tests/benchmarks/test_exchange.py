@@ -1,4 +1,4 @@
-"""The benchmark of the exchange: what its JSON promises, with real processes."""
+"""Tests of the benchmark of the exchange, with real processes."""
 
 import json
 
@@ -9,11 +9,11 @@ from benchmarks import exchange
 TINY = ["--model", "tiny", "--img_size", "32", "--numbers", "1000", "--iterations", "1", "--rounds", "2"]
 
 
-def test_json_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_has_all_cases(capsys: pytest.CaptureFixture[str]) -> None:
     assert exchange.main([*TINY, "--workers", "2", "--ddp", "--no-compile", "--patience_s", "60", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
     cases: dict[str, list[str]] = {}
-    for row in told["rows"]:
+    for row in result["rows"]:
         cases.setdefault(f"{row['case']}: {row['unit']}", []).append(row["name"])
         assert 0 < row["low"] <= row["median"] <= row["high"]
     pair = ["ours, Peer", "all-reduce"]

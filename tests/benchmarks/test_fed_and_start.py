@@ -1,4 +1,4 @@
-"""The benchmarks that run train.py: what their JSON promises, with runs that are made up, and how real ones end."""
+"""Tests of the benchmarks that run train.py: their JSON, with simulated runs, and how real runs end."""
 
 import json
 import os
@@ -14,30 +14,30 @@ from benchmarks.training import finished, seconds_to_first_iteration
 TINY = ["--model", "tiny", "--img_size", "32"]
 
 
-def test_fed_json_has_what_is_promised(
+def test_the_json_of_fed_has_all_cases(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(keys: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
         assert timeout_s == 9
         speed = (100 if "synthetic" in keys else 90) * (2 if '["cpu", "cpu"]' in keys else 1)
-        first = {"kind": "train", "images": 16, "images_per_s": 1}  # the one that warms up
+        first = {"kind": "train", "images": 16, "images_per_s": 1}  # the warm-up
         return [first, *[{"kind": "train", "images": 16, "images_per_s": speed}] * 3, {"kind": "val", "images": 1}]
 
     monkeypatch.setattr(fed, "finished", run)
     sizes = ["--images", "16", "--rounds", "2", "--timeout_s", "9", "--scratch", str(tmp_path)]
     assert fed.main([*TINY, *sizes, "--json", "--", "--compute.threads", "1"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    ratios = {(row["case"], row["name"]): row["ratio"] for row in told["rows"]}
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    ratios = {(row["case"], row["name"]): row["ratio"] for row in result["rows"]}
     assert set(ratios) == {
         *{("1 x 8", name) for name in ("fed", "synthetic", "the step alone")},
         *{("2 x 8", name) for name in ("fed", "synthetic")},
     }
     assert ratios["2 x 8", "fed"] == pytest.approx(0.9)
-    assert told["notes"] == {"fed, 2 x 8 over 1 x 8": pytest.approx(2)}
+    assert result["notes"] == {"fed, 2 x 8 over 1 x 8": pytest.approx(2)}
     assert not any(tmp_path.iterdir())
 
 
-def test_start_json_has_what_is_promised(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_json_of_start_has_all_cases(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
     def run(keys: Sequence[str], timeout_s: float, environment: dict[str, str]) -> float:
@@ -49,14 +49,14 @@ def test_start_json_has_what_is_promised(capsys: pytest.CaptureFixture[str], mon
 
     monkeypatch.setattr(start, "seconds_to_first_iteration", run)
     assert start.main([*TINY, "--workers", "2", "--rounds", "2", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    cold, warm, floor = told["rows"]
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    cold, warm, floor = result["rows"]
     assert (cold["median"], warm["median"], cold["ratio"], warm["ratio"]) == (8, 4, 0.5, 1)
     assert floor["name"] == "python, import torch"
     assert floor["median"] > 0
 
 
-def test_the_first_iteration_of_a_real_run_is_seen_and_nothing_goes_on_after_it() -> None:
+def test_a_real_run_ends_after_its_first_iteration() -> None:
     keys = ["--data.source", "synthetic", "--data.synthetic.train", "8", "--data.img_size", "32", "--batch_size", "4"]
     keys += ["--model.name", "tiny", "--compute.threads", "1"]
     mark = f"run of {os.getpid()}"
@@ -65,13 +65,13 @@ def test_the_first_iteration_of_a_real_run_is_seen_and_nothing_goes_on_after_it(
 
 
 def environment(path: Path) -> bytes:
-    """Of a process, if it is still there."""
+    """Return the environment of a process, or nothing if it has ended."""
     try:
         return path.read_bytes()
     except OSError:
         return b""
 
 
-def test_a_run_that_fails_is_told_of() -> None:
+def test_a_failed_run_raises_its_output() -> None:
     with pytest.raises(RuntimeError, match=r"ended with status 2: .*unknown option --no_such_key"):
         finished(["--no_such_key", "1"], 60)

@@ -1,4 +1,4 @@
-"""The benchmark of the step: what its JSON promises, and that the peer computes what we do."""
+"""Tests of the benchmark of the step: its JSON, and that the peer computes the same function."""
 
 import json
 
@@ -7,22 +7,22 @@ import torch
 
 from benchmarks import step
 from benchmarks.harness import Contender, take_turns
-from benchmarks.ours import refuse_no_number
+from benchmarks.ours import check_finite
 from benchmarks.plain import arithmetic, plain_alexnet
 from lib.models.registry import model_spec
 
 
-def test_json_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_has_all_keys_and_consistent_figures(capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ["--model", "tiny", "--img_size", "32", "--batch_size", "2", "4", "--iterations", "1", "--rounds", "3"]
     assert step.main([*tiny, "--no-compile", "--json", "--", "--compute.threads", "1"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["benchmark"] == "step"
-    assert {"device", "cpu", "cores", "torch"} <= told["machine"].keys()
-    assert [row["case"] for row in told["rows"]] == 3 * ["batch 2"] + 3 * ["batch 4"]
-    ours, first_peer, *_ = told["rows"]
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["benchmark"] == "step"
+    assert {"device", "cpu", "cores", "torch"} <= result["machine"].keys()
+    assert [row["case"] for row in result["rows"]] == 3 * ["batch 2"] + 3 * ["batch 4"]
+    ours, first_peer, *_ = result["rows"]
     assert ours["name"] == "ours, fp32, plain step"
     assert first_peer["ratio"] == 1
-    for row in told["rows"]:
+    for row in result["rows"]:
         assert row["unit"] == "images/s"
         assert 0 < row["low"] <= row["quartiles"][0] <= row["median"] <= row["quartiles"][1] <= row["high"]
         assert len(row["values"]) == 3
@@ -30,7 +30,7 @@ def test_json_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
     assert ours["ratio"] == sorted(mine / theirs for mine, theirs in pairs)[1]
 
 
-def test_the_plain_network_is_ours_in_torchs_layers() -> None:
+def test_the_peer_computes_the_same_function_as_alexnet() -> None:
     crop, images_BCHW = 67, 255 * torch.rand(2, 3, 67, 67) - 128
     ours, plain = model_spec("alexnet").build(10, crop).eval(), plain_alexnet(10, crop).eval()
     weights = zip(plain.state_dict(), ours.state_dict().values(), strict=True)
@@ -38,7 +38,7 @@ def test_the_plain_network_is_ours_in_torchs_layers() -> None:
     torch.testing.assert_close(plain(images_BCHW), ours(images_BCHW), rtol=1e-4, atol=1e-6)
 
 
-def test_contenders_take_turns_and_every_other_round_goes_backwards() -> None:
+def test_contenders_take_turns_in_reverse_order_every_other_round() -> None:
     order: list[str] = []
 
     def contender(name: str) -> Contender:
@@ -52,10 +52,10 @@ def test_contenders_take_turns_and_every_other_round_goes_backwards() -> None:
     assert "".join(order) == "abbaab"
     assert a.values == (1, 4, 5)
     assert b.values == (2, 3, 6)
-    assert a.ratio == 6 / 5  # seconds: less is better
+    assert a.ratio == 6 / 5  # fewer seconds are better
 
 
-def test_a_peers_arithmetic_is_its_own() -> None:
+def test_the_arithmetic_of_a_peer_is_restored() -> None:
     before = torch.get_float32_matmul_precision()
     with arithmetic(tf32=True):
         assert torch.get_float32_matmul_precision() == "high"
@@ -64,6 +64,6 @@ def test_a_peers_arithmetic_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_figures_of_a_network_of_nans_are_refused(loss: float) -> None:
-    with pytest.raises(ArithmeticError, match="would mean nothing"):
-        refuse_no_number(loss)
+def test_a_nan_or_infinite_loss_is_refused(loss: float) -> None:
+    with pytest.raises(ArithmeticError, match="its speed means nothing"):
+        check_finite(loss)
