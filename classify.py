@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Name what is in pictures: for each the most probable classes.
+"""Print the most probable classes of images.
 
 examples:
   python classify.py panda.jpg

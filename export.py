@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the weights of a network for other programs.
+"""Write the weights of a network in the format of another program.
 
 examples:
   python export.py alexnet.safetensors

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Train on one device: one trainer process and its loader.
+"""Train on one device, with a trainer and a loader process.
 
 examples:
   python train.py

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Train on two devices: two replicas that average their gradients in every iteration.
+"""Train on two devices, whose replicas average their gradients in every iteration.
 
 examples:
   python train_2gpu.py

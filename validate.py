@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Loss, errors, mean average precision and confusion matrix of a checkpoint over every validation image.
+"""Compute loss, errors, mean average precision and confusion matrix of a checkpoint over all validation images.
 
 examples:
   python validate.py

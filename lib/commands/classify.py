@@ -1,4 +1,4 @@
-"""From a command line to the classes of pictures: name what is in each, one after the other."""
+"""classify.py: print the most probable classes of images."""
 
 import argparse
 import io
@@ -19,13 +19,13 @@ from lib.system.devices import choose_device
 
 
 def classify(description: str) -> int:
-    """The whole of classify.py: the exit status, 2 where a picture could not be read."""
+    """Run classify.py. Returns the exit status, 2 if an image cannot be read."""
 
     def main() -> int:
         options = parse(sys.argv[1:], description)
         for stream in (sys.stdin, sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
+                stream.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
         network = open_network(options)
         show = SHOWN[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
         return classify_all(network.to(device_of(options.device)), options, show)
@@ -34,16 +34,16 @@ def classify(description: str) -> int:
 
 
 def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
-    """The options. Ends the process for --help and for what cannot be understood."""
+    """Return the options. Ends the process for --help and unknown options. Raises ConfigError."""
     parser = PlainParser(description=description)
     add = parser.add_argument
-    add("pictures", nargs="+", metavar="IMAGE | FOLDER | -", help="pictures; a folder: all in it; -: names from stdin")
-    add("--top", type=int, default=5, metavar="N", help="classes to show of each picture (default: %(default)s)")
-    add("--crops", type=int, default=1, choices=(1, 2, 10), help="views of each picture to average (default: 1)")
-    add("--json", dest="format", action="store_const", const="json", help="one JSON object a line for each picture")
-    add("--csv", dest="format", action="store_const", const="csv", help="a table: picture,place,folder,name,score")
+    add("pictures", nargs="+", metavar="IMAGE | FOLDER | -", help="images; folders of images; -: names on stdin")
+    add("--top", type=int, default=5, metavar="N", help="classes to print per image (default: %(default)s)")
+    add("--crops", type=int, default=1, choices=(1, 2, 10), help="crops per image to average (default: 1)")
+    add("--json", dest="format", action="store_const", const="json", help="print one JSON object per image and line")
+    add("--csv", dest="format", action="store_const", const="csv", help="print CSV: picture,place,folder,name,score")
     add_network_options(parser)
-    parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
+    add("--debug", action="store_true", help="print the traceback of every error")
     add("--device", default="auto", help="auto (a GPU if there is one, else the CPU), cpu, cuda:0, ...")
     parser.set_defaults(format="text")
     options = parser.parse_args(argv)
@@ -53,46 +53,46 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """Where weights come from."""
+    """Add the options that name the weights and their preprocessing."""
     add = parser.add_argument
     add(
         "--checkpoint",
         default="models",
         metavar="PATH",
-        help="a checkpoint, or a run's folder: its best one "
-        "(default: %(default)s). With --data: weights in any format, see lib/formats/registry.py",
+        help="a checkpoint, or the folder of a run, for its best checkpoint (default: %(default)s). "
+        "With --data: weights in any format that lib/formats/registry.py reads",
     )
     add(
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="for weights that are no checkpoint of ours: a folder with the names of their classes (synset_words.txt) "
-        "and img_mean.npy, or else ImageNet's mean colour; or the data set that they go with",
+        help="for weights of other programs: a folder with the names of the classes (synset_words.txt) and "
+        "img_mean.npy (without it, ImageNet's mean color is used), or their data set",
     )
-    add("--model", default="alexnet", help="with --data: which network they are of (default: %(default)s)")
+    add("--model", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
     add(
         "--mean",
         choices=("image", "channel", "none"),
-        help="with --data: normalize.mean (default: the network's recipe's)",
+        help="with --data: normalize.mean (default: the recipe of the network)",
     )
     add(
         "--std",
         nargs=3,
         type=float,
         metavar=("R", "G", "B"),
-        help="with --data: normalize.std, to which weights of any format are brought (default: the recipe's)",
+        help="with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network)",
     )
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name. Raises ConfigError."""
+    """Return the device of that name. Raises ConfigError if there is none."""
     return choose_device([name], 0, torch.cuda.device_count())
 
 
 def classify_all(network: Network, options: argparse.Namespace, show: Show) -> int:
-    """Show what each picture is; those that cannot be read are named on stderr, and make the exit status 2."""
+    """Print the classes of each image. Images that cannot be read are named on stderr and make the exit status 2."""
     status = 0
-    for name in names(options.pictures):
+    for name in file_names(options.pictures):
         try:
             image_HWC = decode(read(name), network.img_size, network.preparation.resize)
         except DataError as error:
@@ -104,8 +104,8 @@ def classify_all(network: Network, options: argparse.Namespace, show: Show) -> i
     return status
 
 
-def names(pictures: Sequence[str]) -> Iterator[str]:
-    """The files that are meant, one by one: those of stdin as they come."""
+def file_names(pictures: Sequence[str]) -> Iterator[str]:
+    """Yield the file names that the arguments stand for; those from stdin as they arrive."""
     for name in pictures:
         if name == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
@@ -116,15 +116,15 @@ def names(pictures: Sequence[str]) -> Iterator[str]:
 
 
 def in_folder(folder: Path) -> list[str]:
-    """Every picture in ``folder`` and the folders in it, sorted. Raises DataError when there is none."""
+    """Return every image below ``folder``, sorted. Raises DataError if there is none."""
     found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise DataError(f"{folder} holds no picture ({', '.join(SUFFIXES)})")
+        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
     return found
 
 
 def read(name: str) -> bytes:
-    """The bytes of a file. Raises DataError."""
+    """Return the bytes of a file. Raises DataError."""
     try:
         return Path(name).read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""From a command line to the weights of a network in another program's format."""
+"""export.py: write the weights of a network in the format of another program."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from lib.formats.scaled_weights import ScaledWeights
 
 
 def export(description: str) -> int:
-    """The whole of export.py: the exit status."""
+    """Run export.py. Returns the exit status."""
 
     def main() -> int:
         options = parse(sys.argv[1:], description)
@@ -36,63 +36,64 @@ def export(description: str) -> int:
 
 
 def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
-    """The options. Ends the process for --help; raises ConfigError when the format is not clear."""
+    """Return the options. Ends the process for --help and unknown options. Raises ConfigError without a format."""
     parser = PlainParser(description=description)
-    parser.add_argument("out", type=Path, metavar="OUT", help="file or, for theano and cudaconvnet, folder to write")
-    parser.add_argument("--format", choices=list(WRITERS), help="default: by OUT's suffix, .safetensors or .onnx")
+    parser.add_argument("out", type=Path, metavar="OUT", help="file to write; a folder for theano and cudaconvnet")
+    parser.add_argument("--format", choices=list(WRITERS), help="default: by the suffix of OUT, .safetensors or .onnx")
     add_network_options(parser)
-    parser.add_argument("--debug", action="store_true", help="tracebacks of errors, too")
+    parser.add_argument("--debug", action="store_true", help="print the traceback of every error")
     options = parser.parse_args(argv)
     options.format = options.format or SUFFIXES.get(options.out.suffix)
     if options.format is None:
-        raise ConfigError(f"{options.out} does not say its format; add --format, one of {', '.join(WRITERS)}")
+        raise ConfigError(f"{options.out} has no suffix that names a format; add --format, one of {', '.join(WRITERS)}")
     return options
 
 
-def about(network: Network) -> dict[str, str]:
-    """What a user of the file should know of it."""
+def metadata(network: Network) -> dict[str, str]:
+    """Return what a file says about the network: its name, input and classes."""
     return {
         "network": network.name,
         "crop": str(network.crop),
         "img_size": str(network.img_size),
-        "input": told(network.preparation),
+        "input": describe_input(network.preparation),
         "std": json.dumps(network.preparation.std),
         "classes": json.dumps([readable or folder for folder, readable in network.preparation.classes]),
     }
 
 
-def told(preparation: Preparation) -> str:
-    """How a picture becomes the network's input."""
-    less = {"image": ", less the mean image", "channel": ", less its channels' means", "none": ""}[
-        preparation.subtracted
-    ]
+def describe_input(preparation: Preparation) -> str:
+    """Return how an image becomes the network's input."""
     means = [round(value, 2) for value in preparation.mean.mean((1, 2)).tolist()]
-    less += f" {means}" if preparation.subtracted == "channel" else ""
-    return f"float32 RGB, 0 to 255{less}" + (f", divided by {list(preparation.std)}" if preparation.std else "")
+    mean = {"image": ", minus the mean image", "channel": f", minus the channel means {means}", "none": ""}
+    std = f", divided by {list(preparation.std)}" if preparation.std else ""
+    return f"float32 RGB, 0 to 255{mean[preparation.subtracted]}{std}"
 
 
 def write_safetensors(network: Network, path: Path) -> None:
-    """Every weight by its name in torch, float32, and ``about`` as metadata."""
-    safe_tensors.write(network.model.state_dict(), about(network), path)
+    """Write every weight, float32, under its PyTorch name, and ``metadata``."""
+    safe_tensors.write(network.model.state_dict(), metadata(network), path)
 
 
 def write_onnx(network: Network, path: Path) -> None:
-    """Raises ConfigError without onnx's packages, WeightsError when onnxruntime computes something else."""
-    onnx_file.write(network.model, network.crop, about(network), path)
+    """Write the network and ``metadata``.
+
+    Raises ConfigError without the onnx packages, WeightsError if onnxruntime computes another result.
+    """
+    onnx_file.write(network.model, network.crop, metadata(network), path)
 
 
 def write_theano(network: Network, path: Path) -> None:
-    """A folder as theano_alexnet's ``lib_conv: cudnn`` has it. Raises WeightsError for all but alexnet."""
-    theano.write(_for_bytes(network), network.epoch, path)
+    """Write a folder as theano_alexnet does with ``lib_conv: cudnn``. Raises WeightsError unless it is alexnet."""
+    theano.write(_weights_without_std(network), network.epoch, path)
 
 
 def write_cudaconvnet(network: Network, path: Path) -> None:
-    """The same for ``lib_conv: cudaconvnet``: kernels are not turned."""
-    theano.write(_for_bytes(network), network.epoch, path, "cudaconvnet")
+    """Write a folder as theano_alexnet does with ``lib_conv: cudaconvnet``, whose kernels are not flipped."""
+    theano.write(_weights_without_std(network), network.epoch, path, "cudaconvnet")
 
 
-def _for_bytes(network: Network) -> dict[str, Tensor]:
-    """Its weights for colours of 0 to 255: files that cannot say what pictures are divided by."""
+def _weights_without_std(network: Network) -> dict[str, Tensor]:
+    """Return the weights for images that are not divided by a std, because the format cannot store one."""
     trained = ScaledWeights(network.model.state_dict(), network.preparation.std)
     return trained.rescaled(None, network.name)
 

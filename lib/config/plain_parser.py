@@ -1,11 +1,11 @@
-"""argparse as every script of ours behaves: what cannot be understood is one line, with exit status 2."""
+"""argparse whose errors are one line, with exit status 2."""
 
 import argparse
 from typing import NoReturn
 
 
 class PlainParser(argparse.ArgumentParser):
-    """Takes no abbreviations, and shows its description as it is written."""
+    """Refuses abbreviations and prints its description unchanged."""
 
     def __init__(self, prog: str | None = None, *, description: str | None) -> None:
         super().__init__(
@@ -16,4 +16,4 @@ class PlainParser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help says what there is\n")
+        self.exit(2, f"error: {message}; --help lists every option\n")

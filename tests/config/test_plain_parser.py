@@ -1,4 +1,4 @@
-"""What a script says of words that it does not understand."""
+"""How a script answers options that it does not have."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from lib.report.__main__ import arguments
 
 
 @pytest.mark.parametrize(
-    ("parse", "argv", "says"),
+    ("parse", "argv", "message"),
     [
         (lambda argv: classify.parse(argv, ""), ["a.jpg", "--crops", "3"], "argument --crops: invalid choice: "),
         (lambda argv: export.parse(argv, ""), [], "the following arguments are required: OUT"),
@@ -18,11 +18,11 @@ from lib.report.__main__ import arguments
     ids=["classify", "export", "report"],
 )
 def test_wrong_options_are_one_line_and_status_2(
-    capsys: pytest.CaptureFixture[str], parse: Callable[[list[str]], object], argv: list[str], says: str
+    capsys: pytest.CaptureFixture[str], parse: Callable[[list[str]], object], argv: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(argv)
-    told = capsys.readouterr().err
-    assert (ended.value.code, told.count("\n")) == (2, 1)
-    assert told.startswith(f"error: {says}")
-    assert told.endswith("; --help says what there is\n")
+    stderr = capsys.readouterr().err
+    assert (ended.value.code, stderr.count("\n")) == (2, 1)
+    assert stderr.startswith(f"error: {message}")
+    assert stderr.endswith("; --help lists every option\n")

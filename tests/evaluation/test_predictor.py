@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, check_preparation
-from lib.commands.export import told
+from lib.commands.export import describe_input
 from lib.errors import CheckpointError, WeightsError
 from lib.evaluation.predictor import of_checkpoint, open_network
 from lib.models.recipes import IMAGENET_STD
@@ -95,7 +95,7 @@ def test_resuming_with_another_normalization_is_refused() -> None:
 
 
 def test_an_exported_file_describes_its_input() -> None:
-    assert told(preparation()) == "float32 RGB, 0 to 255, less the mean image"
-    text = told(preparation(subtracted="channel", std=(50.0, 51.0, 52.0)))
+    assert describe_input(preparation()) == "float32 RGB, 0 to 255, minus the mean image"
+    text = describe_input(preparation(subtracted="channel", std=(50.0, 51.0, 52.0)))
     means = [round(value, 2) for value in MEAN_CHW.mean((1, 2)).tolist()]
-    assert text == f"float32 RGB, 0 to 255, less its channels' means {means}, divided by [50.0, 51.0, 52.0]"
+    assert text == f"float32 RGB, 0 to 255, minus the channel means {means}, divided by [50.0, 51.0, 52.0]"
