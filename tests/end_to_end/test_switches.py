@@ -62,6 +62,9 @@ def test_limit_batches_shortens_epochs_and_overfit_batches_learns_its_batch(
 
     limited = entries("limited", "--run.limit_batches", 2)
     assert [(e["kind"], e["iteration"], e["images"]) for e in limited] == [("train", 2, 16), ("val", 2, 16)] * 2
+    options = (*OPTIONS, "[cpu]", "--run.limit_batches", 2, "--run.weights_dir", "limited")
+    validated = run_script("validate.py", *options)
+    assert (validated.returncode, "over 16 images" in validated.stdout) == (0, True), validated.stderr
     one_batch = ("--run.overfit_batches", 1, "--augment.mirror", "false")
     learned = entries("learned", *one_batch, "--run.n_epochs", 45, "--optimizer.learning_rate", 0.02)
     assert {e["images"] for e in learned if e["kind"] == "train"} == {8}
