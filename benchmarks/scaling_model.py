@@ -28,7 +28,7 @@ class Constants:
         default=365.0, metadata={"help": "copies over NVLink in each direction: 58.6 MB in 160 us"}
     )
     memory_gb_s: float = field(default=4300.0, metadata={"help": "memory bandwidth of a GPU: measured"})
-    meeting_ms: float = field(default=0.004, metadata={"help": "barrier on the device: measured, 3 to 4 us"})
+    barrier_ms: float = field(default=0.004, metadata={"help": "barrier on the device: measured, 3 to 4 us"})
     delay: float = field(
         default=0.19, metadata={"help": "delay caused by a copy, relative to its time: 60 of 320 us, 2 workers"}
     )
@@ -126,7 +126,7 @@ def _exchange_ms(c: Constants, megabytes: float, local: int, machines: int) -> f
     """Return the time to average chunks within a machine, then between machines (by a tree), and to gather them."""
     if local == 1 and machines == 1:
         return 0.0
-    within = 2 * megabytes * _others(local) / c.link_gb_s + _mean_ms(c, megabytes, local) + 3 * c.meeting_ms
+    within = 2 * megabytes * _others(local) / c.link_gb_s + _mean_ms(c, megabytes, local) + 3 * c.barrier_ms
     network_gb_s = c.network_gbit_s / 8
     between = 2 * megabytes / local * _others(machines) / network_gb_s
     return within + between + 2 * ceil(log2(machines)) * c.hop_ms

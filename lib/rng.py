@@ -1,6 +1,6 @@
 """Random choices as pure functions of a key such as (seed, epoch), through a counter-based generator (Philox).
 
-No generator state is kept: any worker can compute any choice, and a resumed run repeats those of an uninterrupted run.
+No generator state is stored. Any worker can compute any choice, and a resumed run repeats those of the whole run.
 """
 
 from enum import IntEnum

@@ -74,12 +74,12 @@ def test_layers_of_a_resnet_are_renamed(tmp_path: Path) -> None:
     layers = resnet({"2a": whole, "2b": whole[1:], "3a": whole, "3b1": whole[1:], "3b12": whole[1:], "4c": ["2a"]})
     weights = caffe.read(write(tmp_path, layers))
     norms = ("weight", "bias", "running_mean", "running_var")
-    places = ["layers.0.0", "layers.0.1", "layers.1.0", "layers.1.1", "layers.1.12"]
+    prefixes = ["layers.0.0", "layers.0.1", "layers.1.0", "layers.1.1", "layers.1.12"]
     expected = {"conv1.weight", "conv1.bias", "fc.weight", "fc.bias", *(f"bn1.{n}" for n in norms)}
-    expected |= {f"{place}.conv{i}.weight" for place in places for i in (1, 2, 3)}
-    expected |= {f"{place}.bn{i}.{n}" for place in places for i in (1, 2, 3) for n in norms}
-    for place in ("layers.0.0", "layers.1.0"):
-        expected |= {f"{place}.downsample.0.weight", *(f"{place}.downsample.1.{n}" for n in norms)}
+    expected |= {f"{prefix}.conv{i}.weight" for prefix in prefixes for i in (1, 2, 3)}
+    expected |= {f"{prefix}.bn{i}.{n}" for prefix in prefixes for i in (1, 2, 3) for n in norms}
+    for prefix in ("layers.0.0", "layers.1.0"):
+        expected |= {f"{prefix}.downsample.0.weight", *(f"{prefix}.downsample.1.{n}" for n in norms)}
     expected |= {"tail.0.weight", *(f"tail.1.{n}" for n in norms)}  # the truncated block
     assert set(weights) == expected
     assert np.array_equal(weights["layers.1.12.conv3.weight"], layers["res3b12_branch2c"][0])
@@ -102,18 +102,18 @@ def test_alexnet_in_old_and_new_files(tmp_path: Path, write: Callable[[Layers], 
 
 
 @pytest.mark.parametrize(
-    ("kernel", "places"), [(7, [3, 4, 5, 7, 8, 9, 10, 12]), (3, [3, 4, 6, 7, 9, 10, 11, 12])], ids=["1.0", "1.1"]
+    ("kernel", "indices"), [(7, [3, 4, 5, 7, 8, 9, 10, 12]), (3, [3, 4, 6, 7, 9, 10, 11, 12])], ids=["1.0", "1.1"]
 )
-def test_layers_of_squeezenet_are_renamed(tmp_path: Path, kernel: int, places: list[int]) -> None:
+def test_layers_of_squeezenet_are_renamed(tmp_path: Path, kernel: int, indices: list[int]) -> None:
     layers = {"conv1": [randn(4, 3, kernel, kernel), randn(4)]}
     for fire in range(2, 10):
         for part in ("squeeze1x1", "expand1x1", "expand3x3"):
             layers[f"fire{fire}/{part}"] = [randn(2, 2, 1, 1), randn(2)]
     layers["conv10"] = [randn(10, 2, 1, 1), randn(10)]
     weights = caffe.read(write(tmp_path, layers))
-    for fire, place in enumerate(places, 2):
-        assert np.array_equal(weights[f"features.{place}.squeeze.weight"], layers[f"fire{fire}/squeeze1x1"][0])
-        assert np.array_equal(weights[f"features.{place}.expand3x3.bias"], layers[f"fire{fire}/expand3x3"][1])
+    for fire, index in enumerate(indices, 2):
+        assert np.array_equal(weights[f"features.{index}.squeeze.weight"], layers[f"fire{fire}/squeeze1x1"][0])
+        assert np.array_equal(weights[f"features.{index}.expand3x3.bias"], layers[f"fire{fire}/expand3x3"][1])
     assert np.array_equal(weights["classifier.1.bias"], layers["conv10"][1])
     assert len(weights) == 2 * (2 + 3 * 8)
 

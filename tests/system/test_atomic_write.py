@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Tests of writing files atomically."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from lib.system import atomic_write
 
 
-def test_a_large_file_tells_of_every_piece_that_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_for_every_piece_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(atomic_write, "_PIECE", 1000)
     on_disk, real = [0], os.fsync
 
@@ -17,12 +17,12 @@ def test_a_large_file_tells_of_every_piece_that_is_on_the_disk(tmp_path: Path, m
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    told = []
+    sizes = []
     content = os.urandom(3500)
     atomic_write.atomic_write(
         tmp_path / "file",
         lambda file: (file.write(content[:100]), file.write(content[100:])),
-        lambda: told.append(on_disk[0]),
+        lambda: sizes.append(on_disk[0]),
     )
     assert (tmp_path / "file").read_bytes() == content
-    assert told == [1100, 2100, 3100, 3500]
+    assert sizes == [1100, 2100, 3100, 3500]

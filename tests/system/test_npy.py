@@ -1,4 +1,4 @@
-"""A damaged .npy file is an array or a ValueError, whatever is wrong with it."""
+"""A damaged .npy file gives an array or a ValueError, whatever the damage."""
 
 import io
 
@@ -20,15 +20,15 @@ def test_a_loaded_array_equals_the_saved_one() -> None:
 
 
 @pytest.mark.parametrize("byte", [b"(", b"9", b"\0", b"\xff", b"'"])
-def test_damage_anywhere_in_the_header(byte: bytes) -> None:
+def test_a_damaged_header_raises_nothing_but_value_error(byte: bytes) -> None:
     content = content_of(np.zeros((3, 2, 2), np.float32))
-    said = set()
+    messages = set()
     for at in range(128):
         try:
             array_of(content[:at] + byte + content[at + 1 :])
         except ValueError as error:
-            said.add(str(error))
-    assert said
+            messages.add(str(error))
+    assert messages
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4" + bytes(40), content_of(np.zeros(9))[:-1]], ids=len)
@@ -37,7 +37,7 @@ def test_other_files_are_refused_as_npy(content: bytes) -> None:
         array_of(content)
 
 
-def test_more_numbers_than_any_memory_holds() -> None:
+def test_a_shape_too_large_for_memory_is_a_value_error() -> None:
     content = content_of(np.zeros((3, 2), np.float32))
     shape = b"(3, 900000000000000), }"
     content = content.replace(b"(3, 2), }".ljust(len(shape)), shape)
