@@ -2,14 +2,18 @@
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import jsonargparse
-import yaml
-
+from lib.config.arguments import field_help
+from lib.config.convert import build, from_argument, from_yaml
+from lib.config.dump import flow
+from lib.config.field_type import field_types
+from lib.config.plain_parser import PlainParser
+from lib.config.section import Fraction, NonNegativeInt, PositiveInt, Section, Seed
+from lib.config.yaml_file import read_settings
 from lib.data.packed.layout import Layout, layout
 from lib.errors import ConfigError
 from lib.types import Split
@@ -17,11 +21,12 @@ from lib.types import Split
 PROJECT = Path(__file__).resolve().parent.parent
 PATHS_YAML = PROJECT / "preprocessing" / "paths.yaml"
 FLAGS = ("strict", "toy")
+# Relative ones start from the project's folder in paths.yaml, and from the current folder on the command line.
 PATH_KEYS = ("train_img_dir", "val_img_dir", "tar_root_dir", "meta_clsloc_mat", "val_label_file")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Section, prefix=""):
     """What to make, and of what."""
 
     train_img_dir: Path | None = None
@@ -36,33 +41,27 @@ class Settings:
     """The devkit's meta.mat (2012) or meta_clsloc.mat (2014, 2015)."""
     val_label_file: Path | None = None
     """The devkit's ground truth for flat validation pictures: one class number a line."""
-    img_size: int = 256
+    img_size: PositiveInt = 256
     """Side of the square pictures, in pixels."""
-    file_batch_size: int = 256
+    file_batch_size: PositiveInt = 256
     """Pictures in one batch file; any batch size can be trained from it."""
     resize: Literal["squash", "crop"] = "squash"
     """squash: to a square, ignoring the aspect; crop: short side to img_size, then the centre."""
-    seed: int = 1
+    seed: Seed = 1
     """Of the one shuffle of the training pictures."""
-    workers: int = 0
+    workers: NonNegativeInt = 0
     """Processes that decode; 0: one for each core."""
-    max_skipped: float = 0.001
+    max_skipped: Fraction = 0.001
     """Share of a split's pictures that may be broken and left out before it is an error."""
     strict: bool = False
     """Make the first broken picture an error."""
-    train_images: int | None = None
+    train_images: PositiveInt | None = None
     """Take only this many training pictures, the first of the shuffled list (null: all; 2560 with --toy)."""
-    val_images: int | None = None
+    val_images: PositiveInt | None = None
     """Take only this many validation pictures, the first of the sorted list (null: all; with --toy 2560,
     or 640 if they are drawn)."""
     toy: bool = False
     """Make a small data set; without a train_img_dir, of pictures drawn into tar_root_dir/toy_images."""
-
-    def __post_init__(self) -> None:
-        _at_least(self, 1, "img_size", "file_batch_size", "train_images", "val_images")
-        _at_least(self, 0, "workers", "seed")
-        if not 0 <= self.max_skipped <= 1:
-            raise ConfigError(f"max_skipped is {self.max_skipped}; it is a share, from 0 to 1")
 
     @property
     def layout(self) -> Layout:
@@ -103,41 +102,35 @@ class Settings:
 
 
 def parse_settings(program: str, about: str, arguments: Sequence[str]) -> Settings:
-    """The settings in force: those of paths.yaml (or of ``--paths FILE``), overridden by ``arguments``.
+    """Return the settings of paths.yaml, or of ``--paths FILE``, overridden by ``arguments``.
 
-    Raises ConfigError for an unknown or ill-typed key.
+    Ends the process for --help. Raises ConfigError for an unknown key or a value of the wrong type.
     """
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(prog=program, description=about, exit_on_error=False)
-    parser.add_argument("--paths", type=Path, default=PATHS_YAML, help="Take the settings from this file.")
-    parser.add_class_arguments(Settings, as_group=False)
-    arguments = _normalised(arguments)
-    try:
-        paths = next((a.split("=", 1)[1] for a in reversed(arguments) if a.startswith("--paths=")), PATHS_YAML)
-        read = parser.parse_object(_read_yaml(Path(paths)))
-        parser.set_defaults(read.as_dict())
-        values = parser.parse_args(arguments).as_dict()
-    except jsonargparse.ArgumentError as error:
-        raise ConfigError(" ".join(str(error).replace("Parser key ", "").split())) from None
-    del values["paths"]
+    given = _options(arguments)
+    if "help" in given:
+        _help_parser(program, about).print_help()
+        raise SystemExit(0)
+    values = {"tar_root_dir": Settings.tar_root_dir} | _read_file(Path(given.pop("paths", str(PATHS_YAML))))
+    values |= {key: from_argument(key, text, field_types(Settings)[key]) for key, text in given.items()}
     for key in PATH_KEYS:
-        if values[key] is not None:
-            values[key] = values[key].expanduser().absolute()
-    return Settings(**values)
+        if values.get(key) is not None:
+            values[key] = values[key].absolute()
+    return build(Settings, values)
 
 
-def _normalised(arguments: Sequence[str]) -> list[str]:
-    """``--key=value`` throughout: dashes in keys become underscores, and a flag may stand alone."""
-    result: list[str] = []
+def _options(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the text of every option by key. Dashes in keys become underscores, and a flag may stand alone."""
+    given: dict[str, str] = {}
     rest = list(arguments)
     while rest:
         option, equals, value = rest.pop(0).partition("=")
         if option in ("-h", "--help"):
-            return ["--help"]
+            return {"help": ""}
         if not option.startswith("--"):
             raise ConfigError(f"{option!r} is no option; options look like --img_size 128")
         key = option[2:].replace("-", "_")
-        _check_key(key, f"option --{key}")
+        if hint := _unknown_hint(key):
+            raise ConfigError(f"unknown option --{key}{hint}")
         if not equals:
             if key in FLAGS and (not rest or rest[0] not in ("true", "false")):
                 value = "true"
@@ -145,36 +138,36 @@ def _normalised(arguments: Sequence[str]) -> list[str]:
                 raise ConfigError(f"option --{key} needs a value")
             else:
                 value = rest.pop(0)
-        result.append(f"--{key}={value}")
-    return result
+        given[key] = value
+    return given
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; it is to hold the settings") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path} must hold lines of 'key: value'")
-    for key in values:
-        _check_key(str(key), f"key {key} in {path}")
-    from_project = {
-        key: str(PROJECT / Path(str(values[key])).expanduser()) for key in PATH_KEYS if values.get(key) is not None
-    }
-    return {**values, **from_project}
+def _read_file(path: Path) -> dict[str, Any]:
+    """Return the value of every key in a settings file. Raises ConfigError naming the file."""
+    values = {}
+    for key, value in read_settings(path):
+        try:
+            if hint := _unknown_hint(key):
+                raise ConfigError(f"unknown key {key}{hint}")
+            values[key] = from_yaml(key, value, field_types(Settings)[key])
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        if key in PATH_KEYS and values[key] is not None:
+            values[key] = PROJECT / values[key]
+    return values
 
 
-def _check_key(key: str, what: str) -> None:
-    known = [field.name for field in fields(Settings)] + ["paths"]
-    if key not in known:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
-        raise ConfigError(f"unknown {what}; did you mean {near}?")
+def _unknown_hint(key: str) -> str:
+    """Return the closest key as the end of an error message; an empty text if ``key`` exists."""
+    keys = [*field_types(Settings), "paths"]
+    return "" if key in keys else f"; did you mean {difflib.get_close_matches(key, keys, n=1, cutoff=0)[0]}?"
 
 
-def _at_least(settings: Settings, least: int, *keys: str) -> None:
-    for key in keys:
-        value = getattr(settings, key)
-        if value is not None and value < least:
-            raise ConfigError(f"{key} is {value}; it must be at least {least}")
+def _help_parser(program: str, about: str) -> PlainParser:
+    parser = PlainParser(program, description=about)
+    parser.usage = "%(prog)s [--KEY VALUE ...]"
+    parser.add_argument("--paths", metavar="FILE", help=f"Take the settings from FILE (default: {PATHS_YAML.name}).")
+    for key, text in field_help(Settings).items():
+        default = flow(getattr(Settings(), key))
+        parser.add_argument(f"--{key}", metavar=key.upper(), help=f"{text} (default: {default})".replace("%", "%%"))
+    return parser

@@ -51,10 +51,10 @@ def test_the_toy_has_limits_of_its_own() -> None:
         (["--img_size", "--strict"], "option --img_size needs a value"),
         (["--img_size", "0"], "img_size is 0; it must be at least 1"),
         (["--workers=-1"], "workers is -1"),
-        (["--max_skipped", "3"], "max_skipped is 3.0; it is a share"),
+        (["--max_skipped", "3"], "max_skipped is 3; it must lie in [0, 1]"),
         (["--resize", "stretch"], "stretch"),
         (["pictures"], "'pictures' is no option"),
-        (["--paths", "/nowhere/paths.yaml"], "/nowhere/paths.yaml does not exist"),
+        (["--paths", "/nowhere/paths.yaml"], "cannot read /nowhere/paths.yaml"),
     ],
 )
 def test_bad_options_are_named_in_one_line(arguments: tuple[str, ...], said: str) -> None:
@@ -67,11 +67,12 @@ def test_bad_options_are_named_in_one_line(arguments: tuple[str, ...], said: str
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("img_sice: 3", "unknown key img_sice in .*did you mean img_size"),
-        ("img_size: big", "img_size"),
-        ("- a list", "must hold lines of 'key: value'"),
+        ("img_sice: 3", "p.yaml: unknown key img_sice; did you mean img_size"),
+        ("img_size: big", "p.yaml: img_size is big; it must be a whole number"),
+        ("img_size: 3\nimg_size: 4", "p.yaml: img_size is set twice, on lines 1 and 2"),
+        ("- a list", "must hold a mapping of settings"),
         ("a: [", "is not YAML"),
-        ("x: !!python/object/apply:os.getcwd []", "is not YAML"),
+        ("img_size: !!python/object/apply:os.getcwd []", "img_size is \\[\\]; it must be a whole number"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:
