@@ -14,7 +14,7 @@ from torch import Tensor
 _BLOCK = 1024
 
 
-def step(
+def update(
     w: Tensor,
     v: Tensor,
     g: Tensor,
@@ -25,37 +25,21 @@ def step(
     decay_factor: float,
     momentum: float,
     nesterov: bool,
+    apply: bool,
 ) -> None:
-    """Update ``w`` and ``v`` from ``g``, then copy ``w`` to ``copy``."""
-    _update[(triton.cdiv(len(w), _BLOCK),)](
-        w, v, g, copy, lr_and_decay, len(w), lr_factor, decay_factor, momentum,
-        NESTEROV=nesterov, APPLY=True, BLOCK=_BLOCK,
-    )  # fmt: skip
+    """Update ``v`` from ``g`` and, if ``apply``, ``w`` from ``v``; then copy ``w`` to ``copy``.
 
-
-def update_momentum(
-    w: Tensor,
-    v: Tensor,
-    g: Tensor,
-    lr_and_decay: Tensor,
-    *,
-    lr_factor: float,
-    decay_factor: float,
-    momentum: float,
-    nesterov: bool,
-) -> None:
-    """Update ``v`` from ``g``: the first half of ``step``, before the momentum is averaged.
-
-    With Nesterov momentum it also subtracts from ``w`` what ``apply`` adds in excess.
+    Without ``apply`` this is the first half of an update, before the momentum is averaged. With Nesterov momentum it
+    then subtracts from ``w`` what the second half, the function ``apply``, adds in excess.
     """
     _update[(triton.cdiv(len(w), _BLOCK),)](
-        w, v, g, w, lr_and_decay, len(w), lr_factor, decay_factor, momentum,
-        NESTEROV=nesterov, APPLY=False, BLOCK=_BLOCK,
+        w, v, g, copy, lr_and_decay, len(w), lr_factor, decay_factor, momentum,
+        NESTEROV=nesterov, APPLY=apply, BLOCK=_BLOCK,
     )  # fmt: skip
 
 
 def apply(w: Tensor, v: Tensor, copy: Tensor, factor: float) -> None:
-    """Add ``factor`` * ``v`` to ``w``, then copy ``w`` to ``copy``: the second half of ``step``."""
+    """Add ``factor`` * ``v`` to ``w``, then copy ``w`` to ``copy``: the second half of an update."""
     _apply[(triton.cdiv(len(w), _BLOCK),)](w, v, copy, len(w), factor, BLOCK=_BLOCK)
 
 

@@ -27,21 +27,18 @@ class FusedSGD:
             self._lr_and_decay[1].fill_(weight_decay)
 
     def step(self, segment: slice) -> None:
-        flat, momentum, nesterov = self._flat, self._config.momentum, self._config.nesterov
-        for group, lr_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
-            sgd.step(
-                flat.parameters[group], flat.momentum[group], flat.gradients[group], self._copy[group],
-                self._lr_and_decay, lr_factor=lr_factor, decay_factor=decay_factor, momentum=momentum,
-                nesterov=nesterov,
-            )  # fmt: skip
+        self._update(segment, apply=True)
 
     def update_momentum(self, segment: slice) -> None:
+        self._update(segment, apply=False)
+
+    def _update(self, segment: slice, *, apply: bool) -> None:
         flat, momentum, nesterov = self._flat, self._config.momentum, self._config.nesterov
         for group, lr_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
-            sgd.update_momentum(
-                flat.parameters[group], flat.momentum[group], flat.gradients[group],
+            sgd.update(
+                flat.parameters[group], flat.momentum[group], flat.gradients[group], self._copy[group],
                 self._lr_and_decay, lr_factor=lr_factor, decay_factor=decay_factor, momentum=momentum,
-                nesterov=nesterov,
+                nesterov=nesterov, apply=apply,
             )  # fmt: skip
 
     def apply(self, segment: slice) -> None:
