@@ -13,8 +13,8 @@ from lib.config.plain_parser import PlainParser
 from lib.data.images.decode import decode
 from lib.data.images.listing import SUFFIXES
 from lib.errors import ConfigError, DataError
-from lib.evaluation.output_formats import SHOWN, Show
-from lib.evaluation.predictor import Network, best, open_network
+from lib.evaluation.output_formats import PRINTERS, Printer
+from lib.evaluation.predictor import Predictor, open_predictor
 from lib.system.devices import choose_device
 
 
@@ -26,9 +26,9 @@ def classify(description: str) -> int:
         for stream in (sys.stdin, sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
-        network = open_network(options)
-        show = SHOWN[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
-        return classify_all(network.to(device_of(options.device)), options, show)
+        predictor = open_predictor(options)
+        printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
+        return classify_all(predictor.to(device_of(options.device)), options, printer)
 
     return report_errors(main)
 
@@ -89,18 +89,18 @@ def device_of(name: str) -> torch.device:
     return choose_device([name], 0, torch.cuda.device_count())
 
 
-def classify_all(network: Network, options: argparse.Namespace, show: Show) -> int:
+def classify_all(predictor: Predictor, options: argparse.Namespace, printer: Printer) -> int:
     """Print the classes of each image. Images that cannot be read are named on stderr and make the exit status 2."""
     status = 0
     for name in file_names(options.pictures):
         try:
-            image_HWC = decode(read(name), network.img_size, network.preparation.resize)
+            image_HWC = decode(read(name), predictor.img_size, predictor.preparation.resize)
         except DataError as error:
             print(f"error: {name}: {error}", file=sys.stderr, flush=True)
             status = 2
             continue
-        probabilities_1K = network.probabilities(image_HWC[None], options.crops)
-        show(name, best(probabilities_1K[0], network.preparation.classes, options.top))
+        probabilities_1K = predictor.probabilities(image_HWC[None], options.crops)
+        printer(name, predictor.top_classes(probabilities_1K[0], options.top))
     return status
 
 

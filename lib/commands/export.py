@@ -13,7 +13,7 @@ from lib.commands.classify import add_network_options
 from lib.commands.report_errors import report_errors
 from lib.config.plain_parser import PlainParser
 from lib.errors import ConfigError
-from lib.evaluation.predictor import Network, open_network
+from lib.evaluation.predictor import Predictor, open_predictor
 from lib.formats import onnx_file, safe_tensors, theano
 from lib.formats.scaled_weights import ScaledWeights
 
@@ -23,13 +23,13 @@ def export(description: str) -> int:
 
     def main() -> int:
         options = parse(sys.argv[1:], description)
-        network = open_network(options)
+        predictor = open_predictor(options)
         try:
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            WRITERS[options.format](network, options.out)
+            WRITERS[options.format](predictor, options.out)
         except OSError as error:
             raise ConfigError(f"cannot write {options.out}: {error.strerror or error}") from None
-        print(f"{options.out}: {network.name}, {options.format}")
+        print(f"{options.out}: {predictor.name}, {options.format}")
         return 0
 
     return report_errors(main)
@@ -49,15 +49,15 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     return options
 
 
-def metadata(network: Network) -> dict[str, str]:
+def metadata(predictor: Predictor) -> dict[str, str]:
     """Return what a file says about the network: its name, input and classes."""
     return {
-        "network": network.name,
-        "crop": str(network.crop),
-        "img_size": str(network.img_size),
-        "input": describe_input(network.preparation),
-        "std": json.dumps(network.preparation.std),
-        "classes": json.dumps([readable or folder for folder, readable in network.preparation.classes]),
+        "network": predictor.name,
+        "crop": str(predictor.crop),
+        "img_size": str(predictor.img_size),
+        "input": describe_input(predictor.preparation),
+        "std": json.dumps(predictor.preparation.std),
+        "classes": json.dumps([readable or folder for folder, readable in predictor.preparation.classes]),
     }
 
 
@@ -69,36 +69,36 @@ def describe_input(preparation: Preparation) -> str:
     return f"float32 RGB, 0 to 255{mean[preparation.subtracted]}{std}"
 
 
-def write_safetensors(network: Network, path: Path) -> None:
+def write_safetensors(predictor: Predictor, path: Path) -> None:
     """Write every weight, float32, under its PyTorch name, and ``metadata``."""
-    safe_tensors.write(network.model.state_dict(), metadata(network), path)
+    safe_tensors.write(predictor.model.state_dict(), metadata(predictor), path)
 
 
-def write_onnx(network: Network, path: Path) -> None:
+def write_onnx(predictor: Predictor, path: Path) -> None:
     """Write the network and ``metadata``.
 
     Raises ConfigError without the onnx packages, WeightsError if onnxruntime computes another result.
     """
-    onnx_file.write(network.model, network.crop, metadata(network), path)
+    onnx_file.write(predictor.model, predictor.crop, metadata(predictor), path)
 
 
-def write_theano(network: Network, path: Path) -> None:
+def write_theano(predictor: Predictor, path: Path) -> None:
     """Write a folder as theano_alexnet does with ``lib_conv: cudnn``. Raises WeightsError unless it is alexnet."""
-    theano.write(_weights_without_std(network), network.epoch, path)
+    theano.write(_weights_without_std(predictor), predictor.epoch, path)
 
 
-def write_cudaconvnet(network: Network, path: Path) -> None:
+def write_cudaconvnet(predictor: Predictor, path: Path) -> None:
     """Write a folder as theano_alexnet does with ``lib_conv: cudaconvnet``, whose kernels are not flipped."""
-    theano.write(_weights_without_std(network), network.epoch, path, "cudaconvnet")
+    theano.write(_weights_without_std(predictor), predictor.epoch, path, "cudaconvnet")
 
 
-def _weights_without_std(network: Network) -> dict[str, Tensor]:
+def _weights_without_std(predictor: Predictor) -> dict[str, Tensor]:
     """Return the weights for images that are not divided by a std, because the format cannot store one."""
-    trained = ScaledWeights(network.model.state_dict(), network.preparation.std)
-    return trained.rescaled(None, network.name)
+    trained = ScaledWeights(predictor.model.state_dict(), predictor.preparation.std)
+    return trained.rescaled(None, predictor.name)
 
 
-WRITERS: dict[str, Callable[[Network, Path], None]] = {
+WRITERS: dict[str, Callable[[Predictor, Path], None]] = {
     "safetensors": write_safetensors,
     "onnx": write_onnx,
     "theano": write_theano,

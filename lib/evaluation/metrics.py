@@ -46,7 +46,9 @@ class Meter:
 
     def log(self, name: str, value: Tensor | float) -> None:
         """Add one value of the metric ``name``, a row of ``lib.recording.metric_table``. Its interval gets the mean."""
-        sum_and_count = self._logged.setdefault(name, torch.zeros_like(self._sums[:2]))
+        if name not in self._logged:
+            self._logged[name] = torch.zeros_like(self._sums[:2])
+        sum_and_count = self._logged[name]
         sum_and_count[0] += value
         sum_and_count[1] += 1
 

@@ -5,45 +5,45 @@ import json
 import sys
 from collections.abc import Callable
 
-Best = list[tuple[int, str, str, float]]
+TopClasses = list[tuple[int, str, str, float]]
 """(index, folder name, readable name, probability) of the most probable classes, best first"""
 
-Show = Callable[[str, Best], None]
+Printer = Callable[[str, TopClasses], None]
 """prints the classes of the image with that file name"""
 
 
-def text(with_names: bool) -> Show:
+def text(with_names: bool) -> Printer:
     """Print lines such as ``giant panda, panda (score = 0.88493)``, with the file name above them if ``with_names``."""
 
-    def show(name: str, found: Best) -> None:
-        lines = [f"{readable or folder} (score = {score:.5f})" for _, folder, readable, score in found]
+    def print_image(name: str, classes: TopClasses) -> None:
+        lines = [f"{readable or folder} (score = {score:.5f})" for _, folder, readable, score in classes]
         print("\n".join([f"{name}:", *lines, ""] if with_names else lines), flush=True)
 
-    return show
+    return print_image
 
 
-def json_lines(_: bool) -> Show:
+def json_lines(_: bool) -> Printer:
     """Print one JSON object a line."""
 
-    def show(name: str, found: Best) -> None:
+    def print_image(name: str, classes: TopClasses) -> None:
         keys = ("class", "folder", "name", "score")
-        print(json.dumps({"picture": name, "best": [dict(zip(keys, one, strict=True)) for one in found]}), flush=True)
+        print(json.dumps({"picture": name, "best": [dict(zip(keys, one, strict=True)) for one in classes]}), flush=True)
 
-    return show
+    return print_image
 
 
-def table(_: bool) -> Show:
+def table(_: bool) -> Printer:
     """Print CSV with a header."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("picture", "place", "folder", "name", "score"))
 
-    def show(name: str, found: Best) -> None:
-        for place, (_, folder, readable, score) in enumerate(found, 1):
+    def print_image(name: str, classes: TopClasses) -> None:
+        for place, (_, folder, readable, score) in enumerate(classes, 1):
             writer.writerow((name, place, folder, readable, f"{score:.5f}"))
         sys.stdout.flush()
 
-    return show
+    return print_image
 
 
 # --format: function that takes whether there may be several images.
-SHOWN: dict[str, Callable[[bool], Show]] = {"text": text, "json": json_lines, "csv": table}
+PRINTERS: dict[str, Callable[[bool], Printer]] = {"text": text, "json": json_lines, "csv": table}

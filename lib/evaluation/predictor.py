@@ -1,7 +1,6 @@
 """A trained network together with the preprocessing of its images and the names of its classes."""
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lib.data.augment.transform import Transform
 from lib.data.inference_metadata import inference_metadata
 from lib.errors import WeightsError
 from lib.evaluation.crops import log_probabilities
+from lib.evaluation.output_formats import TopClasses
 from lib.formats.load import load_weights
 from lib.models.registry import model_spec
 
@@ -26,7 +26,7 @@ PUBLISHED = "https://hdl.handle.net/10864/10911"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Predictor:
     """A trained network. ``model`` maps images (B, 3, crop, crop), normalized as in its training, to logits (B, K)."""
 
     name: str
@@ -42,7 +42,7 @@ class Network:
         """Side of a whole image, before it is cropped."""
         return self.preparation.mean.shape[1]
 
-    def to(self, device: torch.device) -> "Network":
+    def to(self, device: torch.device) -> "Predictor":
         """Move the network to ``device`` and return it."""
         self.model.to(device)
         return self
@@ -62,19 +62,25 @@ class Network:
 
         return log_probabilities(logits_of, params_C3, len(images)).exp().cpu()
 
+    def top_classes(self, probabilities_K: Tensor, count: int) -> TopClasses:
+        """Return the ``count`` most probable classes, best first."""
+        classes = self.preparation.classes
+        scores, indices = probabilities_K.topk(min(count, len(classes)))
+        return [(index, *classes[index], score) for index, score in zip(indices.tolist(), scores.tolist(), strict=True)]
 
-def of_checkpoint(saved: Checkpoint) -> Network:
+
+def predictor_of_checkpoint(saved: Checkpoint) -> Predictor:
     """Return the network of a checkpoint, which holds everything that it needs."""
     spec = model_spec(saved.identity.model)
     crop = spec.crop_of(saved.identity.img_size)
     model = spec.build(saved.identity.n_classes, crop)
     model.load_state_dict(saved.parameters)
-    return Network(
+    return Predictor(
         name=saved.identity.model, epoch=saved.epoch, model=model.eval(), crop=crop, preparation=saved.preparation
     )
 
 
-def of_weights(path: str | Path, model_name: str, data_dir: Path, normalize: NormalizeConfig) -> Network:
+def predictor_of_weights(path: str | Path, model_name: str, data_dir: Path, normalize: NormalizeConfig) -> Predictor:
     """Return the network ``model_name`` with weights in any format, and the mean image and classes of ``data_dir``.
 
     Raises WeightsError, ConfigError or DataError.
@@ -91,7 +97,7 @@ def of_weights(path: str | Path, model_name: str, data_dir: Path, normalize: Nor
         subtracted=normalize.mean,
         std=normalize.std,
     )
-    return Network(name=model_name, epoch=0, model=model.eval(), crop=crop, preparation=preparation)
+    return Predictor(name=model_name, epoch=0, model=model.eval(), crop=crop, preparation=preparation)
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -110,7 +116,7 @@ def find_checkpoint(path: Path) -> Path:
     return found
 
 
-def open_network(options: argparse.Namespace) -> Network:
+def open_predictor(options: argparse.Namespace) -> Predictor:
     """Return the network that ``--checkpoint``, ``--model``, ``--data``, ``--mean`` and ``--std`` name.
 
     Without ``--data`` it must be a checkpoint of this program, which holds the rest. Raises UserError.
@@ -122,15 +128,9 @@ def open_network(options: argparse.Namespace) -> Network:
                 f"{found} is no checkpoint of this program; weights of other programs need --model, the network that "
                 "they belong to, and --data, a folder with their mean image and class names"
             )
-        return of_checkpoint(checkpoint.load(found))
+        return predictor_of_checkpoint(checkpoint.load(found))
     normalize = model_spec(options.model).recipe.normalize
     normalize = replace(
         normalize, mean=options.mean or normalize.mean, std=tuple(options.std) if options.std else normalize.std
     )
-    return of_weights(options.checkpoint, options.model, options.data, normalize)
-
-
-def best(probabilities_K: Tensor, classes: Sequence[tuple[str, str]], top: int) -> list[tuple[int, str, str, float]]:
-    """Return (index, folder name, readable name, probability) of the most probable classes, best first."""
-    scores, indices = probabilities_K.topk(min(top, len(classes)))
-    return [(index, *classes[index], score) for index, score in zip(indices.tolist(), scores.tolist(), strict=True)]
+    return predictor_of_weights(options.checkpoint, options.model, options.data, normalize)

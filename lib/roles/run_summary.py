@@ -10,7 +10,6 @@ from lib.config.schema import Config, ExchangeConfig
 from lib.data.dataset import DataSet
 from lib.data.plan import Plan
 from lib.models.registry import model_spec
-from lib.recording.words import pluralize
 from lib.roles.builders import all_devices
 from lib.system.devices import describe
 from lib.training.periodic_sync import moving_rate
@@ -71,6 +70,15 @@ def facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
         "parameters": n_parameters(model),
         "iterations": plan.train.iterations,
     }
+
+
+def pluralize(count: int, noun: str) -> str:
+    """Return ``count`` with its noun, in the plural unless it is one.
+
+    >>> pluralize(1, "epoch"), pluralize(90, "epoch")
+    ('1 epoch', '90 epochs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def n_parameters(model: nn.Module) -> int:

@@ -8,10 +8,10 @@ from lib.checkpoints.progress import Progress
 from lib.data.order import describe_order
 from lib.data.plan import Plan
 from lib.exchange.base import Exchange
-from lib.recording.words import pluralize
 from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, preparation
 from lib.roles.replica_builder import build_replica
+from lib.roles.run_summary import pluralize
 from lib.runtime.process import Context
 from lib.training.fine_tuning import start_from
 from lib.training.replica import Replica

@@ -10,7 +10,7 @@ import torch
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, check_preparation
 from lib.commands.export import describe_input
 from lib.errors import CheckpointError, WeightsError
-from lib.evaluation.predictor import of_checkpoint, open_network
+from lib.evaluation.predictor import open_predictor, predictor_of_checkpoint
 from lib.models.recipes import IMAGENET_STD
 from lib.models.registry import model_spec
 from tests.support.data_sets import write_data_set
@@ -52,21 +52,23 @@ def test_a_checkpoint_holds_the_normalization_of_its_training(
     image_CHW = torch.from_numpy(IMAGE_1HWC[0]).permute(2, 0, 1).float()
     seen_1CHW = ((image_CHW - lost_CHW) / std)[None, :, 2:30, 2:30]
     expected = model(seen_1CHW).softmax(1).double()
-    torch.testing.assert_close(of_checkpoint(saved).probabilities(IMAGE_1HWC, 1), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        predictor_of_checkpoint(saved).probabilities(IMAGE_1HWC, 1), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(tmp_path: Path) -> None:
     write_data_set(tmp_path / "data", img_size=40)
     torch.save(model_spec("resnet18").build(4, 35).state_dict(), tmp_path / "resnet.pt")
     options = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
-    network = open_network(argparse.Namespace(**options, mean=None, std=None))
-    assert (network.preparation.subtracted, network.preparation.std) == ("channel", None)
+    predictor = open_predictor(argparse.Namespace(**options, mean=None, std=None))
+    assert (predictor.preparation.subtracted, predictor.preparation.std) == ("channel", None)
     image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
-    plain = network.probabilities(image, 1)
-    network = open_network(argparse.Namespace(**options, mean=None, std=[58.4, 57.12, 57.38]))
-    torch.testing.assert_close(network.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
-    network = open_network(argparse.Namespace(**options, mean="none", std=[58.4, 57.12, 57.38]))
-    assert (network.preparation.subtracted, network.preparation.std) == ("none", IMAGENET_STD)
+    plain = predictor.probabilities(image, 1)
+    predictor = open_predictor(argparse.Namespace(**options, mean=None, std=[58.4, 57.12, 57.38]))
+    torch.testing.assert_close(predictor.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
+    predictor = open_predictor(argparse.Namespace(**options, mean="none", std=[58.4, 57.12, 57.38]))
+    assert (predictor.preparation.subtracted, predictor.preparation.std) == ("none", IMAGENET_STD)
 
 
 def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
@@ -75,10 +77,10 @@ def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match="w.pt is no checkpoint of this program; weights of other programs need --model"
     ):
-        open_network(options)
+        open_predictor(options)
     (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:500])
     with pytest.raises(CheckpointError, match="w.pt is damaged or not a checkpoint"):
-        open_network(options)
+        open_predictor(options)
 
 
 def test_resuming_with_another_normalization_is_refused() -> None:
