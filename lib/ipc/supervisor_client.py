@@ -40,6 +40,7 @@ class SupervisorClient:
         self._send(Stopped(self._role, number, saved))
 
     def close(self) -> None:
+        """Close the connection; sent messages get a second to leave."""
         self._context.destroy(linger=1000)
 
     def _send(self, message: Message) -> None:

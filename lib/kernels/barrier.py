@@ -31,14 +31,14 @@ class Status:
 
     @property
     def outcome(self) -> Tensor:
-        """(3,): 1 if any device requested a stop before the last barrier, else 0; 1 + the rank that did not arrive,
-        or 0; total nanoseconds of waiting in barriers.
+        """Result of the barriers so far, (3,): 1 if any device requested a stop before the last one, else 0; 1 + the
+        rank that did not arrive, or 0; total nanoseconds of waiting.
         """
         return self.state[1:4]
 
     @property
     def stop_requested(self) -> Tensor:
-        """(): 1 if this device requests a stop; set by the host."""
+        """Whether this device requests a stop, (): 1 or 0, set by the host."""
         return self.state[4]
 
 
