@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.data_sets import write_data_set
-from tests.support.scripts import FINISHED, ONE, ROOT, Script, command
+from tests.support.scripts import ONE_WORKER, ROOT, TINY_RUN, Script, command
 
 # Several test processes share the cores, so more threads per process would only wait for each other. PyTorch reads this
 # when it is imported; processes that tests start inherit it.
@@ -62,14 +62,14 @@ def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 def _finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     write_data_set(folder / "data")
-    words = command("train_2gpu.py", *FINISHED, "--run.n_epochs", 1)
+    words = command("train_2gpu.py", *TINY_RUN, "--run.n_epochs", 1)
     subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=120)
     return folder
 
 
 @pytest.fixture
 def finished_run(tmp_path: Path, _finished_run: Path) -> Path:
-    """Return the folder of a test in which a run with the options ``FINISHED`` has trained for one epoch."""
+    """Return the folder of a test in which a run with the options ``TINY_RUN`` has trained for one epoch."""
     return shutil.copytree(_finished_run, tmp_path, dirs_exist_ok=True)
 
 
@@ -77,7 +77,7 @@ def finished_run(tmp_path: Path, _finished_run: Path) -> Path:
 def _one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("one")
     write_data_set(folder / "data")
-    words = command("train.py", *ONE, "--run.keep", 9)
+    words = command("train.py", *ONE_WORKER, "--run.keep", 9)
     done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
     (folder / "stdout").write_text(done.stdout)
     return folder
@@ -85,7 +85,7 @@ def _one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def one_run(tmp_path: Path, _one_run: Path) -> Path:
-    """Return the folder of a finished run of one worker with the options ``ONE``.
+    """Return the folder of a finished run of one worker with the options ``ONE_WORKER``.
 
     It keeps every checkpoint, and its standard output in the file ``stdout``."""
     return shutil.copytree(_one_run, tmp_path, dirs_exist_ok=True)

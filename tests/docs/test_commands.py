@@ -22,7 +22,7 @@ from lib.report import __main__ as report
 from preprocessing.settings import parse_settings
 from tests.support.pages import PAGES, blocks, commands
 from tests.support.scripts import ROOT
-from tests.support.tiny_tree import SHAPES, WNIDS, jpeg, make_tree, mat, tar_of, tar_of_tars
+from tests.support.tiny_tree import SHAPES, WNIDS, jpeg, make_tree, tar_of, tar_of_tars, write_synsets
 
 SHOWN = [(path, words) for path in PAGES for words in commands(path)]
 Check = Callable[[Sequence[str]], object]
@@ -162,7 +162,7 @@ def test_the_way_from_tar_files_to_predictions_works(tmp_path: Path) -> None:
     for number, picture in enumerate(sorted((tree / "val").rglob("*.JPEG")), 1):
         picture.rename(flat / f"ILSVRC2012_val_{number:08d}.JPEG")
     tar_of(flat, tmp_path / "ILSVRC2012_img_val.tar")
-    mat(tmp_path / "meta.mat", *SHAPES[0])
+    write_synsets(tmp_path / "meta.mat", *SHAPES[0])
     (tmp_path / "ILSVRC2012_validation_ground_truth.txt").write_text("3\n3\n2\n2\n1\n1\n")
     (tmp_path / "photo.jpg").write_bytes(jpeg(1))
     done = run_blocks(tmp_path, "".join(blocks(ROOT / "README.md", "sh small")), SMALL)

@@ -15,7 +15,7 @@ from lib.exchange.peer import Peer
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import Optimizer
 from tests.support.pages import blocks
-from tests.support.replicas import in_sync
+from tests.support.replicas import run_replicas
 from tests.support.scripts import ROOT
 from tests.support.worked_example import apply_example
 
@@ -70,7 +70,7 @@ def test_the_example_of_an_exchange_gives_all_replicas_the_same_mean(tmp_path: P
             peer.verify(row)
         return row.clone()
 
-    first, *others = in_sync(3, body, tmp_path)
+    first, *others = run_replicas(3, body, tmp_path)
     assert all(torch.equal(first, other) for other in others)
 
 

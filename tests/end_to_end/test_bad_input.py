@@ -11,7 +11,7 @@ import pytest
 
 from lib.data.packed.layout import layout
 from tests.support.data_sets import write_data_set
-from tests.support.scripts import FINISHED, Script
+from tests.support.scripts import TINY_RUN, Script
 
 OPTIONS = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", 1)
 
@@ -167,7 +167,7 @@ def test_a_wrong_setting_is_an_error_that_names_the_key(
 def test_a_checkpoint_of_another_training_is_refused(finished_run: Path, run_script: Script) -> None:
     """The data set differs; tests/checkpoints/test_checkpoint.py tests the other differences."""
     write_data_set(finished_run / "other", seed=5)
-    done = run_script("train_2gpu.py", *FINISHED, "--data.dir", "other")
+    done = run_script("train_2gpu.py", *TINY_RUN, "--data.dir", "other")
     assert done.returncode == 2
     assert "belongs to another data set (fingerprint):" in done.stderr
 
@@ -177,7 +177,7 @@ def test_a_damaged_checkpoint_is_refused_and_training_does_not_start_over(
 ) -> None:
     path = finished_run / "models/checkpoints/epoch001_iter00000.pt"
     path.write_bytes(path.read_bytes()[:1000])
-    done = run_script("train_2gpu.py", *FINISHED)
+    done = run_script("train_2gpu.py", *TINY_RUN)
     assert done.returncode == 2
     assert done.stderr.startswith("error: models/checkpoints/epoch001_iter00000.pt is damaged or not a checkpoint")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scripts import FINISHED, Script, command
+from tests.support.scripts import TINY_RUN, Script, command
 
-LONG = (
+LONG_RUN = (
     *("--model.name", "tiny", "--batch_size", "8", "--devices", "[cpu, cpu]", "--run.n_epochs", "100000"),
     *("--logging.print_freq", "1", "--run.snapshot_freq", "1000"),
 )
@@ -27,7 +27,7 @@ class Run:
         self.temporary.mkdir()
         self._metrics = cwd / "models/metrics.jsonl"
         self.process = subprocess.Popen(
-            command("train_2gpu.py", *LONG, *options),
+            command("train_2gpu.py", *LONG_RUN, *options),
             cwd=cwd,
             env=os.environ | {"TMPDIR": str(self.temporary)},
             stdout=subprocess.DEVNULL,
@@ -110,7 +110,7 @@ def test_commands_that_save_nothing_stop_at_the_first_signal(start: Callable[...
 def test_a_loss_that_is_nan_or_infinite_stops_the_run(finished_run: Path, run_script: Script) -> None:
     """All workers roll back together once; the second time they stop."""
     rollback = ("--run.on_nan", "rollback", "--run.rollbacks", 1)
-    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rollback)
+    done = run_script("train_2gpu.py", *TINY_RUN, "--run.n_epochs", 9, "--optimizer.learning_rate", "1e30", *rollback)
     assert done.returncode == 2
     assert re.fullmatch(
         r"warning: the loss became NaN or infinite at iteration \d+ of epoch 2; "
@@ -130,7 +130,7 @@ def test_a_full_disk_while_saving_keeps_the_previous_checkpoint(finished_run: Pa
     before = checkpoint.read_bytes()
     # Every write to /dev/full fails like on a full disk. The checkpoint is first written under this name.
     (folder / ".epoch002_iter00000.pt.partial").symlink_to("/dev/full")
-    done = run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 2)
+    done = run_script("train_2gpu.py", *TINY_RUN, "--run.n_epochs", 2)
     assert done.returncode == 2, done.stderr
     assert re.fullmatch(
         r"error: cannot save models/checkpoints/epoch002_iter00000.pt: .* free\); make room and start again: the "
@@ -140,4 +140,4 @@ def test_a_full_disk_while_saving_keeps_the_previous_checkpoint(finished_run: Pa
     assert checkpoint.read_bytes() == before
     assert (folder / "latest").read_text() == checkpoint.name
     assert sorted(path.name for path in folder.iterdir()) == ["best", checkpoint.name, "latest"]
-    assert run_script("train_2gpu.py", *FINISHED, "--run.n_epochs", 2).returncode == 0
+    assert run_script("train_2gpu.py", *TINY_RUN, "--run.n_epochs", 2).returncode == 0

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.support.data_sets import write_data_set
-from tests.support.runs import final
-from tests.support.scripts import ONE, TWO, Script
+from tests.support.runs import final_tensors
+from tests.support.scripts import ONE_WORKER, TWO_WORKERS, Script
 
 CHECKPOINT = "models/checkpoints/epoch004_iter00000.pt"
 
@@ -16,13 +16,13 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, one_
     write_data_set(tmp_path / "other", n_classes=3)
     tuned = run_script(
         "train_2gpu.py",
-        *(*TWO, "--data.dir", "other", "--run.weights_dir", "tuned", "--optimizer.decayed", "all"),
+        *(*TWO_WORKERS, "--data.dir", "other", "--run.weights_dir", "tuned", "--optimizer.decayed", "all"),
         *("--model.weights", CHECKPOINT, "--model.freeze", "[features]"),
     )
     assert tuned.returncode == 0, tuned.stderr
     last = "classifier.2.weight, classifier.2.bias"
     assert f"weights:  {CHECKPOINT}, all but {last}, which are new: 3 classes here, 4 there" in tuned.stdout
-    before, after = final(one_run / "models"), final(tmp_path / "tuned")
+    before, after = final_tensors(one_run / "models"), final_tensors(tmp_path / "tuned")
     features = [name for name in before if name.startswith("parameters.features")]
     assert features
     assert all(torch.equal(before[name], after[name]) for name in features)
@@ -41,7 +41,7 @@ def test_a_run_reports_its_differences_from_the_recipe(one_run: Path) -> None:
 def test_a_network_with_auxiliary_heads_and_norms_trains_on_two_workers(tmp_path: Path, run_script: Script) -> None:
     """With 17 images the last batch has one image for one worker and none for the other."""
     write_data_set(tmp_path / "data", train=17, val=5, img_size=56)
-    done = run_script("train_2gpu.py", *TWO, "--model.name", "googlenet_bn", "--run.n_epochs", 1)
+    done = run_script("train_2gpu.py", *TWO_WORKERS, "--model.name", "googlenet_bn", "--run.n_epochs", 1)
     assert done.returncode == 0, done.stderr
 
 
@@ -57,7 +57,7 @@ def test_a_network_with_auxiliary_heads_and_norms_trains_on_two_workers(tmp_path
 def test_settings_that_contradict_a_recipe_are_refused(
     data_set: Path, run_here: Script, options: list[object], says: str
 ) -> None:
-    done = run_here("train.py", *ONE, *options)
+    done = run_here("train.py", *ONE_WORKER, *options)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ")
     assert says in done.stderr

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.data_sets import write_data_set
 from tests.support.runs import assert_same_bits
-from tests.support.scripts import ONE, TWO, Script, command
+from tests.support.scripts import ONE_WORKER, TWO_WORKERS, Script, command
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return (data folder, weights_dir) of an uninterrupted run of two workers; its ``stdout`` lies beside them."""
     folder = tmp_path_factory.mktemp("whole")
     write_data_set(folder / "data")
-    words = command("train_2gpu.py", *TWO)
+    words = command("train_2gpu.py", *TWO_WORKERS)
     done = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
     (folder / "stdout").write_text(done.stdout)
     return folder / "data", folder / "models"
@@ -56,7 +56,7 @@ def test_evaluating_a_subset_does_not_change_the_training(
 ) -> None:
     data, whole = whole_run
     subset = ("--logging.val_freq", 1, "--logging.val_images", 7)
-    done = run_script("train_2gpu.py", *TWO, "--data.dir", data, *subset)
+    done = run_script("train_2gpu.py", *TWO_WORKERS, "--data.dir", data, *subset)
     assert done.returncode == 0, done.stderr
     assert_same_bits(tmp_path / "models", whole)
     entries = [json.loads(line) for line in (tmp_path / "models/metrics.jsonl").read_text().splitlines()]
@@ -83,7 +83,7 @@ def interrupt(words: list[str], cwd: Path, metrics: Path, at_line: int, number: 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    words = command("train_2gpu.py", *TWO, "--data.dir", data)
+    words = command("train_2gpu.py", *TWO_WORKERS, "--data.dir", data)
     status, stderr = interrupt(words, tmp_path, models / "metrics.jsonl", 1, signal.SIGINT)
     assert status == 128 + signal.SIGINT, stderr
     assert "stopping after this iteration" in stderr
@@ -97,7 +97,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run:
 def test_a_closed_terminal_loses_no_training(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    words = command("train_2gpu.py", *TWO, "--data.dir", data)
+    words = command("train_2gpu.py", *TWO_WORKERS, "--data.dir", data)
     status, screen = close_terminal(words, tmp_path, models / "metrics.jsonl", 4)
     assert screen.startswith("data: ")
     assert status == 128 + signal.SIGHUP, screen
@@ -125,7 +125,7 @@ def close_terminal(words: list[str], cwd: Path, metrics: Path, at_line: int) -> 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tuple[Path, Path]) -> None:
     data, whole = whole_run
     models = tmp_path / "models"
-    words = command("train_2gpu.py", *TWO, "--data.dir", data)
+    words = command("train_2gpu.py", *TWO_WORKERS, "--data.dir", data)
     status, _ = interrupt(words, tmp_path, models / "metrics.jsonl", 5, signal.SIGKILL)
     assert status == -signal.SIGKILL
     deadline = time.monotonic() + 60
@@ -137,7 +137,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, whole_run: tupl
 
 def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, one_run: Path, run_script: Script) -> None:
     second = one_run / "models/checkpoints/epoch002_iter00000.pt"
-    done = run_script("train.py", *ONE, "--run.resume", second, "--run.weights_dir", "again")
+    done = run_script("train.py", *ONE_WORKER, "--run.resume", second, "--run.weights_dir", "again")
     assert done.returncode == 0, done.stderr
     assert f"resumed:  {second}, 2 epochs and 0 iterations done" in done.stdout
     assert_same_bits(tmp_path / "again", tmp_path / "models")
@@ -146,14 +146,14 @@ def test_one_worker_resumes_from_a_named_checkpoint(tmp_path: Path, one_run: Pat
 def test_a_finished_run_is_reported_and_does_not_start_over(one_run: Path, run_script: Script) -> None:
     models = one_run / "models"
     before = contents(models)
-    again = run_script("train.py", *ONE)
+    again = run_script("train.py", *ONE_WORKER)
     assert again.returncode == 0
     assert again.stdout == "nothing is left to do: epoch 4 of 4 is done; raise run.n_epochs for more\n"
     assert contents(models) == before
-    refused = run_script("train.py", *ONE, "--model.name", "tiny_without_dropout")
+    refused = run_script("train.py", *ONE_WORKER, "--model.name", "tiny_without_dropout")
     assert (refused.returncode, "belongs to another network" in refused.stderr) == (2, True)
     assert contents(models) == before, "who is refused changes nothing"
-    anew = run_script("train.py", *ONE, "--run.resume", "never")
+    anew = run_script("train.py", *ONE_WORKER, "--run.resume", "never")
     assert anew.returncode == 0
     assert "resumed" not in anew.stdout
     assert_same_bits(models, models / "old_1")
@@ -180,7 +180,7 @@ def test_file_order_auto_schedule_nesterov_and_two_slots_train(data_set: Path, r
     """``tests/end_to_end/test_unreadable_data.py`` trains without shuffling."""
     done = run_script(
         "train_2gpu.py",
-        *TWO,
+        *TWO_WORKERS,
         *("--data.shuffle", "files", "--augment.per_image", "false", "--schedule.policy", "auto"),
         *("--optimizer.nesterov", "true", "--data.slots", 2),
     )
@@ -191,21 +191,21 @@ def test_the_error_falls_below_chance(tmp_path: Path, run_script: Script) -> Non
     write_data_set(tmp_path / "data", train=480, val=100)
     # A mirror would swap left and right quarters, which tell the classes.
     options = ("--run.n_epochs", 8, "--optimizer.learning_rate", 0.1, "--augment.mirror", "false")
-    done = run_script("train_2gpu.py", *TWO, *options)
+    done = run_script("train_2gpu.py", *TWO_WORKERS, *options)
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "models/val_record.npy")[-1, 0] < 0.1  # chance is 0.75
 
 
 def test_two_runs_at_once_need_two_folders(tmp_path: Path, data_set: Path, run_script: Script) -> None:
-    words = command("train.py", *ONE, "--run.n_epochs", 4000)
+    words = command("train.py", *ONE_WORKER, "--run.n_epochs", 4000)
     first = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not (tmp_path / "models/metrics.jsonl").exists():
             time.sleep(0.05)
-        clash = run_script("train_2gpu.py", *TWO)
+        clash = run_script("train_2gpu.py", *TWO_WORKERS)
         assert clash.returncode == 2
         assert clash.stderr == "error: another run is training in models; give this one its own --run.weights_dir\n"
-        beside = run_script("train_2gpu.py", *TWO, "--run.weights_dir", "beside")
+        beside = run_script("train_2gpu.py", *TWO_WORKERS, "--run.weights_dir", "beside")
         assert beside.returncode == 0, beside.stderr
         assert first.poll() is None
     finally:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from tests.support.data_sets import write_data_set
-from tests.support.runs import final
+from tests.support.runs import final_tensors
 from tests.support.scripts import ROOT, Script, command
 
 T = TypeVar("T")
@@ -66,8 +66,8 @@ def data(alone: Path) -> tuple[str, str]:
 
 
 def assert_trained_as(weights_dir: Path, alone: Path, epoch: int = 4) -> None:
-    found = final(weights_dir, epoch)
-    for name, value in final(alone, epoch).items():
+    found = final_tensors(weights_dir, epoch)
+    for name, value in final_tensors(alone, epoch).items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
     records = [np.load(folder / "val_record.npy")[:epoch] for folder in (alone, weights_dir)]
     np.testing.assert_allclose(records[0], records[1], rtol=1e-4)
@@ -208,5 +208,5 @@ def trainer_1(cwd: Path, machines: list[Machine]) -> int:
 
 
 def assert_epoch_12_same(folder: Path) -> None:
-    ours, theirs = final(folder / "models", 12), final(folder / "undisturbed", 12)
+    ours, theirs = final_tensors(folder / "models", 12), final_tensors(folder / "undisturbed", 12)
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

@@ -14,7 +14,7 @@ from lib.errors import PeerLost
 from lib.exchange import device_peer
 from lib.exchange.device_peer import DevicePeer
 from lib.kernels.mean import mean as mean_of_replicas
-from tests.support.replicas import CPU, join
+from tests.support.replicas import CPU, open_peer
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 
@@ -25,7 +25,7 @@ class HostBarriers(DevicePeer):
 
 
 def replica(folder: Path, rank: int, world_size: int) -> HostBarriers:
-    channels = join(folder, rank, world_size)._channels
+    channels = open_peer(folder, rank, world_size)._channels
     return HostBarriers(rank, channels, CPU, ahead=2, patience_s=20, on_wait=lambda doing: None)
 
 

@@ -13,7 +13,7 @@ from lib.errors import PeerLost, ProtocolError, ReplicasDiffer
 from lib.exchange.base import sums
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
-from tests.support.replicas import CPU, in_sync
+from tests.support.replicas import CPU, run_replicas
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4, 8])
@@ -31,7 +31,7 @@ def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int,
         peer.verify(row)
         return before, after
 
-    results = in_sync(world_size, body, tmp_path)
+    results = run_replicas(world_size, body, tmp_path)
     mean = np.mean([before for before, _ in results], axis=0, dtype=np.float64)
     for _, after in results:
         assert after.tobytes() == results[0][1].tobytes()
@@ -63,14 +63,14 @@ def test_no_replica_reads_memory_that_another_already_overwrites(tmp_path: Path,
             seen.append(row.numpy().copy())
         return seen
 
-    for seen in in_sync(2, body, tmp_path):
+    for seen in run_replicas(2, body, tmp_path):
         for step, row in enumerate(seen, start=1):
             assert (row == 1.5 * step).all(), row
 
 
 def test_metrics_are_summed_in_rank_order_on_every_replica(tmp_path: Path) -> None:
     values = [(0.1, 1e16), (0.2, 1.0), (0.3, -1e16)]
-    gathered = in_sync(3, lambda peer, rank: peer.all_gather(values[rank]), tmp_path)
+    gathered = run_replicas(3, lambda peer, rank: peer.all_gather(values[rank]), tmp_path)
     assert gathered == [values] * 3
     assert sums(gathered[0]) == [0.1 + 0.2 + 0.3, (1e16 + 1.0) - 1e16]
 
@@ -88,7 +88,7 @@ def test_all_replicas_stop_after_the_same_step(tmp_path: Path) -> None:
                 return step
         return -1
 
-    assert in_sync(3, body, tmp_path) == [7, 7, 7]
+    assert run_replicas(3, body, tmp_path) == [7, 7, 7]
 
 
 def test_a_replica_that_differs_is_found_and_named(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_replica_that_differs_is_found_and_named(tmp_path: Path) -> None:
             peer.verify(row)
         return str(error.value)
 
-    for text in in_sync(3, body, tmp_path):
+    for text in run_replicas(3, body, tmp_path):
         assert "replica 1 differs from replica 0 in 1 of 50 elements" in text
 
 
@@ -110,7 +110,7 @@ def test_replicas_of_different_size_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ProtocolError, match="replicas differ in size"):
             peer.allocate(10 + rank)
 
-    in_sync(2, body, tmp_path)
+    run_replicas(2, body, tmp_path)
 
 
 def test_a_replica_out_of_step_is_found(tmp_path: Path) -> None:

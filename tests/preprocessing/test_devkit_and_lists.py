@@ -14,13 +14,23 @@ from preprocessing.make_hkl import make_hkl
 from preprocessing.make_labels import make_labels
 from preprocessing.make_train_val_txt import make_train_val_txt
 from preprocessing.settings import Settings
-from tests.support.tiny_tree import SHAPES, SYNSETS, WNIDS, contents, make_all, make_tree, mat, settings_for, tar_of
+from tests.support.tiny_tree import (
+    SHAPES,
+    SYNSETS,
+    WNIDS,
+    contents,
+    make_all,
+    make_tree,
+    settings_for,
+    tar_of,
+    write_synsets,
+)
 
 
 @pytest.mark.parametrize(("id_field", "name_field"), SHAPES)
 @pytest.mark.parametrize("count", [3, 1])
 def test_both_shapes_of_the_list_of_classes(tmp_path: Path, id_field: str, name_field: str, count: int) -> None:
-    assert read_synsets(mat(tmp_path / "m.mat", id_field, name_field, SYNSETS[:count])) == SYNSETS[:count]
+    assert read_synsets(write_synsets(tmp_path / "m.mat", id_field, name_field, SYNSETS[:count])) == SYNSETS[:count]
 
 
 def test_what_is_not_the_list_of_classes(tmp_path: Path) -> None:
@@ -33,7 +43,7 @@ def test_what_is_not_the_list_of_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not the devkit's list"):
         read_synsets(tmp_path / "m.mat")
     with pytest.raises(DataError, match=r"has the fields \['NUMBER'"):
-        read_synsets(mat(tmp_path / "m.mat", "NUMBER", "words"))
+        read_synsets(write_synsets(tmp_path / "m.mat", "NUMBER", "words"))
 
 
 def test_the_ground_truth_is_one_number_a_line(tmp_path: Path) -> None:
@@ -63,7 +73,7 @@ def flat(tmp_path: Path) -> tuple[Settings, list[int]]:
         tree,
         tmp_path / "out",
         val_img_dir=flat,
-        meta_clsloc_mat=mat(tmp_path / "meta.mat", *SHAPES[0]),
+        meta_clsloc_mat=write_synsets(tmp_path / "meta.mat", *SHAPES[0]),
         val_label_file=tmp_path / "truth.txt",
     )
     return settings, [WNIDS.index(wnid) for wnid in wnids]

@@ -14,7 +14,7 @@ from lib.checkpoints.progress import Progress
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
 from lib.roles.trainer import Trainer
 from tests.support.in_process import Run
-from tests.support.replicas import in_sync
+from tests.support.replicas import run_replicas
 
 Weights = dict[str, torch.Tensor]
 
@@ -50,7 +50,7 @@ def run(tmp_path: Path, small_data_set: Path) -> Callable[..., Run]:
 
 def two(folder: Path, training: Run) -> list[tuple[Progress, Weights]]:
     """Train two workers; return the progress and the weights of each."""
-    return in_sync(2, lambda peer, rank: training.train(exchange=peer, rank=rank)[1:], folder)
+    return run_replicas(2, lambda peer, rank: training.train(exchange=peer, rank=rank)[1:], folder)
 
 
 def test_accumulated_batches_make_the_update_of_one_larger_batch(tmp_path: Path, run: Callable[..., Run]) -> None:

@@ -9,7 +9,7 @@ from lib.checkpoints.progress import Progress
 from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.exchange.peer import Peer
 from tests.support.in_process import Run
-from tests.support.replicas import in_sync
+from tests.support.replicas import run_replicas
 
 TOTAL = 16
 """images per iteration, over all workers"""
@@ -40,7 +40,7 @@ def test_a_run_on_one_eight_and_two_workers_in_turn_trains_as_on_one(tmp_path: P
             _, progress, weights = there.train(exchange=peer, rank=rank)
             return progress, weights
 
-        results = in_sync(workers, plan_from, tmp_path)
+        results = run_replicas(workers, plan_from, tmp_path)
         for progress, weights in results:
             assert progress.epoch == epochs
             assert all(torch.equal(value, results[0][1][name]) for name, value in weights.items())

@@ -13,7 +13,7 @@ from lib.evaluation.metrics import Metrics
 from lib.exchange.peer import Peer
 from lib.roles.validation import Validation
 from tests.support.in_process import Run
-from tests.support.replicas import in_sync
+from tests.support.replicas import run_replicas
 
 
 def config(data_set: Path, weights_dir: Path, exchange: ExchangeConfig, minutes: float) -> Config:
@@ -47,7 +47,7 @@ def test_replicas_are_equal_when_validated_and_saved(
     def body(peer: Peer, rank: int) -> list[tuple[float, float]]:
         return run.train(exchange=peer, rank=rank)[1].val_record
 
-    first, second = in_sync(2, body, tmp_path)
+    first, second = run_replicas(2, body, tmp_path)
     assert first == second
     saved = load(tmp_path / "run/checkpoints/epoch002_iter00000.pt")
     at_rest = all(not velocity.any() for velocity in saved.momentum.values())
@@ -57,7 +57,7 @@ def test_replicas_are_equal_when_validated_and_saved(
 def test_within_an_epoch_checkpoints_follow_an_exchange(tmp_path: Path, small_data_set: Path) -> None:
     """A checkpoint is always due here. A save at another moment would hold one replica, not the average."""
     run = Run(config(small_data_set, tmp_path / "run", ExchangeConfig(method="peer", every=2), minutes=1e-9))
-    in_sync(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
+    run_replicas(2, lambda peer, rank: run.train(exchange=peer, rank=rank)[1], tmp_path)
     names = {path.name for path in (tmp_path / "run/checkpoints").glob("*.pt")}
     assert names == {"epoch000_iter00002.pt", "epoch001_iter00000.pt", "epoch001_iter00002.pt", "epoch002_iter00000.pt"}
     assert CheckpointFolder(tmp_path / "run/checkpoints", keep=9).latest()

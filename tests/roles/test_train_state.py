@@ -22,7 +22,7 @@ from lib.training.flat import FlatParameters
 from lib.training.snapshots import broadcast_progress
 from tests.support.data_sets import write_data_set
 from tests.support.in_process import Run
-from tests.support.replicas import in_sync
+from tests.support.replicas import run_replicas
 
 
 def config(data_set: Path, weights_dir: Path, **run: Any) -> Config:
@@ -62,7 +62,7 @@ def test_frozen_parameters_are_those_of_worker_0_from_given_weights_and_after_a_
     start_from(given, folder / "given.pt", settings.normalize.std)
     goes_on = replace(settings, run=replace(settings.run, n_epochs=2), model=replace(settings.model, weights=None))
     for run in (Run(settings), Run(goes_on)):
-        first, second = in_sync(2, trained_weights(run), tmp_path)
+        first, second = run_replicas(2, trained_weights(run), tmp_path)
         assert same(frozen_of(first), frozen_of(given.state_dict()))
         assert same(list(first.values()), list(second.values()))
 
@@ -97,7 +97,7 @@ def test_every_tensor_of_a_network_is_broadcast_and_compared(
             broadcast_progress(Progress(), replica, peer)
         return {name: value.clone() for name, value in model.state_dict().items()}, len(flat.buffers)
 
-    for weights, n_averaged in in_sync(2, body, tmp_path):
+    for weights, n_averaged in run_replicas(2, body, tmp_path):
         if not differs:
             expected = Network(1.0).state_dict()
             assert same(list(weights.values()), list(expected.values()))

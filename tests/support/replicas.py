@@ -14,7 +14,7 @@ T = TypeVar("T")
 CPU = torch.device("cpu")
 
 
-def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Peer:
+def open_peer(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Peer:
     channels = {}
     for other in range(world_size):
         if other != rank:
@@ -24,11 +24,11 @@ def join(folder: Path, rank: int, world_size: int, patience_s: float = 20) -> Pe
     return Peer(rank, channels, CPU)
 
 
-def in_sync(world_size: int, body: Callable[[Peer, int], T], folder: Path) -> list[T]:
+def run_replicas(world_size: int, body: Callable[[Peer, int], T], folder: Path) -> list[T]:
     """Call ``body(peer, rank)`` on every rank at once and return the results by rank."""
 
     def one(rank: int) -> T:
-        peer = join(folder, rank, world_size)
+        peer = open_peer(folder, rank, world_size)
         result = body(peer, rank)
         peer.close()
         return result

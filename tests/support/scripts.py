@@ -6,9 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FINISHED = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--logging.print_freq", 2)
-ONE = ("--model.name", "tiny", "--batch_size", 8, "--run.n_epochs", 4, "--logging.print_freq", 2, "--devices", "[cpu]")
-TWO = (*ONE, "--devices", "[cpu, cpu]")
+TINY_RUN = ("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--logging.print_freq", 2)
+ONE_WORKER = (
+    "--model.name",
+    "tiny",
+    "--batch_size",
+    8,
+    "--run.n_epochs",
+    4,
+    "--logging.print_freq",
+    2,
+    "--devices",
+    "[cpu]",
+)
+TWO_WORKERS = (*ONE_WORKER, "--devices", "[cpu, cpu]")
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -55,7 +55,7 @@ def make_tree(root: Path, train: int = 15, val: int = 5) -> Path:
     return root
 
 
-def mat(path: Path, id_field: str, name_field: str, synsets: Sequence[Synset] = SYNSETS) -> Path:
+def write_synsets(path: Path, id_field: str, name_field: str, synsets: Sequence[Synset] = SYNSETS) -> Path:
     """Write the class list of the devkit in one of its ``SHAPES``."""
     fields = [(id_field, object), ("WNID", object), (name_field, object), ("gloss", object)]
     rows = np.zeros((len(synsets), 1), fields)

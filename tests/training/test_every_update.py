@@ -14,7 +14,7 @@ from lib.exchange.base import Exchange
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
 from lib.training.sync import EVERY_UPDATE
-from tests.support.replicas import CPU, join
+from tests.support.replicas import CPU, open_peer
 
 STEPS, WORKERS = 6, 3
 
@@ -45,7 +45,7 @@ def test_every_averaging_equals_one_update_on_the_mean_gradient(tmp_path: Path, 
     model = nn.Sequential(nn.Linear(40, 30), nn.Linear(30, 5))
 
     def worker(rank: int) -> torch.Tensor:
-        peer = join(tmp_path, rank, WORKERS)
+        peer = open_peer(tmp_path, rank, WORKERS)
         row = trained(model, what, nesterov, peer, [rank])
         peer.close()
         return row

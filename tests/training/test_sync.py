@@ -18,7 +18,7 @@ from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
 from lib.training.periodic_sync import Elastic
 from lib.training.sync import SyncStrategy
-from tests.support.replicas import CPU, in_sync
+from tests.support.replicas import CPU, run_replicas
 
 WORKERS, RATE, MOMENTUM = 3, 0.05, 0.9
 OPTIMIZER = OptimizerConfig(momentum=MOMENTUM, bias_rate_factor=1.0)
@@ -98,7 +98,7 @@ def model() -> nn.Module:
 
 
 def ours(model: nn.Module, folder: Path, config: ExchangeConfig, body: Callable[[Worker], Any]) -> list[Any]:
-    return in_sync(WORKERS, lambda peer, rank: body(Worker(model, config, peer, rank, WORKERS)), folder)
+    return run_replicas(WORKERS, lambda peer, rank: body(Worker(model, config, peer, rank, WORKERS)), folder)
 
 
 def close(actual: Row, expected: Row) -> None:
