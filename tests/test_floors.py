@@ -41,8 +41,6 @@ SEES_CONFIG = ("lib.commands.", "lib.roles.", "lib.config.", "lib.runtime.proces
 # TEMPORARY: what the move into packages has still to fix. An entry that is fixed must be removed.
 TEMPORARY_IMPORTS: set[tuple[str, str]] = set()
 TEMPORARY_USERS = {
-    "lib.runtime.placement",
-    "lib.runtime.torchrun_restarts",
     "lib.training.replica",
     "lib.training.step",
 }

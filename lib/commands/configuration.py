@@ -11,7 +11,7 @@ from lib.config.schema import Config
 from lib.data.sources.registry import SOURCES
 from lib.models.registry import MODELS, model_spec
 from lib.models.table import table
-from lib.runtime.placement import workers
+from lib.runtime.placement import count_workers
 
 
 def parse_config(
@@ -44,6 +44,6 @@ def parse_config(
 
 def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the network's recipe for the images per update of the run."""
-    world_size = workers(len(values["devices"]), os.environ)
+    world_size = count_workers(len(values["devices"]), os.environ)
     images = values["batch_size"] * world_size * values["optimizer.accumulate"]
     return model_spec(values["model.name"]).recipe.settings(images)

@@ -13,8 +13,8 @@ from lib.commands.report_errors import report_errors
 from lib.commands.run import check_run, run_roles, worker_roles
 from lib.config.schema import Config
 from lib.errors import ConfigError
-from lib.runtime.placement import place
-from lib.runtime.torchrun_restarts import go_on_after_restart, mark_start
+from lib.runtime.placement import place_workers
+from lib.runtime.torchrun_restarts import mark_start, resume_after_restart
 from lib.system.atomic_write import remove_partials
 from lib.system.terminal import print_stderr
 
@@ -44,7 +44,8 @@ def train(description: str, spec: Path) -> int:
 
     def main() -> int:
         config, options = parse(sys.argv[1:], description + _EXIT_STATUS, spec)
-        config, ranks = place(config, os.environ)
+        devices, ranks = place_workers(config.devices, config.exchange.method, os.environ)
+        config = replace(config, devices=devices)
         data = check_run(config)
         if options.find_batch_size:
             return run_roles(replace(config, devices=config.devices[:1]), data, [("batch_size_finder", 0)])
@@ -53,7 +54,7 @@ def train(description: str, spec: Path) -> int:
         roles = worker_roles(ranks, "trainer")
         if 0 not in ranks:  # worker 0, on another machine, owns the run's folder
             return run_roles(config, data, roles)
-        config = go_on_after_restart(config, os.environ)
+        config = replace(config, run=resume_after_restart(config.run, os.environ))
         with locked_run_dir(config) as lock:
             return run_roles(config, data, roles, lock=lock)
 
@@ -80,7 +81,7 @@ def locked_run_dir(config: Config) -> Iterator[int]:
         raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}; name another") from None
     try:
         _lock(folder, lock)
-        mark_start(config, os.environ)
+        mark_start(config.run, os.environ)
         yield lock
         remove_partials(folder / "checkpoints")
     finally:

@@ -1,4 +1,4 @@
-"""Build a worker's exchange with the others from the configuration."""
+"""Build the exchange that the configuration asks for, one per worker."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from lib.ipc.channel import Channel
 from lib.roles.builders import MAX_AHEAD, all_devices
 from lib.runtime.process import Context
 
-# The kernels of a rendezvous on the device are written for this many.
+# The kernels of the device exchange are written for this many.
 _MAX_DEVICES = 8
 
 
 def build_exchange(context: Context, device: torch.device) -> Exchange:
-    """Return the exchange with all other workers that ``exchange.method`` asks for."""
+    """Return this worker's exchange with all others, as ``exchange.method`` says."""
     method = context.config.exchange.method if context.config.world_size > 1 else "none"
     return EXCHANGES[method](context, device)
 
@@ -31,31 +31,31 @@ def _alone(_: Context, device: torch.device) -> Exchange:
 
 
 def _collective(context: Context, device: torch.device) -> Collective:
-    return Collective(context.rank, context.config.world_size, device, context.last_resort_s, context.heartbeat)
+    return Collective(context.rank, context.config.world_size, device, context.timeout_s, context.heartbeat)
 
 
 def _hierarchical(context: Context, device: torch.device) -> Hierarchical:
-    """Neighbors, the workers of one machine, connect through sockets in the folder of the first of them."""
+    """Return an exchange whose neighbors connect through sockets in the folder of the machine's first worker."""
     collective = _collective(context, device)
     machine, local_rank = int(os.environ["GROUP_RANK"]), int(os.environ["LOCAL_RANK"])
     neighbors = find_neighbors(collective, machine, local_rank, context.folder)
-    there = replace(context, folder=neighbors.folder)
-    return Hierarchical(collective, neighbors, local_rank, _channels(there, local_rank, neighbors.ranks), device)
+    shared = replace(context, folder=neighbors.folder)
+    return Hierarchical(collective, neighbors, local_rank, _channels(shared, local_rank, neighbors.ranks), device)
 
 
 def _peer(context: Context, device: torch.device) -> Peer:
-    """Raises ConfigError if ``exchange.meet`` is device and the devices cannot do that."""
+    """Return the exchange within one machine. Raises ConfigError if the devices cannot do ``exchange.meet`` device."""
     config, devices = context.config, all_devices(context.config)
     channels = _channels(context, context.rank, range(config.world_size))
-    capable = reach_each_other(devices)
+    capable = have_peer_access(devices)
     if config.exchange.meet == "device" and not capable:
         raise ConfigError(
-            f"exchange.meet is device, but {', '.join(map(str, devices))} are not GPUs of their own that reach each "
+            f"exchange.meet is device, but {', '.join(map(str, devices))} are not distinct GPUs that can access each "
             "other's memory; use host"
         )
     if config.exchange.meet == "host" or not capable:
         return Peer(context.rank, channels, device)
-    # Imported here: it needs Triton, which is not installed everywhere.
+    # Imported here because it needs Triton, which is not installed everywhere.
     from lib.exchange.device_peer import DevicePeer  # noqa: PLC0415
 
     return DevicePeer(
@@ -63,7 +63,7 @@ def _peer(context: Context, device: torch.device) -> Peer:
         channels,
         device,
         ahead=max(0, min(MAX_AHEAD, config.data.slots - 3)),  # data_guard needs the batches of two more updates
-        patience_s=context.last_resort_s,
+        patience_s=context.timeout_s,
         on_wait=context.heartbeat,
     )
 
@@ -76,15 +76,15 @@ EXCHANGES: dict[str, Callable[[Context, torch.device], Exchange]] = {
 }
 
 
-def reach_each_other(devices: Sequence[torch.device]) -> bool:
-    """Return whether these are GPUs, at most eight, one for each worker, that can read each other's memory."""
+def have_peer_access(devices: Sequence[torch.device]) -> bool:
+    """Return whether these are distinct GPUs, at most eight, that can access each other's memory."""
     gpus = [device for device in devices if device.type == "cuda"]
     distinct = len(set(gpus)) == len(devices) <= _MAX_DEVICES
     return distinct and all(torch.cuda.can_device_access_peer(a, b) for a in gpus for b in gpus if a != b)
 
 
 def _channels(context: Context, own: int, ranks: Sequence[int]) -> dict[int, Channel]:
-    """Connect worker number ``own`` of ``ranks`` with each of the others, by number."""
+    """Return the channels of ``ranks[own]`` to each of the others, by index into ``ranks``."""
     channels = {}
     for other, rank in enumerate(ranks):
         if other != own:

@@ -1,6 +1,6 @@
-"""The loader role: wait to be lent a slot, fill it, say so.
+"""The loader role: read each requested batch into the slot that the trainer lends for it.
 
-It knows neither chance nor devices beyond the order of images, and never touches CUDA or torch.
+It draws no random numbers except for the order of images, and never imports CUDA or torch.
 """
 
 import signal
@@ -26,13 +26,13 @@ from lib.roles.batch_order import batch_order
 from lib.runtime.process import Context, run_role
 from lib.types import SPLITS, Phase
 
-# With data.verify a first batch of 256 images may have to read 256 files of 50 MB.
-_SLOWER_WITH_VERIFY = 10
+# With data.verify, the first batch of 256 images may have to read 256 whole files of 50 MB to check them.
+_VERIFY_FACTOR = 10
 
 
 def run(context: Context) -> None:
-    """Fill slots as the trainer lends them, until it says stop. Raises DataError when a file has gone bad."""
-    # SIGTERM is for the trainer, which finishes its iteration and then sends Stop.
+    """Open the data set and fill slots until the trainer sends ``Stop``."""
+    # A trainer that receives SIGTERM finishes its iteration and then sends Stop, so the loader ignores the signal.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config, data = context.config, context.sheet.data
     kind = source_kind(config.data.source)
@@ -49,16 +49,17 @@ def run(context: Context) -> None:
 
 
 def serve(context: Context, channel: Channel, sources: dict[Phase, Source], sampler: Sampler) -> None:
-    """Fill slots until told to stop, or until a batch cannot be read; then only wait to be told.
+    """Fill slots until the trainer sends ``Stop``. After a batch that cannot be read, only wait for it.
 
-    What is lent is begun at once, so that the readers always know what comes next, and handed over in that order.
+    Reading starts as soon as a slot is lent, so the readers always have work. Slots are returned in the order in which
+    they were lent.
     """
     images: NDArray[Any] = shared_memory.attach(channel.receive(TensorHandle))
     labels: NDArray[Any] = shared_memory.attach(channel.receive(TensorHandle))
-    begun: deque[_Begun] = deque()
+    pending: deque[_PendingBatch] = deque()
     while True:
-        if begun and not channel.ready():
-            batch = begun.popleft()
+        if pending and not channel.ready():
+            batch = pending.popleft()
             try:
                 _finish(context, batch)
             except DataError as error:
@@ -77,37 +78,38 @@ def serve(context: Context, channel: Channel, sources: dict[Phase, Source], samp
                 rows = sampler.indices(split, epoch, number, rollbacks)
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"
-                _alive(context, doing)
+                _heartbeat(context, doing)
                 attempts = _attempts(source, rows, images[slot, : len(rows)])
-                begun.append(_Begun(slot, number, len(rows), doing, attempts))
+                pending.append(_PendingBatch(slot, number, len(rows), doing, attempts))
 
 
-class _Begun(NamedTuple):
-    """A batch that is being read."""
+class _PendingBatch(NamedTuple):
+    """A batch that is being read into a slot."""
 
     slot: int
     number: int
     images: int
     doing: str
     attempts: Iterator[PendingRead]
-    """what waits for it; each further one begins anew"""
+    """the first one waits for the read that was started; each further one reads the batch again"""
 
     def attempt(self) -> None:
         next(self.attempts)()
 
 
 def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> Iterator[PendingRead]:
+    """Return the attempts to read ``rows``, the first of which has been started. Errors are raised by the attempts."""
     again = partial(source.read, rows, out)
     try:
         return chain([source.begin_read(rows, out)], repeat(again))
     except DataError:
-        return repeat(again)  # when its turn comes
+        return repeat(again)  # raises again when the batch is due, in its order
 
 
-def _finish(context: Context, batch: _Begun) -> None:
-    """Wait for a batch, and begin it again and again where ``data.on_error`` says so. Raises its DataError."""
+def _finish(context: Context, batch: _PendingBatch) -> None:
+    """Wait until ``batch`` is read. Retry if ``data.on_error`` is wait. Raises DataError if it cannot be read."""
     config = context.config
-    _alive(context, batch.doing)
+    _heartbeat(context, batch.doing)
     retry(
         batch.attempt,
         patience_s=config.run.patience_s if config.data.on_error == "wait" else 0.0,
@@ -116,13 +118,13 @@ def _finish(context: Context, batch: _Begun) -> None:
     )
 
 
-def _alive(context: Context, doing: str) -> None:
-    slower = _SLOWER_WITH_VERIFY if context.config.data.verify else 1
-    context.heartbeat(doing, patience_s=slower * context.config.run.patience_s)
+def _heartbeat(context: Context, doing: str) -> None:
+    factor = _VERIFY_FACTOR if context.config.data.verify else 1
+    context.heartbeat(doing, patience_s=factor * context.config.run.patience_s)
 
 
 def _wait_for_stop(channel: Channel) -> None:
-    """The trainer first saves what it has; the slots it has lent meanwhile stay empty."""
+    """Ignore further slots until the trainer, which first saves a checkpoint, sends ``Stop``."""
     while not isinstance(channel.receive(Fill, Stop), Stop):
         pass
     channel.send(Stop())

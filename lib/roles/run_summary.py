@@ -1,4 +1,4 @@
-"""What is about to be trained, on what: the block of lines that a run begins with, and the facts that it keeps."""
+"""The summary that a run prints at its start, and the facts that it records about itself."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ from lib.training.replica import Replica
 
 
 def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:
-    """A few lines for people."""
+    """Return a few lines about data, network, devices, recipe and folder."""
     names = ", ".join(map(describe, all_devices(config)))
-    batch = f"batch {config.batch_size} each, {config.batch_size * config.world_size} in all; "
-    batch = batch if config.world_size > 1 else f"batch {config.batch_size}; "
-    exchange = _exchange(config.exchange, config.world_size) if config.world_size > 1 else config.exchange.method
+    batch = f"batch {config.batch_size}"
+    if config.world_size > 1:
+        batch += f" each, {config.batch_size * config.world_size} in total"
     rows = (
         (
             "data",
@@ -31,10 +31,9 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
         (
             "network",
             f"{config.model.name}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
-            f"computing in {str(dtype).removeprefix('torch.')}"
-            + ("" if replica.why_plain else " with kernels of its own"),
+            f"computed in {str(dtype).removeprefix('torch.')}" + ("" if replica.why_plain else " with fused kernels"),
         ),
-        ("devices", f"{names}; {batch}exchange {exchange}"),
+        ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}"),
         ("recipe", _recipe(config)),
         ("run", f"{config.run.weights_dir}, {pluralize(config.run.n_epochs, 'epoch')}, seed {config.run.seed}"),
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
@@ -43,26 +42,26 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
 
 
 def _exchange(config: ExchangeConfig, world_size: int) -> str:
-    """How replicas exchange what, and when."""
-    what = f"{config.method} of {config.averaged}"
+    """Return the method of the exchange, what it averages, and how often."""
+    if world_size == 1:
+        return config.method
+    text = f"{config.method} of {config.averaged}"
     if config.rule == "elastic":
-        what = f"{config.method}, elastic with moving rate {moving_rate(config, world_size):g}"
-    return what + (f" every {config.every} iterations" if config.every > 1 else "")
+        text = f"{config.method}, elastic with moving rate {moving_rate(config, world_size):g}"
+    return text + (f" every {config.every} iterations" if config.every > 1 else "")
 
 
 def _recipe(config: Config) -> str:
-    """Whose recipe it is, and what is done otherwise here."""
+    """Return the source of the network's recipe, and each setting of this run that differs from it."""
     recipe = model_spec(config.model.name).recipe
     images = config.images_per_update
-    changed = [
-        f"{key} {plain(here)} (there {plain(there)})"
-        for key, (here, there) in recipe.overridden(dict(dotted(config)), images).items()
-    ]
-    return f"{recipe.source}, for {recipe.describe_images(images)}" + "".join(f"; here {change}" for change in changed)
+    overridden = recipe.overridden(dict(dotted(config)), images)
+    changes = [f"; {key} {plain(value)} instead of {plain(default)}" for key, (value, default) in overridden.items()]
+    return f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"
 
 
-def facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
-    """What ``environment.json`` keeps of a run, besides the machine."""
+def run_facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
+    """Return what ``environment.json`` records about a run in addition to the machine."""
     command = config.run.weights_dir / "command.txt"
     return {
         "command": command.read_text(encoding="utf-8").strip() if command.is_file() else "",
@@ -82,4 +81,5 @@ def pluralize(count: int, noun: str) -> str:
 
 
 def n_parameters(model: nn.Module) -> int:
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in model.parameters())

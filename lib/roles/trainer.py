@@ -22,7 +22,7 @@ from lib.roles.data_guard import DataGuard
 from lib.roles.deferred_metrics import DeferredMetrics
 from lib.roles.exchange_builder import build_exchange
 from lib.roles.resolved_config import resolved_config
-from lib.roles.run_summary import facts, run_summary
+from lib.roles.run_summary import run_facts, run_summary
 from lib.roles.train_state import TrainState, build, plan_from
 from lib.roles.validation import Validation
 from lib.runtime.process import Context, mark_started, run_role
@@ -252,7 +252,7 @@ def run(context: Context) -> None:
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warning(advice)
-            write_environment(config.run.weights_dir, facts(config, replica.model, plan))
+            write_environment(config.run.weights_dir, run_facts(config, replica.model, plan))
         train_until_stopped(Trainer(context, state, feed, recorder))
     elif context.rank == 0:
         last = f"epoch {progress.epoch} of {config.run.n_epochs}"

@@ -1,57 +1,57 @@
-"""Which workers of a run this process starts: all of them, or the one that PyTorch's launcher gave it.
+"""Choose the workers that this process starts: all of them, or under torchrun the one that torchrun assigned to it.
 
     torchrun --nnodes 2 --nproc-per-node 8 train.py --exchange.method collective
 
-starts this program once for each worker, with the worker's place in the environment.
+starts this program once per worker, with the worker's rank in the environment.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
-from lib.config.schema import Config
 from lib.errors import ConfigError
 
-LAUNCHED = ("collective", "hierarchical")
-"""methods of exchange whose processes find each other as PyTorch's launcher arranged it"""
+# Exchanges whose processes connect through the environment that torchrun sets.
+_TORCHRUN_METHODS = ("collective", "hierarchical")
 
 
-def workers(devices: int, environment: Mapping[str, str]) -> int:
-    """How many workers the whole run has, where this machine's part of the configuration names so many devices.
+def count_workers(n_devices: int, environment: Mapping[str, str]) -> int:
+    """Return the number of workers of the whole run. Without torchrun it is the number of devices.
 
-    >>> workers(1, {}), workers(1, {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "16"})
+    >>> count_workers(1, {}), count_workers(1, {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "16"})
     (1, 16)
     """
-    return int(environment["WORLD_SIZE"]) if _launched(environment) else devices
+    return int(environment["WORLD_SIZE"]) if under_torchrun(environment) else n_devices
 
 
-def place(config: Config, environment: Mapping[str, str]) -> tuple[Config, Sequence[int]]:
-    """The configuration with one device a worker of the whole run, and the ranks to be started here.
+def place_workers(
+    devices: tuple[str, ...], exchange_method: str, environment: Mapping[str, str]
+) -> tuple[tuple[str, ...], Sequence[int]]:
+    """Return the device of every worker of the run, by rank, and the ranks that this process starts.
 
-    Under torchrun ``config.devices`` names this machine's devices, one for each of its workers, or one for all
-    (``auto``). Raises ConfigError when it does not fit what torchrun started.
+    Under torchrun ``devices`` names the devices of this machine, one per worker or one for all (``auto``). Raises
+    ConfigError if that does not fit what torchrun started.
     """
-    if not _launched(environment):
-        if config.exchange.method in LAUNCHED and config.world_size > 1:
+    if not under_torchrun(environment):
+        if exchange_method in _TORCHRUN_METHODS and len(devices) > 1:
             raise ConfigError(
-                f"exchange.method {config.exchange.method} needs PyTorch's launcher: torchrun --nproc-per-node "
-                f"{config.world_size} train.py ...; on one machine exchange.method peer does without"
+                f"exchange.method {exchange_method} needs torchrun: torchrun --nproc-per-node {len(devices)} train.py "
+                "...; on one machine exchange.method peer needs no torchrun"
             )
-        return config, range(config.world_size)
+        return devices, range(len(devices))
     rank, world_size, local_world_size = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    if world_size > 1 and config.exchange.method not in LAUNCHED:
+    if world_size > 1 and exchange_method not in _TORCHRUN_METHODS:
         raise ConfigError(
-            f"torchrun started {world_size} workers, but exchange.method is {config.exchange.method}; "
+            f"torchrun started {world_size} workers, but exchange.method is {exchange_method}; "
             "set exchange.method to collective or hierarchical, or start train_2gpu.py without torchrun"
         )
-    if len(config.devices) not in (1, local_world_size):
+    if len(devices) not in (1, local_world_size):
         raise ConfigError(
-            f"devices names {len(config.devices)} devices, but torchrun started {local_world_size} workers on this "
-            "machine; name as many, or just one, e.g. [auto]"
+            f"devices names {len(devices)} devices, but torchrun started {local_world_size} workers on this machine; "
+            "name one device per worker, or one for all, e.g. [auto]"
         )
-    here = config.devices * local_world_size if len(config.devices) == 1 else config.devices
-    devices = tuple(here[r % local_world_size] for r in range(world_size))
-    return dataclasses.replace(config, devices=devices), [rank]
+    local = devices * local_world_size if len(devices) == 1 else devices
+    return tuple(local[r % local_world_size] for r in range(world_size)), [rank]
 
 
-def _launched(environment: Mapping[str, str]) -> bool:
+def under_torchrun(environment: Mapping[str, str]) -> bool:
+    """Return whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in environment

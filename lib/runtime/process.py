@@ -1,4 +1,4 @@
-"""What every role's process has in common: how it is started, watched, and how it ends."""
+"""What the processes of all roles have in common: how they start, report, and end."""
 
 import os
 import shutil
@@ -21,49 +21,48 @@ from lib.system.disk import disk_trouble
 from lib.system.parent_death import end_with_parent
 from lib.system.terminal import print_stderr
 
-# A waiting process is never alone: the supervisor ends it when the one it waits for dies or falls silent.
-# This many times run.patience_s is the last resort, should all wait for each other.
-_LAST_RESORT = 10
-_BEGUN = "begun"
+# The supervisor ends a waiting process when the process that it waits for dies or falls silent. Waits that end by
+# themselves after this many times run.patience_s are the last resort, for processes that all wait for each other.
+_TIMEOUT_FACTOR = 10
+_STARTED = "started"
 
 
 class RunSheet(msgspec.Struct, frozen=True):
-    """What the supervisor leaves in the run's private folder for its processes to read."""
+    """What all processes of a run read at their start, from the run's private folder."""
 
     config: Config
     data: DataSet
-    supervisor: int
-    """its process number"""
+    supervisor_pid: int
     command: str = ""
-    """what the user typed, and where"""
+    """the command that the user typed, with its folder"""
     evaluation: Evaluation | None = None
-    """what a validator is to do"""
+    """options of the validators"""
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:
-    """Leave the sheet where every process of the run finds it."""
+    """Write the sheet into the run's private folder."""
     (folder / "run.json").write_bytes(msgspec.json.encode(sheet, enc_hook=str))
 
 
 def read_run_sheet(folder: Path) -> RunSheet:
-    """Raises FileNotFoundError when the run is over and its folder gone."""
+    """Return the sheet. Raises FileNotFoundError if the run has ended and its folder was removed."""
     text = (folder / "run.json").read_bytes()
     return msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
 
 
 def mark_started(folder: Path) -> None:
-    """Leave word for ``has_started`` in the run's private folder."""
-    (folder / _BEGUN).touch()
+    """Record in the run's private folder that a trainer has claimed ``run.weights_dir``."""
+    (folder / _STARTED).touch()
 
 
 def has_started(folder: Path) -> bool:
-    """Whether a trainer has taken possession of ``run.weights_dir``: what lies there is of this run."""
-    return (folder / _BEGUN).exists()
+    """Return whether a trainer has claimed ``run.weights_dir``, so that its files are those of this run."""
+    return (folder / _STARTED).exists()
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a role is told: which it is, the configuration, and its line to the supervisor."""
+    """What a role knows about its run: its rank, the configuration, and the connection to the supervisor."""
 
     name: str
     rank: int
@@ -76,46 +75,49 @@ class Context:
         return self.sheet.config
 
     def heartbeat(self, doing: str, *, patience_s: float | None = None) -> None:
-        """Tell the supervisor what this process does or waits for. Raises PeerLost when it is gone."""
+        """Report to the supervisor what this process does or waits for. Raises PeerLost if the supervisor has ended."""
         self.client.heartbeat(doing, patience_s=patience_s)
         if self.orphaned:
-            raise PeerLost("the supervisor is gone")
+            raise PeerLost("the supervisor has ended")
 
     def channel(self, name: str, *, bind: bool, peer: str) -> Channel:
-        """A line to another process; while we wait on it the supervisor hears that we are alive."""
+        """Return a channel to another process. While this process waits on it, it sends heartbeats."""
         return Channel(
             self.folder / name,
             bind=bind,
             peer=peer,
-            patience_s=self.last_resort_s,
+            patience_s=self.timeout_s,
             on_wait=self.heartbeat,
         )
 
     def warn(self, text: str) -> None:
-        """Tell the user, and the log if it is this run's, of something that need not end the run."""
+        """Print a warning, and log it once the log is that of this run."""
         print_stderr(f"{self.name}: {text}")
         if has_started(self.folder):
             open_log(self.config.run.weights_dir, self.name).warning("%s", text)
 
     @property
-    def last_resort_s(self) -> float:
-        """How long any wait for another process may last, should the supervisor not have ended it."""
-        return _LAST_RESORT * self.config.run.patience_s
+    def timeout_s(self) -> float:
+        """Seconds after which a wait for another process ends by itself."""
+        return _TIMEOUT_FACTOR * self.config.run.patience_s
 
     @property
     def orphaned(self) -> bool:
-        """Whether the supervisor is gone."""
-        return os.getppid() != self.sheet.supervisor
+        """Whether the supervisor has ended."""
+        return os.getppid() != self.sheet.supervisor_pid
 
 
 def run_role(role: str, body: Callable[[Context], None]) -> int:
-    """The whole life of a role's process, started as ``python -m lib.roles.ROLE FOLDER RANK``: its exit status."""
+    """Run a role whose process was started as ``python -m lib.roles.ROLE FOLDER RANK``. Return the exit status.
+
+    ``body`` does the role's work. An error that ends it is reported to the supervisor.
+    """
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     try:
         sheet = read_run_sheet(folder)
-    except FileNotFoundError:  # the run is over, and others have tidied up, before we got so far
+    except FileNotFoundError:  # the run ended, and its folder was removed, while this process started
         return 1
-    if not end_with_parent(sheet.supervisor):
+    if not end_with_parent(sheet.supervisor_pid):
         shutil.rmtree(folder, ignore_errors=True)
         return 1
     name = f"{role} {rank}"
@@ -131,12 +133,12 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
         return 2
     except BaseException as error:
         if trouble := disk_trouble(error):
-            client.failed(f"{name} {trouble}, it goes on from the last checkpoint", "", consequence=False)
+            client.failed(f"{name} {trouble}, training continues from the last checkpoint", "", consequence=False)
             return 2
         client.failed(error_text(error), traceback.format_exc(), consequence=isinstance(error, PeerLost))
         return 1
     finally:
-        if context.orphaned:  # nobody else is left to tidy up
+        if context.orphaned:  # no supervisor is left to remove the folder
             shutil.rmtree(folder, ignore_errors=True)
     client.close()
     return 0

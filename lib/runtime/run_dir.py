@@ -1,15 +1,15 @@
-"""What the folder of a run holds, and how a run takes possession of it.
+"""Claim the folder of a run.
 
-Called by worker 0 once nothing that the user can mend keeps it from training: a command that is refused leaves what is
-there as it is.
+Worker 0 calls this once nothing that the user can fix prevents training. A command that is refused leaves the folder
+as it is.
 """
 
 from pathlib import Path
 
 from lib.config.schema import RunConfig
 
-# The lock and the mark of torchrun_restarts are not listed: they belong to whoever trains here now.
-OF_A_RUN = (
+# Without the lock file and the mark of torchrun_restarts: they belong to the current run.
+_RUN_FILES = (
     *("config.yaml", "command.txt", "environment.json", "metrics.jsonl", "val_record.npy", "train.log", "checkpoints"),
     *("report.html", "report", "trace.json.gz", "tensorboard", "wandb", "wandb_run.txt", "mlflow_run.txt"),
 )
@@ -25,8 +25,8 @@ def claim_run_dir(run: RunConfig, resolved_config: str, command: str) -> None:
 
 
 def _move_aside(folder: Path) -> None:
-    """Move an older run out of the way, into old_1, old_2, ...; nothing is deleted."""
-    found = [folder / name for name in OF_A_RUN if (folder / name).exists()]
+    """Move the files of an older run into a new subfolder old_1, old_2, ...; nothing is deleted."""
+    found = [folder / name for name in _RUN_FILES if (folder / name).exists()]
     if found:
         number = 1
         while (aside := folder / f"old_{number}").exists():

@@ -1,4 +1,4 @@
-"""The private folder of a run, which holds its sockets while it lasts."""
+"""The private folder that holds the sockets of a run until it ends."""
 
 import contextlib
 import fcntl
@@ -8,21 +8,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# A Unix socket's path may have some 107 bytes; ours add this many to the folder's.
+# The path of a Unix socket has at most 107 bytes. The names of our sockets take up to 24 of them.
 _SOCKET_NAME_BYTES = 24
 _SOCKET_PATH_BYTES = 107
 _PREFIX = "trainer-"
-# Locked as long as the run's supervisor lives: the kernel lets go of it however that one ends.
+# Locked while the run's supervisor lives. The kernel releases the lock however the supervisor ends.
 _LOCK = "lock"
 
 
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
-    """A folder of this run's own (mode 0700), removed at the end; so are those of runs that were killed."""
+    """Create a private folder (mode 0700) and remove it at the end. Also removes the folders of killed runs."""
     longest = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
-    place = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) + 20 < longest else "/tmp")
-    _remove_dead(place)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) + 20 < longest else "/tmp")
+    _remove_dead(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
         lock = _create_locked(folder / _LOCK)
         try:
@@ -34,19 +34,19 @@ def run_folder() -> Iterator[Path]:
 
 
 def _create_locked(path: Path) -> int:
-    """A file that is locked by us from the moment that it has its name; its descriptor."""
+    """Create a file that is locked before it gets its name. Return its descriptor."""
     aside = path.with_suffix(".new")
     lock = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with contextlib.suppress(OSError):  # a disk that knows no locks: then nobody takes us for dead either
+    with contextlib.suppress(OSError):  # without locks no other run can take this one for dead either
         fcntl.flock(lock, fcntl.LOCK_EX)
     aside.rename(path)
     return lock
 
 
-def _remove_dead(place: Path) -> None:
-    """Take away what is left of runs all of whose processes were killed."""
-    for path in place.glob(f"{_PREFIX}*/{_LOCK}"):
-        with contextlib.suppress(OSError):  # it lives, is another user's, or has just been taken away
+def _remove_dead(parent: Path) -> None:
+    """Remove the folders of runs whose processes were all killed."""
+    for path in parent.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # of a live run or another user, or already removed
             lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -47,7 +47,7 @@ def test_a_run_leaves_metrics_record_log_and_checkpoints_in_its_folder(whole_run
     assert record.tolist() == [[e["top1_error"], e["loss"]] for e in val]
     assert "n_epochs: 4" in (models / "config.yaml").read_text()
     assert "ended with status 0" in (models / "train.log").read_text()
-    assert "cpu, cpu; batch 8 each, 16 in all; exchange peer" in (models.parent / "stdout").read_text()
+    assert "cpu, cpu; batch 8 each, 16 in total; exchange peer" in (models.parent / "stdout").read_text()
     assert {p.name for p in (models / "checkpoints").iterdir()} >= {"latest", "best", "epoch004_iter00000.pt"}
 
 

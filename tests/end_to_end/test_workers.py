@@ -99,7 +99,7 @@ def test_within_an_epoch_the_total_batch_size_must_stay(two: Path, data: tuple[s
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (command("train_2gpu.py", "--exchange.method", "collective"), "needs PyTorch's launcher"),
+        (command("train_2gpu.py", "--exchange.method", "collective"), "needs torchrun"),
         (
             [TORCHRUN, "--standalone", "--nproc-per-node", "2", str(ROOT / "train_2gpu.py")],
             "torchrun started 2 workers, but exchange.method is peer",

@@ -25,7 +25,7 @@ from lib.data.packed.reader import HickleBatches
 from lib.data.plan import BatchRequest
 from lib.errors import DataError, PeerLost
 from lib.ipc.channel import Channel
-from lib.roles.loader import _Begun, _finish, serve
+from lib.roles.loader import _finish, _PendingBatch, serve
 from lib.runtime.process import Context, RunSheet
 
 ORDER = WorkerOrder(file_counts=(16, 16, 16), seed=1, shuffle="none", batch_size=8, rank=0, world_size=1)
@@ -156,20 +156,20 @@ def test_a_loader_that_waits_for_a_disk_notices_that_the_supervisor_is_gone(
     config = SimpleNamespace(
         data=DataConfig(on_error="wait"), run=RunConfig(weights_dir=tmp_path / "none", patience_s=2)
     )
-    sheet = SimpleNamespace(config=config, supervisor=os.getppid())
+    sheet = SimpleNamespace(config=config, supervisor_pid=os.getppid())
 
     def heartbeat(doing: str, patience_s: float | None = None) -> None:
         warnings.append(doing)
         if len(warnings) == 3:
-            sheet.supervisor = 0
+            sheet.supervisor_pid = 0
 
     def away() -> None:
         raise DataError("00001.hkl is missing")
 
     client: Any = SimpleNamespace(heartbeat=heartbeat)
     context = Context("loader 0", 0, tmp_path, cast(RunSheet, sheet), client)
-    with pytest.raises(PeerLost, match="the supervisor is gone"):
-        _finish(context, _Begun(0, 0, 8, "reading", repeat(away)))
+    with pytest.raises(PeerLost, match="the supervisor has ended"):
+        _finish(context, _PendingBatch(0, 0, 8, "reading", repeat(away)))
     assert warnings == ["reading", *2 * ["waiting, as 00001.hkl is missing"]]
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from lib.config.schema import Config, RunConfig
+from lib.config.schema import RunConfig
 from lib.runtime import torchrun_restarts
-from lib.runtime.torchrun_restarts import go_on_after_restart, mark_start
+from lib.runtime.torchrun_restarts import mark_start, resume_after_restart
 
 FIRST = {"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0"}
 AGAIN = FIRST | {"TORCHELASTIC_RESTART_COUNT": "1"}
 
 
 @pytest.fixture(params=["never", "old/epoch001_iter00000.pt"])
-def config(tmp_path: Path, request: pytest.FixtureRequest) -> Config:
-    return Config(run=RunConfig(weights_dir=tmp_path, resume=request.param))
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> RunConfig:
+    return RunConfig(weights_dir=tmp_path, resume=request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +26,14 @@ def command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def saved(config: Config) -> None:
+def saved(run: RunConfig) -> None:
     """Write the mark of a start, and a checkpoint a second later."""
-    mark_start(config, FIRST)
-    save(config, 1)
+    mark_start(run, FIRST)
+    save(run, 1)
 
 
-def save(config: Config, later_s: int) -> None:
-    folder = config.run.weights_dir
+def save(run: RunConfig, later_s: int) -> None:
+    folder = run.weights_dir
     latest = folder / "checkpoints/latest"
     latest.parent.mkdir(exist_ok=True)
     latest.write_text("epoch002_iter00000.pt")
@@ -43,34 +43,34 @@ def save(config: Config, later_s: int) -> None:
 
 
 @pytest.mark.usefixtures("saved")
-def test_a_restart_continues_from_its_own_checkpoint(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    on = go_on_after_restart(config, AGAIN)
-    assert on.run.resume == "auto"
-    mark_start(on, AGAIN)
-    assert go_on_after_restart(config, AGAIN) == on, "once more, with nothing saved in between"
-    assert go_on_after_restart(config, FIRST) == on, "a worker of another machine was lost"
+def test_a_restart_continues_from_its_own_checkpoint(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed = resume_after_restart(run, AGAIN)
+    assert resumed.resume == "auto"
+    mark_start(resumed, AGAIN)
+    assert resume_after_restart(run, AGAIN) == resumed, "again, with nothing saved in between"
+    assert resume_after_restart(run, FIRST) == resumed, "a worker of another machine was lost"
     monkeypatch.setattr(torchrun_restarts, "_parent", lambda: "another machine")
-    assert go_on_after_restart(config, AGAIN) == on
-    assert go_on_after_restart(config, FIRST) == config, "the same words, another day"
+    assert resume_after_restart(run, AGAIN) == resumed
+    assert resume_after_restart(run, FIRST) == run, "the same command, launched again"
 
 
 @pytest.mark.usefixtures("saved")
-def test_a_restart_ignores_the_checkpoint_of_another_launch(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert go_on_after_restart(config, {}) == config
-    assert go_on_after_restart(config, AGAIN | {"TORCHELASTIC_RUN_ID": "other"}) == config
+def test_a_restart_ignores_the_checkpoint_of_another_launch(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resume_after_restart(run, {}) == run
+    assert resume_after_restart(run, AGAIN | {"TORCHELASTIC_RUN_ID": "other"}) == run
     with monkeypatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", "--run.resume", "never", "--run.seed", "2"])
-        assert go_on_after_restart(config, AGAIN) == config
-    save(config, -1)
-    assert go_on_after_restart(config, AGAIN) == config, "of a run before this one"
+        assert resume_after_restart(run, AGAIN) == run
+    save(run, -1)
+    assert resume_after_restart(run, AGAIN) == run, "of a run before this one"
 
 
-def test_without_a_checkpoint_or_a_mark_a_restart_follows_run_resume(config: Config) -> None:
-    mark_start(config, {})
-    assert not (config.run.weights_dir / ".started").exists()
-    assert go_on_after_restart(config, AGAIN) == config
-    mark_start(config, FIRST)
-    assert go_on_after_restart(config, AGAIN) == config
-    save(config, 1)
-    (config.run.weights_dir / ".started").write_text("damaged")
-    assert go_on_after_restart(config, AGAIN) == config
+def test_without_a_checkpoint_or_a_mark_a_restart_follows_run_resume(run: RunConfig) -> None:
+    mark_start(run, {})
+    assert not (run.weights_dir / ".started").exists()
+    assert resume_after_restart(run, AGAIN) == run
+    mark_start(run, FIRST)
+    assert resume_after_restart(run, AGAIN) == run
+    save(run, 1)
+    (run.weights_dir / ".started").write_text("damaged")
+    assert resume_after_restart(run, AGAIN) == run
