@@ -38,13 +38,6 @@ FLOOR = {name: number for number, row in enumerate(reversed(FLOORS)) for name in
 # These compose a run, so they see the whole configuration. Everything else gets its section, or plain values.
 SEES_CONFIG = ("lib.commands.", "lib.roles.", "lib.config.", "lib.runtime.process", "lib.report.runs")
 
-# TEMPORARY: what the move into packages has still to fix. An entry that is fixed must be removed.
-TEMPORARY_IMPORTS: set[tuple[str, str]] = set()
-TEMPORARY_USERS = {
-    "lib.training.replica",
-    "lib.training.step",
-}
-
 
 def imports(path: Path) -> set[str]:
     """Return every module that a file names in an import statement, wherever the statement stands."""
@@ -78,8 +71,7 @@ def package(module: str) -> str:
 
 def edges() -> set[tuple[str, str]]:
     """Return every pair (module of lib, module of lib that it imports)."""
-    found = {(module, name) for module, names in IMPORTS.items() for name in names & IMPORTS.keys()}
-    return found - TEMPORARY_IMPORTS
+    return {(module, name) for module, names in IMPORTS.items() for name in names & IMPORTS.keys()}
 
 
 def reachable(module: str) -> set[str]:
@@ -123,7 +115,7 @@ def test_no_circle_between_modules() -> None:
 
 def test_only_what_composes_a_run_sees_the_whole_configuration() -> None:
     users = {module for module, names in IMPORTS.items() if "lib.config.schema.Config" in names}
-    assert not {user for user in users if not user.startswith(SEES_CONFIG)} - TEMPORARY_USERS
+    assert not {user for user in users if not user.startswith(SEES_CONFIG)}
 
 
 @pytest.mark.parametrize("module", ["commands.train", "roles.loader", "commands.verify_data", "data.order"])
