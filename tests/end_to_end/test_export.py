@@ -105,7 +105,7 @@ def test_exported_theano_folders_load_with_the_same_bits(tmp_path: Path, run_her
 def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, run_here: Script) -> None:
     checkpoint(tmp_path, "tiny", 32)
     for arguments, says in (
-        (("tiny.weights",), "tiny.weights does not say its format; add --format, one of safetensors, onnx"),
+        (("tiny.weights",), "tiny.weights has no suffix that names a format; add --format, one of safetensors, onnx"),
         (("w", "--format", "theano"), "theano_alexnet's files are for the network alexnet only"),
         (("/proc/x/y.safetensors",), "cannot write /proc/x/y.safetensors"),
     ):
