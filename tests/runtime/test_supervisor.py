@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.ipc.messages import Stopped
 from lib.runtime import supervisor as module
-from lib.runtime.outcome import Child, Outcome, explain_end
+from lib.runtime.outcome import Child, Outcome
 from lib.runtime.supervisor import Supervisor
 
 
@@ -124,22 +123,3 @@ def test_nohup_is_respected() -> None:
     finally:
         signal.signal(signal.SIGHUP, previous)
     assert received == [signal.SIGTERM]
-
-
-@pytest.mark.parametrize(
-    ("saved", "message"),
-    [
-        ([], ""),
-        (["", "m/epoch002_iter00120.pt"], "stopped after saving m/epoch002_iter00120.pt. Go on."),
-        ([""], "stopped, with a checkpoint. Go on."),
-    ],
-    ids=str,
-)
-def test_stopping_a_run_names_the_saved_checkpoint(
-    child: subprocess.Popen[bytes], saved: list[str], message: str
-) -> None:
-    trainers = [
-        Child(f"trainer {rank}", child, stopped=Stopped(f"trainer {rank}", signal.SIGTERM, path))
-        for rank, path in enumerate(saved)
-    ]
-    assert explain_end(trainers, [signal.SIGINT], "Go on.") == Outcome(130, message)
