@@ -1,7 +1,8 @@
 """From text to typed values, and from these to dataclasses."""
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,17 +12,14 @@ from lib.config.yaml_file import parse_value
 from lib.errors import ConfigError
 
 _T = TypeVar("_T")
-_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _LONGEST = 100
 
 
 def from_yaml(key: str, value: Any, kind: FieldType) -> Any:
-    """Return ``value``, which is as ``read_settings`` gives it, as ``kind``. Raises ConfigError."""
+    """Return a value of ``read_settings`` as ``kind``. Raises ConfigError."""
     try:
-        return _convert(value, kind)
-    except _ItemError as error:
-        raise ConfigError(f"{key}: {error}") from None
-    except (ValueError, RuntimeError):
+        return _convert(key, value, kind)
+    except (ValueError, RuntimeError):  # Path.expanduser raises RuntimeError for an unknown user
         raise ConfigError(f"{key} is {_show(value)}; it must be {kind.requirement}{value_hint(key, value)}") from None
 
 
@@ -29,10 +27,8 @@ def from_argument(key: str, text: str, kind: FieldType) -> Any:
     """Return the text of a command line argument as ``kind``. Raises ConfigError."""
     value: Any = text
     if kind.base is tuple:
-        try:
+        with contextlib.suppress(ValueError):  # text that is not YAML is no list either
             value = parse_value(text)
-        except ValueError as error:
-            raise ConfigError(f"{key} is {text}, which is not YAML; it must be {kind.requirement}") from error
     elif kind.nullable and text in ("null", "~"):
         value = None
     return from_yaml(key, value, kind)
@@ -49,20 +45,19 @@ def build(section: type[_T], values: Mapping[str, Any], prefix: str = "") -> _T:
     return section(**arguments)
 
 
-class _ItemError(ValueError):
-    """A dataclass within a list lacks a key, has an unknown one, or one with a value of the wrong type."""
-
-
-def _convert(value: Any, kind: FieldType) -> Any:
-    """Return ``value`` as ``kind``. Raises ValueError."""
+def _convert(key: str, value: Any, kind: FieldType) -> Any:
+    """Return ``value`` as ``kind``. Raises ValueError, or ConfigError for a key of a mapping within a list."""
     if value is None and kind.nullable:
         return None
     if kind.base is tuple:
         if not isinstance(value, list) or kind.length not in (None, len(value)):
             raise ValueError
-        return tuple(_convert(item, kind.item) for item in value)
+        return tuple(_convert(key, item, kind.item) for item in value)
     if isinstance(kind.base, type) and is_dataclass(kind.base):
-        return _item(value, kind.base)
+        kinds = field_types(kind.base)
+        if not isinstance(value, dict) or value.keys() != kinds.keys():
+            raise ConfigError(f"{key}: {_show(value)} is no mapping with the keys {', '.join(kinds)}")
+        return kind.base(**{name: from_yaml(f"{key}: {name}", item, kinds[name]) for name, item in value.items()})
     if not isinstance(value, str):
         raise ValueError
     return _scalar(value, kind)
@@ -72,9 +67,7 @@ def _scalar(text: str, kind: FieldType) -> Any:
     if kind.base is Literal:
         return kind.arguments[kind.choices.index(text)]
     if kind.base is bool:
-        if text.lower() not in _BOOLS:
-            raise ValueError
-        return _BOOLS[text.lower()]
+        return ("false", "true", "no", "yes", "off", "on").index(text.lower()) % 2 == 1
     if kind.base is float:
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     if kind.base is Path or ExpandUser in kind.metadata:
@@ -84,32 +77,16 @@ def _scalar(text: str, kind: FieldType) -> Any:
     return kind.base(text)
 
 
-def _item(value: Any, kind: type[Any]) -> Any:
-    """Return a mapping within a list as a dataclass. Raises _ItemError."""
-    kinds = field_types(kind)
-    keys = f"; a {kind.__name__.lower()} has the keys {', '.join(kinds)}"
-    if not isinstance(value, dict):
-        raise _ItemError(f"{_show(value)} is not a mapping{keys}")
-    converted = {}
-    for name, item in value.items():
-        if name not in kinds:
-            raise _ItemError(f"there is no {name}{keys}")
-        try:
-            converted[name] = _convert(item, kinds[name])
-        except ValueError:
-            raise _ItemError(f"{name} is {_show(item)}; it must be {kinds[name].requirement}") from None
-    for field in fields(kind):
-        if field.default is MISSING and field.name not in value:
-            raise _ItemError(f"{field.name} is missing{keys}")
-    return kind(**converted)
-
-
 def _show(value: Any) -> str:
     """Return a value on one line, shortened.
 
-    >>> _show(None), _show(""), _show(["1", None])
-    ('null', 'empty', '[1, null]')
+    >>> _show(None), _show(""), _show(["1", {"a": None}])
+    ('null', 'empty', '[1, {a: null}]')
     """
-    text = "null" if value is None else f"[{', '.join(map(_show, value))}]" if isinstance(value, list) else str(value)
-    text = " ".join(text.split()) or "empty"
+    if isinstance(value, list):
+        text = f"[{', '.join(map(_show, value))}]"
+    elif isinstance(value, dict):
+        text = f"{{{', '.join(f'{key}: {_show(item)}' for key, item in value.items())}}}"
+    else:
+        text = "null" if value is None else " ".join(value.split()) or "empty"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

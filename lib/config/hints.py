@@ -7,6 +7,8 @@ from typing import Any
 from lib.config.foreign_options import FOREIGN_OPTIONS
 from lib.config.renamed_keys import RENAMED_KEYS, RENAMED_VALUES
 
+_HERE = {name: here for here, names in FOREIGN_OPTIONS.items() for name in names.split()}
+
 
 def key_hint(name: str, keys: Collection[str], dashes: str = "") -> str:
     """Return what ``name``, which is not one of ``keys``, may stand for, as the end of an error message.
@@ -22,7 +24,7 @@ def key_hint(name: str, keys: Collection[str], dashes: str = "") -> str:
         return f"; it is now called {RENAMED_KEYS[name]}"
     last = name.rpartition(".")[2]
     names = (name, name.replace("-", "_"), last if len(last) > 1 else name)
-    here = next((FOREIGN_OPTIONS[name] for name in names if name in FOREIGN_OPTIONS), "")
+    here = next((_HERE[name] for name in names if name in _HERE), "")
     if here and here not in keys:
         here = f"not needed here: {here[2:]}" if here.startswith("- ") else f"use {here}"
         return f"; {here} (docs/coming_from.md)"

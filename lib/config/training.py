@@ -4,13 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from lib.config.field_type import Example, ExpandUser
-from lib.config.section import (
-    FractionBelow1,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    Section,
-)
+from lib.config.section import FractionBelow1, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 from lib.errors import ConfigError
 
 

@@ -11,8 +11,6 @@ import yaml
 
 from lib.errors import ConfigError
 
-_NULL = "tag:yaml.org,2002:null"
-
 
 class _Loader(yaml.SafeLoader):
     """Refuses aliases: a few lines of them can expand to more than memory holds."""
@@ -25,33 +23,24 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_settings(file: Path) -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) for every setting in ``file``; see ``parse_value`` for the values.
+    """Yield (dotted key, value) for every setting in ``file``. A value is text, None for null, or a list of values.
 
-    A section without keys yields (its key, None). Raises ConfigError naming the file, and the lines of a key that is
+    An empty section yields (its key, None or {}). Raises ConfigError naming the file, and the lines of a key that is
     set twice.
     """
     try:
-        root = _compose(file.read_text(encoding="utf-8-sig"))
+        root = _compose(file.read_bytes())
+        if not isinstance(root, yaml.MappingNode | None):
+            raise ValueError("it must hold a mapping of settings, e.g. batch_size: 256")
+        yield from _settings(root, "", {}) if root else ()
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not YAML: {error}") from None
-    if root is None:
-        return
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{file} must hold a mapping of settings, e.g. batch_size: 256")
-    lines: dict[str, int] = {}
-    try:
-        for key, line, value in _walk(root, ""):
-            _refuse_duplicate(lines, key, line)
-            if not isinstance(value, yaml.MappingNode) or not value.value:
-                yield key, _value(value)
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
 
 
 def parse_value(text: str) -> Any:
-    """Return a YAML document as text, None for null, lists and dicts of these. Raises ValueError.
+    """Return the value that YAML text stands for. Raises ValueError.
 
     >>> parse_value("[1e-3, ~, {a: no}]")
     ['1e-3', None, {'a': 'no'}]
@@ -60,37 +49,31 @@ def parse_value(text: str) -> Any:
     return None if node is None else _value(node)
 
 
-def _compose(text: str) -> yaml.Node | None:
+def _compose(text: str | bytes) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("it is not YAML: it is nested too deeply") from None
 
 
-def _walk(node: yaml.MappingNode, prefix: str) -> Iterator[tuple[str, int, yaml.Node]]:
-    """Yield (dotted key, line, value) for every key below ``node``, sections included."""
+def _settings(node: yaml.MappingNode, prefix: str, lines: dict[str, int]) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) for the settings in ``node``, and note the line of each key in ``lines``."""
     for key_node, value in node.value:
-        key = f"{prefix}{key_node.value}"
-        yield key, key_node.start_mark.line + 1, value
-        if isinstance(value, yaml.MappingNode):
-            yield from _walk(value, f"{key}.")
+        key, line = f"{prefix}{key_node.value}", key_node.start_mark.line + 1
+        if key in lines:
+            raise ValueError(f"{key} is set twice, on lines {lines[key]} and {line}; keep one of them")
+        lines[key] = line
+        if isinstance(value, yaml.MappingNode) and value.value:
+            yield from _settings(value, f"{key}.", lines)
+        else:
+            yield key, _value(value)
 
 
 def _value(node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            _refuse_duplicate(lines, str(key.value), key.start_mark.line + 1)
-        return {str(key.value): _value(value) for key, value in node.value}
+        return dict(_settings(node, "", {}))
     if isinstance(node, yaml.SequenceNode):
         return [_value(item) for item in node.value]
-    return None if node.tag == _NULL else node.value
-
-
-def _refuse_duplicate(lines: dict[str, int], key: str, line: int) -> None:
-    """Note the line of a key. Raises ValueError when the key is there already."""
-    if key in lines:
-        raise ValueError(f"{key} is set twice, on lines {lines[key]} and {line}; keep one of them")
-    lines[key] = line
+    return None if node.tag == "tag:yaml.org,2002:null" else node.value

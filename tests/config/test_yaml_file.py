@@ -43,7 +43,7 @@ def test_a_key_that_is_set_twice_is_named_with_its_lines(tmp_path: Path, text: s
     [
         (b"a: &x [1]\nb: *x\n", "aliases (*name) are not supported"),
         (b"a: " + b"[" * 5000, "is not YAML"),
-        (b"a: \xff\n", "is not YAML: 'utf-8' codec can't decode"),
+        (b"a: \xff\n", "is not YAML: unacceptable character #x00ff"),
         (b"a: 1\n---\nb: 2\n", "expected a single document"),
         (b"- 1\n", "must hold a mapping of settings"),
     ],
