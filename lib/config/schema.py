@@ -178,14 +178,14 @@ class ExchangeConfig(Section, prefix="exchange."):
                 f"exchange.alpha is {self.alpha:g}, but only exchange.rule elastic has a moving rate; set "
                 "exchange.rule to elastic or exchange.alpha to 0"
             )
-        if self.apart and self.what not in ("auto", "weights"):
+        if self.replicas_differ and self.what not in ("auto", "weights"):
             raise ConfigError(
                 f"exchange.what is {self.what}, but with exchange.rule {self.rule} every {self.every} iterations "
                 "replicas exchange weights, because they differ in between; set exchange.what to auto"
             )
 
     @property
-    def apart(self) -> bool:
+    def replicas_differ(self) -> bool:
         """Whether replicas differ between exchanges."""
         return self.rule == "elastic" or self.every > 1
 
@@ -193,7 +193,7 @@ class ExchangeConfig(Section, prefix="exchange."):
     def averaged(self) -> Averaged:
         """What is averaged: ``what``, with auto resolved."""
         if self.what == "auto":
-            return "weights" if self.apart else "gradients"
+            return "weights" if self.replicas_differ else "gradients"
         return self.what
 
 

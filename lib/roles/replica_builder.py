@@ -84,7 +84,7 @@ def build_sync(
     config: ExchangeConfig, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, world_size: int
 ) -> SyncStrategy:
     """Return the strategy that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for."""
-    if world_size == 1 or not config.apart:
+    if world_size == 1 or not config.replicas_differ:
         return EVERY_UPDATE[config.averaged](optimizer, flat, exchange)
     if config.rule == "average":
         return LocalSGD(optimizer, flat, exchange, config.every)
