@@ -1,8 +1,11 @@
 """Fixtures for trainings in this process."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +19,21 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def one_npy_header_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one thread at a time read a .npy file: its header is parsed by ``ast``, which fails in threads of Python 3.11.
+
+    Only in tests do several workers live in one process.
+    """
+    lock, read_array = threading.Lock(), np.lib.format.read_array
+
+    def locked(*arguments: Any, **options: Any) -> np.ndarray:
+        with lock:
+            return read_array(*arguments, **options)
+
+    monkeypatch.setattr(np.lib.format, "read_array", locked)
 
 
 @pytest.fixture
