@@ -140,11 +140,12 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
         values["run_remaining"] = self._run_remaining(values["elapsed"])
         # Without a width tqdm draws a bar of 10 characters; here it may shrink to one.
         length = len(self.format_meter(**values | {"ncols": None})) - 9
-        shown = ""
+        postfix = ""
         for metric in self.metrics:
-            if values["ncols"] is None or length + len(f", {shown}, {metric}") <= values["ncols"]:
-                shown += f", {metric}" if shown else metric
-        return values | {"postfix": shown}
+            longer = f"{postfix}, {metric}" if postfix else metric
+            if values["ncols"] is None or length + len(", ") + len(longer) <= values["ncols"]:
+                postfix = longer
+        return values | {"postfix": postfix}
 
     def _run_remaining(self, elapsed_s: float) -> str:
         """Estimate the time left of the run: each phase to come takes as long as it did so far."""
