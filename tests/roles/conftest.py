@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def one_npy_header_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let one thread at a time read a .npy file: its header is parsed by ``ast``, which fails in threads of Python 3.11.
+    """Let one thread read a .npy file at a time: ``ast``, which parses the header, fails in threads of Python 3.11.
 
     Only in tests do several workers live in one process.
     """
