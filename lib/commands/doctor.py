@@ -77,10 +77,14 @@ def print_findings(findings: Iterator[Finding], *, color: bool) -> int:
     return status
 
 
+def _finding(subject: str, fine: bool, text: str, fix: str, *, otherwise: Literal["slow", "bad"] = "bad") -> Finding:
+    """Return a finding whose text ends with the ``fix`` unless it is fine."""
+    return Finding(subject=subject, state="fine" if fine else otherwise, text=text if fine else f"{text}; {fix}")
+
+
 def _python(_: Config) -> Iterator[Finding]:
-    supported = sys.version_info >= (3, 11)
-    text = f"{platform.python_version()} at {sys.executable}{'' if supported else '; install 3.11 or newer'}"
-    yield Finding(subject="Python", state="fine" if supported else "bad", text=text)
+    text = f"{platform.python_version()} at {sys.executable}"
+    yield _finding("Python", sys.version_info >= (3, 11), text, "install 3.11 or newer")
 
 
 def _torch(_: Config) -> Iterator[Finding]:
@@ -89,15 +93,11 @@ def _torch(_: Config) -> Iterator[Finding]:
         gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         text = ", ".join(f"{gpu.name} ({gpu.total_memory / _GB:.0f} GB)" for gpu in gpus)
         yield Finding(subject="CUDA", state="fine", text=f"{torch.version.cuda}: {text}")
-    elif shutil.which("nvidia-smi"):
-        yield Finding(
-            subject="CUDA",
-            state="bad",
-            text="there is a driver, but torch finds no GPU; install a torch built for CUDA "
-            "(https://pytorch.org/get-started), and check CUDA_VISIBLE_DEVICES and nvidia-smi",
-        )
-    else:
-        yield Finding(subject="CUDA", state="fine", text="no GPU: training runs on the CPU")
+        return
+    driver = shutil.which("nvidia-smi") is not None
+    fix = "install a torch built for CUDA (https://pytorch.org/get-started), and check CUDA_VISIBLE_DEVICES and nvidia-smi"
+    text = "there is a driver, but torch finds no GPU" if driver else "no GPU: training runs on the CPU"
+    yield _finding("CUDA", not driver, text, fix)
 
 
 def _devices(config: Config) -> Iterator[Finding]:
@@ -118,31 +118,29 @@ def _peers(_: Config) -> Iterator[Finding]:
             yield Finding(subject=subject, state="slow", text=text)
             continue
         speed = gpu_peers.copy_speed(first, second)
-        fast = speed >= _PEER_BYTES_S
-        more = "" if fast else "; slower than PCIe 4: check nvidia-smi topo -m and the IOMMU and ACS settings"
-        text = f"peer access, {speed / _GB:.0f} GB/s{more}"
-        yield Finding(subject=subject, state="fine" if fast else "slow", text=text)
+        fix = "slower than PCIe 4: check nvidia-smi topo -m and the IOMMU and ACS settings"
+        text = f"peer access, {speed / _GB:.0f} GB/s"
+        yield _finding(subject, speed >= _PEER_BYTES_S, text, fix, otherwise="slow")
 
 
 def _memory(_: Config) -> Iterator[Finding]:
     free = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").is_dir() else 0
     enough = free >= _SHM_BYTES or not torch.cuda.is_available()
     text = f"{free / _GB:.3f} GB free; only CUDA uses it, workers share other memory"
-    more = "" if enough else "; enlarge it: docker run --shm-size 64m, or mount -o remount,size=64M /dev/shm"
-    yield Finding(subject="/dev/shm", state="fine" if enough else "slow", text=text + more)
+    fix = "enlarge it: docker run --shm-size 64m, or mount -o remount,size=64M /dev/shm"
+    yield _finding("/dev/shm", enough, text, fix, otherwise="slow")
 
 
 def _limits(_: Config) -> Iterator[Finding]:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    enough = files == resource.RLIM_INFINITY or files >= _OPEN_FILES
-    text = f"{files if files != resource.RLIM_INFINITY else 'any number of'} open files"
-    more = "" if enough else f"; a loader may need {_OPEN_FILES}: raise it with ulimit -Hn or /etc/security/limits.conf"
-    yield Finding(subject="ulimits", state="fine" if enough else "slow", text=text + more)
+    unlimited = files == resource.RLIM_INFINITY
+    text = f"{'any number of' if unlimited else files} open files"
+    fix = f"a loader may need {_OPEN_FILES}: raise it with ulimit -Hn or /etc/security/limits.conf"
+    yield _finding("ulimits", unlimited or files >= _OPEN_FILES, text, fix, otherwise="slow")
     folder = Path(tempfile.gettempdir())
     free = shutil.disk_usage(folder).free
-    state: Literal["fine", "bad"] = "fine" if os.access(folder, os.W_OK) and free > 10e6 else "bad"
-    more = "" if state == "fine" else "; sockets are created there: make room, or set TMPDIR"
-    yield Finding(subject="temporary", state=state, text=f"{folder}, {free / _GB:.1f} GB free{more}")
+    text, fix = f"{folder}, {free / _GB:.1f} GB free", "sockets are created there: make room, or set TMPDIR"
+    yield _finding("temporary", os.access(folder, os.W_OK) and free > 10e6, text, fix)
 
 
 def _data(config: Config) -> Iterator[Finding]:
@@ -159,11 +157,9 @@ def _data(config: Config) -> Iterator[Finding]:
     manifest = read_manifest(at)
     folder = at.batch_dir("train", manifest.file_batch_size)
     speed = disk.read_speed(folder / file.name for file in manifest.train.files)
-    images = speed / (manifest.img_size**2 * 3)
-    text = f"{speed / _GB:.2f} GB/s, {images:,.0f} images/s"
-    fast = speed >= _DISK_BYTES_S
-    more = "" if fast else "; too slow for a fast GPU unless the data set fits into memory: use a local NVMe disk"
-    yield Finding(subject="disk", state="fine" if fast else "slow", text=text + more)
+    text = f"{speed / _GB:.2f} GB/s, {speed / (manifest.img_size**2 * 3):,.0f} images/s"
+    fix = "too slow for a fast GPU unless the data set fits into memory: use a local NVMe disk"
+    yield _finding("disk", speed >= _DISK_BYTES_S, text, fix, otherwise="slow")
 
 
 CHECKS: tuple[Check, ...] = (_python, _torch, _devices, _peers, _memory, _limits, _data)
