@@ -6,6 +6,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.evaluation.class_metrics import confusion_matrix
+from lib.evaluation.predictions import Predictions
+
 _SAMPLES = 8
 
 
@@ -34,25 +37,21 @@ class SampledPredictions:
     checkpoint: str
     n_all: int
     classes: list[str]
-    labels_N: NDArray[np.int64]
-    top5_N5: NDArray[np.int64]
-    """most probable classes, best first; fewer than five if there are fewer classes"""
+    predictions: Predictions
     samples: list[SampleImage]
 
     @property
     def n_images(self) -> int:
-        return len(self.labels_N)
+        return len(self.predictions.images)
 
     @property
     def n_correct(self) -> int:
-        return int((self.top5_N5[:, 0] == self.labels_N).sum())
+        return int((self.predictions.label_ranks == 0).sum())
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """(K, K) counts of images; rows are true classes, columns predicted ones."""
-        counts = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(counts, (self.labels_N, self.top5_N5[:, 0]), 1)
-        return counts
+        return confusion_matrix(self.predictions)
 
     def confused_pairs(self, count: int = 10) -> list[tuple[str, str, int, float]]:
         """Return (class, predicted class, images, share of the class's images), most frequent first."""
@@ -79,13 +78,14 @@ class SampledPredictions:
 
 def choose_samples(labels_N: NDArray[np.int64], correct_N: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the indices of eight samples, of different classes where possible, both correct and wrong ones."""
+    shuffled = np.random.default_rng(0).permutation(len(labels_N))
     # Sort by how many images of the same class come before: the first of every class, then the second of every class.
     seen: dict[int, int] = {}
     repeats = []
-    for label in labels_N.tolist():
+    for label in labels_N[shuffled].tolist():
         repeats.append(seen.get(label, 0))
         seen[label] = repeats[-1] + 1
-    order = np.argsort(repeats, kind="stable")
+    order = shuffled[np.argsort(repeats, kind="stable")]
     correct, wrong = order[correct_N[order]], order[~correct_N[order]]
     n_wrong = min(len(wrong), max(_SAMPLES // 2 - 1, _SAMPLES - len(correct)))
     return np.sort(np.concatenate([correct[: _SAMPLES - n_wrong], wrong[:n_wrong]]))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from lib.evaluation.predictions import Predictions
 from lib.report.curves import learning_curves
 from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
@@ -47,12 +49,9 @@ def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> N
 
 
 def test_correct_predictions_are_counted() -> None:
-    predictions = SampledPredictions(
-        checkpoint="",
-        n_all=9,
-        classes=["a", "b", "c"],
-        labels_N=np.array([0, 1, 2, 2]),
-        top5_N5=np.array([[0, 1, 2], [2, 1, 0], [2, 0, 1], [2, 0, 1]]),
-        samples=[],
-    )
-    assert predictions.n_correct == 3
+    probabilities = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.3, 0.2, 0.5]])
+    predictions = Predictions.of(np.arange(4), torch.tensor([0, 1, 2, 2]), probabilities.log())
+    sampled = SampledPredictions(checkpoint="", n_all=9, classes=["a", "b", "c"], predictions=predictions, samples=[])
+    assert (sampled.n_correct, sampled.n_images) == (3, 4)
+    assert sampled.confused_pairs() == [("b", "c", 1, 1.0)]
+    assert sampled.ranked_classes() == [("a", 1.0, 1), ("c", 1.0, 2), ("b", 0.0, 1)]
