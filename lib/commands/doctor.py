@@ -95,7 +95,7 @@ def _torch(_: Config) -> Iterator[Finding]:
         yield Finding(subject="CUDA", state="fine", text=f"{torch.version.cuda}: {text}")
         return
     driver = shutil.which("nvidia-smi") is not None
-    fix = "install a torch built for CUDA (https://pytorch.org/get-started), and check CUDA_VISIBLE_DEVICES and nvidia-smi"
+    fix = "install a torch built for CUDA (https://pytorch.org/get-started); check CUDA_VISIBLE_DEVICES and nvidia-smi"
     text = "there is a driver, but torch finds no GPU" if driver else "no GPU: training runs on the CPU"
     yield _finding("CUDA", not driver, text, fix)
 
