@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from lib.config.field_type import Example
-from lib.config.section import Check, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Section
+from lib.config.section import Constraint, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Section
 from lib.errors import ConfigError
 
 
@@ -55,7 +55,7 @@ class DataConfig(Section, prefix="data."):
     """what is reordered each epoch. images: all images; files: the batch files, each read in its own order (for
     disks with slow random access); none: nothing"""
 
-    slots: Annotated[PositiveInt, Check("be at least 2", lambda value: value >= 2)] = 8
+    slots: Annotated[PositiveInt, Constraint("be at least 2", lambda value: value >= 2)] = 8
     """batches that each loader prepares ahead of its trainer"""
 
     readers: PositiveInt = 6

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from lib.config.data import AugmentConfig, DataConfig, NormalizeConfig, SyntheticConfig
 from lib.config.field_type import Example, ExpandUser
 from lib.config.section import (
-    Check,
+    Constraint,
     Fraction,
     NonNegativeFloat,
     NonNegativeInt,
@@ -91,7 +91,7 @@ class RunConfig(Section, prefix="run."):
     keep: PositiveInt = 2
     """number of newest checkpoints to keep, besides the one with the lowest validation error"""
 
-    patience_s: Annotated[PositiveFloat, Check("be at most 100000", lambda value: value <= 100_000)] = 60.0
+    patience_s: Annotated[PositiveFloat, Constraint("be at most 100000", lambda value: value <= 100_000)] = 60.0
     """seconds without a heartbeat after which a process counts as lost"""
 
     on_nan: Literal["stop", "rollback"] = "stop"

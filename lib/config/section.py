@@ -10,22 +10,22 @@ from lib.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Check:
+class Constraint:
     """Metadata of a number's type: what the number must do, and whether it does."""
 
     requirement: str
     holds: Callable[[Any], bool]
 
 
-INT_LIMIT = Check(f"be at most {2**31 - 1}", lambda value: value < 2**31)
+INT_LIMIT = Constraint(f"be at most {2**31 - 1}", lambda value: value < 2**31)
 
-PositiveInt = Annotated[int, Check("be at least 1", lambda value: value >= 1), INT_LIMIT]
-NonNegativeInt = Annotated[int, Check("be at least 0", lambda value: value >= 0), INT_LIMIT]
-Seed = Annotated[int, Check(f"lie in [0, {2**63})", lambda value: 0 <= value < 2**63)]
-PositiveFloat = Annotated[float, Check("be above 0", lambda value: value > 0)]
-NonNegativeFloat = Annotated[float, Check("be at least 0", lambda value: value >= 0)]
-Fraction = Annotated[float, Check("lie in [0, 1]", lambda value: 0 <= value <= 1)]
-FractionBelow1 = Annotated[float, Check("lie in [0, 1)", lambda value: 0 <= value < 1)]
+PositiveInt = Annotated[int, Constraint("be at least 1", lambda value: value >= 1), INT_LIMIT]
+NonNegativeInt = Annotated[int, Constraint("be at least 0", lambda value: value >= 0), INT_LIMIT]
+Seed = Annotated[int, Constraint(f"lie in [0, {2**63})", lambda value: 0 <= value < 2**63)]
+PositiveFloat = Annotated[float, Constraint("be above 0", lambda value: value > 0)]
+NonNegativeFloat = Annotated[float, Constraint("be at least 0", lambda value: value >= 0)]
+Fraction = Annotated[float, Constraint("lie in [0, 1]", lambda value: 0 <= value <= 1)]
+FractionBelow1 = Annotated[float, Constraint("lie in [0, 1)", lambda value: 0 <= value < 1)]
 
 
 class Section:
@@ -54,7 +54,7 @@ def _check_numbers(key: str, value: Any, kind: FieldType) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value}; it must be finite")
     elif value is not None:
-        for check in kind.metadata:
-            if isinstance(check, Check) and not check.holds(value):
+        for constraint in kind.metadata:
+            if isinstance(constraint, Constraint) and not constraint.holds(value):
                 text = f"{value:g}" if isinstance(value, float) else str(value)
-                raise ConfigError(f"{key} is {text}; it must {check.requirement}")
+                raise ConfigError(f"{key} is {text}; it must {constraint.requirement}")
