@@ -1,4 +1,4 @@
-"""Other ways to bring batches of a packed data set to the device."""
+"""Other ways to bring batches of a packed data set to the device: what the loader is compared with."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 
 def by_hickle(files: Sequence[Path], device: torch.device) -> Iterator[Tensor]:
-    """theano_alexnet's way: whole files one after another, copied from ordinary memory; for ever."""
+    """Yield whole files without end, copied from pageable memory, as theano_alexnet does."""
     for path in cycle(files):
         yield torch.from_numpy(hickle.load(path)).to(device)
 
 
-class Images(Dataset[Tensor]):
-    """Each image of the files, uint8 (H, W, 3); a file stays open in the process that has read from it."""
+class PackedImages(Dataset[Tensor]):
+    """The images of batch files, uint8 (H, W, 3). Each process keeps the files open that it has read from."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = list(files)
@@ -36,27 +36,27 @@ class Images(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return torch.from_numpy(opened(self._files[number])[index - self._starts[number]])
+        return torch.from_numpy(open_images(self._files[number])[index - self._starts[number]])
 
 
 @lru_cache(maxsize=256)
-def opened(path: Path) -> Any:
-    """The images of a batch file, kept open."""
+def open_images(path: Path) -> Any:
+    """Return the images of a batch file, which stays open."""
     return h5py.File(path)["data"]
 
 
 class ByDataLoader:
-    """torch's DataLoader over the same images in random order, into page-locked memory where there is a GPU."""
+    """torch's DataLoader over the same images in random order, with pinned memory if there is a GPU."""
 
     def __init__(
         self, files: Sequence[Path], *, batch_size: int, images: int, workers: int, device: torch.device
     ) -> None:
-        there = Images(files)
+        images_of_files = PackedImages(files)
         self._device = device
         self._loader = DataLoader(
-            there,
+            images_of_files,
             batch_size,
-            sampler=RandomSampler(there, num_samples=images),
+            sampler=RandomSampler(images_of_files, num_samples=images),
             num_workers=workers,
             pin_memory=device.type == "cuda",
             persistent_workers=workers > 0,

@@ -1,4 +1,4 @@
-"""A loader process and the trainer's end of it, with nobody who trains."""
+"""Run a loader process and the trainer's end of it, without training."""
 
 import contextlib
 import os
@@ -28,16 +28,16 @@ from lib.types import Split
 
 
 class Feeding:
-    """The batches of worker 0 for ever, epoch after epoch of ``split``, from a loader of our own."""
+    """The batches of worker 0, epoch after epoch of ``split`` without end, from a loader process."""
 
     def __init__(self, folder: Path, config: Config, device: torch.device, split: Split) -> None:
-        """``folder``, empty and private, is for sockets."""
+        """``folder`` must be empty and private: it holds the sockets."""
         self.data: DataSet = source_kind(config.data.source).describe(config.data)
         self.crop = model_spec(config.model.name).crop_of(self.data.img_size)
         self.slots = config.data.slots
         write_run_sheet(folder, RunSheet(config, self.data, os.getpid()))
-        self._hotlines = zmq.Context()
-        self._client = self._hotlines.socket(zmq.PULL)
+        self._context = zmq.Context()
+        self._client = self._context.socket(zmq.PULL)
         self._client.bind(f"ipc://{folder / 'supervisor'}")
         self._loader = subprocess.Popen([sys.executable, "-m", "lib.roles.loader", str(folder), "0"], cwd=ROOT)
         patience_s = config.run.patience_s
@@ -45,10 +45,10 @@ class Feeding:
             folder / "loader0", bind=False, peer="loader 0", patience_s=patience_s, on_wait=self._check
         )
         plan = Plan(batch_order(config), config.augment, self.data, rank=0, crop=self.crop)
-        passes = plan.training if split == "train" else plan.validation
+        requests = plan.training if split == "train" else plan.validation
         self.feed = Feed(
             self._channel,
-            chain.from_iterable(passes(epoch) for epoch in count()),
+            chain.from_iterable(requests(epoch) for epoch in count()),
             batch_size=config.batch_size,
             img_size=self.data.img_size,
             slots=self.slots,
@@ -57,11 +57,14 @@ class Feeding:
 
     @property
     def pid(self) -> int:
-        """The loader's process."""
+        """The process number of the loader."""
         return self._loader.pid
 
     def close(self) -> None:
-        """End the loader, however it is, and let go of the slots: memory that stays page-locked can't be so again."""
+        """End the loader, in whatever state it is, and release the slots.
+
+        Memory that stays page-locked cannot be page-locked again.
+        """
         try:
             if self._loader.poll() is None:
                 self.feed.close()
@@ -69,22 +72,22 @@ class Feeding:
             self._loader.kill()
             self._loader.wait()
             self._channel.abandon()
-            self._hotlines.destroy(linger=0)
+            self._context.destroy(linger=0)
 
     def _check(self, doing: str) -> None:
-        """Raises PeerLost, with the loader's last word, if it has ended."""
+        """Raise PeerLost with the loader's error if it has ended."""
         if self._loader.poll() is None:
             return
-        said = ""
+        reason = ""
         while self._client.poll(100):
             message = decode(self._client.recv())
-            said = message.error if isinstance(message, Failed) else said
-        raise PeerLost(f"the loader ended with status {self._loader.returncode}: {said}")
+            reason = message.error if isinstance(message, Failed) else reason
+        raise PeerLost(f"the loader ended with status {self._loader.returncode}: {reason}")
 
 
 @contextlib.contextmanager
 def feeding(config: Config, device: torch.device, split: Split = "train") -> Iterator[Feeding]:
-    """A ``Feeding`` that ends with the block."""
+    """Yield a ``Feeding`` that is closed at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="feed-") as folder:
         fed = Feeding(Path(folder), config, device, split)
         try:

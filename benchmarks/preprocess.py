@@ -1,9 +1,8 @@
-"""Images a second that make_hkl packs, on one core and on all; beside it, Pillow one picture after another."""
+"""Measure the images a second that make_hkl packs, on one core and on all, and those of Pillow in one process."""
 
 import argparse
 import contextlib
 import io
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -24,48 +23,48 @@ from benchmarks.photographs import draw_photographs
 from benchmarks.processes import cpu_seconds
 from lib.data.images.listing import ImageFile, list_images
 from lib.data.packed.layout import layout
+from lib.system.worker_pool import WorkerPool
+from preprocessing.buffers import allocate_buffers
 from preprocessing.packing import Packer
-from preprocessing.pool import WorkerPool
 from preprocessing.sources import SourceList
-from preprocessing.tasks import allocate_buffers
+from preprocessing.tasks import Task
 
 _FILE_BATCH_SIZE = 256
 _DRAWN = 90
 
 
 class Packing:
-    """What make_hkl does once its workers run: decode, gather, write, and add up for the mean image."""
+    """What make_hkl does once its workers run: decode, collect, write, and sum for the mean image."""
 
     def __init__(self, source: SourceList, folder: Path, img_size: int, workers: int) -> None:
         self.images_per_cpu_s: list[float] = []
         self._at = layout(folder)
         self._at.batch_dir("train", _FILE_BATCH_SIZE).mkdir(parents=True)
-        self._source, self._desk = source, allocate_buffers(img_size, _FILE_BATCH_SIZE, workers)
-        before = multiprocessing.active_children()
-        self._pool = WorkerPool(workers, self._desk, spare=1)
-        self._workers = [process.pid or 0 for process in set(multiprocessing.active_children()) - set(before)]
+        self._source, self._buffers = source, allocate_buffers(img_size, _FILE_BATCH_SIZE, workers)
+        self._pool = WorkerPool(workers, self._buffers, Task, spare=1)
 
     def images_per_s(self) -> float:
-        """Of packing the whole source once; the files are removed again."""
-        began, cpu_began = time.perf_counter(), self._cpu_s()
-        packer = Packer(self._pool, self._desk, self._at, self._source, "squash", lambda number: None, print)
+        """Pack the whole source once, and remove the files. Returns the rate."""
+        start, cpu_start = time.perf_counter(), self._cpu_s()
+        packer = Packer(self._pool, self._buffers, self._at, self._source, "squash", lambda number: None, print)
         packed = list(packer.pack(0, len(self._source.entries), 0))
         count = sum(one.written.file.count for one in packed if one.written)
-        elapsed = time.perf_counter() - began
-        self.images_per_cpu_s.append(count / (self._cpu_s() - cpu_began))
+        elapsed = time.perf_counter() - start
+        self.images_per_cpu_s.append(count / (self._cpu_s() - cpu_start))
         for file in self._at.batch_dir("train", _FILE_BATCH_SIZE).iterdir():
             file.unlink()
         return count / elapsed
 
     def close(self) -> None:
-        self._pool.__exit__(None, None, None)
-        self._desk.close()
+        """End the workers."""
+        self._pool.close()
 
     def _cpu_s(self) -> float:
-        return time.process_time() + sum(map(cpu_seconds, self._workers))
+        return time.process_time() + sum(map(cpu_seconds, self._pool.pids))
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the benchmark."""
     arguments = _parse(argv)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="preprocess-", dir=arguments.scratch))
@@ -75,11 +74,11 @@ def main(argv: Sequence[str]) -> int:
             with cores(workers):
                 packing = Packing(source, Path(folder) / str(workers), arguments.img_size, workers)
             stack.callback(packing.close)
-            packing.images_per_s()  # warms up: files are in memory, workers have imported all
+            packing.images_per_s()  # warm up: files are in the page cache, workers have imported everything
             packing.images_per_cpu_s.clear()
             packings[f"make_hkl, {workers} {'core' if workers == 1 else 'cores'}"] = packing
         rows = measure(arguments, source, packings)
-    notes = {f"images per CPU second, {name}": median(made.images_per_cpu_s) for name, made in packings.items()}
+    notes = {f"images per CPU second, {name}": median(packing.images_per_cpu_s) for name, packing in packings.items()}
     medians = {row.name: row.median for row in rows}
     first, *rest = packings
     notes |= {f"{name} over {first}": medians[name] / medians[first] for name in rest}
@@ -88,62 +87,65 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(arguments: argparse.Namespace, source: SourceList, packings: dict[str, Packing]) -> list[Row]:
-    """All in turns; Pillow's way, which is the first peer, takes few pictures, being slow."""
-    some = [(source.root / entry.name).read_bytes() for entry in source.entries[: arguments.peer_count]]
+    """Measure all in turns. The first peer, Pillow, gets few images, as it is slow."""
+    files = [(source.root / entry.name).read_bytes() for entry in source.entries[: arguments.peer_count]]
     ways: dict[str, Callable[[bytes], object]] = {
         "Pillow: open, resize, numpy": lambda data: by_pillow(data, arguments.img_size),
         "simplejpeg: decoding alone": simplejpeg.decode_jpeg,
     }
-    peers = [Contender(name, partial(one_after_another, way, some)) for name, way in ways.items()]
+    peers = [Contender(name, partial(decode_all, way, files)) for name, way in ways.items()]
     first, *rest = [Contender(name, packing.images_per_s) for name, packing in packings.items()]
     return take_turns("", "images/s", [first, *peers, *rest], arguments.rounds)
 
 
-def one_after_another(way: Callable[[bytes], object], pictures: Sequence[bytes]) -> float:
-    """Images a second of one process."""
-    began = time.perf_counter()
-    for data in pictures:
-        way(data)
-    return len(pictures) / (time.perf_counter() - began)
+def decode_all(decode: Callable[[bytes], object], files: Sequence[bytes]) -> float:
+    """Decode one file after the other. Returns images a second."""
+    start = time.perf_counter()
+    for data in files:
+        decode(data)
+    return len(files) / (time.perf_counter() - start)
 
 
 def by_pillow(data: bytes, size: int) -> object:
-    """What one writes first."""
+    """Decode and resize as a simple script does."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
 
 
 def find_source(folder: Path, count: int) -> SourceList:
-    """``count`` pictures of ``folder``, over and over if it has fewer."""
+    """Return ``count`` images of ``folder``, repeated if it has fewer."""
     entries: list[ImageFile] = list_images(folder).entries
     return SourceList("train", folder, list(islice(cycle(entries), count)))
 
 
 def drawn(folder: Path) -> Path:
-    draw_photographs(folder / "pictures", _DRAWN)
-    return folder / "pictures"
+    """Draw photographs into a folder, and return it."""
+    draw_photographs(folder / "images", _DRAWN)
+    return folder / "images"
 
 
 @contextlib.contextmanager
 def cores(count: int) -> Iterator[None]:
-    """Processes started inside may use so many of the cores that there are."""
-    all_of_them = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(all_of_them)[:count])
+    """Let processes that are started in the block use only ``count`` of the available cores."""
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_cores)[:count])
     try:
         yield
     finally:
-        os.sched_setaffinity(0, all_of_them)
+        os.sched_setaffinity(0, all_cores)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     all_cores = len(os.sched_getaffinity(0))
     parser = command.parser("preprocess", __doc__, rounds=3)
-    parser.add_argument("--images", type=Path, help="folder of pictures, as train_img_dir; none: photographs are drawn")
-    parser.add_argument("--count", type=command.positive, default=256 * max(4, all_cores), help="pictures in a turn")
-    parser.add_argument("--peer_count", type=command.positive, default=200, help="pictures in a turn of the peers")
+    parser.add_argument("--images", type=Path, help="folder of images, as train_img_dir; none: photographs are drawn")
+    parser.add_argument("--count", type=command.positive, default=256 * max(4, all_cores), help="images in a turn")
+    parser.add_argument("--peer_count", type=command.positive, default=200, help="images in a turn of the peers")
     workers = sorted({1, all_cores})
-    parser.add_argument("--workers", type=command.positive, nargs="+", default=workers, help="as make_hkl's, each")
+    parser.add_argument(
+        "--workers", type=command.positive, nargs="+", default=workers, help="numbers of workers of make_hkl"
+    )
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the packed images")
-    parser.add_argument("--scratch", type=Path, help="folder to write to; none: that for temporary files")
+    parser.add_argument("--scratch", type=Path, help="folder to write to; none: the folder for temporary files")
     return parser.parse_args(argv)
 
 

@@ -1,7 +1,8 @@
-"""The measure of the torchnet README: seconds for a batch of 128, train and test params, from disk and from memory.
+"""The benchmark of torchnet's README: seconds for a batch of 128 of either split, from disk and from memory.
 
-A batch counts once it is cut, mirrored and normalised on the device. CIFAR-10 is read into memory as a run begins,
-so it comes from there only. Source of their figures: README of farrajota's multi-gpu-torchnet, 4 threads.
+A batch counts once it is cropped, mirrored and normalized on the device. CIFAR-10 is read into memory when a run
+starts, so it is measured only from there. Source of the published figures: README of farrajota's multi-gpu-torchnet,
+4 threads.
 """
 
 import argparse
@@ -17,14 +18,14 @@ import torch
 from benchmarks.feeding import Feeding, feeding
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import configuration, synchronize
-from benchmarks.packed import forget, pack_noise
+from benchmarks.packed import drop_from_cache, pack_noise
 from lib.config.schema import Config
 from lib.data.augment.transform import Transform
 from lib.data.dataset import read_mean_image
 from lib.types import SPLITS
 
 _BATCH = 128
-_THEIRS = {
+_PUBLISHED = {
     ("cifar10", "train", "memory"): 0.00772,
     ("cifar10", "val", "memory"): 0.00557,
     ("imagenet", "train", "disk"): 0.34635,
@@ -36,7 +37,7 @@ _CIFAR_FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_b
 
 
 def measure(arguments: argparse.Namespace, folder: Path, device: torch.device) -> list[Row]:
-    """A case for each of their figures; theirs, of 2017 and another machine, stands beside as the first peer."""
+    """Measure each published case. The published figure, of 2017 and another machine, is the first peer."""
     images = arguments.images
     pack_noise(folder / "imagenet", train=images, val=images, img_size=arguments.img_size)
     write_cifar10(folder / "cifar10", images)
@@ -50,38 +51,39 @@ def measure(arguments: argparse.Namespace, folder: Path, device: torch.device) -
         config = configuration([*common, *arguments.keys])
         for split in SPLITS:
             with feeding(config, device, split) as fed:
-                cut = transform(config, fed, device)
-                for where in (where for where in ("disk", "memory") if (name, split, where) in _THEIRS):
-                    before = partial(forget, folder / name) if where == "disk" else _nothing
-                    ours = partial(seconds_a_batch, fed, cut, before, images // _BATCH, device)
-                    theirs = _THEIRS[name, split, where]
-                    ways = [Contender("ours", ours), Contender("torchnet README", partial(float, theirs))]
-                    ways[0].turn()
-                    rows += take_turns(f"{name}, {split}, {where}", "s", ways, arguments.rounds)
+                apply = transform(config, fed, device)
+                for where in (where for where in ("disk", "memory") if (name, split, where) in _PUBLISHED):
+                    before = partial(drop_from_cache, folder / name) if where == "disk" else _nothing
+                    ours = partial(seconds_a_batch, fed, apply, before, images // _BATCH, device)
+                    published = partial(float, _PUBLISHED[name, split, where])
+                    contenders = [Contender("ours", ours), Contender("torchnet README", published)]
+                    contenders[0].turn()
+                    rows += take_turns(f"{name}, {split}, {where}", "s", contenders, arguments.rounds)
     return rows
 
 
 def transform(config: Config, fed: Feeding, device: torch.device) -> Transform:
+    """Return the transform of a run with this configuration."""
     return Transform(config.augment, config.normalize, read_mean_image(fed.data), fed.crop, device)
 
 
 def seconds_a_batch(
-    fed: Feeding, cut: Transform, before: Callable[[], None], batches: int, device: torch.device
+    fed: Feeding, apply: Transform, before: Callable[[], None], batches: int, device: torch.device
 ) -> float:
-    """Of so many, once those that were ready ahead are gone."""
-    before()  # first, as what takes the place of those is read at once
+    """Return the seconds a batch, without those batches that were ready ahead."""
+    before()  # before draining: the batches that follow are read at once
     for _ in range(fed.slots):
         next(fed.feed)
     synchronize(device)
-    began = time.perf_counter()
+    start = time.perf_counter()
     for batch in islice(fed.feed, batches):
-        cut(batch.images_BHWC, batch.params_BV)
+        apply(batch.images_BHWC, batch.params_BV)
     synchronize(device)
-    return (time.perf_counter() - began) / batches
+    return (time.perf_counter() - start) / batches
 
 
 def write_cifar10(folder: Path, images: int) -> None:
-    """Random records in the published format, so many in each split."""
+    """Write random records in the published format, ``images`` in each split."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for name in _CIFAR_FILES:

@@ -1,24 +1,24 @@
-"""A run watched from outside, as the kernel sees its processes."""
+"""Watch the processes of a run from outside, through /proc."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 
 class Sample(NamedTuple):
-    """What a process holds at one moment."""
+    """The resources of a process at one moment."""
 
     seconds: float
-    """since the watching began"""
+    """since the first sample"""
     own_bytes: int
-    """resident memory of its own: what only this process sees"""
+    """resident memory that only this process maps"""
     shared_bytes: int
-    """resident memory that it shares with others: slots and replicas, not files"""
+    """resident memory shared with other processes: slots and replicas, not files"""
     descriptors: int
     threads: int
 
 
 def roles(supervisor: int) -> dict[str, int]:
-    """The process number of the supervisor and of each role that it has started."""
+    """Return the process numbers of the supervisor and of each role that it has started."""
     found = {"supervisor": supervisor}
     for child in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text(encoding="ascii").split():
         words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
@@ -28,7 +28,7 @@ def roles(supervisor: int) -> dict[str, int]:
 
 
 def sample(pid: int, seconds: float) -> Sample:
-    """What process ``pid`` holds now. Raises OSError when it has ended."""
+    """Return the resources of process ``pid``. Raises OSError if it has ended."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     fields = {name: words.split() for name, _, words in (line.partition(":") for line in lines)}
     return Sample(

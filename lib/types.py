@@ -6,4 +6,4 @@ Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
 
 Phase = Literal["train", "val", "val_subset"]
-"""What a batch is for; the images of ``val_subset`` are validation images."""
+"""what a batch is used for; the images of ``val_subset`` are validation images"""

@@ -1,1 +1,1 @@
-"""Offline, once: pictures in, batch files, mean image and labels out."""
+"""Make a data set, once and offline: image files in; batch files, mean image and labels out."""

@@ -1,4 +1,4 @@
-"""What the scripts have in common when run: settings in, one line for an error, an exit status out."""
+"""Run a preprocessing script: read the settings, print errors in one line, return an exit status."""
 
 import signal
 import sys
@@ -8,19 +8,19 @@ from lib.errors import UserError
 from preprocessing.settings import Settings, parse_settings
 
 
-def run(script: str, about: str, work: Callable[[Settings], None]) -> int:
-    """Do ``work`` with the settings of the command line; the exit status says how it ended."""
+def run(script: str, description: str, work: Callable[[Settings], None]) -> int:
+    """Call ``work`` with the settings of the command line. Returns the exit status."""
     try:
-        work(parse_settings(f"python -m preprocessing.{script}", about, sys.argv[1:]))
+        work(parse_settings(f"python -m preprocessing.{script}", description, sys.argv[1:]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; started again, it goes on where it was", file=sys.stderr)
+        print("\nstopped; started again, it continues where it stopped", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 
 
 def say(text: str) -> None:
-    """One line to the user, at once even through a pipe."""
+    """Print a line at once, even into a pipe."""
     print(text, flush=True)

@@ -1,4 +1,4 @@
-"""ILSVRC's development kit: its list of classes (meta.mat, meta_clsloc.mat) and its ground truth."""
+"""Read ILSVRC's development kit: its list of classes (meta.mat, meta_clsloc.mat) and its ground truth."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ID_FIELD = re.compile(r"ILSVRC\d{4}_(CLSLOC_)?ID")
 
 @dataclass(frozen=True)
 class Synset:
-    """One class of ILSVRC: its number there, its folder name, and its readable name."""
+    """A class of ILSVRC: its number, its folder name, and its readable name."""
 
     id: int
     wnid: str
@@ -21,16 +21,16 @@ class Synset:
 
 
 def read_synsets(path: Path) -> list[Synset]:
-    """The classes in the devkit's ``meta.mat`` (2012) or ``meta_clsloc.mat`` (2014, 2015).
+    """Return the classes in the devkit's ``meta.mat`` (2012) or ``meta_clsloc.mat`` (2014, 2015).
 
-    Raises DataError when the file is missing or is neither.
+    Raises DataError if the file is missing or is neither.
     """
     try:
         with path.open("rb") as file:
             synsets = scipy.io.loadmat(file, squeeze_me=True)["synsets"].reshape(-1)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; set meta_clsloc_mat to the devkit's .mat file") from None
-    except Exception as error:  # SciPy raises many kinds for a file that is not MATLAB's
+    except Exception as error:  # SciPy raises many types for a file that is not MATLAB's
         raise DataError(f"{path} is not the devkit's list of classes: {error}") from None
     fields = synsets.dtype.names or ()
     id_field = next((field for field in fields if ID_FIELD.fullmatch(field)), None)
@@ -41,7 +41,7 @@ def read_synsets(path: Path) -> list[Synset]:
 
 
 def read_ground_truth(path: Path) -> list[int]:
-    """One class number a line. Raises DataError for anything else."""
+    """Return the class numbers in a file of one number a line. Raises DataError for anything else."""
     try:
         lines = path.read_text().split("\n")
     except FileNotFoundError:
@@ -52,5 +52,5 @@ def read_ground_truth(path: Path) -> list[int]:
         lines.pop()
     for number, line in enumerate(lines, 1):
         if not line.strip().isdecimal():
-            raise DataError(f"{path}, line {number}: {line.strip()[:40]!r} is no class number")
+            raise DataError(f"{path}, line {number}: {line.strip()[:40]!r} is not a class number")
     return [int(line) for line in lines]

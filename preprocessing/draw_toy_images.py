@@ -2,8 +2,8 @@
 
     python -m preprocessing.draw_toy_images FOLDER [--train-images 2560] [--val-images 640] [--seed 1]
 
-Each picture is a pure function of (seed, split, class, index): any number of processes draws the same files, and an
-interrupted drawing is completed by running it again.
+Each image is a pure function of (seed, split, class, index): any number of processes draws the same files. Run it again
+to complete an interrupted drawing.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from typing import NamedTuple
 from lib.errors import DataError, UserError
 from lib.system.atomic_write import write_aside
 from lib.system.parent_death import end_with_parent
+from preprocessing.toy_images import SPLITS, VERSION, draw_image
 from preprocessing.toy_outlines import OUTLINES, wnid
-from preprocessing.toy_pictures import SPLITS, VERSION, picture
 
-BEGUN, FINISHED = "drawing.json", "drawn.json"
+STARTED, FINISHED = "drawing.json", "drawn.json"
 
 
 class Job(NamedTuple):
-    """One picture and its place, relative to the folder."""
+    """One image, and its path relative to the folder."""
 
     path: Path
     split: str
@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
 
 def _jobs(split: str, images: int, classes: int) -> list[Job]:
-    """Balanced: picture i shows class i modulo `classes`."""
+    """Return balanced jobs: image i shows class i modulo ``classes``."""
     numbered = [(i % classes, i // classes) for i in range(images)]
     return [Job(Path(split, wnid(c), f"{wnid(c)}_{n}.JPEG"), split, c, n) for c, n in numbered]
 
@@ -46,45 +46,47 @@ def _write_json(path: Path, content: dict[str, int]) -> None:
     write_aside(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _draw_share(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
-    """What one process does; Ctrl-C reaches it as well as its parent, which is the one to tell of it."""
+def _draw_jobs(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
+    """Draw these images. Ctrl-C is sent to every process; only the main one reports it."""
     with contextlib.suppress(KeyboardInterrupt):
         for path, split, class_index, number in jobs:
             file = io.BytesIO()
-            picture(seed, split, class_index, number).save(file, format="JPEG", quality=90)
+            draw_image(seed, split, class_index, number).save(file, format="JPEG", quality=90)
             write_aside(folder / path, file.getvalue())
 
 
 def _draw_for(parent: int, folder: Path, seed: int, jobs: Sequence[Job]) -> None:
-    """What a process of its own does, for as long as the one that started it lives."""
+    """Draw these images in another process, which ends when its parent does."""
     if end_with_parent(parent):
-        _draw_share(folder, seed, jobs)
+        _draw_jobs(folder, seed, jobs)
 
 
 def _draw_all(folder: Path, seed: int, jobs: Sequence[Job], processes: int) -> None:
-    """Shares are dealt out beforehand, so that a process needs to ask for nothing."""
+    """Divide the jobs among the processes beforehand, so that they need no communication."""
     if processes == 1:
-        return _draw_share(folder, seed, jobs)
+        return _draw_jobs(folder, seed, jobs)
     context = multiprocessing.get_context("spawn")
-    shares = [jobs[k::processes] for k in range(processes)]
-    team = [context.Process(target=_draw_for, args=(os.getpid(), folder, seed, share), daemon=True) for share in shares]
-    for process in team:
-        process.start()
-    for process in team:
-        process.join()
-    if failed := [process.exitcode for process in team if process.exitcode]:
+    workers = [
+        context.Process(target=_draw_for, args=(os.getpid(), folder, seed, jobs[k::processes]), daemon=True)
+        for k in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if failed := [worker.exitcode for worker in workers if worker.exitcode]:
         raise DataError(f"{folder}: {len(failed)} of {processes} drawing processes ended with {failed}; see above")
     return None
 
 
 def _parameters(counts: dict[str, int], seed: int, classes: int) -> dict[str, int]:
-    """All that the pictures depend on."""
+    """Return everything that the images depend on."""
     return {"version": VERSION, "seed": seed, "classes": classes, **counts}
 
 
 def _claim(folder: Path, parameters: dict[str, int]) -> None:
-    """Make sure that the folder holds this drawing, begun or finished, or nothing at all."""
-    for path in (folder / FINISHED, folder / BEGUN):
+    """Mark the folder as this drawing. Raises DataError if it holds another drawing or other files."""
+    for path in (folder / FINISHED, folder / STARTED):
         if path.exists():
             if (found := path.read_text()) == json.dumps(parameters, indent=1) + "\n":
                 return
@@ -95,7 +97,7 @@ def _claim(folder: Path, parameters: dict[str, int]) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder} holds files that were not drawn by this program: name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / BEGUN, parameters)
+    _write_json(folder / STARTED, parameters)
 
 
 def draw(
@@ -107,7 +109,7 @@ def draw(
     classes: int = len(OUTLINES),
     processes: int | None = None,
 ) -> None:
-    """Draw what is still missing, with `processes` processes (default: one a core)."""
+    """Draw the missing images with ``processes`` processes (default: one a core). Raises DataError."""
     counts = {"train": train_images, "val": val_images}
     if not 2 <= classes <= len(OUTLINES):
         raise DataError(f"{classes} classes: 2 to {len(OUTLINES)} can be drawn")
@@ -119,25 +121,25 @@ def draw(
     missing = [job for job in jobs if not (folder / job.path).exists()]
     for directory in {folder / job.path.parent for job in missing}:
         directory.mkdir(parents=True, exist_ok=True)
-    # A process costs about a third of a second to start: time for 50 pictures.
+    # Starting a process takes about as long as drawing 50 images.
     useful = 1 + len(missing) // 50
     _draw_all(folder, seed, missing, min(useful, processes or len(os.sched_getaffinity(0))))
 
     words = "".join(f"{wnid(i)} {name}\n" for i, name in enumerate(list(OUTLINES)[:classes]))
     write_aside(folder / "words.txt", words.encode())
-    if (folder / BEGUN).exists():
-        (folder / BEGUN).replace(folder / FINISHED)
+    if (folder / STARTED).exists():
+        (folder / STARTED).replace(folder / FINISHED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The whole of the script: the exit status, 2 where the user can mend what is wrong."""
+    """Run the script. Returns the exit status: 2 for an error that the user can fix."""
     parser = argparse.ArgumentParser(description="Draw a toy data set, laid out like ImageNet.")
     parser.add_argument("folder", type=Path, help="where to draw: FOLDER/train, FOLDER/val, FOLDER/words.txt")
     parser.add_argument("--train-images", type=int, default=2560, help="default: %(default)s")
     parser.add_argument("--val-images", type=int, default=640, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, other pictures; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="each seed gives other images; default: %(default)s")
     parser.add_argument("--classes", type=int, default=len(OUTLINES), help="2 to %(default)s; default: %(default)s")
-    parser.add_argument("--parent", type=int, help="end when this process does, the one that starts this script")
+    parser.add_argument("--parent", type=int, help="end when this process ends: the one that starts the script")
     settings = vars(parser.parse_args(arguments))
     if (parent := settings.pop("parent")) is not None and not end_with_parent(parent):
         return 1
@@ -149,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     images = settings["train_images"] + settings["val_images"]
     seconds = time.perf_counter() - start
-    print(f"{settings['folder']}: {images} pictures of {settings['classes']} classes, {seconds:.1f} s")
+    print(f"{settings['folder']}: {images} images of {settings['classes']} classes, {seconds:.1f} s")
     return 0
 
 

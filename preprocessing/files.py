@@ -1,6 +1,5 @@
-"""Files that are there whole or not at all."""
+"""Write the files of a data set, and lock its folder."""
 
-import fcntl
 import os
 import zlib
 from collections.abc import Iterator
@@ -9,13 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from lib.data.packed.layout import Layout, Manifest
+from lib.data.packed.layout import Layout
+from lib.data.packed.manifest import Manifest
 from lib.errors import DataError
 from lib.system.atomic_write import atomic_write
+from lib.system.file_lock import try_lock
 
 
 def write_file(path: Path, data: bytes) -> int:
-    """Write it so that a power cut leaves it whole, or not there. Returns the crc32 of the bytes. Raises DataError."""
+    """Write a file atomically, and its folders. Returns the CRC-32 of the bytes. Raises DataError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, lambda file: file.write(data))
@@ -25,31 +26,28 @@ def write_file(path: Path, data: bytes) -> int:
 
 
 def write_manifest(at: Layout, manifest: Manifest) -> None:
-    """Write it with its checksum."""
-    write_file(at.manifest, msgspec.json.format(msgspec.json.encode(manifest.sealed())))
-
-
-def partial(path: Path) -> Path:
-    """Where a file is written before it takes its name."""
-    return path.with_name(f".{path.name}.partial")
+    """Write the manifest with its checksum."""
+    write_file(at.manifest, msgspec.json.format(msgspec.json.encode(manifest.with_checksum())))
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Only one process at a time makes a data set. Raises DataError when another has the folder."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Make ``folder`` and lock it. Raises DataError if another process makes a data set there.
+
+    The folder itself is locked, so a killed process leaves no lock file behind.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        claim = os.open(folder, os.O_RDONLY)  # the folder itself: a lock that no killed process leaves behind
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DataError(f"{folder} cannot be made: {error.strerror}") from None
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(claim)
-        raise DataError(f"another process is making the data set of {folder}; wait for it, or end it") from None
-    except OSError:
-        pass  # a file system without locks
-    try:
+        try:
+            locked = try_lock(descriptor)
+        except OSError:
+            locked = True  # the file system has no locks
+        if not locked:
+            raise DataError(f"another process is making the data set of {folder}; wait for it, or end it")
         yield
     finally:
-        os.close(claim)
+        os.close(descriptor)

@@ -1,47 +1,48 @@
-"""What is written once all batch files are there: lists, mean image, and last the manifest."""
+"""Write what follows the batch files: lists, mean image, and at the end the manifest."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.packed.layout import Layout, Manifest, SplitManifest
+from lib.data.packed.layout import Layout
+from lib.data.packed.manifest import Manifest, SplitManifest
 from lib.errors import DataError
 from lib.system.npy import bytes_of
 from lib.types import SPLITS, Split
 from preprocessing.files import write_file, write_manifest
-from preprocessing.made import SplitState
+from preprocessing.packed_files import PackedSplit
 from preprocessing.sources import Sources
 
 
-def write_lists(at: Layout, sources: Sources, made: Mapping[Split, SplitState]) -> None:
-    """The names of the packed pictures in their order, and of those left out.
+def write_lists(at: Layout, sources: Sources, packed: Mapping[Split, PackedSplit]) -> None:
+    """Write the names of the packed images in their order, and of the skipped ones.
 
-    Raises DataError when names and images do not come out equal, or a split has no image.
+    Raises DataError if a split has no image, or not as many images as names.
     """
     for split in SPLITS:
-        left_out = {one.name for one in made[split].skipped}
-        names = [entry.name for entry in sources.split(split).entries if entry.name not in left_out]
+        skipped_names = {one.name for one in packed[split].skipped}
+        names = [entry.name for entry in sources.split(split).entries if entry.name not in skipped_names]
         if not names:
-            raise DataError(f"not one of the {split} pictures in {sources.split(split).root} can be decoded")
-        if len(names) != made[split].count:
+            raise DataError(f"none of the {split} images in {sources.split(split).root} can be decoded")
+        if len(names) != packed[split].count:
             raise DataError(
-                f"{at.dir}: {made[split].count} {split} images from {len(names)} pictures; "
-                f"delete {at.dir} to make all of it anew"
+                f"{at.dir}: {packed[split].count} {split} images from {len(names)} files; "
+                f"delete {at.dir} to make all of it again"
             )
         write_file(at.filenames(split), bytes_of(np.array(names)))
-    skipped = [one for split in SPLITS for one in made[split].skipped]
+    skipped = [one for split in SPLITS for one in packed[split].skipped]
     write_file(at.skipped, "".join(f"{s.split}\t{s.name}\t{s.reason}\n" for s in skipped).encode())
 
 
 def write_mean(at: Layout, total_HWC: NDArray[np.int64], count: int) -> int:
-    """Write the mean image, float32 (3, H, W), of ``count`` images with this sum. Returns its crc32."""
+    """Write the mean image, float32 (3, H, W), of ``count`` images with this sum. Returns the CRC-32 of the file."""
     mean_CHW = (total_HWC / count).astype(np.float32).transpose(2, 0, 1)
     return write_file(at.mean, bytes_of(np.ascontiguousarray(mean_CHW)))
 
 
-def write_first_manifest(at: Layout, sources: Sources, made: Mapping[Split, SplitState], mean_crc32: int) -> None:
-    """Say that the data set is whole; the labels are still to come."""
+def write_first_manifest(at: Layout, sources: Sources, packed: Mapping[Split, PackedSplit], mean_crc32: int) -> None:
+    """Write the manifest of a complete data set without labels."""
     recipe = sources.recipe
     manifest = Manifest(
         img_size=recipe.img_size,
@@ -51,8 +52,8 @@ def write_first_manifest(at: Layout, sources: Sources, made: Mapping[Split, Spli
         n_classes=len(recipe.classes),
         source_fingerprint=sources.fingerprint,
         mean_crc32=mean_crc32,
-        skipped=sum(len(made[split].skipped) for split in SPLITS),
-        train=SplitManifest(files=tuple(made["train"].files)),
-        val=SplitManifest(files=tuple(made["val"].files)),
+        skipped=sum(len(packed[split].skipped) for split in SPLITS),
+        train=SplitManifest(files=tuple(packed["train"].files)),
+        val=SplitManifest(files=tuple(packed["val"].files)),
     )
     write_manifest(at, manifest)

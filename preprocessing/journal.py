@@ -1,4 +1,4 @@
-"""What is finished while a data set is being made, so that a killed run can go on."""
+"""Record the finished batch files while a data set is being made, so that a killed run can continue."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Self
 
 import msgspec
 
-from lib.data.packed.layout import BatchFile
+from lib.data.packed.manifest import BatchFile
 from lib.types import Split
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A picture that was left out, and why."""
+    """An image that was skipped, and the reason."""
 
     split: Split
     name: str
@@ -20,7 +20,7 @@ class Skipped(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """One batch file that is on the disk, and the pictures left out on the way to it."""
+    """A batch file that is on the disk, and the images skipped before its end."""
 
     split: Split
     file: BatchFile
@@ -28,14 +28,14 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """One line for each finished file, in the order of the files. Use it in a ``with``."""
+    """One line for each finished file, in the order of the files. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is there; a line that a killed run left unfinished is cut away."""
+        """Read the file, and remove a line that a killed run left incomplete."""
         self.finished: list[Finished] = []
         self._file = path.open("a+b")
         self._file.seek(0)
-        whole = 0
+        complete = 0
         for line in self._file:
             try:
                 self.finished.append(msgspec.json.decode(line, type=Finished))
@@ -44,11 +44,11 @@ class Journal:
             if not line.endswith(b"\n"):
                 self.finished.pop()
                 break
-            whole += len(line)
-        self._file.truncate(whole)
+            complete += len(line)
+        self._file.truncate(complete)
 
     def add(self, finished: Finished) -> None:
-        """Note a finished file; on the disk when this returns."""
+        """Record a finished file. The record is on the disk when this returns."""
         self.finished.append(finished)
         self._file.write(msgspec.json.encode(finished) + b"\n")
         self._file.flush()

@@ -1,4 +1,4 @@
-"""Name the classes (classes.json), and list each split's pictures with their labels (train.txt, val.txt)."""
+"""Name the classes (classes.json), and list the images of each split with their labels (train.txt, val.txt)."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from lib.data.class_names import find_words, read_words
-from lib.data.packed.layout import ClassName, Layout, read_manifest
+from lib.data.dataset import ClassName
+from lib.data.packed.layout import Layout
+from lib.data.packed.manifest import read_manifest
 from lib.errors import DataError
 from lib.system.npy import array_of
 from lib.types import SPLITS, Split
@@ -23,21 +25,21 @@ def make_train_val_txt(settings: Settings) -> None:
     at = settings.layout
     read_manifest(at)
     wnids = read_recipe(at).classes
-    names = readable_names(settings)
-    classes = [ClassName(index, wnid, names.get(wnid, wnid)) for index, wnid in enumerate(wnids)]
+    readable = readable_names(settings)
+    classes = [ClassName(index, wnid, readable.get(wnid, wnid)) for index, wnid in enumerate(wnids)]
     write_file(at.classes, msgspec.json.format(msgspec.json.encode(classes)))
     index_of = {wnid: index for index, wnid in enumerate(wnids)}
     for split in SPLITS:
-        pictures = read_filenames(at, split)
-        folders = _folders(settings, wnids, pictures)
-        lines = [f"{name} {index_of[wnid]}\n" for name, wnid in zip(pictures, folders, strict=True)]
+        names = read_filenames(at, split)
+        folders = _folders(settings, wnids, names)
+        lines = [f"{name} {index_of[wnid]}\n" for name, wnid in zip(names, folders, strict=True)]
         write_file(at.list_file(split), "".join(lines).encode())
     n_named = sum(c.name != c.wnid for c in classes)
     say(f"{len(classes)} classes, {n_named} of them with a readable name, in {at.classes}")
 
 
 def readable_names(settings: Settings) -> dict[str, str]:
-    """Names for people, by wnid: from the devkit, or from a list beside the class folders."""
+    """Return readable names by wnid, from the devkit or from a list next to the class folders."""
     if settings.meta_clsloc_mat is not None:
         return {synset.wnid: synset.name for synset in read_synsets(settings.meta_clsloc_mat)}
     folder = settings.img_dir("train")
@@ -46,7 +48,7 @@ def readable_names(settings: Settings) -> dict[str, str]:
 
 
 def read_filenames(at: Layout, split: Split) -> list[str]:
-    """The names of the split's images, in the order of the batch files. Raises DataError without them."""
+    """Return the names of the split's images, in the order of the batch files. Raises DataError."""
     try:
         names: list[str] = array_of(at.filenames(split).read_bytes()).tolist()
     except FileNotFoundError:
@@ -56,15 +58,16 @@ def read_filenames(at: Layout, split: Split) -> list[str]:
     return names
 
 
-def _folders(settings: Settings, wnids: Sequence[str], pictures: list[str]) -> list[str]:
-    if "/" in pictures[0]:
-        return [name.split("/")[0] for name in pictures]
+def _folders(settings: Settings, wnids: Sequence[str], names: list[str]) -> list[str]:
+    """Return the class folder of each image."""
+    if "/" in names[0]:
+        return [name.split("/")[0] for name in names]
     wnid_of = wnids_of_flat(settings, wnids)
-    missing = next((name for name in pictures if name not in wnid_of), None)
+    missing = next((name for name in names if name not in wnid_of), None)
     if missing is not None:
         raise DataError(f"{settings.img_dir('val')} no longer has {missing}, which has been packed")
-    return [wnid_of[name] for name in pictures]
+    return [wnid_of[name] for name in names]
 
 
 if __name__ == "__main__":
-    sys.exit(run("make_train_val_txt", "Name the classes, and list the pictures with labels.", make_train_val_txt))
+    sys.exit(run("make_train_val_txt", "Name the classes, and list the images with their labels.", make_train_val_txt))

@@ -27,88 +27,90 @@ PATH_KEYS = ("train_img_dir", "val_img_dir", "tar_root_dir", "meta_clsloc_mat", 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Section, prefix=""):
-    """What to make, and of what."""
+    """What to make, and from what."""
 
     train_img_dir: Path | None = None
-    """Training pictures: a folder of class folders, or a tar file (ILSVRC2012_img_train.tar)."""
+    """Training images: a folder of class folders, or a tar file (ILSVRC2012_img_train.tar)."""
     val_img_dir: Path | None = None
-    """Validation pictures: a folder of class folders, a flat folder, or a tar (ILSVRC2012_img_val.tar)."""
+    """Validation images: a folder of class folders, a flat folder, or a tar (ILSVRC2012_img_val.tar)."""
     tar_root_dir: Path = Path("data")
-    """The folder the data set goes to."""
+    """Folder of the data set."""
     misc_dir: Path = Path("misc")
-    """Where mean image, lists and manifest go; a relative path starts from tar_root_dir."""
+    """Folder of mean image, lists and manifest; relative to tar_root_dir."""
     meta_clsloc_mat: Path | None = None
     """The devkit's meta.mat (2012) or meta_clsloc.mat (2014, 2015)."""
     val_label_file: Path | None = None
-    """The devkit's ground truth for flat validation pictures: one class number a line."""
+    """The devkit's ground truth for validation images in a flat folder: one class number a line."""
     img_size: PositiveInt = 256
-    """Side of the square pictures, in pixels."""
+    """Side of the square images, in pixels."""
     file_batch_size: PositiveInt = 256
-    """Pictures in one batch file; any batch size can be trained from it."""
+    """Images in one batch file; any batch size can be trained from it."""
     resize: Literal["squash", "crop"] = "squash"
-    """squash: to a square, ignoring the aspect; crop: short side to img_size, then the centre."""
+    """squash: to a square, without keeping the aspect ratio; crop: short side to img_size, then the center."""
     seed: Seed = 1
-    """Of the one shuffle of the training pictures."""
+    """Seed of the one shuffle of the training images."""
     workers: NonNegativeInt = 0
-    """Processes that decode; 0: one for each core."""
+    """Processes that decode; 0: one a core."""
     max_skipped: Fraction = 0.001
-    """Share of a split's pictures that may be broken and left out before it is an error."""
+    """Share of the images of a split that may be broken and skipped; more are an error."""
     strict: bool = False
-    """Make the first broken picture an error."""
+    """Make the first broken image an error."""
     train_images: PositiveInt | None = None
-    """Take only this many training pictures, the first of the shuffled list (null: all; 2560 with --toy)."""
+    """Take only this many training images, the first of the shuffled list (null: all; 2560 with --toy)."""
     val_images: PositiveInt | None = None
-    """Take only this many validation pictures, the first of the sorted list (null: all; with --toy 2560,
+    """Take only this many validation images, the first of the sorted list (null: all; with --toy 2560,
     or 640 if they are drawn)."""
     toy: bool = False
-    """Make a small data set; without a train_img_dir, of pictures drawn into tar_root_dir/toy_images."""
+    """Make a small data set; without a train_img_dir, from images drawn into tar_root_dir/toy_images."""
 
     @property
     def layout(self) -> Layout:
+        """The paths of the data set."""
         return layout(self.tar_root_dir, self.misc_dir)
 
     @property
     def cache_dir(self) -> Path:
-        """Holds what can be made again; all else in the data set follows from pictures and settings alone."""
+        """Folder of what can be made again; everything else in the data set depends on images and settings alone."""
         return self.layout.misc / "cache"
 
     @property
     def drawn_dir(self) -> Path | None:
-        """The folder of drawn toy pictures, if that is what they are made of."""
+        """The folder of drawn images, if the data set is made from them."""
         return self.tar_root_dir / "toy_images" if self.toy and self.train_img_dir is None else None
 
     @property
     def n_workers(self) -> int:
+        """Processes that decode."""
         return self.workers or len(os.sched_getaffinity(0))
 
     def limit(self, split: Split) -> int | None:
-        """How many pictures of the split to take at most."""
+        """Return the most images to take of the split."""
         given = self.train_images if split == "train" else self.val_images
         if given is not None or not self.toy:
             return given
         return 640 if split == "val" and self.drawn_dir is not None else 2560
 
     def img_dir(self, split: Split) -> Path:
-        """The pictures of the split. Raises ConfigError when none are named."""
+        """Return the images of the split: a folder or a tar. Raises ConfigError if it is not set."""
         if self.drawn_dir is not None:
             return self.drawn_dir / split
         path = self.train_img_dir if split == "train" else self.val_img_dir
         if path is None:
             raise ConfigError(
-                f"{split}_img_dir is not set; name the {split} pictures in {PATHS_YAML.name} or with "
+                f"{split}_img_dir is not set; name the {split} images in {PATHS_YAML.name} or with "
                 f"--{split}_img_dir (without any, generate_toy_data.sh draws some)"
             )
         return path
 
 
-def parse_settings(program: str, about: str, arguments: Sequence[str]) -> Settings:
+def parse_settings(program: str, description: str, arguments: Sequence[str]) -> Settings:
     """Return the settings of paths.yaml, or of ``--paths FILE``, overridden by ``arguments``.
 
     Ends the process for --help. Raises ConfigError for an unknown key or a value of the wrong type.
     """
     given = _options(arguments)
     if "help" in given:
-        _help_parser(program, about).print_help()
+        _help_parser(program, description).print_help()
         raise SystemExit(0)
     values = {"tar_root_dir": Settings.tar_root_dir} | _read_file(Path(given.pop("paths", str(PATHS_YAML))))
     values |= {key: from_argument(key, text, field_types(Settings)[key]) for key, text in given.items()}
@@ -127,7 +129,7 @@ def _options(arguments: Sequence[str]) -> dict[str, str]:
         if option in ("-h", "--help"):
             return {"help": ""}
         if not option.startswith("--"):
-            raise ConfigError(f"{option!r} is no option; options look like --img_size 128")
+            raise ConfigError(f"{option!r} is not an option; options look like --img_size 128")
         key = option[2:].replace("-", "_")
         if hint := _unknown_hint(key):
             raise ConfigError(f"unknown option --{key}{hint}")
@@ -163,8 +165,8 @@ def _unknown_hint(key: str) -> str:
     return "" if key in keys else f"; did you mean {difflib.get_close_matches(key, keys, n=1, cutoff=0)[0]}?"
 
 
-def _help_parser(program: str, about: str) -> PlainParser:
-    parser = PlainParser(program, description=about)
+def _help_parser(program: str, description: str) -> PlainParser:
+    parser = PlainParser(program, description=description)
     parser.usage = "%(prog)s [--KEY VALUE ...]"
     parser.add_argument("--paths", metavar="FILE", help=f"Take the settings from FILE (default: {PATHS_YAML.name}).")
     for key, text in field_help(Settings).items():

@@ -1,4 +1,4 @@
-"""How many broken pictures are too many."""
+"""Limit the number of broken images that are skipped."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from preprocessing.sources import SourceList
 
 
 class SkipLimit:
-    """Counts the pictures of one split that are left out, each once."""
+    """Counts the skipped images of one split, each once."""
 
     def __init__(self, source: SourceList, share: float, skipped: Sequence[Skipped]) -> None:
-        """``share`` of the source list may be left out; ``skipped`` have been already.
+        """Allow ``share`` of the source list to be skipped, of which ``skipped`` have been already.
 
-        Raises DataError when these are too many, as ``add`` does.
+        Raises DataError if these are too many, as ``add`` does.
         """
         self._source, self._share = source, share
         self._names: set[str] = set()
@@ -21,13 +21,14 @@ class SkipLimit:
             self.add(one)
 
     def add(self, skipped: Skipped) -> None:
+        """Count a skipped image. Raises DataError if there are too many."""
         self._names.add(skipped.name)
-        n_skipped, n_all = len(self._names), len(self._source.entries)
-        if n_skipped <= self._share * n_all:
+        n_skipped, total = len(self._names), len(self._source.entries)
+        if n_skipped <= self._share * total:
             return
-        allowed = f"max_skipped allows {self._share:.4%}" if self._share else "none may be (--strict, max_skipped 0)"
+        allowed = f"max_skipped allows {self._share:.4%}" if self._share else "max_skipped 0 (or --strict) allows none"
         raise DataError(
-            f"{n_skipped} of {n_all} {self._source.split} pictures in {self._source.root} cannot be used, "
+            f"{n_skipped} of {total} {self._source.split} images in {self._source.root} cannot be decoded, "
             f"{allowed}; the last: {skipped.name}: {skipped.reason}. "
-            "Mend them, or raise --max_skipped; started again, it goes on where it stopped"
+            "Fix them, or raise --max_skipped; started again, packing continues where it stopped"
         )

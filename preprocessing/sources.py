@@ -1,4 +1,4 @@
-"""Which pictures go into a data set, and in which order."""
+"""List the images of a data set in the order in which they are packed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from preprocessing.settings import Settings
 
 
 class PackingRecipe(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that the bytes of a data set depend on, and its classes by index."""
+    """The settings that decide the bytes of a data set, and its classes by index."""
 
     img_size: int
     file_batch_size: int
@@ -29,7 +29,7 @@ class PackingRecipe(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class SourceList:
-    """The pictures of one split, in the order in which they are packed."""
+    """The images of one split, in the order in which they are packed."""
 
     split: Split
     root: Path
@@ -38,38 +38,40 @@ class SourceList:
 
 @dataclass(frozen=True)
 class Sources:
-    """All that a data set is made from; two that are equal but for ``root`` give the same bytes."""
+    """Everything that a data set is made from. Two that differ only in ``root`` give the same bytes."""
 
     recipe: PackingRecipe
     train: SourceList
     val: SourceList
 
     def split(self, name: Split) -> SourceList:
+        """Return the images of one split."""
         return self.train if name == "train" else self.val
 
     def listing(self) -> str:
-        """One line a picture: split, size in bytes, name."""
+        """Return one line for each image: split, size in bytes, name."""
         return "".join(f"{s}\t{e.bytes}\t{e.name}\n" for s in SPLITS for e in self.split(s).entries)
 
     @property
     def fingerprint(self) -> str:
+        """Identifies settings, classes and list."""
         return hashlib.sha256(msgspec.json.encode(self.recipe) + self.listing().encode()).hexdigest()[:16]
 
 
 def find_sources(settings: Settings) -> Sources:
-    """List the pictures, and shuffle those for training.
+    """List the images, and shuffle those for training.
 
-    Raises DataError when there are none, the training pictures have no class folders, or validation pictures
-    lie in class folders that training does not have.
+    Raises DataError if there are none, if training images have no class folders, or if validation images are in class
+    folders that training does not have.
     """
     train = list_images(settings.img_dir("train"), settings.cache_dir)
     if not train.classes:
-        raise DataError(f"{train.root} holds no class folders; training pictures lie in one folder a class")
+        raise DataError(f"{train.root} holds no class folders; training images must be in one folder for each class")
     val = list_images(settings.img_dir("val"), settings.cache_dir)
     foreign = sorted(set(val.classes) - set(train.classes))
     if foreign:
         raise DataError(
-            f"{val.root} has {len(foreign)} class folders that {train.root} has not: {', '.join(foreign[:5])}"
+            f"{val.root} has {len(foreign)} class folders that are not in {train.root}: {', '.join(foreign[:5])}"
         )
     order = shuffled(len(train.entries), settings.seed)[: settings.limit("train")]
     return Sources(
@@ -86,14 +88,14 @@ def find_sources(settings: Settings) -> Sources:
 
 
 def shuffled(count: int, seed: int) -> NDArray[np.int64]:
-    """The numbers below ``count`` in an order that depends on ``seed`` alone, not on NumPy's version."""
+    """Return the numbers below ``count`` in an order that depends on ``seed`` alone, not on NumPy's version."""
     return np.argsort(np.random.Philox(key=seed).random_raw(count), kind="stable").astype(np.int64)
 
 
 def record_sources(at: Layout, sources: Sources) -> None:
-    """Write down what the data set is being made from, or make sure that it is the same as before.
+    """Record what the data set is made from, or check that it is what was recorded before.
 
-    Raises DataError that says what has changed.
+    Raises DataError with everything that has changed.
     """
     if not at.recipe.exists():
         _check_unused(at)
@@ -104,13 +106,13 @@ def record_sources(at: Layout, sources: Sources) -> None:
     changes += _list_changes(at.source_list.read_text().splitlines(), sources.listing().splitlines())
     if changes:
         raise DataError(
-            f"{at.dir} holds a data set made from something else: {'; '.join(changes)}. "
-            f"Go back to that, name another folder with --tar_root_dir, or delete {at.dir}"
+            f"{at.dir} holds a data set of other settings or images: {'; '.join(changes)}. "
+            f"Restore these, name another folder with --tar_root_dir, or delete {at.dir}"
         )
 
 
 def read_recipe(at: Layout) -> PackingRecipe:
-    """What the data set in ``at`` is made from. Raises DataError when there is none."""
+    """Return the settings with which the data set in ``at`` was made. Raises DataError."""
     try:
         return msgspec.json.decode(at.recipe.read_bytes(), type=PackingRecipe)
     except FileNotFoundError:
@@ -122,7 +124,7 @@ def read_recipe(at: Layout) -> PackingRecipe:
 def _check_unused(at: Layout) -> None:
     for found in sorted(at.dir.glob("*_hkl_b*/*.hkl")):
         raise DataError(
-            f"{found.parent} holds batch files, but {at.recipe} does not say of what; "
+            f"{found.parent} holds batch files, but {at.recipe}, which describes them, is missing; "
             "name the misc_dir they belong to, or another --tar_root_dir"
         )
 
@@ -144,9 +146,9 @@ def _list_changes(old: list[str], new: list[str]) -> list[str]:
         before = [line.partition("\t")[2] for line in old if line.startswith(f"{split}\t")]
         now = [line.partition("\t")[2] for line in new if line.startswith(f"{split}\t")]
         if set(before) == set(now):
-            continue  # the same pictures; another seed, if any, has been named already
+            continue  # the same images; another seed has been reported already
         sizes, names = zip(*(line.split("\t", 1) for line in set(before) ^ set(now)), strict=True)
         first = min(zip(names, sizes, strict=True))[0]
         count = f"{len(before)}" if len(before) == len(now) else f"{len(before)}, now {len(now)}"
-        changes.append(f"the list of {split} pictures ({count}) differs, first by {first}")
+        changes.append(f"the list of {split} images ({count}) differs, first in {first}")
     return changes

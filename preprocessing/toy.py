@@ -1,4 +1,4 @@
-"""The drawn pictures that a toy data set is made of when there are no real ones."""
+"""Draw the images of a toy data set that has no real ones."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ from preprocessing.settings import PROJECT, Settings
 
 
 def draw_toy_images(settings: Settings) -> None:
-    """Draw them, if asked for and not there. Raises DataError where another data set is in the way."""
+    """Draw the images, if the settings ask for it. Raises DataError if the folder holds another data set."""
     folder = settings.drawn_dir
     if folder is None:
         return
     if settings.layout.recipe.exists() and not folder.exists():
         raise DataError(
-            f"{settings.tar_root_dir} holds a data set of other pictures, and the toy one must not "
+            f"{settings.tar_root_dir} holds a data set of other images, which the toy one must not "
             "overwrite it; name another folder with --tar_root_dir"
         )
     counts = [f"--{split}-images={settings.limit(split)}" for split in SPLITS]
@@ -24,6 +24,4 @@ def draw_toy_images(settings: Settings) -> None:
     try:
         subprocess.run([*command, f"--seed={settings.seed}", f"--parent={os.getpid()}"], check=True, cwd=PROJECT)
     except subprocess.CalledProcessError as error:
-        raise DataError(
-            f"drawing the toy pictures into {folder} failed (status {error.returncode}, see above)"
-        ) from None
+        raise DataError(f"drawing the toy images into {folder} failed (status {error.returncode}, see above)") from None

@@ -1,4 +1,4 @@
-"""The outlines of the toy data set's ten kinds of objects: the one thing that tells its classes apart."""
+"""The outlines of the ten objects of the toy data set. Nothing else distinguishes its classes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.floating[Any]]  # (n, 2): x to the right and y down; an object fills -1 .. 1
-Outline = list[tuple[Points, bool]]  # polygons, one over the other, each painted (True) or cut out (False)
+Outline = list[tuple[Points, bool]]  # polygons in drawing order, each painted (True) or cut out (False)
 
 
 def wheel(radii: Sequence[float] | Points, centre: tuple[float, float] = (0, 0)) -> Points:
-    """Points at these distances from the centre, clockwise from the top, equal angles apart."""
+    """Return points at these distances from the center, at equal angles, clockwise from the top."""
     angles = np.linspace(0, 2 * math.pi, len(radii), endpoint=False)
     return np.asarray(np.stack([np.sin(angles), -np.cos(angles)], axis=1) * np.asarray(radii)[:, None] + centre)
 
@@ -60,5 +60,5 @@ OUTLINES: dict[str, Callable[[], Outline]] = {
 
 
 def wnid(class_index: int) -> str:
-    """A name in the manner of WordNet's, whose own numbers end far below 90 million."""
+    """Return an ID like WordNet's, whose own numbers end far below 90 million."""
     return f"n{90_000_001 + class_index}"

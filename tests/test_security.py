@@ -1,12 +1,13 @@
 """Nothing from outside is executed, and the parsers answer any input with a result or an error of lib.errors.
 
-Hypothesis gives damaged and random bytes to the parsers of messages, batch files, checkpoints and images. None of them
-may crash, hang, exceed a memory limit or raise another exception.
+Hypothesis gives damaged and random bytes to the parsers of messages, manifests, batch files, checkpoints and images.
+None of them may crash, hang, exceed a memory limit or raise another exception.
 """
 
 import ast
 import gzip
 import io
+import os
 import pickle
 import resource
 import tracemalloc
@@ -16,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -27,12 +29,19 @@ from PIL import Image
 from lib.checkpoints.checkpoint import FORMAT, Checkpoint, load
 from lib.config.schema import DataConfig
 from lib.data.images.decode import decode as decode_picture
-from lib.data.packed.batch_file import pixel_offset
+from lib.data.packed.batch_file import open_batch_file
+from lib.data.packed.checks import check_data
+from lib.data.packed.layout import Layout
+from lib.data.packed.manifest import read_manifest
+from lib.data.packed.reader import HickleBatches
 from lib.data.sources.mnist import MNIST
 from lib.errors import CheckpointError, DataError, ProtocolError
 from lib.ipc.channel import MAX_BYTES, Channel
 from lib.ipc.messages import Fill, Message, decode, encode
+from lib.types import SPLITS
+from preprocessing.offsets import locate_pixels
 from tests.support.data_files import write_mnist
+from tests.support.data_sets import write_data_set
 from tests.support.scripts import ROOT
 
 PRODUCT = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "preprocessing").rglob("*.py"), *ROOT.glob("*.py")]
@@ -125,14 +134,24 @@ def test_a_pickle_in_a_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest
     assert not Path("unpickled").exists()
 
 
-def test_a_pickle_in_a_batch_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """hickle stores unknown objects as pickles; we read only numbers."""
+def test_a_pickle_in_a_batch_file_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hickle stores unknown objects as pickles. Neither packing nor training looks at them."""
     monkeypatch.chdir(tmp_path)
-    with h5py.File("00000.hkl", "w") as file:
-        file["data"] = np.frombuffer(pickle.dumps(Bomb()), np.uint8)
+    at = write_data_set(tmp_path / "data", train=16, val=4)
+    path, manifest = at.batch_file("train", 16, 0), read_manifest(at)
+    with h5py.File(path, "r+") as file:
         file["data"].attrs["type"] = np.void(pickle.dumps(Bomb()))
-    with pytest.raises(DataError, match="where the manifest says"):
-        pixel_offset(Path("00000.hkl"), (16, 32, 32, 3))
+    with pytest.raises(DataError, match="is damaged|where the manifest says"):
+        open_batch_file(path, manifest.train.files[0])
+    offset, header_crc32 = locate_pixels(path, (16, 32, 32, 3))
+    file_entry = msgspec.structs.replace(
+        manifest.train.files[0], bytes=path.stat().st_size, offset=offset, header_crc32=header_crc32
+    )
+    manifest = manifest.with_files({"train": (file_entry,), "val": manifest.val.files})
+    source, out = HickleBatches(at, manifest, "train", readers=1), np.zeros((16, 32, 32, 3), np.uint8)
+    source.read(np.arange(16), out)
+    source.close()
+    assert out.any()
     assert not Path("unpickled").exists()
 
 
@@ -236,24 +255,45 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "file"
 
 
-@cache
-def batch_file() -> bytes:
-    file = io.BytesIO()
-    with h5py.File(file, "w") as h5:
-        h5["data"] = np.zeros((4, 6, 6, 3), np.uint8)
-        for i in range(9):  # so that its header continues elsewhere
-            h5["data"].attrs[f"attribute {i}"] = i
-    return file.getvalue()
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    return write_data_set(tmp_path_factory.mktemp("packed") / "data", train=16, val=4)
 
 
 @many
-@given(mutations(batch_file()))
-def test_fuzzed_batch_files_are_read_or_refused(little_memory: None, scratch: Path, data: bytes) -> None:
-    scratch.write_bytes(data)
+@given(st.data())
+def test_fuzzed_batch_files_are_refused_unless_their_headers_are_whole(
+    little_memory: None, packed: Layout, scratch: Path, data: st.DataObject
+) -> None:
+    file = read_manifest(packed).train.files[0]
+    content = packed.batch_file("train", 16, 0).read_bytes()
+    fuzzed = data.draw(mutations(content))
+    scratch.write_bytes(fuzzed)
     try:
-        assert pixel_offset(scratch, (4, 6, 6, 3)) >= 0
+        os.close(open_batch_file(scratch, file))
     except DataError as error:
         assert_ours(error, str(scratch))
+    else:
+        assert (len(fuzzed), fuzzed[: file.offset]) == (len(content), content[: file.offset])
+
+
+@many
+@given(st.data())
+def test_fuzzed_manifests_are_read_or_refused(little_memory: None, packed: Layout, data: st.DataObject) -> None:
+    """Without its checksum, which would refuse every change."""
+    manifest = read_manifest(packed)
+    content = msgspec.json.encode(msgspec.structs.replace(manifest, crc32=msgspec.UNSET))
+    try:
+        packed.manifest.write_bytes(data.draw(mutations(content)))
+        fuzzed = read_manifest(packed)
+        check_data(packed, fuzzed)
+        for split in SPLITS:
+            for file in fuzzed.split(split).files:
+                assert 0 < file.offset < file.offset + file.count * fuzzed.img_size**2 * 3 <= file.bytes
+    except DataError as error:
+        assert_ours(error, str(packed.dir))
+    finally:
+        packed.manifest.write_bytes(msgspec.json.encode(manifest))
 
 
 STATE = {

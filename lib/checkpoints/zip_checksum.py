@@ -11,19 +11,19 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from lib.system.checksum import file_crc32
+
 _TAG = b"crc32:"
 _COMMENT_BYTES = len(_TAG) + 8
 # The last record of a zip without a comment: its size, from the signature to the length of the comment.
 _END_BYTES, _SIGNATURE = 22, b"PK\5\6"
-_CHUNK = 1 << 20
 
 
 def append_checksum(file: BinaryIO) -> None:
     """Append the checksum to a zip without a comment that is open for reading and writing. Raises OSError."""
     file.seek(-2, os.SEEK_END)
     file.write(_COMMENT_BYTES.to_bytes(2, "little"))
-    file.seek(0)
-    crc32 = zlib.crc32(_TAG, _crc32(file, file.seek(0, os.SEEK_END)))
+    crc32 = zlib.crc32(_TAG, file_crc32(file))
     file.seek(0, os.SEEK_END)
     file.write(b"%s%08x" % (_TAG, crc32))
 
@@ -36,13 +36,4 @@ def verify_checksum(path: Path) -> bool:
         end = file.read()
         if end.startswith(_SIGNATURE) and end.endswith(b"\0\0"):
             return True
-        return len(end) == _END_BYTES and end[-8:] == b"%08x" % _crc32(file, size - 8)
-
-
-def _crc32(file: BinaryIO, size: int) -> int:
-    """Return the CRC-32 of the first ``size`` bytes."""
-    file.seek(0)
-    crc32 = 0
-    while chunk := file.read(min(_CHUNK, size - file.tell())):
-        crc32 = zlib.crc32(chunk, crc32)
-    return crc32
+        return len(end) == _END_BYTES and end[-8:] == b"%08x" % file_crc32(file, size - 8)

@@ -23,7 +23,8 @@ import torch
 from lib.commands.configuration import parse_config
 from lib.commands.report_errors import report_errors
 from lib.config.schema import Config
-from lib.data.packed.layout import layout, read_manifest
+from lib.data.packed.layout import layout
+from lib.data.packed.manifest import read_manifest
 from lib.data.sources.registry import source_kind
 from lib.errors import UserError
 from lib.system import disk, gpu_peers

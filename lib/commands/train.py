@@ -1,7 +1,6 @@
 """train.py and train_2gpu.py: check everything that the user can fix, then start the processes of the training."""
 
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from lib.errors import ConfigError
 from lib.runtime.placement import place_workers
 from lib.runtime.torchrun_restarts import mark_start, resume_after_restart
 from lib.system.atomic_write import remove_partials
+from lib.system.file_lock import open_lock_file, try_lock
 from lib.system.terminal import print_stderr
 
 _EXIT_STATUS = """
@@ -76,7 +76,7 @@ def locked_run_dir(config: Config) -> Iterator[int]:
     folder = config.run.weights_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = open_lock_file(folder / ".lock")
     except OSError as error:
         raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}; name another") from None
     try:
@@ -91,9 +91,8 @@ def locked_run_dir(config: Config) -> Iterator[int]:
 def _lock(folder: Path, lock: int) -> None:
     """Lock a run's folder, or warn where the file system has no locks. Raises ConfigError if another run holds it."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir") from None
+        if not try_lock(lock):
+            raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir")
     except OSError as error:
         print_stderr(
             f"warning: {folder} cannot be locked ({error.strerror}): let no other run train there at the same time"

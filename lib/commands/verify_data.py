@@ -10,17 +10,10 @@ from tqdm import tqdm
 from lib.commands.configuration import parse_config
 from lib.commands.report_errors import report_errors
 from lib.config.schema import Config
-from lib.data.packed.layout import (
-    BatchFile,
-    Layout,
-    Manifest,
-    layout,
-    read_classes,
-    read_labels,
-    read_manifest,
-    read_mean,
-)
-from lib.data.packed.verify import refuse_damaged
+from lib.data.packed.batch_file import verify_batch_file
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import BatchFile, Manifest, read_manifest
+from lib.data.packed.metadata import read_classes, read_labels, read_mean
 from lib.errors import ConfigError, DataError
 from lib.types import SPLITS
 
@@ -35,7 +28,7 @@ def verify_data(description: str, spec: Path) -> int:
         manifest = read_manifest(at)
         n_files = sum(len(manifest.split(split).files) for split in SPLITS)
         images = f"{manifest.train.count:,} training and {manifest.val.count:,} validation images in {n_files:,} files"
-        print(f"{at.dir}: {images}, manifest {'without a checksum' if manifest.is_unsealed else 'intact'}", flush=True)
+        print(f"{at.dir}: {images}, manifest {'intact' if manifest.has_checksum else 'without a checksum'}", flush=True)
         n_errors = 0
         for error in find_errors(at, manifest, threads=config.data.readers):
             tqdm.write(f"bad: {error}", file=sys.stdout)
@@ -82,7 +75,7 @@ def find_errors(at: Layout, manifest: Manifest, *, threads: int) -> Iterator[Dat
 
 def _error(path: Path, packed: BatchFile) -> DataError | None:
     try:
-        refuse_damaged(path, packed)
+        verify_batch_file(path, packed)
     except DataError as error:
         return error
     return None

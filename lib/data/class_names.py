@@ -9,8 +9,9 @@ words.txt                   the same of any words in any order: WordNet's
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.data.dataset import named_classes, numbered_classes
-from lib.data.packed.layout import ClassName, Layout, read_classes
+from lib.data.dataset import ClassName, named_classes, numbered_classes
+from lib.data.packed.layout import Layout
+from lib.data.packed.metadata import read_classes
 from lib.errors import DataError
 
 IN_ORDER = ("synset_words.txt", "LOC_synset_mapping.txt")

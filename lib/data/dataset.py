@@ -11,10 +11,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.packed.layout import ClassName
 from lib.errors import ConfigError, DataError
 from lib.system.npy import array_of
 from lib.types import Split
+
+
+class ClassName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A class. Its index is the rank of its folder name, ``wnid``; ``name`` is for people."""
+
+    index: int
+    wnid: str
+    name: str
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.class_names import IN_ORDER, classes_of_folders, find_words, read_words
+from lib.data.dataset import ClassName
 from lib.data.images.listing import list_images
-from lib.data.packed.layout import ClassName, Layout, layout, read_classes, read_manifest, read_mean
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import read_manifest
+from lib.data.packed.metadata import read_classes, read_mean
 from lib.errors import DataError
 from lib.system.npy import array_of
 

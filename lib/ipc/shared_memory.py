@@ -8,6 +8,7 @@ import math
 import mmap
 import os
 import re
+import weakref
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lib.ipc.messages import TensorHandle
 
 
 def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any], TensorHandle]:
-    """Return a zeroed array, and a handle with which other processes can ``attach`` to it while this process lives.
+    """Return a zeroed array, and a handle with which other processes can ``attach`` to it while the array exists.
 
     Raises ResourceError if there is not enough memory: now, not at the first use of a page.
     """
@@ -27,13 +28,14 @@ def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any],
         descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
         if size:
             os.posix_fallocate(descriptor, 0, size)
-        array = _map(descriptor, size, shape, dtype)
+        memory, array = _map(descriptor, size, shape, dtype)
     except OSError as error:
         raise ResourceError(
             f"no memory for {name}, {size / 1e9:.3f} GB of shared memory: {error.strerror}; lower batch_size or "
             "data.slots, or raise the limit (ulimit -a; the container's memory)"
         ) from None
-    # The descriptor stays open as long as this process lives: it is the address.
+    # The open descriptor is the address.
+    weakref.finalize(memory, os.close, descriptor).atexit = False
     return array, TensorHandle(name, f"file:/proc/{os.getpid()}/fd/{descriptor}", shape, dtype)
 
 
@@ -53,11 +55,13 @@ def attach(handle: TensorHandle) -> NDArray[Any]:
     try:
         if os.fstat(descriptor).st_size < size:
             raise ProtocolError(f"{handle} is larger than the memory behind it")
-        return _map(descriptor, size, handle.shape, handle.dtype)
+        _, array = _map(descriptor, size, handle.shape, handle.dtype)
+        return array
     finally:
         os.close(descriptor)
 
 
-def _map(descriptor: int, size: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    memory = mmap.mmap(descriptor, max(size, 1))  # the array keeps the mapping alive
-    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
+def _map(descriptor: int, size: int, shape: tuple[int, ...], dtype: str) -> tuple[mmap.mmap, NDArray[Any]]:
+    """Map the memory. The array, and every view of it, keeps the mapping alive."""
+    memory = mmap.mmap(descriptor, max(size, 1))
+    return memory, np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)

@@ -1,12 +1,13 @@
 """The private folder that holds the sockets of a run until it ends."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from lib.system.file_lock import open_lock_file, try_lock
 
 # The path of a Unix socket has at most 107 bytes. The names of our sockets take up to 24 of them.
 _SOCKET_NAME_BYTES = 24
@@ -36,9 +37,9 @@ def run_folder() -> Iterator[Path]:
 def _create_locked(path: Path) -> int:
     """Create a file that is locked before it gets its name. Return its descriptor."""
     aside = path.with_suffix(".new")
-    lock = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = open_lock_file(aside, 0o600)
     with contextlib.suppress(OSError):  # without locks no other run can take this one for dead either
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try_lock(lock)
     aside.rename(path)
     return lock
 
@@ -49,7 +50,7 @@ def _remove_dead(parent: Path) -> None:
         with contextlib.suppress(OSError):  # of a live run or another user, or already removed
             lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path.parent)
+                if try_lock(lock):
+                    shutil.rmtree(path.parent)
             finally:
                 os.close(lock)

@@ -1,83 +1,98 @@
-"""Files and folders that a power cut leaves whole, or not there at all."""
+"""Write files so that they are complete or not there at all, even after a power cut."""
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# What even a slow disk takes within seconds.
-_PIECE = 64 << 20
+# Even a slow disk writes this much within seconds.
+_SYNC_BYTES = 64 << 20
 
 
-class _Steadily(io.BufferedRandom):
-    """A file that goes to the disk piece by piece, with a call of ``written`` after each."""
+class _SyncedFile(io.BufferedRandom):
+    """A file that is written to the disk every 64 MiB, with a call of ``on_sync`` after each."""
 
-    def __init__(self, path: Path, written: Callable[[], Any]) -> None:
+    def __init__(self, path: Path, on_sync: Callable[[], Any]) -> None:
         super().__init__(io.FileIO(path, "w+"))
-        self._written, self._since = written, 0
+        self._on_sync, self._unsynced = on_sync, 0
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), _PIECE):
-            self._since += super().write(view[start : start + _PIECE])
-            if self._since >= _PIECE:
+        for start in range(0, len(view), _SYNC_BYTES):
+            self._unsynced += super().write(view[start : start + _SYNC_BYTES])
+            if self._unsynced >= _SYNC_BYTES:
                 self.sync()
         return len(view)
 
     def sync(self) -> None:
+        """Bring what was written to the disk."""
         self.flush()
         os.fsync(self.fileno())
-        self._written()
-        self._since = 0
+        self._on_sync()
+        self._unsynced = 0
 
 
-def atomic_write(path: Path, fill: Callable[[BinaryIO], Any], written: Callable[[], Any] = lambda: None) -> None:
-    """Write a file aside, bring it to the disk, and rename it into place.
+def atomic_write(path: Path, fill: Callable[[BinaryIO], Any], on_sync: Callable[[], Any] = lambda: None) -> None:
+    """Write a file under another name, bring it to the disk, and rename it to ``path``.
 
-    ``fill`` may read what it wrote; ``written`` is called whenever 64 MiB more are on the disk, so that whoever waits
-    can tell a large file from a disk that is away. Raises what both raise, and OSError; then what was there before
-    stays.
+    ``fill`` may read what it wrote. ``on_sync`` is called after every 64 MiB on the disk, so that a large file can be
+    told from a disk that does not respond. Raises OSError and whatever ``fill`` raises; an older file then stays.
     """
-    part = _aside(path)
-    try:
-        with _Steadily(part, written) as file:
-            fill(file)
-            file.sync()
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+    with _renamed(path) as partial, _SyncedFile(partial, on_sync) as file:
+        fill(file)
+        file.sync()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield another path to write to. When the block ends, bring that file to the disk and rename it to ``path``."""
+    with _renamed(path) as partial:
+        yield partial
+        _sync(partial)
 
 
 def write_aside(path: Path, content: bytes) -> None:
-    """Whoever opens ``path`` meanwhile sees the old file or the new one, whole; a power cut may take both."""
-    part = _aside(path)
-    part.write_bytes(content)
-    part.replace(path)
+    """Replace a file. A reader sees the old file or the new one, never a part of it; a power cut may lose both."""
+    partial = _partial(path)
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def remove_partials(folder: Path) -> None:
-    """Take away what a process that was killed while it wrote has left behind."""
-    for part in folder.glob(".*.partial"):
-        part.unlink(missing_ok=True)
+    """Remove the incomplete files of a process that was killed while it wrote."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder`` unless it is there; its name and its parent's are on the disk then. Raises OSError."""
+    """Make ``folder`` unless it exists, and bring its name and that of its parent to the disk. Raises OSError."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         _sync(folder.parent)
         _sync(folder.parent.parent)
 
 
-def _aside(path: Path) -> Path:
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, which gets the name ``path`` when the block ends without an error."""
+    partial = _partial(path)
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,4 +1,4 @@
-"""What a disk gives: its speed, not what the machine remembers of it, and its free room."""
+"""Measure a disk's speed and free space, and explain its errors."""
 
 import errno
 import os
@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-_CHUNK = 8 << 20
-_REFUSALS = {
+_CHUNK_BYTES = 8 << 20
+_FIXES = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",
     errno.EFBIG: "raise the limit (ulimit -f)",
@@ -16,9 +16,9 @@ _REFUSALS = {
 
 
 def read_speed(paths: Iterable[Path], at_most: int = 512 << 20) -> float:
-    """Bytes a second of reading files from the first on, after asking the kernel to forget them.
+    """Return the bytes a second at which files are read, after asking the kernel to drop them from its cache.
 
-    Raises OSError when one cannot be read.
+    Reads at most ``at_most`` bytes, from the first file on. Raises OSError.
     """
     done, seconds = 0, 0.0
     for path in paths:
@@ -27,17 +27,17 @@ def read_speed(paths: Iterable[Path], at_most: int = 512 << 20) -> float:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            began = time.perf_counter()
-            while done < at_most and (chunk := os.read(descriptor, _CHUNK)):
+            start = time.perf_counter()
+            while done < at_most and (chunk := os.read(descriptor, _CHUNK_BYTES)):
                 done += len(chunk)
-            seconds += time.perf_counter() - began
+            seconds += time.perf_counter() - start
         finally:
             os.close(descriptor)
     return done / max(seconds, 1e-9)
 
 
 def free_bytes(path: Path) -> int:
-    """Room for us on the disk where ``path`` lies, or would lie. Raises OSError."""
+    """Return the free space on the disk that holds ``path``, or would hold it. Raises OSError."""
     while not path.exists() and path != path.parent:
         path = path.parent
     disk = os.statvfs(path)
@@ -45,14 +45,14 @@ def free_bytes(path: Path) -> int:
 
 
 def disk_trouble(error: BaseException) -> str:
-    """What to tell of an error with which a disk refused to be written; nothing of any other error.
+    """Return a message for an error with which a disk refused a write; "" for any other error.
 
     >>> disk_trouble(OSError(errno.ENOSPC, "No space left on device", "models/metrics.jsonl"))
     'cannot write models/metrics.jsonl: No space left on device; make room and start again'
     >>> disk_trouble(OSError(errno.ENOENT, "No such file or directory", "models/metrics.jsonl"))
     ''
     """
-    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+    if not isinstance(error, OSError) or error.errno not in _FIXES:
         return ""
     name = f" {error.filename}" if error.filename else ""
-    return f"cannot write{name}: {error.strerror}; {_REFUSALS[error.errno]} and start again"
+    return f"cannot write{name}: {error.strerror}; {_FIXES[error.errno]} and start again"

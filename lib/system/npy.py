@@ -1,4 +1,4 @@
-"""Arrays as the bytes of a .npy file, and back. NumPy has half a dozen errors for damaged ones, this has one."""
+"""Convert arrays to the bytes of a .npy file and back, with one error for every kind of damage."""
 
 import io
 import tokenize
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 
 def bytes_of(array: NDArray[Any]) -> bytes:
-    """A whole .npy file."""
+    """Return the bytes of a .npy file."""
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return file.getvalue()
 
 
 def array_of(content: bytes) -> NDArray[Any]:
-    """The array whose .npy file has these bytes. Raises ValueError when they are damaged, or hold Python objects."""
+    """Return the array in the bytes of a .npy file. Raises ValueError if they are damaged or hold Python objects."""
     try:
         array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except (EOFError, MemoryError, tokenize.TokenError) as error:

@@ -47,6 +47,14 @@ def put_garbage(data: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
 
+def lose_the_offsets(data: Path) -> None:
+    """As data sets were packed by older versions."""
+    at = layout(data)
+    manifest = msgspec.json.decode(at.manifest.read_bytes())
+    del manifest["crc32"], manifest["val"]["files"][0]["offset"]
+    at.manifest.write_bytes(msgspec.json.encode(manifest))
+
+
 def lose_labels(data: Path) -> None:
     layout(data).labels("val").unlink()
 
@@ -111,8 +119,12 @@ def a_newer_manifest(data: Path) -> None:
         (empty, "data/misc/manifest.json is missing, so data holds no complete data set; run preprocessing"),
         (lose_a_file, "1 of 3 files are missing from data/train_hkl_b16, the first is 00001.hkl; run preprocessing"),
         (truncate_a_file, "data/val_hkl_b16/00001.hkl has "),
-        (put_a_foreign_file, "data/train_hkl_b16/00002.hkl holds int8 (16, 32, 32, 3) where the manifest says uint8"),
-        (put_garbage, "data/train_hkl_b16/00000.hkl is not a readable HDF5 file"),
+        (
+            put_a_foreign_file,
+            "data/train_hkl_b16/00002.hkl is damaged (its header is not the one that was packed); delete",
+        ),
+        (put_garbage, "data/train_hkl_b16/00000.hkl is damaged (its header is not the one that was packed); delete it"),
+        (lose_the_offsets, "run python -m preprocessing.add_offsets data once"),
         (lose_labels, "data/labels/val_labels.npy is missing; run preprocessing/make_labels.py"),
         (change_a_label, "train_labels.npy is damaged (its checksum is not the manifest's); delete it and run"),
         (shorten_labels, "train_labels.npy holds int64 (47,) where the manifest says int64 (48,)"),

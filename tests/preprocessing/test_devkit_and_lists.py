@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from lib.data.packed.layout import layout, read_classes, read_manifest
+from lib.data.packed.layout import layout
+from lib.data.packed.manifest import read_manifest
+from lib.data.packed.metadata import read_classes
 from lib.errors import DataError
 from preprocessing.devkit import read_ground_truth, read_synsets
 from preprocessing.make_hkl import make_hkl
@@ -51,7 +53,7 @@ def test_the_ground_truth_is_one_number_a_line(tmp_path: Path) -> None:
     path.write_text("3\r\n1\n 2 \n\n")
     assert read_ground_truth(path) == [3, 1, 2]
     path.write_text("3\nx\n2\n")
-    with pytest.raises(DataError, match="line 2: 'x' is no class number"):
+    with pytest.raises(DataError, match="line 2: 'x' is not a class number"):
         read_ground_truth(path)
     with pytest.raises(DataError, match="does not exist"):
         read_ground_truth(tmp_path / "no.txt")
@@ -113,7 +115,7 @@ def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(
     truth = tmp_path / "truth.txt"
     good = truth.read_text()
     for text, said in [
-        (good + "1\n", "has 10 lines, but .* has 9 pictures"),
+        (good + "1\n", "has 10 lines, but .* has 9 images"),
         (good.replace("2", "4", 1), "line 1: .* has no class of number 4"),
     ]:
         truth.write_text(text)

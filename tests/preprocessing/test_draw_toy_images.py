@@ -12,8 +12,8 @@ from PIL import Image
 from lib.errors import DataError
 from preprocessing import draw_toy_images
 from preprocessing.draw_toy_images import draw, main
+from preprocessing.toy_images import draw_image
 from preprocessing.toy_outlines import OUTLINES, wnid
-from preprocessing.toy_pictures import picture
 from tests.support.scripts import ROOT
 from tests.support.tiny_tree import group_is_gone, wait_for
 
@@ -42,7 +42,7 @@ def test_two_processes_draw_the_same_bytes_as_one(drawn: Path, tmp_path: Path) -
 
 def test_another_seed_split_class_or_number_is_another_picture() -> None:
     keys = [(1, "train", 0, 0), (2, "train", 0, 0), (1, "val", 0, 0), (1, "train", 1, 0), (1, "train", 0, 1)]
-    assert len({picture(*key).tobytes() for key in keys}) == len(keys)
+    assert len({draw_image(*key).tobytes() for key in keys}) == len(keys)
 
 
 def test_classes_are_balanced_and_named(drawn: Path) -> None:
@@ -74,10 +74,10 @@ def test_an_interrupted_drawing_is_completed(drawn: Path, tmp_path: Path, monkey
         if len(calls) == most:
             raise OSError("no space left on device")
         calls.append(key)
-        return picture(*key)
+        return draw_image(*key)
 
     folder = tmp_path / "toy"
-    monkeypatch.setattr(draw_toy_images, "picture", count)
+    monkeypatch.setattr(draw_toy_images, "draw_image", count)
     with pytest.raises(OSError, match="no space"):
         draw(folder, train_images=103, val_images=20, seed=1, processes=1)
     assert len(pictures(folder)) == 9
@@ -145,7 +145,10 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
 def test_colours_do_not_give_the_class_away() -> None:
     """Mean colours of the classes lie as close together as those of random halves of the pictures would."""
     means = np.array(
-        [[np.asarray(picture(3, "train", c, n).convert("RGB")).mean(axis=(0, 1)) for n in range(40)] for c in CLASSES]
+        [
+            [np.asarray(draw_image(3, "train", c, n).convert("RGB")).mean(axis=(0, 1)) for n in range(40)]
+            for c in CLASSES
+        ]
     )  # (class, picture, RGB)
     spread_of_pictures = means.std(axis=1).mean(axis=0)
     spread_of_classes = means.mean(axis=1).std(axis=0)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.data.packed.layout import layout, read_classes, read_manifest
+from lib.data.packed.layout import layout
+from lib.data.packed.manifest import read_manifest
+from lib.data.packed.metadata import read_classes
 from tests.support.scripts import ROOT
 from tests.support.tiny_tree import contents
 
@@ -41,7 +43,7 @@ def test_generate_data_from_another_folder(tree: Path, whole: Path, tmp_path: Pa
         "generate_data.sh", *arguments, "--img-size", "32", "--file_batch_size=8", "--workers", "1", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert "60 pictures to pack with 1 workers: needs 250 kB, " in done.stdout
+    assert "60 images to pack with 1 workers: needs 250 kB, " in done.stdout
     assert contents(tmp_path / "out") == contents(whole)
 
 

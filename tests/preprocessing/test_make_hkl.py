@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from lib.data.images.decode import decode
-from lib.data.packed.layout import layout, read_classes, read_labels, read_manifest, read_mean
+from lib.data.packed.layout import layout
+from lib.data.packed.manifest import read_manifest
+from lib.data.packed.metadata import read_classes, read_labels, read_mean
 from lib.errors import DataError
 from lib.types import Split
 from preprocessing.make_hkl import make_hkl
@@ -179,7 +181,7 @@ def test_too_many_broken_pictures_are_an_error_and_allowing_them_goes_on(
 ) -> None:
     tree, _, broken = broken_tree
     settings = settings_for(tree, tmp_path / "out", max_skipped=3 / 45)
-    with pytest.raises(DataError, match=rf"4 of 45 train pictures .*{broken[3]}.*--max_skipped"):
+    with pytest.raises(DataError, match=rf"4 of 45 train images .*{broken[3]}.*--max_skipped"):
         make_hkl(settings)
     allowed = settings_for(tree, tmp_path / "out", max_skipped=0.1)
     assert contents(make_all(allowed)) == contents(make_all(settings_for(tree, tmp_path / "b", max_skipped=0.1)))
@@ -201,7 +203,7 @@ def test_a_split_of_nothing_but_broken_pictures_is_an_error(tmp_path: Path) -> N
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     for path in (tree / "val").rglob("*.JPEG"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="not one of the val pictures"):
+    with pytest.raises(DataError, match="none of the val images"):
         make_hkl(settings_for(tree, tmp_path / "out", max_skipped=1.0))
 
 

@@ -26,7 +26,7 @@ Usage = namedtuple("Usage", "total used free")
         ({"resize": "crop"}, "resize was squash, is now crop"),
         ({"seed": 2}, "seed was 1, is now 2"),
         ({"file_batch_size": 16}, "file_batch_size was 8, is now 16"),
-        ({"train_images": 40}, "the list of train pictures (45, now 40) differs, first by n"),
+        ({"train_images": 40}, "the list of train images (45, now 40) differs, first in n"),
     ],
 )
 def test_other_settings_are_not_mixed_in(tree: Path, whole: Path, changes: dict[str, object], said: str) -> None:
@@ -49,11 +49,11 @@ def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree: Path
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: (t / "train/n02/n02_3.JPEG").unlink(), "train pictures (45, now 44) differs, first by n02/n02_3"),
-        (lambda t: (t / "val/n01/n01_2.JPEG").write_bytes(jpeg(9)), "val pictures (15) differs, first by n01/n01_2"),
+        (lambda t: (t / "train/n02/n02_3.JPEG").unlink(), "train images (45, now 44) differs, first in n02/n02_3"),
+        (lambda t: (t / "val/n01/n01_2.JPEG").write_bytes(jpeg(9)), "val images (15) differs, first in n01/n01_2"),
         (
             lambda t: (t / "train/n02/n02_3.JPEG").rename(t / "train/n02/a.JPEG"),
-            "train pictures (45) differs, first by n02/a.JPEG",
+            "train images (45) differs, first in n02/a.JPEG",
         ),
         (lambda t: shutil.copytree(t / "train/n01", t / "train/n00"), "classes were 3, are now 4 (see n00)"),
     ],
@@ -72,7 +72,7 @@ def test_other_pictures_are_not_mixed_in(
 def test_batch_files_of_unknown_origin_are_not_overwritten(tree: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(whole, out)
-    with pytest.raises(DataError, match="does not say of what"):
+    with pytest.raises(DataError, match="which describes them, is missing"):
         make_hkl(settings_for(tree, out, misc_dir="other"))
 
 
@@ -120,7 +120,7 @@ def test_training_pictures_need_class_folders(tree: Path, tmp_path: Path) -> Non
 def test_validation_classes_must_be_known(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     (tree / "val" / "n01").rename(tree / "val" / "n77")
-    with pytest.raises(DataError, match=r"has 1 class folders that .* has not: n77"):
+    with pytest.raises(DataError, match=r"has 1 class folders that are not in .*: n77"):
         make_hkl(settings_for(tree, tmp_path / "out"))
 
 
@@ -141,7 +141,7 @@ def test_the_toy_does_not_overwrite_another_data_set(tree: Path, tmp_path: Path)
     before = contents(out)
     with pytest.raises(DataError, match="must not overwrite"):
         make_hkl(Settings(tar_root_dir=out, toy=True))
-    with pytest.raises(DataError, match="made from something else"):
+    with pytest.raises(DataError, match="of other settings or images"):
         make_hkl(settings_for(tree, out, toy=True, train_images=10))
     assert contents(out) == before
 
@@ -149,7 +149,7 @@ def test_the_toy_does_not_overwrite_another_data_set(tree: Path, tmp_path: Path)
 def test_a_damaged_list_of_skipped_pictures_is_noticed(tree: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out"))
     layout(out).skipped.write_text("train\tn01/x.JPEG\twhy\n")
-    with pytest.raises(DataError, match="names 1 pictures, but 0 were left out"):
+    with pytest.raises(DataError, match="names 1 images, but 0 were skipped"):
         make_hkl(settings_for(tree, out))
 
 

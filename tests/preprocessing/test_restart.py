@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lib.data.packed.layout import BatchFile, Layout, layout, read_manifest
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import BatchFile, read_manifest
 from lib.errors import DataError
-from preprocessing.files import claimed
+from preprocessing.files import lock_folder
 from preprocessing.journal import Finished, Journal, Skipped
 from preprocessing.make_hkl import make_hkl
 from preprocessing.settings import Settings
@@ -71,7 +72,7 @@ def test_ctrl_c_stops_it_in_good_order(long_tree: Path, long_whole: Path, tmp_pa
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "it goes on" in errors
+    assert "it continues" in errors
     assert "Traceback" not in errors
     wait_for(lambda: group_is_gone(process.pid), 5)  # Python's resource tracker ends a moment later
     assert contents(make_all(settings)) == contents(long_whole)
@@ -183,7 +184,7 @@ def test_a_lost_file_whose_pictures_have_changed_is_not_made_otherwise(tmp_path:
 
 def test_two_at_a_time_are_refused(tree: Path, tmp_path: Path) -> None:
     with (
-        claimed(tmp_path / "out"),
+        lock_folder(tmp_path / "out"),
         pytest.raises(DataError, match="another process is making the data set"),
     ):
         make_hkl(settings_for(tree, tmp_path / "out"))

@@ -19,8 +19,8 @@ from lib.data import retry
 from lib.data.augment.params import center_params
 from lib.data.feed import Feed
 from lib.data.order import WorkerOrder
-from lib.data.packed.batch_file import pixel_offset
-from lib.data.packed.layout import Layout, layout, read_manifest
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import read_manifest
 from lib.data.packed.reader import HickleBatches
 from lib.data.plan import BatchRequest
 from lib.errors import DataError, PeerLost
@@ -129,7 +129,7 @@ def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
 ) -> None:
     """Reading the rows of the second batch fails three times with EIO."""
     real, errors = os.preadv, [OSError(errno.EIO, os.strerror(errno.EIO))] * 3
-    place = pixel_offset(at.batch_file("train", 16, 0), (16, 32, 32, 3)) + 8 * 32 * 32 * 3
+    place = read_manifest(at).train.files[0].offset + 8 * 32 * 32 * 3
 
     def preadv(descriptor: int, buffers: list[memoryview], position: int) -> int:
         if position == place and errors:
@@ -138,7 +138,7 @@ def test_a_read_error_in_the_middle_of_a_file_is_waited_for(
 
     monkeypatch.setattr(os, "preadv", preadv)
     feed = start(on_error=on_error)
-    error = r"00000\.hkl cannot be read: Input/output error; see to its disk, or delete it and run"
+    error = r"00000\.hkl cannot be read: Input/output error; check its disk, or delete it and run"
     if on_error == "wait":
         assert len(list(feed)) == 6
         assert errors == []

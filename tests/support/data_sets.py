@@ -7,8 +7,11 @@ import hickle
 import msgspec
 import numpy as np
 
-from lib.data.packed.layout import BatchFile, ClassName, Layout, Manifest, SplitManifest, layout
+from lib.data.dataset import ClassName
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import BatchFile, Manifest, SplitManifest
 from lib.types import Split
+from preprocessing.offsets import locate_pixels
 
 IMG_SIZE = 32
 
@@ -51,7 +54,7 @@ def write_data_set(
         train=splits["train"],
         val=splits["val"],
     )
-    at.manifest.write_bytes(msgspec.json.encode(manifest.sealed()))
+    at.manifest.write_bytes(msgspec.json.encode(manifest.with_checksum()))
     return at
 
 
@@ -65,6 +68,7 @@ def _write_split(
         part = images[start : start + file_batch_size]
         hickle.dump(part, path, mode="w")
         content = path.read_bytes()
+        offset, header_crc32 = locate_pixels(path, part.shape)
         files.append(
             BatchFile(
                 name=path.name,
@@ -73,6 +77,8 @@ def _write_split(
                 crc32=zlib.crc32(content),
                 source_start=start,
                 source_stop=start + len(part),
+                offset=offset,
+                header_crc32=header_crc32,
             )
         )
     at.labels(split).parent.mkdir(exist_ok=True)

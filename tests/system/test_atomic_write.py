@@ -9,7 +9,7 @@ from lib.system import atomic_write
 
 
 def test_progress_is_reported_for_every_piece_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atomic_write, "_PIECE", 1000)
+    monkeypatch.setattr(atomic_write, "_SYNC_BYTES", 1000)
     on_disk, real = [0], os.fsync
 
     def fsync(descriptor: int) -> None:

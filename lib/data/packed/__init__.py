@@ -1,1 +1,1 @@
-"""The packed data set: its layout on disk, and reading its batch files."""
+"""Packed data sets: their layout on disk, manifest and reader."""

@@ -1,80 +1,54 @@
-"""A batch file by itself: opening it, and where in it the pixels begin."""
+"""Open a batch file, and check that it is the one that was packed."""
 
 import errno
-import math
 import os
+import zlib
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lib.data.packed.hdf5 import Array, Hdf5Error, find_array
-from lib.data.packed.verify import FIX, MAKE
+from lib.data.packed.manifest import BatchFile
 from lib.errors import DataError
+from lib.system.checksum import file_crc32
+
+MAKE = "run preprocessing/generate_data.sh again"
+FIX = f"delete it and {MAKE}"
+CHECK_DISK = f"check its disk, or {FIX}"
 
 
-def open_batch_file(path: Path) -> int:
-    """A descriptor for reading. Raises DataError."""
+def open_batch_file(path: Path, file: BatchFile) -> int:
+    """Open a batch file for reading and return its descriptor.
+
+    Raises DataError unless its size and the bytes before its pixels are those in the manifest.
+    """
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; {MAKE}") from None
     except OSError as error:
         fix = "; raise the limit: ulimit -n" if error.errno == errno.EMFILE else ""
         raise DataError(f"{path} cannot be opened: {error.strerror}{fix}") from None
-
-
-def pixel_offset(path: Path, shape: tuple[int, int, int, int]) -> int:
-    """Where in a batch file the pixels of ``shape`` (B, H, W, 3) begin, in bytes.
-
-    Raises DataError when the file is missing, not HDF5 as hickle writes it, or holds something else.
-    """
-    descriptor = open_batch_file(path)
     try:
-        return pixels_begin(descriptor, path, shape)
-    finally:
+        size = os.fstat(descriptor).st_size
+        if size != file.bytes:
+            raise DataError(f"{path} has {size:,} bytes where the manifest says {file.bytes:,}; {FIX}")
+        if zlib.crc32(os.pread(descriptor, file.offset, 0)) != file.header_crc32:
+            raise DataError(f"{path} is damaged (its header is not the one that was packed); {FIX}")
+    except OSError as error:
         os.close(descriptor)
-
-
-def pixels_begin(descriptor: int, path: Path, shape: tuple[int, int, int, int]) -> int:
-    """As ``pixel_offset``, of a file that is open; ``path`` is for errors only."""
-    array = _array(descriptor, path)
-    if (array.dtype, array.shape) != ("uint8", shape):
-        raise DataError(f"{path} holds {array.dtype} {array.shape} where the manifest says uint8 {shape}; {FIX}")
-    if array.offset is None:
-        raise DataError(f"{path} is chunked or compressed; rows can be read only from plain files")
-    size, end = os.fstat(descriptor).st_size, array.offset + math.prod(shape)
-    if end > size:
-        raise DataError(f"{path} ends early: it has {size:,} bytes, and its images go to byte {end:,}; {FIX}")
-    return array.offset
-
-
-def read_images(path: Path) -> NDArray[np.uint8]:
-    """All images of a batch file, uint8 (B, H, W, 3). Raises DataError."""
-    descriptor = open_batch_file(path)
-    try:
-        shape = _array(descriptor, path).shape
-        if len(shape) != 4 or math.prod(shape) > os.fstat(descriptor).st_size:
-            raise DataError(f"{path} holds {shape} where images should be; {FIX}")
-        offset = pixels_begin(descriptor, path, (shape[0], shape[1], shape[2], shape[3]))
-        return np.fromfile(path, np.uint8, math.prod(shape), offset=offset).reshape(shape)
-    finally:
+        raise DataError(f"{path} cannot be read: {error.strerror}; {CHECK_DISK}") from None
+    except DataError:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
-def _array(descriptor: int, path: Path) -> Array:
-    """The dataset "data". Raises DataError where there is none."""
-
-    def read(address: int, count: int) -> bytes:
-        content = os.pread(descriptor, count, address) if address < 1 << 62 else b""
-        if len(content) < count:
-            raise Hdf5Error("it ends early, or leads nowhere")
-        return content
-
+def verify_batch_file(path: Path, file: BatchFile) -> None:
+    """Read all of a batch file. Raises DataError unless it has the checksum in the manifest."""
     try:
-        array = find_array(read, "data")
-    except (Hdf5Error, OSError) as error:
-        raise DataError(f"{path} is not a readable HDF5 file ({error}); {FIX}") from None
-    if array is None:
-        raise DataError(f"{path} is no batch file: it has no dataset 'data'")
-    return array
+        with path.open("rb", buffering=0) as opened:
+            crc32 = file_crc32(opened)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; {MAKE}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; {CHECK_DISK}") from None
+    if crc32 != file.crc32:
+        raise DataError(f"{path} is damaged (its checksum is not the manifest's); {FIX}")

@@ -1,19 +1,30 @@
-"""Is the data set whole? Asked once, before any process is started, so that the answer is one clear line."""
+"""Check a packed data set before any process starts, so that a problem is reported in one line."""
 
-from lib.data.packed.batch_file import pixel_offset
-from lib.data.packed.layout import Layout, Manifest, read_classes, read_labels, read_mean
+import os
+
+from lib.data.packed.batch_file import open_batch_file
+from lib.data.packed.layout import Layout
+from lib.data.packed.manifest import Manifest
+from lib.data.packed.metadata import read_classes, read_labels, read_mean
 from lib.errors import DataError
 from lib.types import SPLITS, Split
 
 
 def check_data(at: Layout, manifest: Manifest) -> None:
-    """Every file that ``manifest`` names is there, is what it should be, and has its labels.
+    """Check that every file in ``manifest`` exists, is the one that was packed, and has its labels.
 
-    Raises DataError, naming the first file that is not. Reads headers, not pixels.
+    Raises DataError with the first file that is not. Reads headers, not pixels.
     """
     for split in SPLITS:
         if manifest.split(split).count == 0:
             raise DataError(f"{at.manifest}: there are no {split} images")
+    if not manifest.has_offsets:
+        misc = "" if at.misc == at.dir / "misc" else f" --misc_dir {at.misc}"
+        raise DataError(
+            f"{at.manifest} does not record where the pixels begin in each file, as an older version packed this data "
+            f"set; run python -m preprocessing.add_offsets {at.dir}{misc} once"
+        )
+    for split in SPLITS:
         _check_files(at, manifest, split)
         read_labels(at, manifest, split)
     read_mean(at, manifest)
@@ -23,19 +34,18 @@ def check_data(at: Layout, manifest: Manifest) -> None:
 
 
 def _check_files(at: Layout, manifest: Manifest, split: Split) -> None:
-    folder = at.batch_dir(split, manifest.file_batch_size)
-    missing = [file.name for file in manifest.split(split).files if not (folder / file.name).is_file()]
+    folder, files = at.batch_dir(split, manifest.file_batch_size), manifest.split(split).files
+    missing = [file.name for file in files if not (folder / file.name).is_file()]
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(manifest.split(split).files)} files are missing from {folder}, the first "
-            f"is {missing[0]}; run preprocessing/generate_data.sh to make them again"
+            f"{len(missing)} of {len(files)} files are missing from {folder}, the first is {missing[0]}; "
+            "run preprocessing/generate_data.sh to make them again"
         )
-    for file in manifest.split(split).files:
-        path = folder / file.name
-        size = path.stat().st_size
-        if size != file.bytes:
+    for file in files:
+        end = file.offset + file.count * manifest.img_size**2 * 3
+        if not 0 < file.offset < end <= file.bytes:
             raise DataError(
-                f"{path} has {size} bytes where the manifest says {file.bytes}; delete it and run "
-                "preprocessing/generate_data.sh to make it again"
+                f"{at.manifest} is wrong: the images of {file.name} would be bytes {file.offset:,} to {end:,} of "
+                f"{file.bytes:,}"
             )
-        pixel_offset(path, (file.count, manifest.img_size, manifest.img_size, 3))
+        os.close(open_batch_file(folder / file.name, file))

@@ -3,7 +3,9 @@
 from lib.config.schema import DataConfig
 from lib.data.dataset import DataSet
 from lib.data.packed.checks import check_data
-from lib.data.packed.layout import Layout, layout, read_classes, read_manifest
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import read_manifest
+from lib.data.packed.metadata import read_classes
 from lib.data.packed.reader import HickleBatches
 from lib.data.sources import theano
 from lib.data.sources.base import Source, SourceKind, Warn

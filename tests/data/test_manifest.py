@@ -6,18 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from lib.data.packed.layout import (
-    BatchFile,
-    ClassName,
-    Layout,
-    Manifest,
-    SplitManifest,
-    layout,
-    read_classes,
-    read_labels,
-    read_manifest,
-    read_mean,
-)
+from lib.data.dataset import ClassName
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import BatchFile, Manifest, SplitManifest, read_manifest
+from lib.data.packed.metadata import read_classes, read_labels, read_mean
 from lib.errors import DataError
 
 FILES = tuple(
@@ -139,7 +131,7 @@ def with_checksums(at: Layout) -> Manifest:
     """The manifest, with those of the labels and of the mean image that are there."""
     val = msgspec.structs.replace(MANIFEST.val, labels_crc32=zlib.crc32(at.labels("val").read_bytes()))
     mean_crc32 = zlib.crc32(at.mean.read_bytes())
-    return msgspec.structs.replace(MANIFEST, val=val, mean_crc32=mean_crc32).sealed()
+    return msgspec.structs.replace(MANIFEST, val=val, mean_crc32=mean_crc32).with_checksum()
 
 
 def flipped(path: Path) -> Iterator[int]:
@@ -165,12 +157,12 @@ def test_any_flipped_byte_of_labels_or_mean_is_found(at: Layout) -> None:
 
 
 def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at: Layout) -> None:
-    sealed = MANIFEST.sealed()
-    at.manifest.write_bytes(msgspec.json.format(msgspec.json.encode(sealed)))
+    complete = MANIFEST.with_checksum()
+    at.manifest.write_bytes(msgspec.json.format(msgspec.json.encode(complete)))
     harmless = 0
     for _ in flipped(at.manifest):
         try:
-            assert read_manifest(at) == sealed
+            assert read_manifest(at) == complete
             harmless += 1  # one kind of space became another
         except DataError as error:
             assert f"{at.manifest} " in str(error)
@@ -180,4 +172,13 @@ def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at: Layout) 
 
 def test_a_checksum_does_not_change_what_a_data_set_is() -> None:
     """Nor do checkpoints of data sets that were packed before there was one belong to others then."""
-    assert MANIFEST.sealed().fingerprint == MANIFEST.fingerprint == "65c316ba318b92c1"
+    assert MANIFEST.with_checksum().fingerprint == MANIFEST.fingerprint == "65c316ba318b92c1"
+
+
+def test_offsets_do_not_change_what_a_data_set_is() -> None:
+    """Checkpoints record the fingerprint, and offsets may be added to a data set later."""
+    files = tuple(msgspec.structs.replace(file, offset=100, header_crc32=7) for file in FILES)
+    located = MANIFEST.with_files({"train": files, "val": files[1:]})
+    assert located.fingerprint == MANIFEST.fingerprint
+    assert (MANIFEST.has_offsets, located.has_offsets) == (False, True)
+    assert located.with_checksum().crc32 != MANIFEST.with_checksum().crc32

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
+import msgspec
 import numpy as np
 import pytest
 
 from lib.data.packed import reader
-from lib.data.packed.batch_file import pixel_offset
-from lib.data.packed.layout import Layout, layout, read_manifest
+from lib.data.packed.batch_file import open_batch_file
+from lib.data.packed.checks import check_data
+from lib.data.packed.layout import Layout, layout
+from lib.data.packed.manifest import BatchFile, read_manifest
 from lib.data.packed.reader import HickleBatches
 from lib.errors import DataError
 
@@ -43,7 +46,7 @@ def test_rows_are_what_h5py_reads(at: Layout, source: HickleBatches, indices: li
 def test_random_rows_again_and_again_with_few_open_files(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_most_open", 1)
+    monkeypatch.setattr(source, "_max_open", 1)
     rng, images = np.random.default_rng(1), all_images(at)
     out = np.zeros((9, 32, 32, 3), np.uint8)
     for _ in range(20):
@@ -73,55 +76,54 @@ def test_a_file_that_shrinks_while_we_train_is_named(at: Layout, source: HickleB
         source.read(np.array([31]), out)
 
 
-def test_pixels_beyond_the_end_are_found_when_a_file_is_opened(at: Layout) -> None:
-    path = at.batch_file("train", 16, 1)
-    size = path.stat().st_size
-    end = pixel_offset(path, (16, 32, 32, 3)) + 16 * 32 * 32 * 3
-    os.truncate(path, end)
-    pixel_offset(path, (16, 32, 32, 3))
-    os.truncate(path, end - 1)
-    says = rf"00001.hkl ends early: it has {end - 1:,} bytes, and its images go to byte {end:,}; delete it and run"
+def first_file(at: Layout) -> tuple[Path, BatchFile]:
+    return at.batch_file("train", 16, 0), read_manifest(at).train.files[0]
+
+
+def test_a_file_of_another_size_is_refused(at: Layout) -> None:
+    path, file = first_file(at)
+    os.truncate(path, file.bytes - 1)
+    says = rf"00000.hkl has {file.bytes - 1:,} bytes where the manifest says {file.bytes:,}; delete it and run"
     with pytest.raises(DataError, match=says):
-        pixel_offset(path, (16, 32, 32, 3))
-    assert end <= size
+        open_batch_file(path, file)
 
 
-def foreign(path: Path, kind: str) -> None:
+def test_a_flipped_byte_before_the_pixels_is_found_when_the_file_is_opened(at: Layout) -> None:
+    path, file = first_file(at)
+    content = path.read_bytes()
+    for place in (0, file.offset // 2, file.offset - 1):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(DataError, match=r"00000.hkl is damaged \(its header is not the one that was packed\)"):
+            open_batch_file(path, file)
+    path.write_bytes(content)
+    os.close(open_batch_file(path, file))
+
+
+@pytest.mark.parametrize("kind", ["text", "dtype"])
+def test_another_file_of_the_same_size_is_refused(at: Layout, kind: str) -> None:
+    path, file = first_file(at)
     if kind == "text":
-        path.write_text("this is no HDF5 file" * 1000)
-        return
-    with h5py.File(path, "w") as file:
-        if kind == "float":
-            file["data"] = np.zeros((16, 32, 32, 3), np.float32)
-        elif kind == "shape":
-            file["data"] = np.zeros((16, 3, 32, 32), np.uint8)
-        elif kind == "name":
-            file["images"] = np.zeros((16, 32, 32, 3), np.uint8)
-        elif kind == "compressed":
-            file.create_dataset("data", data=np.zeros((16, 32, 32, 3), np.uint8), compression="gzip")
+        path.write_text("this is not an HDF5 file".ljust(file.bytes))
+    else:
+        with h5py.File(path, "w") as other:
+            other["data"] = np.zeros((16, 32, 32, 3), np.int8)
+        path.write_bytes(path.read_bytes()[: file.bytes].ljust(file.bytes, b"\0"))
+    with pytest.raises(DataError, match="is damaged"):
+        open_batch_file(path, file)
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        ("text", "not a readable HDF5 file"),
-        ("float", "holds float32"),
-        ("shape", r"where the manifest says uint8 \(16, 32, 32, 3\)"),
-        ("name", "it has no dataset 'data'"),
-        ("compressed", "chunked or compressed"),
-    ],
-)
-def test_a_foreign_file_is_named(tmp_path: Path, kind: str, says: str) -> None:
-    path = tmp_path / "00000.hkl"
-    foreign(path, kind)
-    with pytest.raises(DataError, match=says) as error:
-        pixel_offset(path, (16, 32, 32, 3))
-    assert str(path) in str(error.value)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(at: Layout, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"00007.hkl is missing"):
-        pixel_offset(tmp_path / "00007.hkl", (16, 32, 32, 3))
+        open_batch_file(tmp_path / "00007.hkl", first_file(at)[1])
+
+
+@pytest.mark.parametrize("offset", [-1, 10**6, 2**62])
+def test_an_offset_beyond_the_file_is_refused_before_anything_is_read(at: Layout, offset: int) -> None:
+    manifest = read_manifest(at)
+    first, *rest = manifest.train.files
+    files = (msgspec.structs.replace(first, offset=offset), *rest)
+    with pytest.raises(DataError, match=r"manifest.json is wrong: the images of 00000.hkl would be bytes"):
+        check_data(at, manifest.with_files({"train": files, "val": manifest.val.files}))
 
 
 def test_a_file_that_was_put_back_is_read_anew(at: Layout, source: HickleBatches) -> None:
@@ -156,7 +158,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
         patch.setattr(os, "preadv", preadv)
         with pytest.raises(
             DataError,
-            match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; see to its disk, or delete it and run "
+            match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; check its disk, or delete it and run "
             "preprocessing/generate_data.sh again$",
         ):
             source.read(np.arange(14, 18), out)
@@ -166,7 +168,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
 
 def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     verified = []
-    monkeypatch.setattr(reader, "refuse_damaged", lambda path, packed: verified.append((path.name, packed.name)))
+    monkeypatch.setattr(reader, "verify_batch_file", lambda path, file: verified.append((path.name, file.name)))
     source, out = (
         HickleBatches(at, read_manifest(at), "train", readers=2, verify=True),
         np.zeros((2, 32, 32, 3), np.uint8),

@@ -53,7 +53,7 @@ def test_the_toy_has_limits_of_its_own() -> None:
         (["--workers=-1"], "workers is -1"),
         (["--max_skipped", "3"], "max_skipped is 3; it must lie in [0, 1]"),
         (["--resize", "stretch"], "stretch"),
-        (["pictures"], "'pictures' is no option"),
+        (["pictures"], "'pictures' is not an option"),
         (["--paths", "/nowhere/paths.yaml"], "cannot read /nowhere/paths.yaml"),
     ],
 )
@@ -89,4 +89,4 @@ def test_every_key_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(capsys.readouterr().out.split())
     for field in fields(Settings):
         assert f"--{field.name}" in text
-    assert "Side of the square pictures" in text
+    assert "Side of the square images" in text

@@ -1,17 +1,18 @@
-"""What there is of a data set already, by its manifest or, while it is being made, by its journal."""
+"""Find what exists of a data set: by its manifest or, while it is being made, by its journal."""
 
 from dataclasses import dataclass, field
 
-from lib.data.packed.layout import BatchFile, Layout, Manifest
+from lib.data.packed.layout import Layout
+from lib.data.packed.manifest import BatchFile, Manifest
 from lib.errors import DataError
-from lib.types import SPLITS, Split
+from lib.types import Split
 from preprocessing.journal import Journal, Skipped
 from preprocessing.sources import SourceList
 
 
 @dataclass
-class SplitState:
-    """Of one split: its files in order, those of them that must be made again, and the pictures left out."""
+class PackedSplit:
+    """The batch files of one split in order, those that must be made again, and the skipped images."""
 
     files: list[BatchFile]
     skipped: list[Skipped]
@@ -27,47 +28,40 @@ class SplitState:
         """Images in the files."""
         return sum(file.count for file in self.files)
 
-    def left(self, source: SourceList) -> int:
-        """How many pictures are still to be decoded."""
+    def n_left(self, source: SourceList) -> int:
+        """Return the number of images that must still be decoded."""
         again = sum(file.source_stop - file.source_start for file in self.missing)
         return again + len(source.entries) - self.next_entry
 
 
 def find_packed(
     at: Layout, file_batch_size: int, split: Split, manifest: Manifest | None, journal: Journal
-) -> SplitState:
-    """What manifest or journal say there is. A file that is gone or has another size is ``missing``."""
+) -> PackedSplit:
+    """Return what the manifest or the journal records. Files that are gone or have another size are ``missing``."""
     if manifest is not None:
-        made = SplitState(list(manifest.split(split).files), _read_skipped(at, manifest, split))
+        packed = PackedSplit(list(manifest.split(split).files), _read_skipped(at, manifest, split))
     else:
-        mine = [entry for entry in journal.finished if entry.split == split]
-        made = SplitState([entry.file for entry in mine], [one for entry in mine for one in entry.skipped])
+        entries = [entry for entry in journal.finished if entry.split == split]
+        packed = PackedSplit([entry.file for entry in entries], [one for entry in entries for one in entry.skipped])
     folder = at.batch_dir(split, file_batch_size)
-    for file in made.files:
+    for file in packed.files:
         path = folder / file.name
         if not path.is_file() or path.stat().st_size != file.bytes:
-            made.missing.append(file)
-    return made
+            packed.missing.append(file)
+    return packed
 
 
 def lists_exist(at: Layout) -> bool:
-    """Whether all is there that is written after the batch files."""
+    """Return whether everything exists that is written after the batch files."""
     paths = (at.mean, at.skipped, at.filenames("train"), at.filenames("val"))
     return all(path.exists() for path in paths)
-
-
-def remove_partials(at: Layout, file_batch_size: int) -> None:
-    """Take away what a killed run was writing."""
-    for folder in [at.misc, *(at.batch_dir(split, file_batch_size) for split in SPLITS)]:
-        for left_over in folder.glob(".*.partial"):
-            left_over.unlink()
 
 
 def _read_skipped(at: Layout, manifest: Manifest, split: Split) -> list[Skipped]:
     lines = at.skipped.read_text().splitlines() if at.skipped.exists() else []
     if len(lines) != manifest.skipped:
         raise DataError(
-            f"{at.skipped} names {len(lines)} pictures, but {manifest.skipped} were left out; "
-            f"put it back as it was, or delete {at.dir} to make all of it anew"
+            f"{at.skipped} names {len(lines)} images, but {manifest.skipped} were skipped; "
+            f"restore it, or delete {at.dir} to make all of it again"
         )
     return [Skipped(split, *line.split("\t")[1:]) for line in lines if line.startswith(f"{split}\t")]

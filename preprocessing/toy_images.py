@@ -1,7 +1,7 @@
-"""One toy picture: scenery, clutter on it, and an object with its shadow and light, photographed.
+"""Draw one toy image: scenery, clutter, and an object with shadow and light, as if photographed.
 
-Only the outline of the object tells its class. Its colours, texture, place, size, tilt and light, the scenery and
-the picture's own size are drawn by chance, alike for all classes.
+Only the outline of the object depends on its class. Its colors, texture, place, size, tilt and light, the scenery and
+the size of the image are random, with the same distribution for all classes.
 """
 
 import colorsys
@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from preprocessing.toy_outlines import OUTLINES, Outline, Points, wheel
 
-Floats = NDArray[np.floating[Any]]  # float32 wherever there is one a pixel
+Floats = NDArray[np.floating[Any]]  # float32 for arrays with one value a pixel
 
-VERSION = 1  # of the pictures: raise it with any change that alters one, so that old and new never mix
+VERSION = 1  # of the images: raise it with every change that alters one, so that old and new are never mixed
 SPLITS = ("train", "val")
 
 
@@ -26,7 +26,7 @@ SPLITS = ("train", "val")
 
 
 def _grid(height: int, width: int) -> tuple[Floats, Floats]:
-    """y (H, 1) and x (1, W), both 0 .. 1."""
+    """Return y (H, 1) and x (1, W), both 0 .. 1."""
     return np.linspace(0, 1, height, dtype=np.float32)[:, None], np.linspace(0, 1, width, dtype=np.float32)[None]
 
 
@@ -53,17 +53,17 @@ def _waves(rng: Generator, height: int, width: int) -> Floats:
 
 
 def _hills(rng: Generator, height: int, width: int) -> Floats:
-    """Ridges one before the other, each a step darker, under a bright sky."""
+    """Return ridges under a bright sky, each darker than the one behind it."""
     y, x = _grid(height, width)
     steps = 0.25 * (1 - y) + np.zeros_like(x)
     for ridge in (0.35, 0.55, 0.75):
-        eta, phase, level = rng.uniform(4, 14), rng.uniform(0, 6), ridge + rng.uniform(-0.1, 0.1)
-        steps += 0.25 * (y < level + 0.08 * np.sin(np.float32(eta) * x + np.float32(phase)))
+        frequency, phase, level = rng.uniform(4, 14), rng.uniform(0, 6), ridge + rng.uniform(-0.1, 0.1)
+        steps += 0.25 * (y < level + 0.08 * np.sin(np.float32(frequency) * x + np.float32(phase)))
     return _stretch(steps)
 
 
 def _bokeh(rng: Generator, height: int, width: int) -> Floats:
-    """Lights out of focus."""
+    """Return lights out of focus."""
     night = Image.fromarray((110 * _slope(rng, height, width)).astype(np.uint8))
     pen = ImageDraw.Draw(night)
     for _ in range(int(rng.integers(8, 22))):
@@ -74,7 +74,7 @@ def _bokeh(rng: Generator, height: int, width: int) -> Floats:
 
 
 def _steep(wave_HW: Floats) -> Floats:
-    """0 below zero and 1 above, with a slope between, for edges without jags."""
+    """Return 0 below zero and 1 above, with a slope between them for smooth edges."""
     return np.asarray(np.clip(0.5 + 4 * wave_HW, 0, 1))
 
 
@@ -83,8 +83,8 @@ def _stripes(rng: Generator, height: int, width: int) -> Floats:
 
 
 def _dots(rng: Generator, height: int, width: int) -> Floats:
-    eta = np.float32(rng.uniform(30, 70))
-    wave = np.sin(eta * _slope(rng, height, width)) * np.sin(eta * _slope(rng, height, width))
+    frequency = np.float32(rng.uniform(30, 70))
+    wave = np.sin(frequency * _slope(rng, height, width)) * np.sin(frequency * _slope(rng, height, width))
     return _steep(wave - 0.4)
 
 
@@ -92,58 +92,58 @@ SCENERY = (_slope, _clouds, _waves, _hills, _bokeh)
 TEXTURES = (_slope, _slope, _clouds, _stripes, _dots)
 
 
-# --- Colours: three of them make a ramp, which a pattern indexes ---
+# --- Colors: three make a ramp, which a pattern indexes ---
 
 
 class Tones(NamedTuple):
-    """How bright and how vivid colours are: (least, most) of HSV's value and saturation."""
+    """Brightness and vividness of colors: (least, most) of HSV's value and saturation."""
 
     values: tuple[float, float]
     saturations: tuple[float, float]
 
 
-# Vivid objects before muted scenery, always brighter than it: were some darker, AlexNet's first weights, nearly zero,
-# would take longer to catch on to anything.
+# Objects are vivid and always brighter than the muted scenery. If some were darker, AlexNet, whose initial weights are
+# almost zero, would take longer to start learning.
 SCENE = Tones(values=(0.30, 0.60), saturations=(0.10, 0.50))
 BRIGHT = Tones(values=(0.75, 1.00), saturations=(0.40, 0.95))
 
 
 def _ramp(rng: Generator, hue: float, tones: Tones) -> Floats:
-    """(3, RGB): three related colours round a hue, from dark to bright."""
+    """Return three related colors around a hue, from dark to bright: (3, RGB)."""
     hues, saturations = rng.uniform(hue - 0.09, hue + 0.09, 3), rng.uniform(*tones.saturations, 3)
     values = np.sort(rng.uniform(*tones.values, 3))
     rows = [colorsys.hsv_to_rgb(h % 1, s, v) for h, s, v in zip(hues, saturations, values, strict=True)]
     return np.array(rows, dtype=np.float32)
 
 
-def _luma(colours: Floats) -> Floats:
-    """How bright (..., RGB) is to the eye, 0 .. 1: what is left of it in a grey photograph."""
-    return colours @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+def _luma(colors: Floats) -> Floats:
+    """Return the perceived brightness of (..., RGB), 0 .. 1: what a gray photograph shows."""
+    return colors @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def _paler(ramp: Floats, least: float) -> Floats:
-    """The ramp mixed with white, as far as it takes for every colour to have at least this luma."""
+    """Return the ramp mixed with white, just enough for every color to have at least this luma."""
     return 1 - (1 - ramp) * np.minimum(1, (1 - least) / np.maximum(1 - _luma(ramp)[:, None], 1e-3))
 
 
 def _object_ramp(rng: Generator, hue: float, around: float) -> Floats:
-    """Colours for an object that stands out, in a grey picture too, from a background of luma `around`."""
+    """Return colors for an object that stands out from a background of luma ``around``, also in a gray image."""
     gap = rng.uniform(0.2, 0.3)
-    rng.random()  # means nothing now; without it all pictures would be others
+    rng.random()  # unused, but without it every image would change
     return _paler(_ramp(rng, hue, BRIGHT), around + gap)
 
 
 def _paint(pattern_HW: Floats, ramp: Floats) -> Floats:
-    """(H, W, RGB), 0 .. 1."""
+    """Return the pattern in the colors of the ramp: (H, W, RGB), 0 .. 1."""
     table = [np.interp(np.linspace(0, 1, 256), [0, 0.5, 1], ramp[:, channel]) for channel in range(3)]
     return np.stack(table, axis=1).astype(np.float32)[(pattern_HW * 255).astype(np.uint8)]
 
 
-# --- The picture: scenery, clutter, then one object with its shadow and light ---
+# --- The image: scenery, clutter, then one object with its shadow and light ---
 
 
 def _mask(outline: Outline, to_pixels: Callable[[Points], Points], height: int, width: int) -> Image.Image:
-    """Where the object is, 0 .. 255, with soft edges (drawn at twice the size)."""
+    """Return where the object is, 0 .. 255, with soft edges (drawn at twice the size)."""
     mask = Image.new("L", (2 * width, 2 * height))
     pen = ImageDraw.Draw(mask)
     for points, painted in outline:
@@ -152,27 +152,27 @@ def _mask(outline: Outline, to_pixels: Callable[[Points], Points], height: int, 
 
 
 def _pose(rng: Generator, height: int, width: int) -> Callable[[Points], Points]:
-    """A map from the object's coordinates to pixels: size, stretch, slant, tilt and place."""
+    """Return a map from the object's coordinates to pixels: size, stretch, slant, tilt and place."""
     radius = rng.uniform(0.41, 0.48) * min(height, width)
-    segment, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15)
+    stretch, slant, tilt = rng.uniform(0.85, 1.18), rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15)
     cos, sin = math.cos(tilt), math.sin(tilt)
-    shape = np.array([[cos, sin], [-sin, cos]]) @ np.array([[segment, 0], [slant, 1 / segment]]) * radius
+    shape = np.array([[cos, sin], [-sin, cos]]) @ np.array([[stretch, 0], [slant, 1 / stretch]]) * radius
     place = [rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)]
     return lambda points: points @ shape.T + place
 
 
 def _clutter(rng: Generator, canvas: Image.Image) -> None:
-    """Up to seven scraps and twigs, each much smaller than an object."""
+    """Draw up to seven scraps and twigs, each much smaller than an object."""
     pen, side = ImageDraw.Draw(canvas), min(canvas.size)
     for _ in range(int(rng.integers(0, 8))):
-        colour = tuple(int(c) for c in rng.integers(0, 256, 3))
+        color = tuple(int(c) for c in rng.integers(0, 256, 3))
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
         if rng.random() < 0.5:
             scrap = wheel(rng.uniform(0.01, 0.06, int(rng.integers(3, 7))) * side, (x, y))
-            pen.polygon([(px, py) for px, py in scrap], fill=colour)
+            pen.polygon([(px, py) for px, py in scrap], fill=color)
         else:
             dx, dy = rng.uniform(-0.3, 0.3, 2) * side
-            pen.line((x, y, x + dx, y + dy), fill=colour, width=max(1, round(side * rng.uniform(0.004, 0.015))))
+            pen.line((x, y, x + dx, y + dy), fill=color, width=max(1, round(side * rng.uniform(0.004, 0.015))))
 
 
 def _scene(rng: Generator, hue: float, height: int, width: int) -> Floats:
@@ -183,14 +183,14 @@ def _scene(rng: Generator, hue: float, height: int, width: int) -> Floats:
 
 
 def _shifted(values_HW: Floats, down: int, right: int) -> Floats:
-    """Moved by so many pixels; what moves in from outside repeats the edge."""
+    """Return the values moved by ``down`` and ``right`` pixels. Edge values are repeated."""
     height, width = values_HW.shape
     rows, columns = np.arange(height) - down, np.arange(width) - right
     return values_HW[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)[None]]
 
 
 def _with_object(rng: Generator, scene_HWC: Floats, mask: Image.Image, hue: float) -> Floats:
-    """The scene with the object on it: a shadow below, the texture, and a bevel that catches the light."""
+    """Return the scene with the object on it: shadow, texture, and a bevel that catches the light."""
     height, width = scene_HWC.shape[:2]
     mask_HW1 = np.asarray(mask, dtype=np.float32)[..., None] / 255
     around = float(np.average(_luma(scene_HWC), weights=mask_HW1[..., 0]))
@@ -207,16 +207,16 @@ def _with_object(rng: Generator, scene_HWC: Floats, mask: Image.Image, hue: floa
     return shadowed_HWC * (1 - mask_HW1) + lit_HWC * mask_HW1
 
 
-def _photograph(rng: Generator, picture_HWC: Floats) -> Image.Image:
-    """What a camera adds: exposure, grain, and now and then no colour."""
-    grain = rng.standard_normal((*picture_HWC.shape[:2], 1), dtype=np.float32) * np.float32(rng.uniform(0, 0.03))
-    exposed = (picture_HWC + grain) * np.float32(rng.uniform(0.9, 1.1))
+def _photograph(rng: Generator, image_HWC: Floats) -> Image.Image:
+    """Add what a camera adds: exposure, grain, and sometimes no color."""
+    grain = rng.standard_normal((*image_HWC.shape[:2], 1), dtype=np.float32) * np.float32(rng.uniform(0, 0.03))
+    exposed = (image_HWC + grain) * np.float32(rng.uniform(0.9, 1.1))
     image = Image.fromarray((np.clip(exposed, 0, 1) * 255).astype(np.uint8))
     return image.convert("L") if rng.random() < 0.04 else image
 
 
-def picture(seed: int, split: str, class_index: int, index: int) -> Image.Image:
-    """One picture, RGB or grey, its sides 120 to 360 pixels."""
+def draw_image(seed: int, split: str, class_index: int, index: int) -> Image.Image:
+    """Return one image, RGB or gray, with sides of 120 to 360 pixels."""
     rng = Generator(Philox(SeedSequence([seed, SPLITS.index(split), class_index, index])))
     short = round(rng.uniform(120, 270))
     long = round(short * rng.uniform(1, 1.33))
