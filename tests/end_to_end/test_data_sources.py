@@ -67,7 +67,7 @@ def test_synthetic_data_needs_no_files(tmp_path: Path, run_script: Script) -> No
         (["--data.source", "cifar"], "data.source is cifar; did you mean cifar10? known sources: hickle, jpeg_folder"),
         (["--data.source", "lmdb"], "data holds 0 folders *train* with a data.mdb, where one should be"),
         (["--data.source", "jpeg_folder", "--data.img_size", 8], "images of 8 x 8 give a crop of 7, but this network"),
-        (["--data.epoch_size", 3], "data.epoch_size is for data.sampling class_uniform"),
+        (["--data.epoch_size", 3], "data.epoch_size is 3, but data.sampling shuffled uses every image once per epoch"),
     ],
     ids=str,
 )

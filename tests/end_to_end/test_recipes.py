@@ -49,7 +49,10 @@ def test_a_network_with_auxiliary_heads_and_norms_trains_on_two_workers(tmp_path
     ("options", "says"),
     [
         (["--model.weights", "gone.pt"], "there are no weights at gone.pt"),
-        (["--model.freeze", "[body]"], "model.freeze: body is no part of this network; its parts are features, class"),
+        (
+            ["--model.freeze", "[body]"],
+            "model.freeze: body is no part of this network; its parts are features, pool, class",
+        ),
         (["--optimizer.accumulate", 9], "optimizer.accumulate 9 makes 72 images an update, but data has 48 training"),
     ],
     ids=str,
