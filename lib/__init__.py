@@ -41,8 +41,12 @@ Where the code differs from the first plan of its packages, and why:
 
 - Only what composes a run sees the whole ``Config``: ``commands``, ``roles``, ``config``, ``runtime/process.py`` and
   ``report/runs.py``, which reads the configuration of a finished run. Everything else gets its section or plain values.
-- ``report`` lies below ``training``'s users and above ``training``: a page describes a network by building it, and a
-  training starts the page as another process instead of importing it.
-- ``types`` at the bottom holds the few names that several packages share, such as ``Split``, so that no package has to
-  import another for a type.
+- Replica and exchange are built in ``roles``, not in ``training`` and ``exchange``, because their builders read many
+  sections of the configuration.
+- No package imports ``report``. A training starts it as a process of low priority, so that neither its work nor its
+  faults reach the training, and ``python -m lib.report`` compares runs.
+- ``schedule`` is a module of ``training``: nothing below it needs a learning rate.
+- ``types`` at the bottom holds the names that several packages share, such as ``Split``, so that no package imports
+  another for a type.
+- ``verify_data`` is a command, and the checksums that it compares are in ``data``, which loaders use as well.
 """
