@@ -59,7 +59,7 @@ LOGGED = {name: spec.reduce for name, spec in METRICS.items() if spec.reduce}
 
 
 def reduce_workers(rows: Sequence[Sequence[float]]) -> dict[str, float]:
-    """Reduce the values of ``LOGGED``, one row a worker, over the workers. NaN stands for a value that is missing."""
+    """Reduce the values of ``LOGGED``, one row per worker, over the workers. NaN stands for a value that is missing."""
     reduced = {}
     for column, (name, reduce) in enumerate(LOGGED.items()):
         if values := [row[column] for row in rows if not math.isnan(row[column])]:
