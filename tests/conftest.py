@@ -87,5 +87,6 @@ def _one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_run(tmp_path: Path, _one_run: Path) -> Path:
     """Return the folder of a finished run of one worker with the options ``ONE_WORKER``.
 
-    It keeps every checkpoint, and its standard output in the file ``stdout``."""
+    It keeps every checkpoint, and its standard output in the file ``stdout``.
+    """
     return shutil.copytree(_one_run, tmp_path, dirs_exist_ok=True)

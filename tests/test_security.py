@@ -135,7 +135,7 @@ def test_a_pickle_in_a_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_pickle_in_a_batch_file_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """hickle stores unknown objects as pickles. Neither packing nor training looks at them."""
+    """Hickle stores unknown objects as pickles. Neither packing nor training looks at them."""
     monkeypatch.chdir(tmp_path)
     at = write_data_set(tmp_path / "data", train=16, val=4)
     path, manifest = at.batch_file("train", 16, 0), read_manifest(at)

@@ -31,8 +31,10 @@ class Status:
 
     @property
     def outcome(self) -> Tensor:
-        """Result of the barriers so far, (3,): 1 if any device requested a stop before the last one, else 0; 1 + the
-        rank that did not arrive, or 0; total nanoseconds of waiting.
+        """Result of the barriers so far, int64 (3,).
+
+        1 if any device requested a stop before the last one, else 0; 1 + the rank that did not arrive, or 0; total
+        nanoseconds of waiting.
         """
         return self.state[1:4]
 

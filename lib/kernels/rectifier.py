@@ -24,8 +24,7 @@ def bias_relu(x_PC: Tensor, bias_C: Tensor, out_PC: Tensor) -> None:
 
 
 def relu_gradient(g_PC: Tensor, y_PC: Tensor, dx_PC: Tensor, bias_gradient_C: Tensor, *, scale: float = 1.0) -> None:
-    """Write ``scale`` * g where the output y is above 0, else 0, to ``dx_PC``, and its column sums to the bias's
-    gradient.
+    """Write ``scale`` * g where the output y is above 0, else 0, to ``dx_PC``; its column sums are the bias gradient.
 
     If y is the output of a dropout after the ReLU, and ``scale`` the dropout's, this is the gradient of both.
     """

@@ -25,7 +25,7 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The paths that were passed to torch.load."""
+    """Return the list of paths that are passed to torch.load."""
     seen: list[Path] = []
     real: Callable[..., Any] = torch.load
 

@@ -85,7 +85,7 @@ def test_onnx_computes_the_same(tmp_path: Path, run_script: Script) -> None:
 
 @pytest.mark.parametrize("form", ["theano", "cudaconvnet"])
 def test_exported_theano_folders_load_with_the_same_bits(tmp_path: Path, run_here: Script, form: str) -> None:
-    """alexnet at its smallest crop. classify.py reads the folder like the published one."""
+    """AlexNet at its smallest crop. classify.py reads the folder like the published one."""
     std = STD if form == "cudaconvnet" else None
     model = checkpoint(tmp_path, "alexnet", 76, std)
     done = run_here("export.py", "weights", "--format", form)

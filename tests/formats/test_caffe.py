@@ -25,7 +25,7 @@ def norm(channels: int, factor: float = 2.5) -> list[np.ndarray]:
 
 
 def resnet(blocks: dict[str, list[str]], first_factor: float = 2.5) -> dict[str, list[np.ndarray]]:
-    """A ResNet of 4 channels with the named branches in each block."""
+    """Return a ResNet of 4 channels with the named branches in each block."""
     layers = {
         "conv1": [randn(4, 3, 7, 7), randn(4)],
         "bn_conv1": norm(4, first_factor),

@@ -55,7 +55,7 @@ def descriptor() -> Iterator[int]:
 
 
 def put_on_terminal(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> Terminal:
-    """Called from inside the test: before it starts, pytest sets its own stdout."""
+    """Replace stdout and stderr by a terminal. A fixture would be too early: pytest sets its own stdout later."""
     terminal = Terminal(descriptor)
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -50,7 +50,7 @@ RunReport = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunReport:
-    """Runs ``python -m lib.report`` within this process. Returns its exit status, stdout and stderr."""
+    """Run ``python -m lib.report`` within this process and return its exit status, stdout and stderr."""
 
     def run(cwd: Path, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.chdir(cwd)
@@ -76,7 +76,7 @@ def found_in_browser(html: str, probe: str, folder: Path, width: int) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set and two runs, ``models`` and ``<b>&"fast"``, a name that a page must escape.
+    """Return a folder with a data set and two runs, ``models`` and ``<b>&"fast"``, a name that a page must escape.
 
     Their configurations differ in the learning rate only.
     """

@@ -1,6 +1,7 @@
 """Run one of four workers on two machines, for test_hierarchical.py.
 
-Arguments: FOLDER RANK, and the environment of torch.distributed."""
+Arguments: FOLDER RANK, and the environment of torch.distributed.
+"""
 
 import sys
 import tempfile
