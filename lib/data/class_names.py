@@ -1,9 +1,9 @@
-"""Names for people of classes that a data set knows by folder or number, from a file that may lie beside it.
+"""Readable names for classes that a data set knows by folder or number, from a file in the data set.
 
 misc/classes.json           as preprocessing/generate_data.sh writes it
-synset_words.txt            "n01440764 tench, Tinca tinca" a line, in the order of the classes: Caffe's
-LOC_synset_mapping.txt      the same: Kaggle's
-words.txt                   the same of any words in any order: WordNet's
+synset_words.txt            lines of "n01440764 tench, Tinca tinca" in the order of the classes, as Caffe has it
+LOC_synset_mapping.txt      the same, as Kaggle has it
+words.txt                   the same for any synsets in any order, as WordNet has it
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,16 @@ WORDS = (*IN_ORDER, "words.txt")
 
 
 def classes_of_folders(at: Layout, folders: Sequence[str]) -> tuple[ClassName, ...]:
-    """The classes of these folders, in order; one that no file names keeps its folder's name. Raises DataError."""
+    """Return the classes of these folders, in order. Without a readable name, the folder name is used.
+
+    Raises DataError.
+    """
     names = _names(at, WORDS)
-    plain = named_classes(tuple(folders))
-    return tuple(ClassName(c.index, c.wnid, names.get(c.wnid, c.name)) for c in plain)
+    return tuple(ClassName(c.index, c.wnid, names.get(c.wnid, c.name)) for c in named_classes(tuple(folders)))
 
 
 def classes_of_numbers(at: Layout, count: int) -> tuple[ClassName, ...]:
-    """Classes 0 to ``count`` - 1, named in the order of a file. Raises DataError where that names fewer."""
+    """Return classes 0 to ``count`` - 1, named in the order of a file. Raises DataError if the file names fewer."""
     names = _names(at, IN_ORDER)
     if not names:
         return numbered_classes(count)
@@ -36,7 +38,7 @@ def classes_of_numbers(at: Layout, count: int) -> tuple[ClassName, ...]:
 
 
 def read_words(path: Path) -> dict[str, str]:
-    """Folder name -> name for people, in the order of the lines. Raises DataError."""
+    """Return readable names by folder name, in the order of the lines. Raises DataError."""
     try:
         lines = [line.split(None, 1) for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -45,13 +47,13 @@ def read_words(path: Path) -> dict[str, str]:
 
 
 def find_words(folders: Sequence[Path], files: Sequence[str] = WORDS) -> Path | None:
-    """The first list of names that lies in one of these folders."""
+    """Return the first list of names in one of these folders, or None."""
     found = (folder / name for folder in folders for name in files)
     return next((path for path in found if path.is_file()), None)
 
 
 def _names(at: Layout, files: Sequence[str]) -> dict[str, str]:
-    """Folder name -> name for people; empty where no file says."""
+    """Return readable names by folder name, or an empty dict if there is no file."""
     if at.classes.is_file():
         return {c.wnid: c.name for c in read_classes(at)}
     path = find_words((at.misc, at.dir), files)

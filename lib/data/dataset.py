@@ -1,7 +1,7 @@
-"""What a data set holds, whatever it lies in: all that training needs to know besides pixels and labels.
+"""The description of a data set: everything that training needs besides pixels and labels.
 
-Each source describes its own, once, before any process is started. Every process of the run is handed that one
-description, so that all agree even if the files change meanwhile.
+A source describes its data set once, before any process starts. Every process of the run gets this description, so that
+all agree even if the files change.
 """
 
 from pathlib import Path
@@ -28,46 +28,48 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A data set of square RGB images in two splits."""
 
     where: str
-    """what people call it: a folder, as a rule"""
+    """its name in messages, usually a folder"""
 
     img_size: int
     """side of every image, in pixels"""
 
     train_counts: tuple[int, ...]
-    """training images in each file, in order; one number where there are no files to shuffle"""
+    """training images in each file, in order; a single number if there are no files to shuffle"""
 
     val_counts: tuple[int, ...]
+    """validation images in each file, in order"""
 
     classes: tuple[ClassName, ...]
     """by index"""
 
     fingerprint: str
-    """names the content: equal for equal images in equal order"""
+    """identifies the content: equal for equal images in equal order"""
 
     resize: Literal["squash", "crop"] = "squash"
-    """how pictures were made square"""
+    """how images were made square"""
 
     mean_image: Path | None = None
-    """a .npy file of the mean over the training images, (3, H, W)"""
+    """a .npy file of the mean of the training images, (3, H, W)"""
 
     mean_value: float = 0.0
-    """the mean of every pixel and channel, where there is no ``mean_image``"""
+    """the mean of every pixel and channel, if there is no ``mean_image``"""
 
     @property
     def n_classes(self) -> int:
+        """The number of classes."""
         return len(self.classes)
 
     def file_counts(self, split: Split) -> tuple[int, ...]:
-        """Images in each file of ``split``, in order."""
+        """Return the number of images in each file of ``split``, in order."""
         return self.train_counts if split == "train" else self.val_counts
 
     def count(self, split: Split) -> int:
-        """Images in ``split``."""
+        """Return the number of images in ``split``."""
         return sum(self.file_counts(split))
 
 
 def read_mean_image(data: DataSet) -> NDArray[np.float32]:
-    """The mean over the training images, float32 (3, H, W). Raises DataError when its file is not what it should be."""
+    """Return the mean of the training images, float32 (3, H, W). Raises DataError."""
     shape = (3, data.img_size, data.img_size)
     if data.mean_image is None:
         return np.full(shape, data.mean_value, np.float32)
@@ -77,7 +79,7 @@ def read_mean_image(data: DataSet) -> NDArray[np.float32]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
     if mean.shape != shape or mean.dtype.kind != "f":
-        raise DataError(f"{path} holds {mean.dtype} {mean.shape} where numbers of shape {shape} should be")
+        raise DataError(f"{path} holds {mean.dtype} {mean.shape} where floats of shape {shape} should be")
     return mean.astype(np.float32)
 
 
@@ -97,18 +99,18 @@ def check_batch_size(data: DataSet, *, batch_size: int, world_size: int, accumul
 
 
 def numbered_classes(count: int) -> tuple[ClassName, ...]:
-    """Names for ``count`` classes that have none."""
+    """Return ``count`` classes without names of their own."""
     digits = len(str(max(count - 1, 0)))
     return tuple(ClassName(i, f"{i:0{digits}d}", f"class {i}") for i in range(count))
 
 
 def named_classes(names: tuple[str, ...]) -> tuple[ClassName, ...]:
-    """Classes of which people and the data set use the same names."""
+    """Return classes whose names in the data set are readable."""
     return tuple(ClassName(i, name, name) for i, name in enumerate(names))
 
 
 def check_labels(labels: NDArray[np.int64], n_classes: int, where: str) -> None:
-    """Raises DataError where a label is no class."""
+    """Raise DataError if a label is not the number of a class."""
     if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
         raise DataError(
             f"{where} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} classes, "

@@ -1,4 +1,4 @@
-"""The trainer's end of the loader: an iterator over batches that keeps every other slot filling meanwhile."""
+"""The trainer's end of the loader: an iterator over batches that lends every free slot to the loader."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ from lib.ipc.messages import Fill, Filled, Stop, Unreadable
 
 
 class Feed:
-    """The batches of ``plan``, in order, on ``device``."""
+    """An iterator over the batches of ``plan``, in order, on ``device``."""
 
     def __init__(
         self,
@@ -29,16 +29,16 @@ class Feed:
         device: torch.device,
     ) -> None:
         self.waited_s = 0.0
-        """seconds spent waiting for the loader with nothing left to compute, in all"""
+        """total seconds spent waiting for the loader while the device had nothing to compute"""
         self.failure = ""
-        """why no more batches come"""
+        """why there are no more batches; empty if there are"""
         self._channel, self._plan = channel, plan
         images, images_handle = shared_memory.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
         labels, labels_handle = shared_memory.create("labels", (slots, batch_size), "int64")
         channel.send(images_handle)
         channel.send(labels_handle)
         self._upload = upload_to(device, images, labels)
-        self._lent: deque[tuple[int, BatchRequest]] = deque()  # with the loader
+        self._lent: deque[tuple[int, BatchRequest]] = deque()  # being filled by the loader
         self._filled: deque[tuple[int, BatchRequest]] = deque()
         self._ready: deque[Batch] = deque()
         self._slots = list(range(slots))
@@ -48,8 +48,8 @@ class Feed:
         return self
 
     def __next__(self) -> Batch:
-        """The next batch; the one before must not be read any more. Raises DataError when it cannot be read."""
-        self._lend(self._upload.taken(wait=self._upload.crowded))
+        """Return the next batch, and release the one before. Raises DataError if it cannot be read."""
+        self._lend(self._upload.free_slots(wait=self._upload.congested))
         if self.fails():
             raise DataError(self.failure)
         if not self._ready:
@@ -65,34 +65,34 @@ class Feed:
         return batch
 
     def release(self) -> None:
-        """The batch in hand is not read any more by what the device is asked to do from here on."""
+        """Release the current batch: kernels enqueued from now on do not read it."""
         self._upload.release()
 
     def fails(self, within: int = 1) -> bool:
-        """Whether one of the next ``within`` batches cannot be read, and ``failure`` says why.
+        """Return whether one of the next ``within`` batches cannot be read; ``failure`` then has the reason.
 
-        Waits until that is known.
+        Waits for these batches.
         """
         while not self.failure and len(self._ready) + len(self._filled) < within:
             if not self._lent:
-                self._lend(self._upload.taken(wait=True))
+                self._lend(self._upload.free_slots(wait=True))
             if not self._lent:
                 return False
             self._receive()
         return len(self._ready) + len(self._filled) < within
 
     def restart(self, plan: Iterator[BatchRequest]) -> None:
-        """Go on with another plan; what was read ahead is thrown away. Raises DataError when it cannot be read."""
+        """Continue with another plan, and drop what was read ahead. Raises DataError if that cannot be read."""
         self._plan = iter(())
         for _ in self:
             pass
-        while self._upload.taken(wait=True):
+        while self._upload.free_slots(wait=True):
             pass
         self._plan = plan
         self._lend(self._slots)
 
     def close(self) -> None:
-        """Send the loader home, and stay until it has gone: it may still have batches to hand over."""
+        """Stop the loader, and wait for its answer: until then it may send more batches."""
         self._upload.close()
         self._channel.send(Stop())
         while not isinstance(self._channel.receive(Filled, Unreadable, Stop), Stop):
@@ -100,23 +100,23 @@ class Feed:
         self._channel.close()
 
     def _lend(self, slots: list[int]) -> None:
-        for slot, ask in zip(slots, islice(self._plan, len(slots)), strict=False):
-            self._channel.send(Fill(slot, ask.phase, ask.epoch, ask.batch, ask.rollbacks))
-            self._lent.append((slot, ask))
+        for slot, request in zip(slots, islice(self._plan, len(slots)), strict=False):
+            self._channel.send(Fill(slot, request.phase, request.epoch, request.batch, request.rollbacks))
+            self._lent.append((slot, request))
 
     def _receive(self) -> None:
-        began = time.perf_counter()
+        start = time.perf_counter()
         filled = self._channel.receive(Filled, Unreadable)
-        if self._upload.idle():  # a GPU that was still busy has lost nothing by it
-            self.waited_s += time.perf_counter() - began
-        slot, ask = self._lent.popleft()
+        if self._upload.idle():  # a GPU that is still busy loses no time
+            self.waited_s += time.perf_counter() - start
+        slot, request = self._lent.popleft()
         if isinstance(filled, Unreadable):
             self.failure = filled.error
             return
-        if filled != Filled(slot, ask.batch, ask.count):
-            raise ProtocolError(f"asked for {ask.phase} batch {ask.batch} in slot {slot}, got {filled}")
-        self._filled.append((slot, ask))
+        if filled != Filled(slot, request.batch, request.count):
+            raise ProtocolError(f"expected {request.phase} batch {request.batch} in slot {slot}, got {filled}")
+        self._filled.append((slot, request))
 
     def _put(self) -> None:
-        slot, ask = self._filled.popleft()
-        self._ready.append(self._upload.put(slot, ask.params))
+        slot, request = self._filled.popleft()
+        self._ready.append(self._upload.put(slot, request.params))

@@ -1,4 +1,4 @@
-"""The list of a split's pictures, as compact arrays in one file that every process of a run reads alike."""
+"""The index of a split's images: compact arrays in one file, which every process of a run reads alike."""
 
 import hashlib
 import io
@@ -12,29 +12,29 @@ from numpy.typing import NDArray
 
 from lib.errors import DataError
 
-# What NumPy and zipfile have to say of it.
+# What NumPy and zipfile raise for a damaged file.
 _DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, tokenize.TokenError, zipfile.BadZipFile)
 
 
 class Index(NamedTuple):
-    """The pictures of one split, in order."""
+    """The images of one split, in order."""
 
     names: NDArray[np.bytes_]
-    """(N,), under which the source finds each"""
+    """(N,), by which the source finds each image"""
 
     labels: NDArray[np.int64]
     """(N,)"""
 
 
 def index_bytes(index: Index) -> bytes:
-    """The bytes of an index file."""
+    """Return the bytes of an index file."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, names=index.names, labels=index.labels)
     return file.getvalue()
 
 
 def read_index(path: Path) -> Index:
-    """Raises DataError when the file is damaged."""
+    """Return the index in a file. Raises DataError if it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             index = Index(arrays["names"], arrays["labels"])
@@ -46,7 +46,7 @@ def read_index(path: Path) -> Index:
 
 
 def readable(name: bytes) -> str:
-    r"""A picture's name in one line of text, whatever its bytes are.
+    r"""Return an image's name as one line of text, whatever its bytes are.
 
     >>> readable("hüte/1.JPEG".encode()), readable(b"\x00\n1"), readable(b"\xff")
     ('hüte/1.JPEG', '\\x00\\n1', '\\xff')
@@ -56,7 +56,7 @@ def readable(name: bytes) -> str:
 
 
 def fingerprint(*parts: object) -> str:
-    """Names what ``parts``, of types whose ``repr`` says all, hold.
+    """Return an identifier of ``parts``, whose types must have a complete ``repr``.
 
     >>> fingerprint("a", 1) == fingerprint("a", 1) != fingerprint("a", 2)
     True

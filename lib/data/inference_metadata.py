@@ -1,8 +1,8 @@
-"""What weights of others need beside them: names of the classes, a mean image, how pictures become square.
+"""What weights of other programs need for inference: class names, a mean image, and how images become square.
 
-A data set packed here has it all. Any other folder will do that has names of classes: a list of names (see
-class_names), or class folders in train/. Its mean image is img_mean.npy, in misc/ or itself; without one it is of
-ImageNet's mean colour.
+A packed data set has all of this. Any other folder must have names of the classes: a list (see ``class_names``) or
+class folders in train/. Its mean image is img_mean.npy, in misc/ or at the top; without one, the mean color of ImageNet
+is used.
 """
 
 from pathlib import Path
@@ -20,22 +20,22 @@ from lib.data.packed.metadata import read_classes, read_mean
 from lib.errors import DataError
 from lib.system.npy import array_of
 
-# Of red, green and blue; Caffe's 104, 117, 123, torchvision's 0.485, 0.456, 0.406.
+# Red, green and blue. Caffe has 104, 117, 123 (BGR) and torchvision 0.485, 0.456, 0.406 for the same.
 IMAGENET_MEAN = (123.68, 116.78, 103.94)
 _IMG_SIZE = 256
 
 
 class InferenceMetadata(NamedTuple):
-    """All that a network's weights do not say."""
+    """What weights alone do not contain."""
 
     classes: tuple[ClassName, ...]
     mean_CHW: NDArray[np.float32]
-    """(3, H, W), 0 to 255, of images as large as pictures become"""
+    """(3, H, W), 0 to 255; images are resized to this size"""
     resize: Literal["squash", "crop"]
 
 
 def inference_metadata(folder: Path) -> InferenceMetadata:
-    """What ``folder`` says. Raises DataError."""
+    """Return the metadata in ``folder``. Raises DataError."""
     at = layout(folder)
     if at.manifest.exists():
         manifest = read_manifest(at)
@@ -59,12 +59,12 @@ def _classes(at: Layout) -> tuple[ClassName, ...]:
 def _mean(at: Layout) -> NDArray[np.float32]:
     path = next((path for path in (at.mean, at.dir / at.mean.name) if path.is_file()), None)
     if path is None:
-        colour_C11 = np.array(IMAGENET_MEAN, np.float32)[:, None, None]
-        return np.broadcast_to(colour_C11, (3, _IMG_SIZE, _IMG_SIZE)).copy()
+        color_C11 = np.array(IMAGENET_MEAN, np.float32)[:, None, None]
+        return np.broadcast_to(color_C11, (3, _IMG_SIZE, _IMG_SIZE)).copy()
     try:
         mean: NDArray[Any] = array_of(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); fetch it again, or take it away") from None
+        raise DataError(f"{path} is damaged ({error}); download it again, or delete it") from None
     if mean.ndim != 3 or mean.shape != (3, mean.shape[1], mean.shape[1]) or mean.dtype.kind != "f":
-        raise DataError(f"{path} holds {mean.dtype} {mean.shape}, no mean image (3, H, H); fetch it again")
+        raise DataError(f"{path} holds {mean.dtype} {mean.shape}, not a mean image (3, H, H); download it again")
     return mean.astype(np.float32)

@@ -1,14 +1,14 @@
-"""Try again what may soon work again: a file on a network disk that is away, or one that is being put back."""
+"""Retry what may soon succeed, such as reading from a network disk that is away."""
 
 import time
 from collections.abc import Callable
 
 from lib.errors import DataError
 
-# Pauses in seconds: the first, and the longest; each is twice the one before.
+# Seconds of the first pause and of the longest. Each pause is twice as long as the one before.
 _FIRST_S, _LONGEST_S = 0.5, 10.0
-# While it pauses it says so as often as this.
-_TICK_S = 0.5
+# Seconds between two heartbeats in a pause.
+_HEARTBEAT_S = 0.5
 
 
 def retry(
@@ -18,16 +18,16 @@ def retry(
     warn: Callable[[str], None],
     heartbeat: Callable[[str], None],
 ) -> None:
-    """Make ``attempt`` until it succeeds. Raises its DataError once ``patience_s`` are over.
+    """Call ``attempt`` until it succeeds. Raises its DataError after ``patience_s``.
 
-    ``warn`` is told of the first failure and of the end of it; ``heartbeat`` twice a second what we wait for.
+    ``warn`` is called with the first failure and with the success after it, ``heartbeat`` twice a second in between.
     """
-    began, pause_s, failed = time.monotonic(), _FIRST_S, False
+    start, pause_s, failed = time.monotonic(), _FIRST_S, False
     while True:
         try:
             attempt()
         except DataError as error:
-            left_s = patience_s - (time.monotonic() - began)
+            left_s = patience_s - (time.monotonic() - start)
             if left_s <= 0:
                 raise
             if not failed:
@@ -37,12 +37,12 @@ def retry(
             pause_s = min(2 * pause_s, _LONGEST_S)
         else:
             if failed:
-                warn(f"it can be read again, after {time.monotonic() - began:.1f} s")
+                warn(f"it can be read again, after {time.monotonic() - start:.1f} s")
             return
 
 
-def _pause(seconds: float, doing: str, heartbeat: Callable[[str], None]) -> None:
-    until = time.monotonic() + seconds
-    while (left_s := until - time.monotonic()) > 0:
-        heartbeat(doing)
-        time.sleep(min(left_s, _TICK_S))
+def _pause(seconds: float, status: str, heartbeat: Callable[[str], None]) -> None:
+    end = time.monotonic() + seconds
+    while (left_s := end - time.monotonic()) > 0:
+        heartbeat(status)
+        time.sleep(min(left_s, _HEARTBEAT_S))

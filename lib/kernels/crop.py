@@ -1,6 +1,6 @@
 """Crop, flip, subtract the mean image and change the layout of uint8 images, in one pass.
 
-Plain twin: ``lib.data.augment.params.crop_and_normalize``, then ``to_blocks``.
+Plain twin: ``lib.data.augment.transform.crop_and_normalize``, then ``to_blocks``.
 
 In the block layout, each block of ``side`` x ``side`` pixels is one pixel with ``side * side * 3`` channels. It turns a
 convolution with stride ``side`` on 3 channels into one with stride 1 on enough channels for tensor cores. With

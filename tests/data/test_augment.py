@@ -1,26 +1,20 @@
-"""AugmentParams beyond cut and mirror: stretched windows, colours, mean and deviation."""
+"""Augmentations beyond crop and mirror: resized crops, colors, mean and standard deviation."""
 
 import numpy as np
 import pytest
 import torch
 
 from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment.colors import EIGENVALUES, EIGENVECTORS, GREY, ORDERS, draw_jitter, draw_lighting, jitter
-from lib.data.augment.params import (
-    COLUMNS,
-    JITTER,
-    LIGHTING,
-    PLAIN,
-    WINDOW,
-    AugmentParams,
-    center_params,
-    crop_and_normalize,
-    draw_params,
-)
-from lib.data.augment.transform import Transform
-from lib.data.augment.windows import draw_windows, stretched
-from lib.data.upload import like
+from lib.data.augment import color_jitter, pca_lighting, resized_crop
+from lib.data.augment.color_jitter import COLOR_JITTER, GRAY, ORDERS
+from lib.data.augment.params import AugmentParams, center_params, draw_params
+from lib.data.augment.pca_lighting import EIGENVALUES, EIGENVECTORS, PCA_LIGHTING
+from lib.data.augment.registry import AUGMENTATIONS, COLUMNS, PLAIN_COLUMNS, columns_of
+from lib.data.augment.resized_crop import RESIZED_CROP
+from lib.data.augment.transform import Transform, crop_and_normalize
+from lib.data.upload import view_as
 
+WINDOW, JITTER, LIGHTING = map(columns_of, (RESIZED_CROP, COLOR_JITTER, PCA_LIGHTING))
 SIZE, CROP = 20, 14
 ALL = AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
 CPU = torch.device("cpu")
@@ -40,7 +34,7 @@ def seen(augment: AugmentConfig, rows: AugmentParams, normalize: NormalizeConfig
 
 def test_by_default_rows_are_plain_and_applied_plainly() -> None:
     rows = draw(AugmentConfig())
-    assert (rows.dtype, *rows.shape) == (np.dtype(np.int16), 8, PLAIN)
+    assert (rows.dtype, *rows.shape) == (np.dtype(np.int16), 8, PLAIN_COLUMNS)
     mean_HWC = torch.from_numpy(MEAN_CHW.transpose(1, 2, 0).copy())
     expected = crop_and_normalize(IMAGES, mean_HWC, torch.from_numpy(rows), CROP)
     assert np.array_equal(seen(AugmentConfig(), rows), expected.numpy())
@@ -64,11 +58,27 @@ def test_one_kind_does_not_change_with_another() -> None:
         assert alone.shape == (8, COLUMNS)
         assert np.array_equal(alone[:, part], everything[:, part])
         assert everything[:, part].any()
-    assert np.array_equal(draw(AugmentConfig(color_jitter=0.4))[:, :PLAIN], draw(AugmentConfig()))
+    assert np.array_equal(draw(AugmentConfig(color_jitter=0.4))[:, :PLAIN_COLUMNS], draw(AugmentConfig()))
+
+
+def test_each_augmentation_has_random_numbers_of_its_own() -> None:
+    keys = [augmentation.key for augmentation in AUGMENTATIONS]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_numbers_drawn_stay_the_same_from_version_to_version() -> None:
+    """A resumed run draws what the version that began it would have drawn."""
+    expected = [
+        [3, 3, 1, *(11, 13, 24, 24), *(0.984, 1.269, 1.044, 2), *(-14.910, -15.441, -15.339)],
+        [3, 3, 0, *(0, 3, 12, 12), *(0.979, 1.298, 1.243, 3), *(-4.464, -3.671, -3.023)],
+    ]
+    augment = AugmentConfig(crop="resized", color_jitter=0.3, pca_lighting=0.2)
+    drawn = draw_params(2, img_size=40, crop=33, augment=augment, seed=1, epoch=0)
+    np.testing.assert_allclose(drawn[:, : len(expected[0])], expected, atol=1e-3)
 
 
 def test_windows_have_the_areas_and_ratios_promised() -> None:
-    top, left, height, width = draw_windows(20_000, 256, np.random.default_rng(0)).T
+    top, left, height, width = resized_crop.draw(20_000, 256, ALL, np.random.default_rng(0)).T
     assert min(top.min(), left.min()) == 0
     assert (top + height).max() == (left + width).max() == 256
     area, ratio = height * width / 256**2, width / height
@@ -99,10 +109,12 @@ def bilinear(image: np.ndarray, window: np.ndarray, crop: int) -> np.ndarray:
 
 
 def test_stretching_against_plain_numpy() -> None:
-    windows = np.array([[0, 0, 20, 20], [3, 5, 14, 14], [2, 11, 18, 9], [19, 0, 1, 3], *draw_windows(4, SIZE, RNG)])
+    windows = np.array(
+        [[0, 0, 20, 20], [3, 5, 14, 14], [2, 11, 18, 9], [19, 0, 1, 3], *resized_crop.draw(4, SIZE, ALL, RNG)]
+    )
     mirror = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.float32)
     images_BCHW = IMAGES.permute(0, 3, 1, 2).float()
-    got = stretched(images_BCHW, torch.from_numpy(windows.astype(np.float32)), torch.from_numpy(mirror), CROP)
+    got = resized_crop.crop(images_BCHW, torch.from_numpy(windows.astype(np.float32)), torch.from_numpy(mirror), CROP)
     for image, window, flip, view in zip(IMAGES.numpy(), windows, mirror, got.numpy(), strict=True):
         expected = bilinear(image, window, CROP)
         expected = expected[:, ::-1] if flip else expected
@@ -120,23 +132,23 @@ def test_a_resized_view_loses_the_mean_of_its_own_window() -> None:
         np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
 
 
-def grey_of(image_CHW: np.ndarray) -> np.ndarray:
-    return np.tensordot(GREY, image_CHW, 1)[None]
+def gray_of(image_CHW: np.ndarray) -> np.ndarray:
+    return np.tensordot(GRAY, image_CHW, 1)[None]
 
 
 STEPS = (
     lambda image, factor: factor * image,
-    lambda image, factor: factor * image + (1 - factor) * grey_of(image).mean(),
-    lambda image, factor: factor * image + (1 - factor) * grey_of(image),
+    lambda image, factor: factor * image + (1 - factor) * gray_of(image).mean(),
+    lambda image, factor: factor * image + (1 - factor) * gray_of(image),
 )
 """brightness, contrast, saturation of one image"""
 
 
 def test_jitter_against_one_image_at_a_time() -> None:
     images = RNG.random((6, 3, 5, 5)) * 255
-    drawn = draw_jitter(6, 0.4, RNG)
+    drawn = color_jitter.draw(6, SIZE, ALL, RNG)
     drawn[:, 3] = range(6)  # every order once
-    got = jitter(torch.from_numpy(images), torch.from_numpy(drawn)).numpy()
+    got = color_jitter.apply(torch.from_numpy(images), torch.from_numpy(drawn)).numpy()
     assert len(set(ORDERS)) == 6
     for image, (*factors, order), view in zip(images, drawn, got, strict=True):
         for kind in ORDERS[int(order)]:
@@ -145,21 +157,21 @@ def test_jitter_against_one_image_at_a_time() -> None:
 
 
 def test_jitter_keeps_to_its_strength_and_uses_every_order() -> None:
-    drawn = draw_jitter(5000, 0.3, np.random.default_rng(0))
+    drawn = color_jitter.draw(5000, SIZE, AugmentConfig(color_jitter=0.3), np.random.default_rng(0))
     assert (np.abs(drawn[:, :3] - 1) <= 0.3).all()
     assert np.allclose(drawn[:, :3].std(0), 0.6 / np.sqrt(12), rtol=0.05)
     assert (np.bincount(drawn[:, 3].astype(int)) > 700).all()
 
 
 def test_lighting_follows_the_principal_components() -> None:
-    added = draw_lighting(200_000, 0.1, np.random.default_rng(0))
+    added = pca_lighting.draw(200_000, SIZE, ALL, np.random.default_rng(0))
     vectors, values = np.array(EIGENVECTORS), np.array(EIGENVALUES)
     expected = (vectors * (25.5 * values) ** 2) @ vectors.T
     assert np.allclose(np.cov(added.T), expected, rtol=0.02, atol=0.05)
 
 
 def plainly_cut(whole_CHW: np.ndarray, row: np.ndarray) -> np.ndarray:
-    top, left, mirror = row[:PLAIN].astype(int)
+    top, left, mirror = row[:PLAIN_COLUMNS].astype(int)
     window = whole_CHW[:, top : top + CROP, left : left + CROP].astype(np.float64)
     return window[:, :, ::-1] if mirror else window
 
@@ -180,7 +192,7 @@ def test_colours_come_after_the_cut_and_before_the_mean() -> None:
 def test_mean_and_std_are_subtracted_and_divided(wide: bool) -> None:
     base = AugmentConfig(crop="center", mirror=False, pca_lighting=1e-9 if wide else 0.0)
     rows = draw(base)
-    assert rows.shape[1] == (COLUMNS if wide else PLAIN)
+    assert rows.shape[1] == (COLUMNS if wide else PLAIN_COLUMNS)
     window = IMAGES.numpy().transpose(0, 3, 1, 2)[:, :, 3:17, 3:17].astype(np.float64)
     channel = MEAN_CHW.mean((1, 2))[:, None, None]
     assert np.allclose(seen(base, rows, NormalizeConfig(mean="none")), window, atol=1e-4)
@@ -201,6 +213,6 @@ def test_validation_sees_no_colours() -> None:
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_rows_of_either_width_fit_the_same_space(params: AugmentConfig, count: int) -> None:
     rows = draw(params, count)
-    space = torch.zeros(8 * COLUMNS * 4, dtype=torch.uint8)
-    like(space, rows).copy_(torch.from_numpy(rows))
-    assert np.array_equal(like(space, rows).numpy(), rows)
+    memory = torch.zeros(8 * COLUMNS * 4, dtype=torch.uint8)
+    view_as(memory, rows).copy_(torch.from_numpy(rows))
+    assert np.array_equal(view_as(memory, rows).numpy(), rows)

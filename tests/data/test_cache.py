@@ -39,7 +39,7 @@ def test_who_has_to_wait_says_so(tmp_path: Path, claim: int, capsys: pytest.Capt
 
 @pytest.mark.usefixtures("claim")
 def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
     with pytest.raises(ConfigError, match=r"has been making .*x for 0\.2 s; end it, or name another folder"):
         cached(tmp_path / "x", lambda: b"ours")
 

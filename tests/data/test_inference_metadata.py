@@ -48,7 +48,7 @@ def test_class_folders_will_do(tmp_path: Path) -> None:
     [
         (None, "names no classes: it holds no packed data set, no train/CLASS/ and no synset_words.txt or"),
         (b"\x93NUMPY", "img_mean.npy is damaged"),
-        (np.zeros((40, 40, 3)), r"img_mean.npy holds float64 \(40, 40, 3\), no mean image \(3, H, H\)"),
+        (np.zeros((40, 40, 3)), r"img_mean.npy holds float64 \(40, 40, 3\), not a mean image \(3, H, H\)"),
     ],
     ids=["nothing", "damaged", "other shape"],
 )

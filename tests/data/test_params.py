@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lib.config.schema import AugmentConfig
-from lib.data.augment.params import center_params, crop_and_normalize, draw_params, eval_crop_params
+from lib.data.augment.params import center_params, draw_params, eval_crop_params
+from lib.data.augment.transform import crop_and_normalize
 
 
 def test_apply_against_plain_numpy() -> None:

@@ -15,7 +15,7 @@ from tests.support.data_files import images_of
 HICKLE = SOURCES["hickle"]
 
 
-def write_ancestor(folder: Path, parts: int) -> tuple[np.ndarray, np.ndarray]:
+def write_theano_data_set(folder: Path, parts: int) -> tuple[np.ndarray, np.ndarray]:
     """48 training and 16 validation images in files of 16, each split into ``parts``; returns the training set."""
     for split, count in (("val", 16), ("train", 48)):
         images, labels = images_of(count)
@@ -38,7 +38,7 @@ def write_ancestor(folder: Path, parts: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("parts", [1, 2])
 def test_images_and_labels_in_the_order_of_the_files(tmp_path: Path, parts: int) -> None:
-    images, labels = write_ancestor(tmp_path, parts)
+    images, labels = write_theano_data_set(tmp_path, parts)
     data = DataConfig(dir=tmp_path, shuffle="files")
     of = HICKLE.describe(data)
     assert of.train_counts == (16 // parts,) * 3 * parts
@@ -53,13 +53,13 @@ def test_images_and_labels_in_the_order_of_the_files(tmp_path: Path, parts: int)
 
 
 def test_single_images_cannot_be_shuffled(tmp_path: Path) -> None:
-    write_ancestor(tmp_path, 1)
+    write_theano_data_set(tmp_path, 1)
     with pytest.raises(ConfigError, match="set data.shuffle to files, or pack the images again"):
         HICKLE.describe(DataConfig(dir=tmp_path))
 
 
 def test_too_few_labels_are_named(tmp_path: Path) -> None:
-    write_ancestor(tmp_path, 2)
+    write_theano_data_set(tmp_path, 2)
     path = tmp_path / "labels/train_labels_1.npy"
     np.save(path, np.load(path)[:-1])
     with pytest.raises(DataError, match=r"train_labels_1.npy has too few labels: 7 are left for the 8 images of"):
@@ -67,7 +67,7 @@ def test_too_few_labels_are_named(tmp_path: Path) -> None:
 
 
 def test_a_foreign_file_is_named(tmp_path: Path) -> None:
-    write_ancestor(tmp_path, 1)
+    write_theano_data_set(tmp_path, 1)
     with h5py.File(tmp_path / "train_hkl_b16_b_16/0001.hkl", "w") as file:
         file["data"] = np.zeros((16, 32, 32, 3), np.uint8)
     with pytest.raises(DataError, match=r"0001.hkl is not a batch file of theano_alexnet"):

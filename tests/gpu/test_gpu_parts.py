@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment.params import crop_and_normalize, draw_params
-from lib.data.augment.transform import Transform
+from lib.data.augment.params import draw_params
+from lib.data.augment.transform import Transform, crop_and_normalize
 from lib.data.upload import CudaUpload, InPlace
 from lib.ipc import shared_memory
 from lib.models.alexnet import AlexNet
@@ -31,7 +31,7 @@ def test_uploaded_batches_equal_the_slots() -> None:
     seen: list[list[torch.Tensor]] = []
     busy = torch.randn(2000, 2000, device=GPU)
     for step in range(40):
-        free += upload.taken(wait=not free)
+        free += upload.free_slots(wait=not free)
         slot, count = free.pop(0), int(rng.integers(1, 9))
         images[slot], labels[slot] = rng.integers(0, 256, images.shape[1:]), rng.integers(0, 10, 8)
         # Rows with and without stretching and colors in turn, as training and validation may have them.

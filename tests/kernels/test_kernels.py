@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from lib.config.schema import AugmentConfig, OptimizerConfig
-from lib.data.augment.params import crop_and_normalize, draw_params
+from lib.data.augment.params import draw_params
+from lib.data.augment.transform import crop_and_normalize
 from lib.evaluation.metrics import Meter
 from lib.kernels import loss, mean, pooling, rectifier
 from lib.kernels.columns import column_sums

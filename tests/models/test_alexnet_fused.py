@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lib.data.augment.params import crop_and_normalize
+from lib.data.augment.transform import crop_and_normalize
 from lib.kernels.crop import to_blocks
 from lib.kernels.loss import cross_entropy
 from lib.models.alexnet import AlexNet

@@ -1,1 +1,1 @@
-"""Augmentation and normalization: parameters are drawn in one function and applied in another."""
+"""Augmentation and normalization. Parameters are drawn on the CPU in one step, and applied on the device in another."""

@@ -1,4 +1,4 @@
-"""From the loader's images to the network's input, on the device: params applied, mean and deviation taken out."""
+"""Turn the loader's images into the network's input, on the device: apply augmentation parameters, and normalize."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment.colors import jitter, light
-from lib.data.augment.params import JITTER, LIGHTING, PLAIN, WINDOW, crop_and_normalize, cut, positions
-from lib.data.augment.windows import stretched
-
-Cut = Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]
-"""(images_BHWC, mean_HWC, params_BV, crop) -> what the views show of the images and of the mean, (B, 3, crop, crop)"""
+from lib.data.augment.registry import PLAIN_COLUMNS, columns_of, enabled
 
 
 class Transform:
-    """What ``views`` asks for. Plain rows of params, as in validation, are cut and mirrored and no more."""
+    """Crops, augments and normalizes a batch. Plain rows of parameters, as in validation, are cropped and mirrored."""
 
     def __init__(
         self,
@@ -29,43 +24,68 @@ class Transform:
     ) -> None:
         self.crop = crop
         self.mean_HWC = MEANS[normalize.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
-        self._cut: Cut = _stretched if augment.crop == "resized" else _cut
-        self._steps: list[Callable[[Tensor, Tensor], Tensor]] = []
-        if augment.color_jitter:
-            self._steps.append(lambda images, params_BV: jitter(images, params_BV[:, JITTER]))
-        if augment.pca_lighting:
-            self._steps.append(lambda images, params_BV: light(images, params_BV[:, LIGHTING]))
+        self._augmentations = enabled(augment)
         self._std_C11 = None if normalize.std is None else torch.tensor(normalize.std, device=device)[:, None, None]
 
     def is_plain(self, params_BV: Tensor) -> bool:
-        """Whether cutting, mirroring and subtracting ``mean_HWC`` is all there is to do."""
-        return params_BV.shape[1] == PLAIN and self._std_C11 is None
+        """Return whether cropping, mirroring and subtracting ``mean_HWC`` is all there is to do."""
+        return params_BV.shape[1] == PLAIN_COLUMNS and self._std_C11 is None
 
     def __call__(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
-        """uint8 (B, H, W, 3) -> float32 (B, 3, crop, crop)."""
-        if params_BV.shape[1] == PLAIN:
-            seen_BCHW = crop_and_normalize(images_BHWC, self.mean_HWC, params_BV, self.crop)
+        """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop)."""
+        if params_BV.shape[1] == PLAIN_COLUMNS:
+            out_BCHW = crop_and_normalize(images_BHWC, self.mean_HWC, params_BV, self.crop)
         else:
-            seen_BCHW = self._seen(images_BHWC, params_BV)
-        return seen_BCHW if self._std_C11 is None else seen_BCHW / self._std_C11
+            out_BCHW = self._augmented(images_BHWC, params_BV)
+        return out_BCHW if self._std_C11 is None else out_BCHW / self._std_C11
 
-    def _seen(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
-        seen_BCHW, mean_BCHW = self._cut(images_BHWC, self.mean_HWC, params_BV, self.crop)
-        for step in self._steps:
-            seen_BCHW = step(seen_BCHW, params_BV)
-        return (seen_BCHW - mean_BCHW).contiguous()
+    def _augmented(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
+        out_BCHW, mean_BCHW = self._cropped(images_BHWC, params_BV)
+        for augmentation in self._augmentations:
+            if augmentation.apply:
+                out_BCHW = augmentation.apply(out_BCHW, params_BV[:, columns_of(augmentation)])
+        return (out_BCHW - mean_BCHW).contiguous()
+
+    def _cropped(self, images_BHWC: Tensor, params_BV: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the crops of the images and of the mean image, (B, 3, crop, crop) each."""
+        for augmentation in self._augmentations:
+            if augmentation.crop:
+                params, mirror = params_BV[:, columns_of(augmentation)], params_BV[:, PLAIN_COLUMNS - 1]
+                images_BCHW = images_BHWC.permute(0, 3, 1, 2).float()
+                mean_BCHW = self.mean_HWC.permute(2, 0, 1).expand_as(images_BCHW)
+                return (
+                    augmentation.crop(images_BCHW, params, mirror, self.crop),
+                    augmentation.crop(mean_BCHW, params, mirror, self.crop),
+                )
+        rows, columns = _positions(params_BV, self.crop)
+        mean_BHWC = self.mean_HWC[rows, columns]
+        return _gather(images_BHWC, rows, columns).permute(0, 3, 1, 2), mean_BHWC.permute(0, 3, 1, 2)
 
 
-def _cut(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor, crop: int) -> tuple[Tensor, Tensor]:
-    rows, columns = positions(params_BV, crop)
-    return cut(images_BHWC, rows, columns).permute(0, 3, 1, 2), mean_HWC[rows, columns].permute(0, 3, 1, 2)
+def crop_and_normalize(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor, crop: int) -> Tensor:
+    """Crop, mirror and subtract the mean image: uint8 (B, H, W, 3) to float32 (B, 3, crop, crop).
+
+    Each pixel loses the mean of its place in the whole image.
+    """
+    rows_BH1, columns_B1W = _positions(params_BV, crop)
+    out_BHWC = _gather(images_BHWC, rows_BH1, columns_B1W)
+    out_BHWC -= mean_HWC[rows_BH1, columns_B1W]
+    return out_BHWC.permute(0, 3, 1, 2).contiguous()
 
 
-def _stretched(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor, crop: int) -> tuple[Tensor, Tensor]:
-    windows, mirror = params_BV[:, WINDOW], params_BV[:, PLAIN - 1]
-    images_BCHW = images_BHWC.permute(0, 3, 1, 2).float()
-    mean_BCHW = mean_HWC.permute(2, 0, 1).expand_as(images_BCHW)
-    return stretched(images_BCHW, windows, mirror, crop), stretched(mean_BCHW, windows, mirror, crop)
+def _positions(params_BV: Tensor, crop: int) -> tuple[Tensor, Tensor]:
+    """Return the rows (B, crop, 1) and columns (B, 1, crop) of the pixels of each crop."""
+    steps = torch.arange(crop, device=params_BV.device)
+    top_B1, left_B1, mirror_B1 = params_BV[:, :PLAIN_COLUMNS].long().T[:, :, None]
+    rows_BH1 = (top_B1 + steps)[:, :, None]
+    columns_B1W = (left_B1 + torch.where(mirror_B1 == 1, crop - 1 - steps, steps))[:, None, :]
+    return rows_BH1, columns_B1W
+
+
+def _gather(images_BHWC: Tensor, rows_BH1: Tensor, columns_B1W: Tensor) -> Tensor:
+    """Return the pixels at these positions, float32 (B, crop, crop, 3)."""
+    image_B11 = torch.arange(len(images_BHWC), device=images_BHWC.device)[:, None, None]
+    return images_BHWC[image_B11, rows_BH1, columns_B1W].float()
 
 
 MEANS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -73,3 +93,4 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {
     "channel": lambda mean_CHW: mean_CHW.mean((1, 2), keepdim=True).expand_as(mean_CHW),
     "none": torch.zeros_like,
 }
+"""what ``normalize.mean`` subtracts, made of the mean image"""

@@ -1,0 +1,33 @@
+"""The registry of augmentations, in the order in which they are applied. New ones are added at the end."""
+
+from lib.config.schema import AugmentConfig
+from lib.data.augment.base import Augmentation
+from lib.data.augment.color_jitter import COLOR_JITTER
+from lib.data.augment.pca_lighting import PCA_LIGHTING
+from lib.data.augment.resized_crop import RESIZED_CROP
+
+AUGMENTATIONS: tuple[Augmentation, ...] = (
+    RESIZED_CROP,
+    COLOR_JITTER,
+    PCA_LIGHTING,
+)
+
+PLAIN_COLUMNS = 3
+"""parameters that every image has: top, left, mirror"""
+COLUMNS = PLAIN_COLUMNS + sum(augmentation.columns for augmentation in AUGMENTATIONS)
+"""parameters of an image if any augmentation is on"""
+
+
+def enabled(augment: AugmentConfig) -> tuple[Augmentation, ...]:
+    """Return the augmentations that the configuration switches on."""
+    return tuple(augmentation for augmentation in AUGMENTATIONS if augmentation.enabled(augment))
+
+
+def columns_of(augmentation: Augmentation) -> slice:
+    """Return the columns that hold the parameters of one augmentation."""
+    start = PLAIN_COLUMNS
+    for other in AUGMENTATIONS:
+        if other is augmentation:
+            break
+        start += other.columns
+    return slice(start, start + augmentation.columns)
