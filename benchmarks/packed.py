@@ -9,7 +9,7 @@ import numpy as np
 from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import Manifest, SplitManifest
-from lib.system.npy import bytes_of
+from lib.system.npy import to_npy_bytes
 from lib.types import SPLITS, Split
 from preprocessing.buffers import allocate_buffers
 from preprocessing.files import write_file, write_manifest
@@ -32,12 +32,12 @@ def pack_noise(folder: Path, *, train: int, val: int, img_size: int, file_batch_
             stop = min(start + file_batch_size, count)
             files.append(WriteFile(0, str(path), stop - start, start, stop, sum_images=False).run(buffers).file)
         at.labels(split).parent.mkdir(exist_ok=True)
-        labels_crc32 = write_file(at.labels(split), bytes_of(rng.integers(0, N_CLASSES, count)))
+        labels_crc32 = write_file(at.labels(split), to_npy_bytes(rng.integers(0, N_CLASSES, count)))
         splits[split] = SplitManifest(files=tuple(files), labels_crc32=labels_crc32)
     at.misc.mkdir(exist_ok=True)
     names = [ClassName(i, f"{i:03d}", f"class {i}") for i in range(N_CLASSES)]
     write_file(at.classes, msgspec.json.encode(names))
-    mean_crc32 = write_file(at.mean, bytes_of(np.full((3, img_size, img_size), 127.5, np.float32)))
+    mean_crc32 = write_file(at.mean, to_npy_bytes(np.full((3, img_size, img_size), 127.5, np.float32)))
     manifest = Manifest(
         img_size=img_size,
         file_batch_size=file_batch_size,

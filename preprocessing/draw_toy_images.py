@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import DataError, UserError
-from lib.system.atomic_write import write_aside
+from lib.system.atomic_write import replace_file
 from lib.system.parent_death import end_with_parent
 from preprocessing.toy_images import SPLITS, VERSION, draw_image
 from preprocessing.toy_outlines import OUTLINES, wnid
@@ -43,7 +43,7 @@ def _jobs(split: str, images: int, classes: int) -> list[Job]:
 
 
 def _write_json(path: Path, content: dict[str, int]) -> None:
-    write_aside(path, (json.dumps(content, indent=1) + "\n").encode())
+    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _draw_jobs(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
@@ -52,7 +52,7 @@ def _draw_jobs(folder: Path, seed: int, jobs: Sequence[Job]) -> None:
         for path, split, class_index, number in jobs:
             file = io.BytesIO()
             draw_image(seed, split, class_index, number).save(file, format="JPEG", quality=90)
-            write_aside(folder / path, file.getvalue())
+            replace_file(folder / path, file.getvalue())
 
 
 def _draw_for(parent: int, folder: Path, seed: int, jobs: Sequence[Job]) -> None:
@@ -126,7 +126,7 @@ def draw(
     _draw_all(folder, seed, missing, min(useful, processes or len(os.sched_getaffinity(0))))
 
     words = "".join(f"{wnid(i)} {name}\n" for i, name in enumerate(list(OUTLINES)[:classes]))
-    write_aside(folder / "words.txt", words.encode())
+    replace_file(folder / "words.txt", words.encode())
     if (folder / STARTED).exists():
         (folder / STARTED).replace(folder / FINISHED)
 

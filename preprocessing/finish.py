@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import Manifest, SplitManifest
 from lib.errors import DataError
-from lib.system.npy import bytes_of
+from lib.system.npy import to_npy_bytes
 from lib.types import SPLITS, Split
 from preprocessing.files import write_file, write_manifest
 from preprocessing.packed_files import PackedSplit
@@ -30,7 +30,7 @@ def write_lists(at: Layout, sources: Sources, packed: Mapping[Split, PackedSplit
                 f"{at.dir}: {packed[split].count} {split} images from {len(names)} files; "
                 f"delete {at.dir} to make all of it again"
             )
-        write_file(at.filenames(split), bytes_of(np.array(names)))
+        write_file(at.filenames(split), to_npy_bytes(np.array(names)))
     skipped = [one for split in SPLITS for one in packed[split].skipped]
     write_file(at.skipped, "".join(f"{s.split}\t{s.name}\t{s.reason}\n" for s in skipped).encode())
 
@@ -38,7 +38,7 @@ def write_lists(at: Layout, sources: Sources, packed: Mapping[Split, PackedSplit
 def write_mean(at: Layout, total_HWC: NDArray[np.int64], count: int) -> int:
     """Write the mean image, float32 (3, H, W), of ``count`` images with this sum. Returns the CRC-32 of the file."""
     mean_CHW = (total_HWC / count).astype(np.float32).transpose(2, 0, 1)
-    return write_file(at.mean, bytes_of(np.ascontiguousarray(mean_CHW)))
+    return write_file(at.mean, to_npy_bytes(np.ascontiguousarray(mean_CHW)))
 
 
 def write_first_manifest(at: Layout, sources: Sources, packed: Mapping[Split, PackedSplit], mean_crc32: int) -> None:

@@ -9,7 +9,7 @@ from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import read_manifest
 from lib.data.packed.metadata import read_classes, read_labels
 from lib.errors import DataError
-from lib.system.npy import bytes_of
+from lib.system.npy import to_npy_bytes
 from lib.types import SPLITS, Split
 from preprocessing.command import run, say
 from preprocessing.files import write_file, write_manifest
@@ -26,7 +26,7 @@ def make_labels(settings: Settings) -> None:
     crc32 = {}
     for split in SPLITS:
         labels = _labels(at, split)
-        crc32[split] = write_file(at.labels(split), bytes_of(np.array(labels, np.int64)))
+        crc32[split] = write_file(at.labels(split), to_npy_bytes(np.array(labels, np.int64)))
     labeled = msgspec.structs.replace(
         manifest,
         train=msgspec.structs.replace(manifest.train, labels_crc32=crc32["train"]),

@@ -10,7 +10,7 @@ from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import read_manifest
 from lib.errors import DataError
-from lib.system.npy import array_of
+from lib.system.npy import from_npy_bytes
 from lib.types import SPLITS, Split
 from preprocessing.command import run, say
 from preprocessing.devkit import read_synsets
@@ -50,7 +50,7 @@ def readable_names(settings: Settings) -> dict[str, str]:
 def read_filenames(at: Layout, split: Split) -> list[str]:
     """Return the names of the split's images, in the order of the batch files. Raises DataError."""
     try:
-        names: list[str] = array_of(at.filenames(split).read_bytes()).tolist()
+        names: list[str] = from_npy_bytes(at.filenames(split).read_bytes()).tolist()
     except FileNotFoundError:
         raise DataError(f"{at.filenames(split)} is missing; run preprocessing/make_hkl.py") from None
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from lib.errors import UserError
-from lib.system.disk import disk_trouble
+from lib.system.disk import disk_error_text
 
 
 def report_errors(main: Callable[[], int]) -> int:
@@ -29,7 +29,7 @@ def report_errors(main: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if not (trouble := disk_trouble(error)):
+        if not (trouble := disk_error_text(error)):
             raise
         print(f"error: {trouble}", file=sys.stderr)
         return 2

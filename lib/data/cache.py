@@ -16,7 +16,7 @@ from lib.data.sources.base import Source
 from lib.errors import ConfigError
 from lib.system.atomic_write import atomic_write
 from lib.system.file_lock import open_lock_file, wait_for_lock
-from lib.system.npy import bytes_of
+from lib.system.npy import to_npy_bytes
 
 MEAN_SAMPLES = 10_000
 # Images that are read at a time for the mean.
@@ -63,7 +63,7 @@ def cached_mean(data: DataConfig, fingerprint: str, img_size: int, open_train: C
         try:
             count = min(MEAN_SAMPLES, len(source.labels))
             print(f"computing the mean image of {data.dir} from {count:,} images, once ...", flush=True)
-            return bytes_of(sample_mean(source, count, img_size))
+            return to_npy_bytes(sample_mean(source, count, img_size))
         finally:
             source.close()
 

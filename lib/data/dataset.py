@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import ConfigError, DataError
-from lib.system.npy import array_of
+from lib.system.npy import from_npy_bytes
 from lib.types import Split
 
 
@@ -75,7 +75,7 @@ def read_mean_image(data: DataSet) -> NDArray[np.float32]:
         return np.full(shape, data.mean_value, np.float32)
     path = data.mean_image
     try:
-        mean: NDArray[Any] = array_of(path.read_bytes())
+        mean: NDArray[Any] = from_npy_bytes(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
     if mean.shape != shape or mean.dtype.kind != "f":

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import WeightsError
-from lib.system.npy import array_of
+from lib.system.npy import from_npy_bytes
 
 LibConv = Literal["cudnn", "cudaconvnet"]
 
@@ -84,7 +84,7 @@ def _last_epoch(path: Path) -> int:
 
 def _load(path: Path) -> Tensor:
     try:
-        return torch.from_numpy(array_of(path.read_bytes()).astype(np.float32))
+        return torch.from_numpy(from_npy_bytes(path.read_bytes()).astype(np.float32))
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing; all files of an epoch are needed") from None
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lib.system.atomic_write import write_aside
+from lib.system.atomic_write import replace_file
 
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 
@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 def write_environment(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write ``folder/environment.json``: ``facts``, then machine, devices, versions and git commit."""
     content = dict(facts) | environment()
-    write_aside(folder / "environment.json", (json.dumps(content, indent=2) + "\n").encode())
+    replace_file(folder / "environment.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def environment() -> dict[str, Any]:

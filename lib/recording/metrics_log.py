@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.recording.entries import MetricsEntry, read_lines
-from lib.system.atomic_write import atomic_write, write_aside
-from lib.system.npy import bytes_of
+from lib.system.atomic_write import atomic_write, replace_file
+from lib.system.npy import to_npy_bytes
 from lib.types import Phase
 
 
@@ -53,4 +53,4 @@ class MetricsLog:
 
 def write_val_record(path: Path, record: NDArray[np.float64]) -> None:
     """Write theano_alexnet's val_record.npy, (epochs, 2): each epoch's validation top-1 error, a fraction, and loss."""
-    write_aside(path, bytes_of(record))
+    replace_file(path, to_npy_bytes(record))

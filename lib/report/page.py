@@ -13,7 +13,7 @@ from lib.report.plot import COLOURS
 from lib.report.run_section import RunSection, build_section
 from lib.report.runs import differing, read_run
 from lib.report.slow_data import wait_advice
-from lib.system.atomic_write import write_aside
+from lib.system.atomic_write import replace_file
 
 # Number of best and of worst classes that the page lists.
 _RANKED = 10
@@ -46,7 +46,7 @@ def write_report(folders: Sequence[Path], budget: SampleBudget) -> Path:
         written=time.strftime("%Y-%m-%d %H:%M"),
     )
     path = folders[0] / "report.html"
-    write_aside(path, html.encode())
+    replace_file(path, html.encode())
     return path
 
 

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from lib.system.atomic_write import write_aside
+from lib.system.atomic_write import replace_file
 
 # One colour per run. They are distinguishable with colour vision deficiencies, on white and on near black.
 COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
@@ -60,7 +60,7 @@ class Plot:
 
     def write(self, folder: Path) -> None:
         """Write ``folder/NAME.png``."""
-        write_aside(folder / f"{self.name}.png", self.png)
+        replace_file(folder / f"{self.name}.png", self.png)
 
 
 def _saved(figure: Figure, kind: str) -> bytes:

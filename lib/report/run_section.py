@@ -17,7 +17,7 @@ from lib.report.plot import Plot
 from lib.report.prediction_plots import confusion_plot, samples_plot
 from lib.report.predictions import SampledPredictions, SampleImage
 from lib.report.runs import Run, read_inputs
-from lib.system.atomic_write import write_aside
+from lib.system.atomic_write import replace_file
 
 # Sides in pixels: of a sample on the page, and of the sheet of filters.
 _THUMBNAIL, _FILTERS_SIDE = 160, 720
@@ -95,7 +95,7 @@ def _add_sheet(section: RunSection, name: str, sheet: NDArray[np.uint8], folder:
     """Keep ``sheet`` under ``name``, write it into ``folder``, and return it as a data URI."""
     section.sheets[name] = sheet
     content = images.png(sheet)
-    write_aside(folder / f"{name}.png", content)
+    replace_file(folder / f"{name}.png", content)
     return images.data_uri(content)
 
 

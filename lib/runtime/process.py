@@ -17,7 +17,7 @@ from lib.evaluation.options import Evaluation
 from lib.ipc.channel import Channel
 from lib.ipc.supervisor_client import SupervisorClient
 from lib.recording.log import open_log
-from lib.system.disk import disk_trouble
+from lib.system.disk import disk_error_text
 from lib.system.parent_death import end_with_parent
 from lib.system.terminal import print_stderr
 
@@ -132,7 +132,7 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
         client.failed(str(error), "", consequence=False)
         return 2
     except BaseException as error:
-        if trouble := disk_trouble(error):
+        if trouble := disk_error_text(error):
             client.failed(f"{name} {trouble}, training continues from the last checkpoint", "", consequence=False)
             return 2
         client.failed(error_text(error), traceback.format_exc(), consequence=isinstance(error, PeerLost))

@@ -53,7 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync(partial)
 
 
-def write_aside(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Replace a file. A reader sees the old file or the new one, never a part of it; a power cut may lose both."""
     partial = _partial(path)
     partial.write_bytes(content)

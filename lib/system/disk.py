@@ -44,12 +44,12 @@ def free_bytes(path: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def disk_trouble(error: BaseException) -> str:
+def disk_error_text(error: BaseException) -> str:
     """Return a message for an error with which a disk refused a write; "" for any other error.
 
-    >>> disk_trouble(OSError(errno.ENOSPC, "No space left on device", "models/metrics.jsonl"))
+    >>> disk_error_text(OSError(errno.ENOSPC, "No space left on device", "models/metrics.jsonl"))
     'cannot write models/metrics.jsonl: No space left on device; make room and start again'
-    >>> disk_trouble(OSError(errno.ENOENT, "No such file or directory", "models/metrics.jsonl"))
+    >>> disk_error_text(OSError(errno.ENOENT, "No such file or directory", "models/metrics.jsonl"))
     ''
     """
     if not isinstance(error, OSError) or error.errno not in _FIXES:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def bytes_of(array: NDArray[Any]) -> bytes:
+def to_npy_bytes(array: NDArray[Any]) -> bytes:
     """Return the bytes of a .npy file."""
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return file.getvalue()
 
 
-def array_of(content: bytes) -> NDArray[Any]:
+def from_npy_bytes(content: bytes) -> NDArray[Any]:
     """Return the array in the bytes of a .npy file. Raises ValueError if they are damaged or hold Python objects."""
     try:
         array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from lib.system.npy import array_of
+from lib.system.npy import from_npy_bytes
 
 
 def content_of(array: np.ndarray) -> bytes:
@@ -16,7 +16,7 @@ def content_of(array: np.ndarray) -> bytes:
 
 def test_a_loaded_array_equals_the_saved_one() -> None:
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    assert np.array_equal(array_of(content_of(array)), array)
+    assert np.array_equal(from_npy_bytes(content_of(array)), array)
 
 
 @pytest.mark.parametrize("byte", [b"(", b"9", b"\0", b"\xff", b"'"])
@@ -25,7 +25,7 @@ def test_a_damaged_header_raises_nothing_but_value_error(byte: bytes) -> None:
     messages = set()
     for at in range(128):
         try:
-            array_of(content[:at] + byte + content[at + 1 :])
+            from_npy_bytes(content[:at] + byte + content[at + 1 :])
         except ValueError as error:
             messages.add(str(error))
     assert messages
@@ -34,7 +34,7 @@ def test_a_damaged_header_raises_nothing_but_value_error(byte: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\3\4" + bytes(40), content_of(np.zeros(9))[:-1]], ids=len)
 def test_other_files_are_refused_as_npy(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"EOF|magic string|Failed to read|cannot reshape"):
-        array_of(content)
+        from_npy_bytes(content)
 
 
 def test_a_shape_too_large_for_memory_is_a_value_error() -> None:
@@ -42,4 +42,4 @@ def test_a_shape_too_large_for_memory_is_a_value_error() -> None:
     shape = b"(3, 900000000000000), }"
     content = content.replace(b"(3, 2), }".ljust(len(shape)), shape)
     with pytest.raises(ValueError, match="its header is damaged: .*memory|allocate"):
-        array_of(content)
+        from_npy_bytes(content)

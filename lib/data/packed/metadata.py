@@ -12,7 +12,7 @@ from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import Manifest
 from lib.errors import DataError
-from lib.system.npy import array_of
+from lib.system.npy import from_npy_bytes
 from lib.types import Split
 
 
@@ -62,7 +62,7 @@ def _load(path: Path, crc32: int | None, fix: str) -> NDArray[Any]:
         content = path.read_bytes()
         if crc32 not in (None, zlib.crc32(content)):
             raise DataError(f"{path} is damaged (its checksum is not the manifest's); delete it and {fix} again")
-        loaded: NDArray[Any] = array_of(content)
+        loaded: NDArray[Any] = from_npy_bytes(content)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; {fix}") from None
     except (OSError, ValueError) as error:

@@ -27,7 +27,7 @@ from lib.data.index import fingerprint
 from lib.data.packed.layout import Layout
 from lib.data.sources.base import SynchronousSource
 from lib.errors import ConfigError, DataError
-from lib.system.npy import array_of
+from lib.system.npy import from_npy_bytes
 from lib.types import Split
 
 # Consecutive batches share a file.
@@ -132,7 +132,7 @@ def _folders(at: Layout, split: str) -> list[Path]:
 
 def _load_labels(path: Path) -> NDArray[np.int64]:
     try:
-        labels: NDArray[Any] = array_of(path.read_bytes())
+        labels: NDArray[Any] = from_npy_bytes(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); make_labels.py of theano_alexnet writes it") from None
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
