@@ -21,7 +21,7 @@ from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.photographs import draw_photographs
 from benchmarks.processes import cpu_seconds
-from lib.data.images.listing import ImageFile, list_images
+from lib.data.images.listing import list_images
 from lib.data.packed.layout import layout
 from lib.system.worker_pool import WorkerPool
 from preprocessing.buffers import allocate_buffers
@@ -113,8 +113,7 @@ def by_pillow(data: bytes, size: int) -> object:
 
 def find_source(folder: Path, count: int) -> SourceList:
     """Return ``count`` images of ``folder``, repeated if it has fewer."""
-    entries: list[ImageFile] = list_images(folder).entries
-    return SourceList("train", folder, list(islice(cycle(entries), count)))
+    return SourceList("train", folder, list(islice(cycle(list_images(folder).entries), count)))
 
 
 def drawn(folder: Path) -> Path:

@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.images.listing import ImageFile, list_images
+from lib.data.images.listing import ImageFile
 from lib.data.packed.layout import Layout
 from lib.errors import DataError
 from lib.types import SPLITS, Split
 from preprocessing.files import write_file
+from preprocessing.listing import list_folder_or_tar
 from preprocessing.settings import Settings
 
 
@@ -64,10 +65,10 @@ def find_sources(settings: Settings) -> Sources:
     Raises DataError if there are none, if training images have no class folders, or if validation images are in class
     folders that training does not have.
     """
-    train = list_images(settings.img_dir("train"), settings.cache_dir)
+    train = list_folder_or_tar(settings.img_dir("train"), settings.cache_dir)
     if not train.classes:
         raise DataError(f"{train.root} holds no class folders; training images must be in one folder for each class")
-    val = list_images(settings.img_dir("val"), settings.cache_dir)
+    val = list_folder_or_tar(settings.img_dir("val"), settings.cache_dir)
     foreign = sorted(set(val.classes) - set(train.classes))
     if foreign:
         raise DataError(

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.images.decode import Resize, decode
-from lib.data.images.listing import ImageFile, read_image
+from lib.data.images.listing import ImageFile
 from lib.data.packed.manifest import BatchFile
 from lib.errors import DataError
 from lib.system.atomic_write import atomic_path
 from lib.system.checksum import file_crc32
 from preprocessing.buffers import SharedBuffers
+from preprocessing.listing import read_image
 from preprocessing.offsets import locate_pixels
 
 # This many bytes of 255 fit into 16 bits.

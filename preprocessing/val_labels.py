@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from lib.data.images.listing import ImageFile, list_images
 from lib.errors import ConfigError, DataError
 from preprocessing.devkit import read_ground_truth, read_synsets
+from preprocessing.listing import list_folder_or_tar
 from preprocessing.settings import Settings
 from preprocessing.sources import Sources
 
@@ -25,7 +25,7 @@ def wnids_of_flat(settings: Settings, classes: Sequence[str]) -> dict[str, str]:
     if truth_path is None or mat_path is None:
         key = "val_label_file" if truth_path is None else "meta_clsloc_mat"
         raise ConfigError(f"the validation images are in no class folders, so set {key} in paths.yaml or with --{key}")
-    entries: list[ImageFile] = list_images(settings.img_dir("val"), settings.cache_dir).entries
+    entries = list_folder_or_tar(settings.img_dir("val"), settings.cache_dir).entries
     ids = read_ground_truth(truth_path)
     if len(ids) != len(entries):
         raise DataError(f"{truth_path} has {len(ids)} lines, but {settings.img_dir('val')} has {len(entries)} images")

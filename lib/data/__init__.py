@@ -1,1 +1,1 @@
-"""From files on disk to batches in memory: layout, order, params, sources, and the feed that joins them."""
+"""From files on disk to batches on a device: sources, order, augmentation, and the feed that connects them."""

@@ -7,16 +7,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.config.schema import DataConfig
+from lib.data.dataset import ClassName, DataSet
 from lib.data.packed.layout import layout
-from lib.data.sources.base import Source
+from lib.data.sources.base import Source, Warn
 from lib.errors import ConfigError
 from lib.system.atomic_write import atomic_write
 from lib.system.file_lock import open_lock_file, wait_for_lock
 from lib.system.npy import to_npy_bytes
+from lib.types import Split
 
 MEAN_SAMPLES = 10_000
 # Images that are read at a time for the mean.
@@ -55,19 +58,36 @@ def cached(path: Path, compute: Callable[[], bytes]) -> Path:
     return path
 
 
-def cached_mean(data: DataConfig, fingerprint: str, img_size: int, open_train: Callable[[], Source]) -> Path:
-    """Return the file of the mean image, float32 (3, H, W), of up to 10,000 evenly spaced training images."""
+def describe_with_mean(
+    data: DataConfig,
+    *,
+    counts: dict[Split, int],
+    classes: tuple[ClassName, ...],
+    fingerprint: str,
+    open_split: Callable[[DataConfig, DataSet, Split, Warn], Source],
+) -> DataSet:
+    """Return the description of a data set that is not packed, with the cached mean of up to 10,000 training images."""
+    described = DataSet(
+        where=str(data.dir),
+        img_size=data.img_size,
+        resize=data.resize,
+        train_counts=(counts["train"],),
+        val_counts=(counts["val"],),
+        classes=classes,
+        fingerprint=fingerprint,
+    )
 
     def compute() -> bytes:
-        source = open_train()
+        source = open_split(data, described, "train", print)
         try:
             count = min(MEAN_SAMPLES, len(source.labels))
             print(f"computing the mean image of {data.dir} from {count:,} images, once ...", flush=True)
-            return to_npy_bytes(sample_mean(source, count, img_size))
+            return to_npy_bytes(sample_mean(source, count, data.img_size))
         finally:
             source.close()
 
-    return cached(layout(data.dir, data.misc_dir).misc / f"mean_{fingerprint}.npy", compute)
+    mean = cached(layout(data.dir, data.misc_dir).misc / f"mean_{fingerprint}.npy", compute)
+    return msgspec.structs.replace(described, mean_image=mean)
 
 
 def sample_mean(source: Source, count: int, img_size: int) -> NDArray[np.float32]:

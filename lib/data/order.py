@@ -64,10 +64,6 @@ class BatchOrder:
             val_images=logging.val_images,
         )
 
-    def n_draws(self, data: DataSet) -> int:
-        """Return the number of images that all workers together draw in an epoch of class-uniform sampling."""
-        return self.epoch_size * self.batch_size * self.world_size or data.count("train")
-
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOrder:
@@ -85,9 +81,14 @@ class WorkerOrder:
     """whether every epoch repeats the first"""
 
     @property
+    def count(self) -> int:
+        """Images of all workers in an epoch without a limit."""
+        return sum(self.file_counts)
+
+    @property
     def iterations(self) -> int:
         """Iterations in an epoch, the same for every worker."""
-        every = n_iterations(sum(self.file_counts), batch_size=self.batch_size, world_size=self.world_size)
+        every = n_iterations(self.count, batch_size=self.batch_size, world_size=self.world_size)
         return min(every, self.limit) if self.limit else every
 
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
@@ -100,7 +101,7 @@ class WorkerOrder:
     def all_workers_count(self, iteration: int) -> int:
         """Return the number of images that all workers together take in ``iteration``."""
         total = self.batch_size * self.world_size
-        return min(total, sum(self.file_counts) - iteration * total)
+        return min(total, self.count - iteration * total)
 
     def of_one_update(self, iteration: int, accumulate: int) -> range:
         """Return the iterations from ``iteration`` on whose batches make one update.
@@ -114,9 +115,10 @@ def worker_order(order: BatchOrder, data: DataSet, split: Split, rank: int) -> W
     """Return the order in which worker ``rank`` reads ``split``. Validation images are never shuffled."""
     train = split == "train"
     uniform = train and order.sampling == "class_uniform"
+    n_draws = order.epoch_size * order.batch_size * order.world_size or data.count("train")
     overfit = order.overfit_batches if train else 0
     return WorkerOrder(
-        file_counts=(order.n_draws(data),) if uniform else data.file_counts(split),
+        file_counts=(n_draws,) if uniform else data.file_counts(split),
         seed=order.seed,
         shuffle=order.shuffle if train and not uniform else "none",
         batch_size=order.batch_size,
@@ -124,6 +126,18 @@ def worker_order(order: BatchOrder, data: DataSet, split: Split, rank: int) -> W
         world_size=order.world_size,
         limit=overfit or order.limit_batches,
         repeats=overfit > 0,
+    )
+
+
+def subset_order(order: BatchOrder, data: DataSet, rank: int) -> WorkerOrder:
+    """Return the order in which worker ``rank`` reads the validation subset, whose images are numbered from 0 on."""
+    return WorkerOrder(
+        file_counts=(min(order.val_images, data.count("val")),),
+        seed=order.seed,
+        shuffle="none",
+        batch_size=order.batch_size,
+        rank=rank,
+        world_size=order.world_size,
     )
 
 
@@ -172,6 +186,6 @@ def shard(count: int, iteration: int, *, batch_size: int, rank: int, world_size:
     return slice(start + size * rank // world_size, start + size * (rank + 1) // world_size)
 
 
-@lru_cache(maxsize=2)  # one for each split: batches are read ahead within one epoch, or into the next
+@lru_cache(maxsize=3)  # one for each phase: batches are read ahead within one epoch, or into the next
 def _cached_order(file_counts: tuple[int, ...], seed: int, epoch: int, shuffle: Shuffle) -> NDArray[np.int64]:
     return epoch_order(file_counts, seed=seed, epoch=epoch, shuffle=shuffle)

@@ -11,8 +11,7 @@ import numpy as np
 from lib.config.schema import AugmentConfig
 from lib.data.augment.params import AugmentParams, center_params, draw_params
 from lib.data.dataset import DataSet
-from lib.data.order import BatchOrder, WorkerOrder, worker_order
-from lib.data.subset import SubsetOrder, subset_order
+from lib.data.order import BatchOrder, WorkerOrder, subset_order, worker_order
 from lib.rng import rollback_seed
 from lib.types import Phase
 
@@ -49,7 +48,7 @@ class Plan:
     def training(self, epoch: int, first: int = 0) -> Iterator[BatchRequest]:
         """Yield the epoch's training batches from iteration ``first`` on, and those of the subset between them."""
         drawn = draw_params(
-            sum(self.train.file_counts),
+            self.train.count,
             img_size=self._img_size,
             crop=self._crop,
             augment=self._augment,
@@ -83,7 +82,7 @@ class Plan:
             yield from self.training(number, first if number == epoch else 0)
             yield from self.validation(number)
 
-    def _centered(self, phase: Phase, order: WorkerOrder | SubsetOrder, epoch: int) -> Iterator[BatchRequest]:
+    def _centered(self, phase: Phase, order: WorkerOrder, epoch: int) -> Iterator[BatchRequest]:
         for batch in range(order.iterations):
             count = len(order.indices(epoch, batch))
             params = center_params(count, img_size=self._img_size, crop=self._crop)

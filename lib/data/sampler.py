@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.dataset import DataSet
-from lib.data.order import BatchOrder, WorkerOrder, worker_order
-from lib.data.subset import SubsetOrder, subset_order
+from lib.data.order import BatchOrder, WorkerOrder, subset_order, worker_order
 from lib.rng import Stream, numpy_generator, rollback_seed
 from lib.types import Phase
 
@@ -24,38 +23,29 @@ class Sampler:
         """Return the image numbers (n,) of a batch after this number of rollbacks."""
         if rollbacks != self._rollbacks:
             self._set_rollbacks(rollbacks)
-        indices = self._orders[phase].indices(epoch, batch)
-        return self._class_uniform.images(epoch)[indices] if phase == "train" and self._class_uniform else indices
+        order = self._orders[phase]
+        indices = order.indices(epoch, batch)
+        if phase == "val_subset":  # spread evenly, as images may be sorted by class
+            return indices * self._data.count("val") // order.count
+        if phase == "train" and self._order.sampling == "class_uniform":
+            return self._drawn(epoch)[indices]
+        return indices
 
     def _set_rollbacks(self, rollbacks: int) -> None:
-        order, data, rank = (
-            replace(self._order, seed=rollback_seed(self._order.seed, rollbacks)),
-            self._data,
-            self._rank,
-        )
-        self._rollbacks = rollbacks
-        self._class_uniform = (
-            ClassUniform(self._labels, order.n_draws(data), order.seed) if order.sampling == "class_uniform" else None
-        )
-        self._orders: dict[Phase, WorkerOrder | SubsetOrder] = {
-            "train": worker_order(order, data, "train", rank),
-            "val": worker_order(order, data, "val", rank),
-            "val_subset": subset_order(order, data, rank),
+        self._rollbacks, self._seed = rollbacks, rollback_seed(self._order.seed, rollbacks)
+        order = replace(self._order, seed=self._seed)
+        self._orders: dict[Phase, WorkerOrder] = {
+            "train": worker_order(order, self._data, "train", self._rank),
+            "val": worker_order(order, self._data, "val", self._rank),
+            "val_subset": subset_order(order, self._data, self._rank),
         }
-
-
-class ClassUniform:
-    """Draws with replacement, all classes equally likely; an epoch has ``count`` draws."""
-
-    def __init__(self, labels: NDArray[np.int64], count: int, seed: int) -> None:
-        self._labels, self._count, self._seed = labels, count, seed
         self._epoch, self._images = -1, np.empty(0, np.int64)
 
-    def images(self, epoch: int) -> NDArray[np.int64]:
-        """Return the image numbers (count,) of all draws of this epoch."""
+    def _drawn(self, epoch: int) -> NDArray[np.int64]:
+        """Return the image numbers of all draws of this epoch."""
         if epoch != self._epoch:
-            self._images = class_uniform(self._labels, self._count, seed=self._seed, epoch=epoch)
-            self._epoch = epoch
+            count = self._orders["train"].count
+            self._epoch, self._images = epoch, class_uniform(self._labels, count, seed=self._seed, epoch=epoch)
         return self._images
 
 

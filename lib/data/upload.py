@@ -4,7 +4,7 @@ On a CPU the batch is the slot itself. On a GPU the slot is copied on a separate
 """
 
 from collections import deque
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,45 +28,19 @@ class Batch(NamedTuple):
     params_BV: Tensor
 
 
-class Upload(Protocol):
-    """Turns filled slots into batches. The consumer uses one batch at a time."""
-
-    ahead: int
-    """batches that may be copied before the consumer asks for them"""
-
-    def put(self, slot: int, params: AugmentParams) -> Batch:
-        """Start to copy the first ``len(params)`` images of ``slot`` to the device."""
-
-    def hand_over(self) -> None:
-        """Give the consumer the oldest batch that it has not got, and release the one before."""
-
-    def release(self) -> None:
-        """Release the consumer's batch: kernels enqueued from now on do not read it."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether more slots wait for the device than it gains from, while the loader needs them."""
-
-    def free_slots(self, *, wait: bool) -> list[int]:
-        """Return the slots that were copied and may be lent again. With ``wait``, wait for at least one."""
-
-    def idle(self) -> bool:
-        """Return whether the device has nothing to compute: only then does waiting for data cost time."""
-
-    def close(self) -> Any:
-        """Wait until nothing reads from the slots, and release what was allocated."""
-
-
-def upload_to(device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Upload:
+def upload_to(device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> "Upload":
     """Return the upload to ``device`` from slots ``images`` (slots, B, H, W, 3) and ``labels`` (slots, B)."""
-    return CudaUpload(device, images, labels) if device.type == "cuda" else InPlace(images, labels)
+    return CudaUpload(device, images, labels) if device.type == "cuda" else Upload(images, labels)
 
 
-class InPlace:
-    """``Upload`` on a CPU: the batch is the slot, which is free once the consumer asks for the next batch."""
+class Upload:
+    """Turns filled slots into batches. The consumer uses one batch at a time.
+
+    This is the upload on a CPU: the batch is the slot, which is free once the consumer asks for the next batch.
+    """
 
     ahead = 0
-    congested = False
+    """batches that may be copied before the consumer asks for them"""
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         self._images, self._labels = torch.from_numpy(images), torch.from_numpy(labels)
@@ -74,34 +48,44 @@ class InPlace:
         self._current: list[int] = []
 
     def put(self, slot: int, params: AugmentParams) -> Batch:
+        """Start to copy the first ``len(params)`` images of ``slot`` to the device."""
         self._current = [slot]
         n = len(params)
         return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(params))
 
     def hand_over(self) -> None:
+        """Give the consumer the oldest batch that it has not got, and release the one before."""
         self._released = self._current
 
     def release(self) -> None:
-        pass
+        """Release the consumer's batch: kernels enqueued from now on do not read it."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether more slots wait for the device than it gains from, while the loader needs them."""
+        return False
 
     def free_slots(self, *, wait: bool) -> list[int]:
+        """Return the slots that were copied and may be lent again. With ``wait``, wait for at least one."""
         released, self._released = self._released, []
         return released
 
     def idle(self) -> bool:
+        """Return whether the device has nothing to compute: only then does waiting for data cost time."""
         return True
 
     def close(self) -> None:
-        pass
+        """Wait until nothing reads from the slots, and release what was allocated."""
 
 
-class CudaUpload:
+class CudaUpload(Upload):
     """``Upload`` to a GPU. The slots are page-locked, so copies are asynchronous and use the full bandwidth."""
 
     ahead = 1
 
     def __init__(self, device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        self._slots = torch.from_numpy(images), torch.from_numpy(labels)
+        super().__init__(images, labels)
+        self._slots = self._images, self._labels
         params_bytes = COLUMNS * torch.float32.itemsize * labels.shape[1]
         self._params = torch.empty(len(labels), params_bytes, dtype=torch.uint8, pin_memory=True)
         for slots in self._slots:

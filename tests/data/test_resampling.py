@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
-from lib.data.images.resampling import Box, resample, resample_with_pillow
+from lib.data.images.resampling import Box, resample
+
+
+def resample_with_pillow(pixels_HWC: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
+    """The reference: the same as ``resample``, by Pillow."""
+    corners = (box.left, box.top, box.left + box.width, box.top + box.height)
+    image = Image.fromarray(pixels_HWC)
+    return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=corners))
 
 
 @settings(max_examples=40, deadline=None)

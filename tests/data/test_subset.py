@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from lib.config.schema import AugmentConfig, DataConfig
-from lib.data.order import BatchOrder
+from lib.data.dataset import DataSet
+from lib.data.order import BatchOrder, subset_order
 from lib.data.plan import BatchRequest, Plan
+from lib.data.sampler import Sampler
 from lib.data.sources.hickle_folder import HICKLE
-from lib.data.subset import SubsetOrder
 
 ORDER = BatchOrder(seed=1, n_epochs=2, batch_size=6, world_size=2, val_freq=2, val_images=7)
 
@@ -25,11 +26,11 @@ def place(request: BatchRequest) -> tuple[str, int, int]:
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("max_images", [1, 7, 20, 50])
 def test_the_same_images_for_any_number_of_workers_each_once_and_spread(world_size: int, max_images: int) -> None:
-    orders = [
-        SubsetOrder(total=20, max_images=max_images, batch_size=2, rank=rank, world_size=world_size)
-        for rank in range(world_size)
-    ]
-    found = np.concatenate([o.indices(3, i) for i in range(orders[0].iterations) for o in orders])
+    data = DataSet(where="", img_size=8, train_counts=(9,), val_counts=(12, 8), classes=(), fingerprint="")
+    order = BatchOrder(seed=1, batch_size=2, world_size=world_size, val_images=max_images)
+    samplers = [Sampler(order, data, np.zeros(9, np.int64), rank) for rank in range(world_size)]
+    iterations = subset_order(order, data, 0).iterations
+    found = np.concatenate([s.indices("val_subset", 3, i) for i in range(iterations) for s in samplers])
     count = min(max_images, 20)
     assert found.tolist() == [i * 20 // count for i in range(count)]
     assert len(set(found.tolist())) == count

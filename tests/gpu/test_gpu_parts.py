@@ -7,7 +7,7 @@ import torch
 from lib.config.schema import AugmentConfig, NormalizeConfig
 from lib.data.augment.params import draw_params
 from lib.data.augment.transform import Transform, crop_and_normalize
-from lib.data.upload import CudaUpload, InPlace
+from lib.data.upload import CudaUpload, Upload
 from lib.ipc import shared_memory
 from lib.models.alexnet import AlexNet
 from lib.models.layers import ResponseNorm
@@ -25,7 +25,7 @@ def test_uploaded_batches_equal_the_slots() -> None:
     """There are more batches than slots and device buffers, and each is read late, on a busy device."""
     images, _ = shared_memory.create("images", (3, 8, 32, 32, 3), "uint8")
     labels, _ = shared_memory.create("labels", (3, 8), "int64")
-    upload, plain = CudaUpload(GPU, images, labels), InPlace(images, labels)
+    upload, plain = CudaUpload(GPU, images, labels), Upload(images, labels)
     rng = np.random.default_rng(0)
     free, ready, expected = [0, 1, 2], [], []
     seen: list[list[torch.Tensor]] = []

@@ -1,1 +1,1 @@
-"""Where images come from: one module a source, listed in ``registry``."""
+"""Data sources, one module for each value of ``data.source``."""

@@ -4,12 +4,11 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.config.schema import DataConfig
-from lib.data.cache import cached_mean
+from lib.data.cache import describe_with_mean
 from lib.data.dataset import DataSet, check_labels, named_classes
 from lib.data.index import fingerprint
 from lib.data.sources.base import Source, SourceKind, Warn
@@ -30,24 +29,19 @@ def array_dataset(
 
     def describe(data: DataConfig) -> DataSet:
         classes = class_names(data.dir)
-        counts, checksums = [], []
+        counts, checksums = dict[Split, int](), []
         for split in SPLITS:
             images, labels = read(data.dir, split)
             check_labels(labels, len(classes), f"{data.dir}: {split}")
-            counts.append(len(labels))
+            counts[split] = len(labels)
             checksums += [zlib.crc32(images.data), zlib.crc32(labels.data)]
-        content = fingerprint(name, counts, checksums, data.img_size, data.resize)
-        described = DataSet(
-            where=str(data.dir),
-            img_size=data.img_size,
-            resize=data.resize,
-            train_counts=(counts[0],),
-            val_counts=(counts[1],),
+        return describe_with_mean(
+            data,
+            counts=counts,
             classes=named_classes(classes),
-            fingerprint=content,
+            fingerprint=fingerprint(name, list(counts.values()), checksums, data.img_size, data.resize),
+            open_split=open_split,
         )
-        mean = cached_mean(data, content, data.img_size, lambda: open_split(data, described, "train", print))
-        return msgspec.structs.replace(described, mean_image=mean)
 
     def open_split(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
         images, labels = read(data.dir, split)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.config.schema import DataConfig
-from lib.data.cache import cached, cached_mean
+from lib.data.cache import cached, describe_with_mean
 from lib.data.class_names import classes_of_folders
 from lib.data.dataset import DataSet
 from lib.data.images.decode import Resize, decode
@@ -58,17 +57,13 @@ def _describe(data: DataConfig) -> DataSet:
     content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
     for split in SPLITS:
         cached(_index_path(data, content, split), partial(_index, found[split]))
-    described = DataSet(
-        where=str(data.dir),
-        img_size=data.img_size,
-        resize=data.resize,
-        train_counts=(len(found["train"].entries),),
-        val_counts=(len(found["val"].entries),),
+    return describe_with_mean(
+        data,
+        counts={split: len(found[split].entries) for split in SPLITS},
         classes=classes_of_folders(layout(data.dir, data.misc_dir), found["train"].classes),
         fingerprint=content,
+        open_split=_open,
     )
-    mean = cached_mean(data, content, data.img_size, lambda: _open(data, described, "train", print))
-    return msgspec.structs.replace(described, mean_image=mean)
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:

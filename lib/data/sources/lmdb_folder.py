@@ -13,12 +13,11 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import lmdb
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.config.schema import DataConfig
-from lib.data.cache import cached, cached_mean
+from lib.data.cache import cached, describe_with_mean
 from lib.data.class_names import classes_of_numbers
 from lib.data.dataset import DataSet, check_labels
 from lib.data.images.datum import datum_image, read_datum
@@ -87,17 +86,13 @@ def _describe(data: DataConfig) -> DataSet:
     for split in SPLITS:
         check_labels(indices[split].labels, n_classes, str(folders[split]))
     content = fingerprint("lmdb", versions, data.img_size, data.resize)
-    described = DataSet(
-        where=str(data.dir),
-        img_size=data.img_size,
-        resize=data.resize,
-        train_counts=(len(indices["train"].labels),),
-        val_counts=(len(indices["val"].labels),),
+    return describe_with_mean(
+        data,
+        counts={split: len(indices[split].labels) for split in SPLITS},
         classes=classes_of_numbers(layout(data.dir, data.misc_dir), n_classes),
         fingerprint=content,
+        open_split=_open,
     )
-    mean = cached_mean(data, content, data.img_size, lambda: _open(data, described, "train", print))
-    return msgspec.structs.replace(described, mean_image=mean)
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:

@@ -29,21 +29,20 @@ class _CachedIndex(msgspec.Struct, frozen=True):
     members: list[Member]
 
 
-def tar_index(path: Path, cache_dir: Path | None) -> list[Member]:
+def tar_index(path: Path, cache_dir: Path) -> list[Member]:
     """List every regular file in the tar. Those of inner tars are named ``<stem of the inner tar>/<name>``.
 
-    With a ``cache_dir`` the index is stored there, and used again while the tar's size and time stay the same.
+    The index is cached in ``cache_dir``, and used again while the tar's size and time stay the same.
     Raises DataError if the file is no tar, is compressed, or is truncated.
     """
     stat = path.stat()
-    cache = None if cache_dir is None else cache_dir / f"tar_{zlib.crc32(os.fsencode(path.resolve())):08x}.msgpack"
+    cache = cache_dir / f"tar_{zlib.crc32(os.fsencode(path.resolve())):08x}.msgpack"
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    if cache is not None and (members := _read_cache(cache, key)) is not None:
+    if (members := _read_cache(cache, key)) is not None:
         return members
     with path.open("rb") as outer, path.open("rb") as inner:
         members = list(_members(path, outer, inner, stat.st_size))
-    if cache is not None:
-        _write_cache(cache, msgspec.msgpack.encode(_CachedIndex(*key, members)))
+    _write_cache(cache, msgspec.msgpack.encode(_CachedIndex(*key, members)))
     return members
 
 

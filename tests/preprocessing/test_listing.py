@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lib.data.images import listing as module
-from lib.data.images.listing import list_images, read_image
+from lib.data.images.listing import SUFFIXES, ImageList
 from lib.errors import ConfigError, DataError
+from preprocessing.listing import list_folder_or_tar, read_image
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     for name in ("b/2.JPEG", "b/1.jpg", "a/x.PnG", "a/y.webp", "a/z.bmp", "a/w.jpeg"):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +23,10 @@ def folder(tmp_path: Path) -> Path:
     (root / "a" / ".hidden.jpg").write_text("no image")
     (root / ".cache").mkdir()
     return root
+
+
+def listed(root: Path) -> ImageList:
+    return list_folder_or_tar(root, root.parent / "cache")
 
 
 NAMES = ["a/w.jpeg", "a/x.PnG", "a/y.webp", "a/z.bmp", "b/1.jpg", "b/2.JPEG"]
@@ -38,7 +42,7 @@ def tarred(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_class_folders_give_names_and_labels(folder: Path) -> None:
-    found = list_images(folder)
+    found = listed(folder)
     assert [entry.name for entry in found.entries] == NAMES
     assert found.classes == ("a", "b")
     for entry in found.entries:
@@ -53,15 +57,15 @@ def test_symbolic_links_are_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "a" / "w.jpeg").symlink_to(tmp_path / "aside")
     (folder / "b").rename(tmp_path / "b_aside")
     (folder / "b").symlink_to(tmp_path / "b_aside")
-    assert [entry.name for entry in list_images(link).entries] == NAMES
+    assert [entry.name for entry in listed(link).entries] == NAMES
 
 
 @pytest.mark.parametrize("prefix", ["", "./"])
 def test_a_tar_lists_and_reads_the_same_as_the_folder(folder: Path, tmp_path: Path, prefix: str) -> None:
-    of_folder = list_images(folder)
+    of_folder = listed(folder)
     files = {f"{prefix}{name}": (folder / name).read_bytes() for name in reversed(NAMES)}
     path = tarred(tmp_path / "all.tar", {f"{prefix}words.txt": b"x", **files})
-    of_tar = list_images(path)
+    of_tar = listed(path)
     assert [e[:2] for e in of_tar.entries] == [e[:2] for e in of_folder.entries]
     assert of_tar.classes == of_folder.classes
     for entry in of_tar.entries:
@@ -74,7 +78,7 @@ def test_a_tar_of_tars_with_long_names(tmp_path: Path) -> None:
         files = {f"{wnid}_{'long' * 40}_{i}.JPEG": f"{wnid} {i}".encode() * i for i in range(1, 4)}
         inner[f"{wnid}.tar"] = tarred(tmp_path / "inner.tar", files).read_bytes()
     path = tarred(tmp_path / "train.tar", inner)
-    found = list_images(path)
+    found = listed(path)
     assert found.classes == ("n01", "n02")
     assert len(found.entries) == 6
     for entry in found.entries:
@@ -83,25 +87,25 @@ def test_a_tar_of_tars_with_long_names(tmp_path: Path) -> None:
 
 
 def test_flat_pictures_have_no_classes(folder: Path, tmp_path: Path) -> None:
-    assert list_images(folder / "b").classes == ()
+    assert listed(folder / "b").classes == ()
     path = tarred(tmp_path / "val.tar", {"v_2.JPEG": b"two", "v_1.JPEG": b"one"})
-    found = list_images(path)
+    found = listed(path)
     assert found.classes == ()
     assert [read_image(path, entry) for entry in found.entries] == [b"one", b"two"]
 
 
 def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
-    first = list_images(path, tmp_path / "cache")
+    first = list_folder_or_tar(path, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(tarfile, "open", None)
-        assert list_images(path, tmp_path / "cache") == first
+        assert list_folder_or_tar(path, tmp_path / "cache") == first
     tarred(path, {"2.JPEG": b"two", "3.JPEG": b"three"})
     os.utime(path, ns=(1, 1))
-    assert [entry.name for entry in list_images(path, tmp_path / "cache").entries] == ["2.JPEG", "3.JPEG"]
+    assert [entry.name for entry in list_folder_or_tar(path, tmp_path / "cache").entries] == ["2.JPEG", "3.JPEG"]
     for cached in (tmp_path / "cache").iterdir():
         cached.write_bytes(b"damaged")
-    assert len(list_images(path, tmp_path / "cache").entries) == 2
+    assert len(list_folder_or_tar(path, tmp_path / "cache").entries) == 2
 
 
 def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(
@@ -110,28 +114,28 @@ def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(
     synced, cache = [], tmp_path / "cache"
     path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append([file.suffix for file in cache.iterdir()]))
-    list_images(path, cache)
+    list_folder_or_tar(path, cache)
     assert synced == [[".partial"], [".msgpack"]]
     with pytest.raises(ConfigError, match=r"val.tar/tar_.*msgpack cannot be written: .*exists; name a writable folder"):
-        list_images(path, path)
+        list_folder_or_tar(path, path)
 
 
 def test_what_cannot_be_listed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
-        list_images(tmp_path / "nowhere")
+        listed(tmp_path / "nowhere")
     (folder / "c").mkdir()
     with pytest.raises(DataError, match="1 class folders hold no image, the first is c"):
-        list_images(folder)
+        listed(folder)
     (folder / "top.jpg").write_bytes(b"x")
     with pytest.raises(DataError, match=r"both class folders \(a\) and single images \(top.jpg\)"):
-        list_images(folder)
+        listed(folder)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no image"):
-        list_images(tmp_path / "empty")
+        listed(tmp_path / "empty")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "two\nlines.jpg").write_bytes(b"x")
     with pytest.raises(DataError, match="cannot be written in a list"):
-        list_images(tmp_path / "odd")
+        listed(tmp_path / "odd")
 
 
 def test_tars_that_cannot_be_read_in_place(tmp_path: Path) -> None:
@@ -148,31 +152,31 @@ def test_tars_that_cannot_be_read_in_place(tmp_path: Path) -> None:
     ]:
         bad.write_bytes(data)
         with pytest.raises(DataError, match=said):
-            list_images(bad)
+            listed(bad)
 
 
 def test_tars_of_other_shapes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is nested too deep"):
-        list_images(tarred(tmp_path / "deep.tar", {"train/a/1.JPEG": b"x"}))
+        listed(tarred(tmp_path / "deep.tar", {"train/a/1.JPEG": b"x"}))
     with tarfile.open(tmp_path / "twice.tar", "w") as tar:
         for _ in range(2):
             tar.addfile(tarfile.TarInfo("1.JPEG"))
     with pytest.raises(DataError, match="same name twice"):
-        list_images(tmp_path / "twice.tar")
+        listed(tmp_path / "twice.tar")
     with tarfile.open(tmp_path / "link.tar", "w") as tar:
         info = tarfile.TarInfo("1.JPEG")
         info.type, info.linkname = tarfile.SYMTYPE, "2.JPEG"
         tar.addfile(info)
     with pytest.raises(DataError, match=r"1.JPEG is a link"):
-        list_images(tmp_path / "link.tar")
+        listed(tmp_path / "link.tar")
 
 
 def test_a_picture_that_has_changed_or_gone_is_not_read(folder: Path) -> None:
-    entries = list_images(folder).entries
+    entries = listed(folder).entries
     (folder / entries[0].name).write_bytes(b"other")
     with pytest.raises(DataError, match="has changed since it was listed"):
         read_image(folder, entries[0])
     (folder / entries[1].name).unlink()
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_image(folder, entries[1])
-    assert module.SUFFIXES == (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+    assert SUFFIXES == (".jpg", ".jpeg", ".png", ".webp", ".bmp")
