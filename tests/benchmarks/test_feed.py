@@ -1,4 +1,4 @@
-"""The benchmark of the loader: what its JSON promises; each way brings the same images; a dead loader is told of."""
+"""The benchmark of the loader: its JSON, the images of all contenders, and its error for a dead loader."""
 
 import json
 import os
@@ -25,34 +25,34 @@ def keys(folder: Path) -> list[str]:
     return ["--data.source", "hickle", "--data.dir", str(folder / "data"), "--batch_size", "8", *TINY]
 
 
-def test_json_has_what_is_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_documented_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--images", "32", "--batch_size", "8", "--img_size", "32", "--workers", "0", "--rounds", "2"]
     assert feed.main([*sizes, "--scratch", str(tmp_path), "--cold", "--json", "--", *TINY]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [row["name"] for row in told["rows"]] == [
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["name"] for row in result["rows"]] == [
         "loader",
         "hickle.load, pageable copy",
         "torch DataLoader, 0 workers",
     ]
-    assert all(row["unit"] == "images/s" and row["low"] > 0 for row in told["rows"])
-    assert 0 <= told["notes"]["cores that the loader keeps busy"] < 8
-    assert 20 < told["notes"]["MB of the loader besides its slots"] < 300
+    assert all(row["unit"] == "images/s" and row["low"] > 0 for row in result["rows"])
+    assert 0 <= result["notes"]["cores that the loader keeps busy"] < 8
+    assert 20 < result["notes"]["MB of the loader besides its slots"] < 300
     assert not any(tmp_path.iterdir())
 
 
-def test_the_measure_of_the_torchnet_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_torchnet_benchmark_has_all_published_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--images", "256", "--img_size", "32", "--rounds", "1", "--scratch", str(tmp_path)]
     assert feed.main([*sizes, "--torchnet", "--json", "--", *TINY]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    cases = [row["case"] for row in told["rows"] if row["name"] == "ours"]
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    cases = [row["case"] for row in result["rows"] if row["name"] == "ours"]
     assert cases == [
         *(f"cifar10, {split}, memory" for split in ("train", "val")),
         *(f"imagenet, {split}, {where}" for split in ("train", "val") for where in ("disk", "memory")),
     ]
-    assert all(row["unit"] == "s" and row["low"] > 0 for row in told["rows"])
+    assert all(row["unit"] == "s" and row["low"] > 0 for row in result["rows"])
 
 
-def test_every_way_brings_every_image(tmp_path: Path) -> None:
+def test_every_contender_reads_every_image(tmp_path: Path) -> None:
     pack_noise(tmp_path / "data", train=24, val=1, img_size=32, file_batch_size=16)
     files = batch_files(tmp_path / "data", "train")
     with feeding(configuration(keys(tmp_path)), CPU) as fed:
@@ -66,7 +66,7 @@ def test_every_way_brings_every_image(tmp_path: Path) -> None:
     assert np.ptp(theirs.numpy()) > 250  # noise, not zeros
 
 
-def test_a_loader_that_dies_is_told_of(tmp_path: Path) -> None:
+def test_a_dead_loader_is_reported(tmp_path: Path) -> None:
     pack_noise(tmp_path / "data", train=8, val=1, img_size=32)
     with feeding(configuration(keys(tmp_path)), CPU) as fed:
         os.kill(fed.pid, signal.SIGKILL)

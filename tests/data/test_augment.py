@@ -32,7 +32,7 @@ def seen(augment: AugmentConfig, rows: AugmentParams, normalize: NormalizeConfig
     return Transform(augment, normalize, MEAN_CHW, CROP, CPU)(IMAGES, torch.from_numpy(rows)).numpy()
 
 
-def test_by_default_rows_are_plain_and_applied_plainly() -> None:
+def test_by_default_rows_are_plain_and_only_cropped_and_mirrored() -> None:
     rows = draw(AugmentConfig())
     assert (rows.dtype, *rows.shape) == (np.dtype(np.int16), 8, PLAIN_COLUMNS)
     mean_HWC = torch.from_numpy(MEAN_CHW.transpose(1, 2, 0).copy())
@@ -40,14 +40,14 @@ def test_by_default_rows_are_plain_and_applied_plainly() -> None:
     assert np.array_equal(seen(AugmentConfig(), rows), expected.numpy())
 
 
-def test_wide_rows_belong_to_seed_epoch_and_image() -> None:
+def test_wide_rows_depend_on_seed_epoch_and_image() -> None:
     assert draw(ALL).tobytes() == draw(ALL).tobytes()
     for part in (WINDOW, JITTER, LIGHTING):
         assert len({draw(ALL, seed=s, epoch=e)[:, part].tobytes() for s in (1, 2) for e in (0, 1)}) == 4
     assert len(np.unique(draw(ALL, 100), axis=0)) == 100
 
 
-def test_one_kind_does_not_change_with_another() -> None:
+def test_an_augmentation_draws_the_same_whichever_others_are_on() -> None:
     everything = draw(ALL)
     for part, kind in (
         (WINDOW, AugmentConfig(crop="resized")),
@@ -61,12 +61,12 @@ def test_one_kind_does_not_change_with_another() -> None:
     assert np.array_equal(draw(AugmentConfig(color_jitter=0.4))[:, :PLAIN_COLUMNS], draw(AugmentConfig()))
 
 
-def test_each_augmentation_has_random_numbers_of_its_own() -> None:
+def test_every_augmentation_has_its_own_key() -> None:
     keys = [augmentation.key for augmentation in AUGMENTATIONS]
     assert len(set(keys)) == len(keys)
 
 
-def test_the_numbers_drawn_stay_the_same_from_version_to_version() -> None:
+def test_drawn_parameters_are_the_same_in_every_version() -> None:
     """A resumed run draws what the version that began it would have drawn."""
     expected = [
         [3, 3, 1, *(11, 13, 24, 24), *(0.984, 1.269, 1.044, 2), *(-14.910, -15.441, -15.339)],
@@ -77,7 +77,7 @@ def test_the_numbers_drawn_stay_the_same_from_version_to_version() -> None:
     np.testing.assert_allclose(drawn[:, : len(expected[0])], expected, atol=1e-3)
 
 
-def test_windows_have_the_areas_and_ratios_promised() -> None:
+def test_windows_have_the_documented_areas_and_ratios() -> None:
     top, left, height, width = resized_crop.draw(20_000, 256, ALL, np.random.default_rng(0)).T
     assert min(top.min(), left.min()) == 0
     assert (top + height).max() == (left + width).max() == 256
@@ -92,7 +92,7 @@ def test_windows_have_the_areas_and_ratios_promised() -> None:
 
 
 def bilinear(image: np.ndarray, window: np.ndarray, crop: int) -> np.ndarray:
-    """The window (top, left, height, width) stretched, pixel by pixel."""
+    """Return the window (top, left, height, width) resized, pixel by pixel."""
     top, left, height, width = map(int, window)
     window = image[top : top + height, left : left + width].astype(np.float64)
     out = np.zeros((crop, crop, 3))
@@ -108,7 +108,7 @@ def bilinear(image: np.ndarray, window: np.ndarray, crop: int) -> np.ndarray:
     return out
 
 
-def test_stretching_against_plain_numpy() -> None:
+def test_resized_crops_equal_plain_numpy() -> None:
     windows = np.array(
         [[0, 0, 20, 20], [3, 5, 14, 14], [2, 11, 18, 9], [19, 0, 1, 3], *resized_crop.draw(4, SIZE, ALL, RNG)]
     )
@@ -121,7 +121,7 @@ def test_stretching_against_plain_numpy() -> None:
         np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
 
 
-def test_a_resized_view_loses_the_mean_of_its_own_window() -> None:
+def test_a_resized_crop_loses_the_mean_of_its_own_window() -> None:
     params = AugmentConfig(crop="resized")
     rows = draw(params)
     got = seen(params, rows)
@@ -144,7 +144,7 @@ STEPS = (
 """brightness, contrast, saturation of one image"""
 
 
-def test_jitter_against_one_image_at_a_time() -> None:
+def test_jitter_equals_one_image_at_a_time() -> None:
     images = RNG.random((6, 3, 5, 5)) * 255
     drawn = color_jitter.draw(6, SIZE, ALL, RNG)
     drawn[:, 3] = range(6)  # every order once
@@ -176,7 +176,7 @@ def plainly_cut(whole_CHW: np.ndarray, row: np.ndarray) -> np.ndarray:
     return window[:, :, ::-1] if mirror else window
 
 
-def test_colours_come_after_the_cut_and_before_the_mean() -> None:
+def test_colors_change_after_the_crop_and_before_the_mean() -> None:
     augment = AugmentConfig(color_jitter=0.4, pca_lighting=0.1)
     rows = draw(augment)
     got = seen(augment, rows, NormalizeConfig(std=(2.0, 4.0, 8.0)))
@@ -204,14 +204,14 @@ def test_mean_and_std_are_subtracted_and_divided(wide: bool) -> None:
     )
 
 
-def test_validation_sees_no_colours() -> None:
+def test_validation_changes_no_colors() -> None:
     centre = center_params(8, img_size=SIZE, crop=CROP)
     assert np.array_equal(seen(ALL, centre), seen(AugmentConfig(), centre))
 
 
 @pytest.mark.parametrize("params", [AugmentConfig(), ALL], ids=["plain", "wide"])
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_rows_of_either_width_fit_the_same_space(params: AugmentConfig, count: int) -> None:
+def test_rows_of_either_width_fit_into_the_same_memory(params: AugmentConfig, count: int) -> None:
     rows = draw(params, count)
     memory = torch.zeros(8 * COLUMNS * 4, dtype=torch.uint8)
     view_as(memory, rows).copy_(torch.from_numpy(rows))

@@ -1,4 +1,4 @@
-"""What several runs that start at once make only once."""
+"""Results that several runs need at once are computed by one of them."""
 
 import fcntl
 import os
@@ -17,19 +17,19 @@ from lib.errors import ConfigError, DataError
 
 @pytest.fixture
 def claim(tmp_path: Path) -> Iterator[int]:
-    """The lock of another run, which makes something; let go of when closed."""
+    """Return the lock of another run that computes something; closing it releases it."""
     lock = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     yield lock
     os.close(lock)
 
 
-def test_it_is_made_once(tmp_path: Path) -> None:
-    made = [cached(tmp_path / "x", lambda text=text: text) for text in (b"first", b"second")]  # type: ignore[misc]
-    assert [path.read_bytes() for path in made] == [b"first", b"first"]
+def test_a_result_is_computed_once(tmp_path: Path) -> None:
+    results = [cached(tmp_path / "x", lambda text=text: text) for text in (b"first", b"second")]  # type: ignore[misc]
+    assert [path.read_bytes() for path in results] == [b"first", b"first"]
 
 
-def test_who_has_to_wait_says_so(tmp_path: Path, claim: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_waiting_for_another_run_is_reported(tmp_path: Path, claim: int, capsys: pytest.CaptureFixture[str]) -> None:
     timer = threading.Timer(0.3, fcntl.flock, (claim, fcntl.LOCK_UN))
     timer.start()
     assert cached(tmp_path / "x", lambda: b"ours").read_bytes() == b"ours"
@@ -38,13 +38,13 @@ def test_who_has_to_wait_says_so(tmp_path: Path, claim: int, capsys: pytest.Capt
 
 
 @pytest.mark.usefixtures("claim")
-def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_another_run_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
     with pytest.raises(ConfigError, match=r"has been making .*x for 0\.2 s; end it, or name another folder"):
         cached(tmp_path / "x", lambda: b"ours")
 
 
-def test_what_is_kept_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[tuple[int, bool]] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append((os.fstat(fd).st_ino, (tmp_path / "x").exists())))
     path = cached(tmp_path / "x", lambda: b"ours")
@@ -54,13 +54,13 @@ def test_what_is_kept_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monk
 INDEX = Index(np.array([b"a/1.JPEG", b"b/2.JPEG"]), np.arange(2))
 
 
-def test_an_index_is_what_was_written(tmp_path: Path) -> None:
+def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
     names, labels = read_index(cached(tmp_path / "x.npz", lambda: index_bytes(INDEX)))
     assert (names.tolist(), labels.tolist()) == (INDEX.names.tolist(), [0, 1])
 
 
 @pytest.mark.parametrize("damage", ["half", "zeros", "one byte", "another kind", "other arrays", "gone"])
-def test_a_damaged_index_is_one_line(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_index_is_reported_in_one_line(tmp_path: Path, damage: str) -> None:
     content, path = index_bytes(INDEX), tmp_path / "x.npz"
     path.write_bytes(
         {

@@ -23,7 +23,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def quadrants(width: int = 64, height: int = 48) -> Image.Image:
-    """Red and green above, blue and white below."""
+    """Return an image that is red and green above, blue and white below."""
     pixels = np.empty((height, width, 3), np.uint8)
     pixels[: height // 2, : width // 2] = RED
     pixels[: height // 2, width // 2 :] = GREEN
@@ -42,8 +42,8 @@ def assert_quadrants(
 ) -> None:
     assert image_HWC.shape == (SIZE, SIZE, 3)
     assert image_HWC.dtype == np.uint8
-    for found, wanted in zip(corners(image_HWC), expected, strict=True):
-        assert np.abs(found - wanted).max() <= within, (found, wanted)
+    for found, color in zip(corners(image_HWC), expected, strict=True):
+        assert np.abs(found - color).max() <= within, (found, color)
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
@@ -63,13 +63,13 @@ def test_each_format_decodes_to_its_pixels(kind: str, options: dict[str, Any], w
     assert_quadrants(decode(encoded(quadrants(), kind, **options), SIZE, resize), within=within)
 
 
-def test_cmyk_jpeg_which_adobe_stores_inverted() -> None:
+def test_inverted_cmyk_of_adobe_becomes_rgb() -> None:
     data = encoded(quadrants().convert("CMYK"), "JPEG", quality=97)
     assert b"Adobe" in data
     assert_quadrants(decode(data, SIZE, "squash"), within=10)
 
 
-def test_palette_with_and_without_transparency() -> None:
+def test_palettes_become_rgb_with_and_without_transparency() -> None:
     palette = quadrants().quantize(4)
     assert_quadrants(decode(encoded(palette, "PNG"), SIZE, "squash"))
     red = palette.getpixel((1, 1))
@@ -78,7 +78,7 @@ def test_palette_with_and_without_transparency() -> None:
     assert_quadrants(decode(encoded(palette, "GIF"), SIZE, "squash"))
 
 
-def test_what_is_transparent_becomes_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     image = quadrants().convert("RGBA")
     alpha = np.full((48, 64), 255, np.uint8)
     alpha[:24, :32] = 0
@@ -90,17 +90,17 @@ def test_what_is_transparent_becomes_white() -> None:
         assert_quadrants(found, (WHITE, GREEN, half, WHITE), within=1)
 
 
-def test_grey_becomes_three_equal_channels() -> None:
+def test_gray_becomes_three_equal_channels() -> None:
     ramp = np.linspace(0, 255, 64).astype(np.uint8)[None].repeat(48, 0)
     wide = Image.fromarray(ramp.astype(np.uint16) * 257)
-    pictures = {
+    images = {
         "grey JPEG": encoded(Image.fromarray(ramp), "JPEG", quality=95),
         "grey PNG": encoded(Image.fromarray(ramp), "PNG"),
         "16-bit PNG": encoded(wide, "PNG"),
         "grey with alpha": encoded(Image.fromarray(ramp).convert("LA"), "PNG"),
     }
     expected = np.asarray(Image.fromarray(ramp).resize((SIZE, SIZE), Image.Resampling.BILINEAR)).astype(int)
-    for name, data in pictures.items():
+    for name, data in images.items():
         found = decode(data, SIZE, "squash").astype(int)
         assert np.abs(found - expected[..., None]).max() <= 3, name
 
@@ -111,7 +111,7 @@ def test_black_and_white_images_become_rgb() -> None:
     assert_quadrants(decode(encoded(bits, "PNG"), SIZE, "squash"), (black, WHITE, WHITE, black))
 
 
-TURNED = {  # EXIF orientation -> where red, green, blue and white are once it is heeded
+ROTATED = {  # EXIF orientation -> where red, green, blue and white are after the rotation
     1: (RED, GREEN, BLUE, WHITE),
     2: (GREEN, RED, WHITE, BLUE),
     3: (WHITE, BLUE, GREEN, RED),
@@ -123,9 +123,9 @@ TURNED = {  # EXIF orientation -> where red, green, blue and white are once it i
 }
 
 
-@pytest.mark.parametrize(("orientation", "expected"), TURNED.items())
+@pytest.mark.parametrize(("orientation", "expected"), ROTATED.items())
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_exif_rotated(orientation: int, expected: Sequence[tuple[int, ...]], kind: str) -> None:
+def test_exif_rotation_is_applied(orientation: int, expected: Sequence[tuple[int, ...]], kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(quadrants(), kind, exif=exif, quality=95)
@@ -134,11 +134,11 @@ def test_exif_rotated(orientation: int, expected: Sequence[tuple[int, ...]], kin
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
-def test_broken_exif_does_not_break_the_picture(exif: bytes) -> None:
+def test_broken_exif_does_not_break_the_image(exif: bytes) -> None:
     assert_quadrants(decode(encoded(quadrants(), "JPEG", exif=exif, quality=95), SIZE, "squash"))
 
 
-def test_squash_keeps_everything_and_crop_the_centre() -> None:
+def test_squash_keeps_everything_and_crop_the_center() -> None:
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = 255
     data = encoded(Image.fromarray(pixels), "PNG")
@@ -149,7 +149,7 @@ def test_squash_keeps_everything_and_crop_the_centre() -> None:
     assert (squashed[:, 21:] == 0).all()
 
 
-def test_crop_equals_short_side_first_and_then_the_centre() -> None:
+def test_crop_resizes_the_short_side_and_takes_the_center() -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (16, 24, 3), np.uint8)).resize((96, 64), Image.Resampling.BICUBIC)
     whole = np.asarray(image.resize((48, 32), Image.Resampling.BILINEAR)).astype(int)
@@ -164,16 +164,16 @@ def test_odd_sizes_are_resized(size: tuple[int, int], resize: Resize) -> None:
     assert (decode(data, SIZE, resize) == RED).all()
 
 
-def test_a_large_jpeg_that_is_reduced_on_the_way_stays_close() -> None:
+def test_a_large_jpeg_that_is_reduced_while_decoding_stays_close() -> None:
     image = quadrants().resize((1024, 700), Image.Resampling.BICUBIC)
     data = encoded(image, "JPEG", quality=95)
     exact = np.asarray(Image.open(io.BytesIO(data)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)).astype(int)
     difference = np.abs(decode(data, SIZE, "squash").astype(int) - exact)
-    assert difference.max() <= 16  # along the hard edges
+    assert difference.max() <= 16  # at hard edges
     assert difference.mean() < 1
 
 
-def test_truncated_empty_and_foreign_files() -> None:
+def test_truncated_empty_and_other_files_are_refused_with_the_reason() -> None:
     whole = encoded(quadrants(), "JPEG", quality=95)
     png = encoded(quadrants(), "PNG")
     broken = {
@@ -185,15 +185,15 @@ def test_truncated_empty_and_foreign_files() -> None:
         b"%!PS-Adobe-3.0 EPSF-3.0\n": "it is none of JPEG, PNG, WEBP, BMP, GIF",
         b"<html>not found</html>": "it is none of",
     }
-    for data, said in broken.items():
-        with pytest.raises(DataError, match=said) as error:
+    for data, message in broken.items():
+        with pytest.raises(DataError, match=message) as error:
             decode(data, SIZE, "squash")
         assert "\n" not in str(error.value)
         assert "0x" not in str(error.value)  # no memory addresses: skipped.txt must be the same every time
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_any_damage_is_a_data_error_or_a_picture() -> None:
+def test_any_damage_gives_a_data_error_or_an_image() -> None:
     rng = np.random.default_rng(1)
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
         whole = encoded(quadrants(), kind)
@@ -205,7 +205,7 @@ def test_any_damage_is_a_data_error_or_a_picture() -> None:
                 assert decode(bytes(data), SIZE, "crop").shape == (SIZE, SIZE, 3)
 
 
-def test_a_picture_that_claims_to_be_huge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_claims_to_be_huge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = encoded(Image.new("1", (20_000, 20_000)), "PNG")
     assert len(bomb) < 100_000
     with pytest.raises(DataError, match="more than 89,478,485"):
@@ -216,7 +216,7 @@ def test_a_picture_that_claims_to_be_huge(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def natural(width: int = 700, height: int = 520) -> Image.Image:
-    """Smooth shapes with some grain, as photographs have."""
+    """Return smooth shapes with some grain, like a photograph."""
     rng = np.random.default_rng(3)
     shapes = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
     smooth = np.asarray(shapes.resize((width, height), Image.Resampling.BICUBIC))
@@ -228,7 +228,7 @@ def natural(width: int = 700, height: int = 520) -> Image.Image:
     "options", [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"quality": 30}], ids=str
 )
 @pytest.mark.parametrize("at_least", [0, 100, 300])
-def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(
+def test_the_fast_decoder_gives_plain_jpegs_the_pixels_of_pillow(
     mode: str, options: dict[str, Any], at_least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = encoded(natural().convert(mode), "JPEG", **options)
@@ -242,7 +242,7 @@ def test_plain_jpegs_come_from_the_fast_decoder_with_pillows_pixels(
 
 
 @pytest.mark.parametrize("odd", ["turned", "CMYK", "end cut off", "rubbish inside"])
-def test_odd_jpegs_are_pillows(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_jpegs_are_decoded_by_pillow(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6 if odd == "turned" else 1
     data = encoded(natural().convert("CMYK" if odd == "CMYK" else "RGB"), "JPEG", exif=exif)

@@ -1,4 +1,4 @@
-"""The processes that decode: in order, under load, and what becomes of them when somebody dies."""
+"""The processes that decode: order, errors, and what happens if one of them or the loader dies."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.support.scripts import ROOT
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_pictures_come_to_their_places(count: int) -> None:
+def test_images_are_decoded_into_their_places(count: int) -> None:
     decoders = open_decoders(count, Number(), 2)
     rng = np.random.default_rng(0)
     for size in (0, 1, 2, 60):
@@ -31,7 +31,7 @@ def test_pictures_come_to_their_places(count: int) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Decoders among the processes that ``pid`` started."""
+    """Return the decoders among the children of ``pid``."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -40,7 +40,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def test_a_decoder_that_is_killed_is_an_error_not_a_wait() -> None:
+def test_a_killed_decoder_is_an_error_and_not_a_hang() -> None:
     decoders = open_decoders(2, Number(), 2)
     out = np.zeros((4, 2, 2, 3), np.uint8)
     decoders.decode([b"1"] * 4, out)
@@ -62,7 +62,7 @@ if __name__ == "__main__":
 """
 
 
-def test_an_error_in_the_loader_is_not_held_up_by_decoders(tmp_path: Path) -> None:
+def test_a_loader_with_an_error_ends_in_spite_of_its_decoders(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
     command = [sys.executable, str(tmp_path / "failing.py")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -82,7 +82,7 @@ if __name__ == "__main__":
 """
 
 
-def test_decoders_go_when_their_loader_is_killed(tmp_path: Path) -> None:
+def test_decoders_end_when_their_loader_is_killed(tmp_path: Path) -> None:
     (tmp_path / "owner.py").write_text(OWNER)
     command = [sys.executable, str(tmp_path / "owner.py")]
     owner = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""What goes with weights of others: from a packed data set, or from any folder that names the classes."""
+"""The metadata for weights of other programs: from a packed data set, or from any folder that names the classes."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from tests.support.data_sets import write_data_set
 WORDS = "n02 chain saw, chainsaw\nn01 tench\n"
 
 
-def test_a_packed_data_set_has_all(tmp_path: Path) -> None:
+def test_a_packed_data_set_has_everything(tmp_path: Path) -> None:
     at = write_data_set(tmp_path / "data")
     beside = inference_metadata(at.dir)
     assert np.array_equal(beside.mean_CHW, np.load(at.mean))
     assert [c.name for c in beside.classes] == [f"class {i}" for i in range(4)]
 
 
-def test_a_list_of_names_will_do(tmp_path: Path) -> None:
+def test_a_list_of_names_is_enough(tmp_path: Path) -> None:
     (tmp_path / "synset_words.txt").write_text(WORDS)
     beside = inference_metadata(tmp_path)
     assert [(c.index, c.wnid, c.name) for c in beside.classes] == [
@@ -30,12 +30,12 @@ def test_a_list_of_names_will_do(tmp_path: Path) -> None:
     ]
     assert beside.mean_CHW.shape == (3, 256, 256)
     assert beside.mean_CHW[:, 7, 9].tolist() == pytest.approx(IMAGENET_MEAN)
-    mean = np.random.default_rng(0).uniform(0, 255, (3, 40, 40))  # float64, as theano_alexnet's
+    mean = np.random.default_rng(0).uniform(0, 255, (3, 40, 40))  # float64, as in theano_alexnet
     np.save(tmp_path / "img_mean.npy", mean)
     np.testing.assert_allclose(inference_metadata(tmp_path).mean_CHW, mean, rtol=1e-6)
 
 
-def test_class_folders_will_do(tmp_path: Path) -> None:
+def test_class_folders_are_enough(tmp_path: Path) -> None:
     write_jpeg_folder(tmp_path / "data", train=8, val=8)
     (tmp_path / "data/synset_words.txt").write_text(WORDS)
     names = {c.wnid: c.name for c in inference_metadata(tmp_path / "data").classes}

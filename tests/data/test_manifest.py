@@ -41,7 +41,7 @@ def write_manifest(at: Layout, **changes: object) -> None:
     at.manifest.write_bytes(msgspec.json.encode({**msgspec.to_builtins(MANIFEST), **changes}))
 
 
-def test_files_lie_where_the_format_says() -> None:
+def test_files_are_where_the_format_says() -> None:
     at = layout("/d")
     assert str(at.batch_file("train", 256, 7)) == "/d/train_hkl_b256/00007.hkl"
     assert str(at.labels("val")) == "/d/labels/val_labels.npy"
@@ -54,7 +54,7 @@ def test_files_lie_where_the_format_says() -> None:
     assert layout("~/d").dir == Path.home() / "d"
 
 
-def test_a_manifest_comes_back_as_it_was_written(at: Layout) -> None:
+def test_a_manifest_is_read_as_it_was_written(at: Layout) -> None:
     write_manifest(at)
     assert read_manifest(at) == MANIFEST
     assert (MANIFEST.split("train").count, MANIFEST.split("val").count) == (7, 3)
@@ -65,7 +65,7 @@ def test_the_fingerprint_changes_with_the_content() -> None:
     assert MANIFEST.fingerprint == msgspec.structs.replace(other, seed=1).fingerprint != other.fingerprint
 
 
-def test_manifests_that_are_missing_or_foreign(at: Layout, tmp_path: Path) -> None:
+def test_missing_and_other_manifests_are_refused(at: Layout, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist; make one with"):
         read_manifest(layout(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="holds no complete data set"):
@@ -96,7 +96,7 @@ def test_classes_count_up_from_zero(at: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
         (np.array([0, 1], np.int64), r"holds int64 \(2,\) where the manifest says int64 \(3,\)"),
         (np.array([0, 1, 1], np.int32), "holds int32"),
@@ -104,13 +104,13 @@ def test_classes_count_up_from_zero(at: Layout) -> None:
         (np.array([-1, 1, 0]), "labels from -1 to 1"),
     ],
 )
-def test_labels_that_do_not_fit_the_manifest(at: Layout, labels: np.ndarray, said: str) -> None:
+def test_labels_that_do_not_match_the_manifest_are_refused(at: Layout, labels: np.ndarray, message: str) -> None:
     np.save(at.labels("val"), labels)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_labels(at, MANIFEST, "val")
 
 
-def test_arrays_that_fit_are_read_and_others_are_not(at: Layout) -> None:
+def test_arrays_that_match_are_read_and_others_are_refused(at: Layout) -> None:
     np.save(at.labels("val"), np.array([0, 1, 1]))
     assert read_labels(at, MANIFEST, "val").tolist() == [0, 1, 1]
     with pytest.raises(DataError, match=r"train_labels\.npy is missing; run preprocessing/make_labels"):
@@ -128,14 +128,14 @@ def test_arrays_that_fit_are_read_and_others_are_not(at: Layout) -> None:
 
 
 def with_checksums(at: Layout) -> Manifest:
-    """The manifest, with those of the labels and of the mean image that are there."""
+    """Return the manifest with the checksums of the existing labels and mean image."""
     val = msgspec.structs.replace(MANIFEST.val, labels_crc32=zlib.crc32(at.labels("val").read_bytes()))
     mean_crc32 = zlib.crc32(at.mean.read_bytes())
     return msgspec.structs.replace(MANIFEST, val=val, mean_crc32=mean_crc32).with_checksum()
 
 
 def flipped(path: Path) -> Iterator[int]:
-    """Writes ``path`` once for each of its bytes, with one bit of that byte turned over; then as it was."""
+    """Write ``path`` once for each of its bytes, with one bit of that byte flipped; at the end as it was."""
     content = path.read_bytes()
     for place, byte in enumerate(content):
         path.write_bytes(content[:place] + bytes([byte ^ 1 << place % 8]) + content[place + 1 :])
@@ -156,26 +156,26 @@ def test_any_flipped_byte_of_labels_or_mean_is_found(at: Layout) -> None:
     assert len(read_labels(at, manifest, "val")) == len(read_mean(at, manifest))
 
 
-def test_any_flipped_byte_of_the_manifest_is_found_or_means_nothing(at: Layout) -> None:
+def test_any_flipped_byte_of_the_manifest_is_found_or_harmless(at: Layout) -> None:
     complete = MANIFEST.with_checksum()
     at.manifest.write_bytes(msgspec.json.format(msgspec.json.encode(complete)))
     harmless = 0
     for _ in flipped(at.manifest):
         try:
             assert read_manifest(at) == complete
-            harmless += 1  # one kind of space became another
+            harmless += 1  # one whitespace character became another
         except DataError as error:
             assert f"{at.manifest} " in str(error)
             assert "put a copy of it back" in str(error) or "has format" in str(error)
     assert harmless < at.manifest.read_bytes().count(b" ") / 4
 
 
-def test_a_checksum_does_not_change_what_a_data_set_is() -> None:
-    """Nor do checkpoints of data sets that were packed before there was one belong to others then."""
+def test_a_checksum_does_not_change_the_fingerprint() -> None:
+    """Checkpoints of data sets that were packed before manifests had a checksum still match."""
     assert MANIFEST.with_checksum().fingerprint == MANIFEST.fingerprint == "65c316ba318b92c1"
 
 
-def test_offsets_do_not_change_what_a_data_set_is() -> None:
+def test_offsets_do_not_change_the_fingerprint() -> None:
     """Checkpoints record the fingerprint, and offsets may be added to a data set later."""
     files = tuple(msgspec.structs.replace(file, offset=100, header_crc32=7) for file in FILES)
     located = MANIFEST.with_files({"train": files, "val": files[1:]})

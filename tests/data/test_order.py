@@ -27,7 +27,7 @@ def test_no_image_is_missing_or_seen_twice(shuffle: Shuffle, world_size: int, ba
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 def test_the_same_images_in_an_iteration_for_any_number_of_workers(shuffle: Shuffle) -> None:
-    """8 x 1, 4 x 2, 2 x 4, 1 x 8: a run may move between them at a checkpoint."""
+    """8 x 1, 4 x 2, 2 x 4, 1 x 8: a run may change between them at a checkpoint."""
 
     def iterations(batch_size: int, world_size: int) -> list[list[int]]:
         workers = [
@@ -41,7 +41,7 @@ def test_the_same_images_in_an_iteration_for_any_number_of_workers(shuffle: Shuf
     assert iterations(8, 1) == iterations(4, 2) == iterations(2, 4) == iterations(1, 8)
 
 
-def test_the_last_iteration_is_shared_out_evenly() -> None:
+def test_the_last_iteration_is_divided_evenly() -> None:
     sizes = [shard(53, 3, batch_size=8, rank=r, world_size=2) for r in range(2)]
     assert [part.stop - part.start for part in sizes] == [2, 3]
     assert n_iterations(53, batch_size=8, world_size=2) == 4
@@ -67,7 +67,7 @@ def test_overfitted_batches_are_those_of_the_first_epoch_again() -> None:
     assert anew.indices(1, 0).tolist() != first
 
 
-def test_files_are_moved_whole() -> None:
+def test_shuffled_files_keep_their_own_order() -> None:
     order = epoch_order(COUNTS, seed=1, epoch=1, shuffle="files")
     starts = {0: 16, 16: 16, 32: 16, 48: 5}
     first, pieces = 0, []
@@ -87,7 +87,7 @@ def test_none_is_the_order_on_disk() -> None:
 LABELS = np.array([0] * 40 + [1] * 8 + [3] * 5)
 
 
-def test_class_uniform_draws_every_class_and_every_image_of_it_alike() -> None:
+def test_class_uniform_draws_classes_and_their_images_uniformly() -> None:
     drawn = class_uniform(LABELS, 90_000, seed=1, epoch=0)
     classes = np.bincount(LABELS[drawn])
     assert classes[2] == 0  # it has no image

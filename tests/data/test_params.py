@@ -9,7 +9,7 @@ from lib.data.augment.params import center_params, draw_params, eval_crop_params
 from lib.data.augment.transform import crop_and_normalize
 
 
-def test_apply_against_plain_numpy() -> None:
+def test_crop_mirror_and_mean_equal_plain_numpy() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (6, 12, 12, 3), dtype=np.uint8)
     mean = rng.random((12, 12, 3), dtype=np.float32) * 255
@@ -23,7 +23,7 @@ def test_apply_against_plain_numpy() -> None:
 
 
 def test_every_offset_is_equally_likely() -> None:
-    """theano_alexnet never drew the last of its 30 offsets, and the first and last but one half as often."""
+    """theano_alexnet never drew the last of its 30 offsets, and the first and the one before the last half as often."""
     n = 300_000
     params = draw_params(n, img_size=256, crop=227, augment=AugmentConfig(), seed=0, epoch=0)
     expected = n / 30
@@ -35,7 +35,7 @@ def test_every_offset_is_equally_likely() -> None:
     assert abs(params[:, 2].mean() - 0.5) < 0.005
 
 
-def test_a_view_belongs_to_seed_epoch_and_image() -> None:
+def test_parameters_depend_on_seed_epoch_and_image() -> None:
     def draw(seed: int, epoch: int) -> bytes:
         return draw_params(50, img_size=32, crop=28, augment=AugmentConfig(), seed=seed, epoch=epoch).tobytes()
 
@@ -53,11 +53,11 @@ def test_mirror_and_random_crop_can_be_switched_off(crop: Literal["random", "cen
         assert (params[:, :2] == 14).all()
 
 
-def test_center_params_cut_the_middle_without_mirror() -> None:
+def test_center_parameters_are_not_mirrored() -> None:
     assert center_params(2, img_size=256, crop=227).tolist() == [[14, 14, 0]] * 2
 
 
-def test_crops_of_an_evaluation() -> None:
+def test_evaluation_averages_center_corners_and_their_mirror_images() -> None:
     ten = eval_crop_params(10, img_size=256, crop=227).tolist()
     corners = [[14, 14], [0, 0], [0, 29], [29, 0], [29, 29]]
     assert ten == [[*corner, mirror] for mirror in (0, 1) for corner in corners]

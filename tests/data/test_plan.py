@@ -26,7 +26,7 @@ def test_a_run_is_epochs_of_training_and_validation(data_set: Path) -> None:
     assert requests == [(split, e, batch, count) for e in (1, 2) for split, batch, count in epoch]
 
 
-def test_a_resumed_run_goes_on_exactly_as_the_whole_one(data_set: Path) -> None:
+def test_a_resumed_run_has_the_batches_of_an_uninterrupted_one(data_set: Path) -> None:
     whole = list(plan(data_set, rank=1).run(0, 0))
     for done in range(1, 8):
         start = whole[done]
@@ -43,7 +43,7 @@ def test_the_last_iteration_counts_images_of_all_workers(data_set: Path) -> None
     assert [order.all_workers_count(i) for i in range(order.iterations)] == [20, 20, 8]
 
 
-def test_one_view_for_the_whole_batch_of_all_workers(data_set: Path) -> None:
+def test_with_per_image_off_all_workers_use_one_draw_for_a_batch(data_set: Path) -> None:
     both = [list(islice(plan(data_set, rank, per_image=False).training(0), 3)) for rank in range(2)]
     for requests in zip(*both, strict=True):
         params = np.concatenate([request.params for request in requests])

@@ -53,10 +53,10 @@ def test_random_rows_again_and_again_with_few_open_files(
         indices = rng.integers(0, 48, 9)
         source.read(indices, out)
         assert np.array_equal(out, images[indices])
-        assert len(source._open) == len(set(indices // 16))  # none but those of the batch
+        assert len(source._open) == len(set(indices // 16))  # only those of the batch
 
 
-def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_read_is_continued(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.preadv
     monkeypatch.setattr(
         os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
@@ -66,7 +66,7 @@ def test_a_read_that_is_cut_short_goes_on(at: Layout, source: HickleBatches, mon
     assert np.array_equal(out, all_images(at)[14:18])
 
 
-def test_a_file_that_shrinks_while_we_train_is_named(at: Layout, source: HickleBatches) -> None:
+def test_a_file_that_shrinks_during_training_is_named(at: Layout, source: HickleBatches) -> None:
     path = at.batch_file("train", 16, 1)
     out = np.zeros((1, 32, 32, 3), np.uint8)
     source.read(np.array([16]), out)  # it is open now
@@ -126,8 +126,8 @@ def test_an_offset_beyond_the_file_is_refused_before_anything_is_read(at: Layout
         check_data(at, manifest.with_files({"train": files, "val": manifest.val.files}))
 
 
-def test_a_file_that_was_put_back_is_read_anew(at: Layout, source: HickleBatches) -> None:
-    """What was open when it failed is opened again: the name may lead to another file now."""
+def test_a_file_that_was_put_back_is_opened_again(at: Layout, source: HickleBatches) -> None:
+    """After an error a file is opened again, as its name may refer to another file now."""
     path = at.batch_file("train", 16, 1)
     content, out = path.read_bytes(), np.zeros((16, 32, 32, 3), np.uint8)
     source.read(np.array([16]), out)  # it is open now
@@ -141,10 +141,10 @@ def test_a_file_that_was_put_back_is_read_anew(at: Layout, source: HickleBatches
     assert np.array_equal(out, all_images(at)[16:32])
 
 
-def test_a_disk_that_fails_is_named_with_the_way_out(
+def test_a_read_error_names_the_file_and_the_fix(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of a run, when the file has been read from before; once the disk is back, so are its rows."""
+    """The file was read before; once the disk is back, its rows can be read again."""
     real, out = os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
     source.read(np.arange(14, 18), out)
     broken = source._open[1]
@@ -166,7 +166,7 @@ def test_a_disk_that_fails_is_named_with_the_way_out(
     assert np.array_equal(out, all_images(at)[14:18])
 
 
-def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_is_verified_once_before_its_first_row(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     verified = []
     monkeypatch.setattr(reader, "verify_batch_file", lambda path, file: verified.append((path.name, file.name)))
     source, out = (
@@ -179,7 +179,7 @@ def test_verified_once_each_before_its_first_row(at: Layout, monkeypatch: pytest
     assert verified == [(name, name) for name in ("00000.hkl", "00001.hkl", "00002.hkl")]
 
 
-def test_too_few_descriptors_are_told_apart_from_a_damaged_file(
+def test_too_few_descriptors_are_not_reported_as_a_damaged_file(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_left(*_: object) -> int:

@@ -9,7 +9,7 @@ from lib.data.sampler import Sampler
 from lib.data.sources.hickle_folder import HICKLE
 
 
-def test_after_a_rollback_loader_and_trainer_take_other_images_and_agree_on_them(data_set: Path) -> None:
+def test_after_a_rollback_loader_and_trainer_agree_on_a_new_order(data_set: Path) -> None:
     order = BatchOrder(seed=1, batch_size=16)
     data = HICKLE.describe(DataConfig(dir=data_set))
     sampler = Sampler(order, data, np.zeros(48, np.int64), rank=0)

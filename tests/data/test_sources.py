@@ -1,4 +1,4 @@
-"""Every way in: what it says of a data set, what it reads, and what it answers to a damaged one."""
+"""Every data source: its description of a data set, the images that it reads, and its errors for damaged ones."""
 
 import gzip
 import os
@@ -63,9 +63,9 @@ def described(data: DataConfig) -> DataSet:
     return source_kind(data.source).describe(data)
 
 
-def opened(data: DataConfig, split: str = "train", said: list[str] | None = None) -> Source:
-    say = (lambda text: None) if said is None else said.append
-    return SOURCES[data.source].open(data, described(data), split, say)  # type: ignore[arg-type]
+def opened(data: DataConfig, split: str = "train", warnings: list[str] | None = None) -> Source:
+    warn = (lambda text: None) if warnings is None else warnings.append
+    return SOURCES[data.source].open(data, described(data), split, warn)  # type: ignore[arg-type]
 
 
 def all_rows(source: Source, size: int = 32) -> np.ndarray:
@@ -101,7 +101,7 @@ def test_images_and_labels_are_those_written(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(WRITERS))
-def test_images_come_in_the_size_asked_for(tmp_path: Path, name: str) -> None:
+def test_images_have_the_configured_size(tmp_path: Path, name: str) -> None:
     WRITERS[name](tmp_path / "data")
     small, large = (config(name, tmp_path / "data", img_size=size) for size in (28 if name == "mnist" else 32, 64))
     twice = all_rows(opened(large), 64)
@@ -114,41 +114,41 @@ def test_images_come_in_the_size_asked_for(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["jpeg_folder", "lmdb"])
-def test_decoder_processes_give_what_the_loader_itself_would(tmp_path: Path, name: str) -> None:
+def test_decoder_processes_give_the_pixels_of_the_loader_itself(tmp_path: Path, name: str) -> None:
     WRITERS[name](tmp_path / "data")
     alone = all_rows(opened(config(name, tmp_path / "data")))
     assert np.array_equal(all_rows(opened(config(name, tmp_path / "data", decoders=2))), alone)
 
 
 @pytest.mark.parametrize("decoders", [0, 2])
-def test_a_broken_picture_is_named_once_and_another_of_its_class_stands_in(tmp_path: Path, decoders: int) -> None:
+def test_a_broken_image_is_reported_once_and_replaced_by_one_of_its_class(tmp_path: Path, decoders: int) -> None:
     folder = write_jpeg_folder(tmp_path / "data")
     data = config("jpeg_folder", folder, decoders=decoders)
     whole = all_rows(opened(data))
     for name in ("train/n01/001.JPEG", "train/n01/021.JPEG"):
         path = folder / name
-        path.write_bytes(b"\xff\xd8 no picture".ljust(path.stat().st_size, b"."))
-    said: list[str] = []
-    source = opened(data, said=said)
+        path.write_bytes(b"\xff\xd8 no image".ljust(path.stat().st_size, b"."))
+    warnings: list[str] = []
+    source = opened(data, warnings=warnings)
     for _ in range(2):
         out = np.zeros_like(whole)
         source.read(np.arange(24), out)
-        # class n01 is 001, 005, ... 021 in places 6 to 11; the last one's successor is the first that is whole
+        # class n01 is 001, 005, ... 021 in places 6 to 11; after the last comes the first one that is not broken
         expected = whole.copy()
         expected[6] = expected[11] = whole[7]
         assert np.array_equal(out, expected)
     source.close()
-    assert len(said) == 2
-    assert "data/train/n01/001.JPEG is skipped: it is none of JPEG" in said[0]
-    assert said[1].endswith("n01/005.JPEG replaces it (2 so far)")
+    assert len(warnings) == 2
+    assert "data/train/n01/001.JPEG is skipped: it is none of JPEG" in warnings[0]
+    assert warnings[1].endswith("n01/005.JPEG replaces it (2 so far)")
 
 
 @pytest.mark.parametrize("decoders", [0, 2])
-def test_a_picture_whose_disk_is_away_is_no_broken_one(tmp_path: Path, decoders: int) -> None:
-    """Nothing stands in for it: that would go on for the rest of the run."""
+def test_an_image_whose_disk_is_away_is_not_broken(tmp_path: Path, decoders: int) -> None:
+    """It is not replaced: the substitute would stay for the rest of the run."""
     folder = write_jpeg_folder(tmp_path / "data")
-    said: list[str] = []
-    source = opened(config("jpeg_folder", folder, decoders=decoders), said=said)
+    warnings: list[str] = []
+    source = opened(config("jpeg_folder", folder, decoders=decoders), warnings=warnings)
     out = np.zeros((24, 32, 32, 3), np.uint8)
     source.read(np.arange(24), out)
     whole, path = out.copy(), folder / "train/n01/009.JPEG"
@@ -166,10 +166,10 @@ def test_a_picture_whose_disk_is_away_is_no_broken_one(tmp_path: Path, decoders:
     source.read(np.arange(24), out)
     source.close()
     assert np.array_equal(out, whole)
-    assert said == []
+    assert warnings == []
 
 
-def test_a_database_that_goes_away_is_no_broken_picture(tmp_path: Path) -> None:
+def test_a_missing_database_is_not_a_broken_image(tmp_path: Path) -> None:
     folder = write_lmdb(tmp_path / "data") / "ilsvrc12_train_lmdb"
     source, out = opened(config("lmdb", tmp_path / "data")), np.zeros((24, 32, 32, 3), np.uint8)
     folder.rename(tmp_path / "away")
@@ -185,22 +185,22 @@ def test_a_database_that_goes_away_is_no_broken_picture(tmp_path: Path) -> None:
     assert np.array_equal(out, all_rows(opened(config("lmdb", tmp_path / "data"))))
 
 
-def test_keys_that_are_no_text_are_told_in_one_line(tmp_path: Path) -> None:
+def test_binary_keys_are_reported_in_one_line(tmp_path: Path) -> None:
     write_lmdb(tmp_path / "data")
     shutil.rmtree(tmp_path / "data/ilsvrc12_val_lmdb")
     images, labels = images_of(2)
     records = [datum_of(image, int(label)) for image, label in zip(images, labels, strict=True)]
-    records[1] = datum_of(np.empty(0), 1, b"no picture")
+    records[1] = datum_of(np.empty(0), 1, b"no image")
     keys = [b"\xff\x00a\n", b"\xff\x00b\n"]
     write_records(tmp_path / "data/val", records, keys)
-    said: list[str] = []
-    source = opened(config("lmdb", tmp_path / "data"), "val", said)
+    warnings: list[str] = []
+    source = opened(config("lmdb", tmp_path / "data"), "val", warnings)
     with pytest.raises(DataError, match=r"no image of class 1 can be decoded, e\.g\. \\xff\\x00b\\n: it is none of"):
         source.read(np.arange(2), np.zeros((2, 32, 32, 3), np.uint8))
     source.close()
 
 
-def test_a_class_without_a_whole_picture_is_an_error(tmp_path: Path) -> None:
+def test_a_class_without_a_readable_image_is_an_error(tmp_path: Path) -> None:
     folder = write_jpeg_folder(tmp_path / "data")
     data = config("jpeg_folder", folder)
     source = opened(data)
@@ -235,7 +235,12 @@ WORDS = "".join(f"n{i:02d} beast {i}, Bestia {i}\n" for i in range(5))
             [("n00",) * 2, ("n01",) * 2, ("n02", "bird"), ("n03",) * 2],
         ),
         ("lmdb", "misc/synset_words.txt", WORDS, [(f"n{i:02d}", f"beast {i}, Bestia {i}") for i in range(4)]),
-        ("lmdb", "words.txt", WORDS, [(f"{i}", f"class {i}") for i in range(4)]),  # its lines are in no order
+        (
+            "lmdb",
+            "words.txt",
+            WORDS,
+            [(f"{i}", f"class {i}") for i in range(4)],
+        ),  # its lines are not in the order of the classes
         (
             "lmdb",
             "misc/classes.json",
@@ -260,7 +265,7 @@ def too_few_names(data: Path) -> None:
     (data / "synset_words.txt").write_text("n00 beast\n")
 
 
-def test_encoded_records_and_grey_planes(tmp_path: Path) -> None:
+def test_encoded_records_equal_image_files(tmp_path: Path) -> None:
     folder = write_jpeg_folder(tmp_path / "jpeg")
     names = sorted((folder / "train").rglob("*.JPEG"))
     write_records(
@@ -296,7 +301,7 @@ def test_synthetic_needs_no_files() -> None:
         ("synthetic", {"memory"}, {"data.", "disk"}),
     ],
 )
-def test_who_waits_for_a_source_is_told_what_makes_that_one_faster(
+def test_speed_advice_names_the_settings_that_matter_for_the_source(
     tmp_path: Path, source: str, named: set[str], unnamed: set[str]
 ) -> None:
     advice = source_kind(source).speed_advice(config(source, tmp_path, readers=7, slots=9, decoders=3))
@@ -304,7 +309,7 @@ def test_who_waits_for_a_source_is_told_what_makes_that_one_faster(
     assert not any(words in advice for words in unnamed)
 
 
-def test_an_unknown_source_is_answered_with_the_known() -> None:
+def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         ConfigError, match="data.source is jpg_folder; did you mean jpeg_folder\\? known sources: hickle"
     ):
@@ -360,16 +365,16 @@ def damage_a_database(data: Path) -> None:
 
 
 def damage_its_pages(data: Path) -> None:
-    """The two first, which say where the others are, stay."""
+    """Damage all pages but the first two, which locate the others."""
     path = data / "ilsvrc12_val_lmdb/data.mdb"
     content = bytearray(path.read_bytes())
     for page in range(2, len(content) // 4096):
-        content[4096 * page + 10] = 0  # leaf, branch or what else it is
+        content[4096 * page + 10] = 0  # the type of the page
     path.write_bytes(content)
 
 
 def turn_a_record_round(data: Path) -> None:
-    """Two negative sides: as many bytes as they should be."""
+    """Write a record with two negative sides, whose product matches the number of bytes."""
     shutil.rmtree(data / "ilsvrc12_val_lmdb")
     write_records(
         data / "ilsvrc12_val_lmdb", [Datum(channels=3, height=-2, width=-2, data=b"x" * 12).SerializeToString()]
@@ -443,7 +448,9 @@ def lose_train(data: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_damaged_data_set_is_named(tmp_path: Path, name: str, damage: Callable[[Path], None], says: str) -> None:
+def test_a_damaged_data_set_is_refused_with_the_reason(
+    tmp_path: Path, name: str, damage: Callable[[Path], None], says: str
+) -> None:
     WRITERS[name](tmp_path / "data")
     damage(tmp_path / "data")
     with pytest.raises(DataError, match=says) as error:

@@ -25,7 +25,7 @@ def place(request: BatchRequest) -> tuple[str, int, int]:
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("max_images", [1, 7, 20, 50])
-def test_the_same_images_for_any_number_of_workers_each_once_and_spread(world_size: int, max_images: int) -> None:
+def test_any_number_of_workers_evaluates_the_same_evenly_spread_images_once(world_size: int, max_images: int) -> None:
     data = DataSet(where="", img_size=8, train_counts=(9,), val_counts=(12, 8), classes=(), fingerprint="")
     order = BatchOrder(seed=1, batch_size=2, world_size=world_size, val_images=max_images)
     samplers = [Sampler(order, data, np.zeros(9, np.int64), rank) for rank in range(world_size)]
@@ -36,7 +36,7 @@ def test_the_same_images_for_any_number_of_workers_each_once_and_spread(world_si
     assert len(set(found.tolist())) == count
 
 
-def test_it_comes_between_iterations_never_at_the_ends_of_an_epoch(data_set: Path) -> None:
+def test_the_subset_is_evaluated_between_iterations_and_never_at_the_ends_of_an_epoch(data_set: Path) -> None:
     subset = [("val_subset", 0, 0)]
     train = [("train", 0, i) for i in range(4)]
     val = [("val", 0, i) for i in range(2)]
@@ -49,14 +49,14 @@ def test_it_comes_between_iterations_never_at_the_ends_of_an_epoch(data_set: Pat
     ]
 
 
-def test_the_training_around_it_is_what_it_would_be_without(data_set: Path) -> None:
+def test_the_subset_does_not_change_the_training(data_set: Path) -> None:
     without = requests(data_set, replace(ORDER, val_freq=0))
     rest = [request for request in requests(data_set) if request.phase != "val_subset"]
     assert [place(request) for request in rest] == [place(request) for request in without]
     assert all(np.array_equal(a.params, b.params) for a, b in zip(rest, without, strict=True))
 
 
-def test_a_run_resumed_where_it_is_due_evaluates_it(data_set: Path) -> None:
+def test_a_run_resumed_where_the_subset_is_due_evaluates_it(data_set: Path) -> None:
     whole = requests(data_set)
     assert [place(request) for request in requests(data_set, first=2)] == [place(request) for request in whole[2:]]
     assert [place(request) for request in requests(data_set, first=3)] == [place(request) for request in whole[4:]]

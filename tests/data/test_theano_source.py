@@ -1,4 +1,4 @@
-"""theano_alexnet's own files: one set or split in two, with the labels it wrote for each."""
+"""The files of theano_alexnet: one set or split in two, with the labels of each."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ HICKLE = SOURCES["hickle"]
 
 
 def write_theano_data_set(folder: Path, parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """48 training and 16 validation images in files of 16, each split into ``parts``; returns the training set."""
+    """Write 48 training and 16 validation images in files of 16, each split into ``parts``. Return the training set."""
     for split, count in (("val", 16), ("train", 48)):
         images, labels = images_of(count)
         size = 16 // parts
@@ -37,7 +37,7 @@ def write_theano_data_set(folder: Path, parts: int) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_images_and_labels_in_the_order_of_the_files(tmp_path: Path, parts: int) -> None:
+def test_images_and_labels_have_the_order_of_the_files(tmp_path: Path, parts: int) -> None:
     images, labels = write_theano_data_set(tmp_path, parts)
     data = DataConfig(dir=tmp_path, shuffle="files")
     of = HICKLE.describe(data)
@@ -66,7 +66,7 @@ def test_too_few_labels_are_named(tmp_path: Path) -> None:
         HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
 
 
-def test_a_foreign_file_is_named(tmp_path: Path) -> None:
+def test_another_file_is_refused(tmp_path: Path) -> None:
     write_theano_data_set(tmp_path, 1)
     with h5py.File(tmp_path / "train_hkl_b16_b_16/0001.hkl", "w") as file:
         file["data"] = np.zeros((16, 32, 32, 3), np.uint8)

@@ -31,11 +31,11 @@ from tests.support.tiny_tree import (
 
 @pytest.mark.parametrize(("id_field", "name_field"), SHAPES)
 @pytest.mark.parametrize("count", [3, 1])
-def test_both_shapes_of_the_list_of_classes(tmp_path: Path, id_field: str, name_field: str, count: int) -> None:
+def test_every_form_of_the_list_of_classes_is_read(tmp_path: Path, id_field: str, name_field: str, count: int) -> None:
     assert read_synsets(write_synsets(tmp_path / "m.mat", id_field, name_field, SYNSETS[:count])) == SYNSETS[:count]
 
 
-def test_what_is_not_the_list_of_classes(tmp_path: Path) -> None:
+def test_other_files_than_the_list_of_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_synsets(tmp_path / "m.mat")
     (tmp_path / "m.mat").write_bytes(b"something else entirely")
@@ -48,7 +48,7 @@ def test_what_is_not_the_list_of_classes(tmp_path: Path) -> None:
         read_synsets(write_synsets(tmp_path / "m.mat", "NUMBER", "words"))
 
 
-def test_the_ground_truth_is_one_number_a_line(tmp_path: Path) -> None:
+def test_the_ground_truth_has_one_number_a_line(tmp_path: Path) -> None:
     path = tmp_path / "truth.txt"
     path.write_text("3\r\n1\n 2 \n\n")
     assert read_ground_truth(path) == [3, 1, 2]
@@ -61,7 +61,7 @@ def test_the_ground_truth_is_one_number_a_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> tuple[Settings, list[int]]:
-    """A tree whose validation pictures lie flat, with their devkit; ground truth by the order of the names."""
+    """A tree with a flat folder of validation images, and its devkit, with the ground truth in the order of names."""
     tree = make_tree(tmp_path / "tree", train=4, val=3)
     flat = tree / "flat"
     flat.mkdir()
@@ -87,7 +87,7 @@ def changed(settings: Settings, **changes: Any) -> Settings:
     return replace(settings, **changes)
 
 
-def test_flat_validation_pictures_get_the_labels_of_the_ground_truth(
+def test_flat_validation_images_get_the_labels_of_the_ground_truth(
     flat: tuple[Settings, list[int]], tmp_path: Path
 ) -> None:
     settings, labels = flat
@@ -101,25 +101,25 @@ def test_flat_validation_pictures_get_the_labels_of_the_ground_truth(
     assert contents(from_tar) == contents(tmp_path / "out")
 
 
-def test_flat_labels_stay_right_under_a_limit_and_without_a_broken_picture(flat: tuple[Settings, list[int]]) -> None:
+def test_flat_labels_are_correct_with_a_limit_and_a_skipped_image(flat: tuple[Settings, list[int]]) -> None:
     settings, labels = flat
     (settings.img_dir("val") / "ILSVRC2012_val_00000002.JPEG").write_bytes(b"broken")
     at = layout(make_all(changed(settings, val_images=5, max_skipped=0.2)))
     assert np.load(at.labels("val")).tolist() == [labels[0], *labels[2:5]]
 
 
-def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(
+def test_a_ground_truth_that_does_not_match_is_found_before_packing(
     flat: tuple[Settings, list[int]], tmp_path: Path
 ) -> None:
     settings, _ = flat
     truth = tmp_path / "truth.txt"
     good = truth.read_text()
-    for text, said in [
+    for text, message in [
         (good + "1\n", "has 10 lines, but .* has 9 images"),
         (good.replace("2", "4", 1), "line 1: .* has no class of number 4"),
     ]:
         truth.write_text(text)
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             make_hkl(settings)
     truth.write_text(good)
     shutil.rmtree(settings.img_dir("train") / "n10")
@@ -129,7 +129,7 @@ def test_a_ground_truth_that_does_not_fit_is_noticed_before_packing(
 
 
 @pytest.mark.parametrize("where", ["train/words.txt", "synset_words.txt"])
-def test_names_come_from_words_txt_or_else_are_the_folders(tmp_path: Path, where: str) -> None:
+def test_names_are_those_of_words_txt_or_else_the_folders(tmp_path: Path, where: str) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     at = layout(make_all(settings_for(tree, tmp_path / "out")))
     assert [c.name for c in read_classes(at)] == list(WNIDS)
@@ -138,7 +138,7 @@ def test_names_come_from_words_txt_or_else_are_the_folders(tmp_path: Path, where
     assert [c.name for c in read_classes(at)] == ["tench, Tinca tinca", "English setter", "n10"]
 
 
-def test_each_script_says_which_one_comes_before_it(tree: Path, tmp_path: Path) -> None:
+def test_each_script_names_the_one_to_run_before_it(tree: Path, tmp_path: Path) -> None:
     settings = settings_for(tree, tmp_path / "out")
     with pytest.raises(DataError, match=r"does not exist|generate_data\.sh"):
         make_train_val_txt(settings)
@@ -147,17 +147,17 @@ def test_each_script_says_which_one_comes_before_it(tree: Path, tmp_path: Path) 
         make_labels(settings)
 
 
-def test_lists_that_do_not_fit_the_images_are_refused(tree: Path, tmp_path: Path) -> None:
+def test_lists_that_do_not_match_the_images_are_refused(tree: Path, tmp_path: Path) -> None:
     settings = settings_for(tree, tmp_path / "out")
     at = layout(make_all(settings))
     lines = at.list_file("train").read_text().splitlines(keepends=True)
-    for wrong, said in [
+    for wrong, message in [
         (lines[:-1], "has 44 lines for 45 packed images"),
         ([lines[1], lines[0], *lines[2:]], "line 1: "),
         ([lines[0].replace("\n", "0\n").replace(" ", " 7"), *lines[1:]], "labels from"),
     ]:
         at.list_file("train").write_text("".join(wrong))
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             make_labels(settings)
 
 

@@ -1,4 +1,4 @@
-"""The toy data set: the same files every time, all of them, and nothing but the outline to tell classes apart."""
+"""The toy data set: always the same files, and only the outline distinguishes the classes."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def pictures(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*/*/*.JPEG"))
 
 
@@ -40,23 +40,23 @@ def test_two_processes_draw_the_same_bytes_as_one(drawn: Path, tmp_path: Path) -
     assert contents(tmp_path / "again") == contents(drawn)
 
 
-def test_another_seed_split_class_or_number_is_another_picture() -> None:
+def test_another_seed_split_class_or_number_gives_another_image() -> None:
     keys = [(1, "train", 0, 0), (2, "train", 0, 0), (1, "val", 0, 0), (1, "train", 1, 0), (1, "train", 0, 1)]
     assert len({draw_image(*key).tobytes() for key in keys}) == len(keys)
 
 
 def test_classes_are_balanced_and_named(drawn: Path) -> None:
-    count = Counter(path.parent.name for path in pictures(drawn) if path.parts[-3] == "train")
+    count = Counter(path.parent.name for path in image_files(drawn) if path.parts[-3] == "train")
     assert [count[wnid(i)] for i in CLASSES] == [11, 11, 11, 10, 10, 10, 10, 10, 10, 10]
-    assert len(pictures(drawn / "val" / "..")) == 123
+    assert len(image_files(drawn / "val" / "..")) == 123
     words = dict(line.split(maxsplit=1) for line in (drawn / "words.txt").read_text().splitlines())
     assert words == {wnid(i): name for i, name in enumerate(OUTLINES)}
     assert words.keys() == count.keys()
 
 
-def test_sizes_and_aspects_vary_and_some_pictures_are_grey(drawn: Path) -> None:
+def test_sizes_and_aspects_vary_and_some_images_are_gray(drawn: Path) -> None:
     sizes, modes = [], set()
-    for path in pictures(drawn):
+    for path in image_files(drawn):
         with Image.open(path) as image:
             sizes.append(image.size)
             modes.add(image.mode)
@@ -80,7 +80,7 @@ def test_an_interrupted_drawing_is_completed(drawn: Path, tmp_path: Path, monkey
     monkeypatch.setattr(draw_toy_images, "draw_image", count)
     with pytest.raises(OSError, match="no space"):
         draw(folder, train_images=103, val_images=20, seed=1, processes=1)
-    assert len(pictures(folder)) == 9
+    assert len(image_files(folder)) == 9
     assert not (folder / "drawn.json").exists()
 
     most = 1000
@@ -89,13 +89,13 @@ def test_an_interrupted_drawing_is_completed(drawn: Path, tmp_path: Path, monkey
     assert contents(folder) == contents(drawn)
 
 
-def test_a_finished_drawing_is_left_alone(drawn: Path) -> None:
+def test_a_finished_drawing_is_not_changed(drawn: Path) -> None:
     written = {path: path.stat().st_mtime_ns for path in drawn.rglob("*.JPEG")}
     draw(drawn, train_images=103, val_images=20, seed=1)
     assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*.JPEG")} == written
 
 
-def test_a_drawing_process_that_fails_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_drawing_process_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "toy").mkdir()
     draw_toy_images._claim(tmp_path / "toy", draw_toy_images._parameters({"train": 90, "val": 10}, 1, 10))
     (tmp_path / "toy" / "train" / wnid(3) / f".{wnid(3)}_4.JPEG.partial").mkdir(parents=True)  # in the way
@@ -112,8 +112,8 @@ draw_toy_images(Settings(tar_root_dir=Path("{folder}"), toy=True, train_images=9
 """
 
 
-def test_what_draws_ends_with_the_process_that_wants_the_pictures(tmp_path: Path) -> None:
-    """However that ends: the script which it starts, and the processes that the script starts."""
+def test_drawing_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """The script and its processes end, however the process that started the script ends."""
     command = [sys.executable, "-c", DRAWING.format(folder=tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     wait_for(lambda: any(tmp_path.glob("toy_images/train/*/*.JPEG")))
@@ -130,7 +130,7 @@ def test_another_drawing_is_refused(drawn: Path, other: dict[str, int]) -> None:
     assert contents(drawn) == before
 
 
-def test_strange_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "holiday.jpg").touch()
     assert main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path} holds files that were not drawn")
@@ -142,14 +142,14 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "toy").exists()
 
 
-def test_colours_do_not_give_the_class_away() -> None:
-    """Mean colours of the classes lie as close together as those of random halves of the pictures would."""
+def test_colors_do_not_reveal_the_class() -> None:
+    """The mean colors of the classes differ no more than those of random samples."""
     means = np.array(
         [
             [np.asarray(draw_image(3, "train", c, n).convert("RGB")).mean(axis=(0, 1)) for n in range(40)]
             for c in CLASSES
         ]
-    )  # (class, picture, RGB)
-    spread_of_pictures = means.std(axis=1).mean(axis=0)
+    )  # (class, image, RGB)
+    spread_of_images = means.std(axis=1).mean(axis=0)
     spread_of_classes = means.mean(axis=1).std(axis=0)
-    assert (spread_of_classes < 0.35 * spread_of_pictures).all()
+    assert (spread_of_classes < 0.35 * spread_of_images).all()

@@ -28,7 +28,7 @@ def script(name: str, *arguments: str | Path, cwd: Path) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("name", ["generate_data.sh", "generate_toy_data.sh"])
-def test_help_from_any_folder(tmp_path: Path, name: str) -> None:
+def test_help_works_from_any_folder(tmp_path: Path, name: str) -> None:
     done = script(name, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in (f"usage: {name}", "--img_size", "--val_label_file", "paths.yaml"):
@@ -36,9 +36,9 @@ def test_help_from_any_folder(tmp_path: Path, name: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_generate_data_from_another_folder(tree: Path, whole: Path, tmp_path: Path) -> None:
-    os.symlink(tree, tmp_path / "pictures")  # noqa: PTH211
-    arguments = ["--train-img-dir", "pictures/train", "--val_img_dir=pictures/val", "--tar_root_dir", "out"]
+def test_generate_data_works_from_another_folder(tree: Path, whole: Path, tmp_path: Path) -> None:
+    os.symlink(tree, tmp_path / "images")  # noqa: PTH211
+    arguments = ["--train-img-dir", "images/train", "--val_img_dir=images/val", "--tar_root_dir", "out"]
     done = script(
         "generate_data.sh", *arguments, "--img-size", "32", "--file_batch_size=8", "--workers", "1", cwd=tmp_path
     )
@@ -47,7 +47,7 @@ def test_generate_data_from_another_folder(tree: Path, whole: Path, tmp_path: Pa
     assert contents(tmp_path / "out") == contents(whole)
 
 
-def test_toy_of_real_pictures(tree: Path, tmp_path: Path) -> None:
+def test_a_toy_data_set_is_made_of_real_images(tree: Path, tmp_path: Path) -> None:
     arguments = [f"--{split}_img_dir={tree / split}" for split in ("train", "val")]
     done = script(
         "generate_toy_data.sh", *arguments, "--tar-root-dir=toy", "--img-size=32", "--val-images=4", cwd=tmp_path
@@ -57,7 +57,7 @@ def test_toy_of_real_pictures(tree: Path, tmp_path: Path) -> None:
     assert (manifest.train.count, manifest.val.count) == (45, 4)
 
 
-def test_toy_of_drawn_pictures(tmp_path: Path) -> None:
+def test_a_toy_data_set_is_made_of_drawn_images(tmp_path: Path) -> None:
     arguments = ["--tar-root-dir", "toy", "--img-size", "32", "--train-images", "40", "--val-images", "20"]
     for _ in range(2):
         done = script("generate_toy_data.sh", *arguments, cwd=tmp_path)
@@ -70,13 +70,13 @@ def test_toy_of_drawn_pictures(tmp_path: Path) -> None:
     assert len(read_classes(at)) == 10
 
 
-def test_an_error_is_one_line_and_ends_all(tmp_path: Path) -> None:
+def test_an_error_is_one_line_and_ends_the_script(tmp_path: Path) -> None:
     done = script("generate_data.sh", "--img_sice", "3", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: unknown option --img_sice; did you mean img_size?\n"
 
 
-def test_ctrl_c_ends_the_shell_script_too(tree: Path, tmp_path: Path) -> None:
+def test_ctrl_c_also_ends_the_shell_script(tree: Path, tmp_path: Path) -> None:
     arguments = [f"--{split}_img_dir={tree / split}" for split in ("train", "val")]
     process = subprocess.Popen(
         [ROOT / "preprocessing" / "generate_data.sh", *arguments, "--tar_root_dir=out", "--img-size=400"],
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_shell_script_too(tree: Path, tmp_path: Path) -> None:
         start_new_session=True,
     )
     assert process.stdout is not None
-    process.stdout.readline()  # "listing the pictures ..."
+    process.stdout.readline()  # "listing the images ..."
     os.killpg(process.pid, signal.SIGINT)
     out, errors = process.communicate(timeout=30)
     assert process.returncode in (130, -signal.SIGINT)

@@ -72,7 +72,7 @@ def test_a_tar_lists_and_reads_the_same_as_the_folder(folder: Path, tmp_path: Pa
         assert read_image(path, entry) == (folder / entry.name).read_bytes()
 
 
-def test_a_tar_of_tars_with_long_names(tmp_path: Path) -> None:
+def test_a_tar_of_tars_with_long_names_is_read(tmp_path: Path) -> None:
     inner = {}
     for wnid in ("n02", "n01"):
         files = {f"{wnid}_{'long' * 40}_{i}.JPEG": f"{wnid} {i}".encode() * i for i in range(1, 4)}
@@ -86,7 +86,7 @@ def test_a_tar_of_tars_with_long_names(tmp_path: Path) -> None:
         assert read_image(path, entry) == f"{entry.name[:3]} {i}".encode() * i
 
 
-def test_flat_pictures_have_no_classes(folder: Path, tmp_path: Path) -> None:
+def test_flat_images_have_no_classes(folder: Path, tmp_path: Path) -> None:
     assert listed(folder / "b").classes == ()
     path = tarred(tmp_path / "val.tar", {"v_2.JPEG": b"two", "v_1.JPEG": b"one"})
     found = listed(path)
@@ -94,7 +94,7 @@ def test_flat_pictures_have_no_classes(folder: Path, tmp_path: Path) -> None:
     assert [read_image(path, entry) for entry in found.entries] == [b"one", b"two"]
 
 
-def test_the_index_of_a_tar_is_kept_until_the_tar_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_of_a_tar_is_cached_until_the_tar_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tarred(tmp_path / "val.tar", {"1.JPEG": b"one"})
     first = list_folder_or_tar(path, tmp_path / "cache")
     with monkeypatch.context() as patch:
@@ -120,7 +120,7 @@ def test_the_index_of_a_tar_is_on_the_disk_before_it_has_its_name(
         list_folder_or_tar(path, path)
 
 
-def test_what_cannot_be_listed(folder: Path, tmp_path: Path) -> None:
+def test_folders_that_cannot_be_listed_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         listed(tmp_path / "nowhere")
     (folder / "c").mkdir()
@@ -138,12 +138,12 @@ def test_what_cannot_be_listed(folder: Path, tmp_path: Path) -> None:
         listed(tmp_path / "odd")
 
 
-def test_tars_that_cannot_be_read_in_place(tmp_path: Path) -> None:
+def test_tars_that_cannot_be_read_in_place_are_refused(tmp_path: Path) -> None:
     good = tarred(tmp_path / "good.tar", {"a/1.JPEG": b"x" * 2000, "b/2.JPEG": b"y" * 2000}).read_bytes()
     bad = tmp_path / "bad.tar"
     damaged = bytearray(good)
     damaged[512 + 2048 : 512 + 2048 + 300] = b"?" * 300  # the second header
-    for data, said in [
+    for data, message in [
         (gzip.compress(good), "cannot be read as an uncompressed tar"),
         (b"something else" * 100, "cannot be read as an uncompressed tar"),
         (good[:3000], "truncated"),
@@ -151,11 +151,11 @@ def test_tars_that_cannot_be_read_in_place(tmp_path: Path) -> None:
         (bytes(damaged), "damaged or truncated"),
     ]:
         bad.write_bytes(data)
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             listed(bad)
 
 
-def test_tars_of_other_shapes(tmp_path: Path) -> None:
+def test_tars_of_other_forms_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is nested too deep"):
         listed(tarred(tmp_path / "deep.tar", {"train/a/1.JPEG": b"x"}))
     with tarfile.open(tmp_path / "twice.tar", "w") as tar:
@@ -171,7 +171,7 @@ def test_tars_of_other_shapes(tmp_path: Path) -> None:
         listed(tmp_path / "link.tar")
 
 
-def test_a_picture_that_has_changed_or_gone_is_not_read(folder: Path) -> None:
+def test_an_image_that_has_changed_or_gone_is_not_read(folder: Path) -> None:
     entries = listed(folder).entries
     (folder / entries[0].name).write_bytes(b"other")
     with pytest.raises(DataError, match="has changed since it was listed"):

@@ -33,7 +33,7 @@ def decoded(tree: Path, split: Split, names: Sequence[str]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("split", "counts"), [("train", [8, 8, 8, 8, 8, 5]), ("val", [8, 7])])
-def test_each_picture_once_in_the_order_of_the_names_and_the_last_file_is_short(
+def test_each_image_is_packed_once_in_the_order_of_the_names(
     tree: Path, whole: Path, split: Split, counts: list[int]
 ) -> None:
     files = images(whole, split)
@@ -44,7 +44,7 @@ def test_each_picture_once_in_the_order_of_the_names_and_the_last_file_is_short(
     assert np.array_equal(np.concatenate(files), decoded(tree, split, names))
 
 
-def test_training_pictures_are_shuffled_by_the_seed_and_validation_is_sorted(whole: Path) -> None:
+def test_training_images_are_shuffled_by_the_seed_and_validation_is_sorted(whole: Path) -> None:
     at = layout(whole)
     train, val = (np.load(at.filenames(split)).tolist() for split in ("train", "val"))
     assert train == [sorted(train)[i] for i in shuffled(len(train), seed=1)]
@@ -52,12 +52,12 @@ def test_training_pictures_are_shuffled_by_the_seed_and_validation_is_sorted(who
     assert val == sorted(val)
 
 
-def test_the_shuffle_is_written_in_stone() -> None:
+def test_the_shuffle_never_changes() -> None:
     assert shuffled(8, seed=1).tolist() == [3, 5, 2, 7, 0, 6, 1, 4]
     assert sorted(shuffled(1000, 7).tolist()) == list(range(1000))
 
 
-def test_labels_belong_to_the_pictures(whole: Path) -> None:
+def test_labels_match_the_images(whole: Path) -> None:
     at = layout(whole)
     manifest = read_manifest(at)
     for split in ("train", "val"):
@@ -79,7 +79,7 @@ def test_the_mean_is_that_of_all_training_images(whole: Path) -> None:
     assert np.array_equal(mean, expected.astype(np.float32).transpose(2, 0, 1))
 
 
-def test_the_manifest_tells_the_truth(whole: Path) -> None:
+def test_the_manifest_describes_the_files(whole: Path) -> None:
     at = layout(whole)
     manifest = read_manifest(at)
     assert (manifest.train.count, manifest.val.count, manifest.n_classes, manifest.skipped) == (45, 15, 3, 0)
@@ -95,7 +95,7 @@ def test_the_manifest_tells_the_truth(whole: Path) -> None:
         assert stop == manifest.split(split).count
 
 
-def test_nothing_is_left_of_the_making(whole: Path) -> None:
+def test_no_temporary_files_are_left(whole: Path) -> None:
     assert not at_work(whole)
 
 
@@ -116,7 +116,7 @@ def test_tar_files_give_the_same_bytes_as_folders(tree: Path, whole: Path, tmp_p
     assert contents(out) == contents(whole)
 
 
-def test_the_limits_take_the_first_of_the_lists(tree: Path, whole: Path, tmp_path: Path) -> None:
+def test_limits_take_the_first_of_the_lists(tree: Path, whole: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out", train_images=10, val_images=3))
     counts: dict[Split, int] = {"train": 10, "val": 3}
     for split, count in counts.items():
@@ -125,7 +125,7 @@ def test_the_limits_take_the_first_of_the_lists(tree: Path, whole: Path, tmp_pat
     assert read_manifest(layout(out)).n_classes == 3
 
 
-def test_crop_and_misc_dir(tree: Path, tmp_path: Path) -> None:
+def test_crop_and_misc_dir_are_used(tree: Path, tmp_path: Path) -> None:
     settings = settings_for(tree, tmp_path / "out", resize="crop", misc_dir=tmp_path / "elsewhere")
     make_all(settings)
     names = np.load(tmp_path / "elsewhere" / "val_filenames.npy").tolist()
@@ -135,18 +135,18 @@ def test_crop_and_misc_dir(tree: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def broken_tree(tmp_path: Path) -> tuple[Path, list[str], list[str]]:
-    """Four broken pictures of 45, two of them in a row, one at either end of the shuffled list."""
+    """A tree with four broken images of 45: two in a row, and one at either end of the shuffled list."""
     tree = make_tree(tmp_path / "tree")
     names = sorted(str(path.relative_to(tree / "train")) for path in (tree / "train").rglob("*.JPEG"))
     in_order = [names[i] for i in shuffled(45, seed=1)]
     broken = [in_order[0], in_order[11], in_order[12], in_order[44]]
     for i, name in enumerate(broken):
         path = tree / "train" / name
-        path.write_bytes([path.read_bytes()[:300], b"", b"no picture", b"\x89PNG\r\n\x1a\n"][i])
+        path.write_bytes([path.read_bytes()[:300], b"", b"no image", b"\x89PNG\r\n\x1a\n"][i])
     return tree, in_order, broken
 
 
-def test_broken_pictures_are_named_and_left_out_of_everything(
+def test_broken_images_are_named_and_skipped_everywhere(
     broken_tree: tuple[Path, list[str], list[str]], tmp_path: Path
 ) -> None:
     tree, in_order, broken = broken_tree
@@ -168,7 +168,7 @@ def test_broken_pictures_are_named_and_left_out_of_everything(
     assert manifest.train.files[-1].source_stop == 45
 
     before = contents(out)
-    for number in (0, 1, 5):  # those with pictures left out
+    for number in (0, 1, 5):  # those with skipped images
         at.batch_file("train", 8, number).unlink()
     make_hkl(settings_for(tree, out, max_skipped=0.1))
     assert contents(out) == before
@@ -176,7 +176,7 @@ def test_broken_pictures_are_named_and_left_out_of_everything(
         make_hkl(settings_for(tree, tmp_path / "strict", max_skipped=0.1, strict=True))
 
 
-def test_too_many_broken_pictures_are_an_error_and_allowing_them_goes_on(
+def test_too_many_broken_images_are_an_error_until_they_are_allowed(
     broken_tree: tuple[Path, list[str], list[str]], tmp_path: Path
 ) -> None:
     tree, _, broken = broken_tree
@@ -187,7 +187,7 @@ def test_too_many_broken_pictures_are_an_error_and_allowing_them_goes_on(
     assert contents(make_all(allowed)) == contents(make_all(settings_for(tree, tmp_path / "b", max_skipped=0.1)))
 
 
-def test_where_all_after_the_last_full_file_are_broken_there_is_no_empty_file(tmp_path: Path) -> None:
+def test_there_is_no_empty_file_if_all_images_after_a_full_one_are_broken(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=6, val=3)
     for name in ("n10_1", "n10_2"):
         (tree / "val" / "n10" / f"{name}.JPEG").write_bytes(b"")
@@ -199,7 +199,7 @@ def test_where_all_after_the_last_full_file_are_broken_there_is_no_empty_file(tm
     assert contents(out) == before
 
 
-def test_a_split_of_nothing_but_broken_pictures_is_an_error(tmp_path: Path) -> None:
+def test_a_split_of_broken_images_only_is_an_error(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     for path in (tree / "val").rglob("*.JPEG"):
         path.write_bytes(b"")
@@ -207,8 +207,8 @@ def test_a_split_of_nothing_but_broken_pictures_is_an_error(tmp_path: Path) -> N
         make_hkl(settings_for(tree, tmp_path / "out", max_skipped=1.0))
 
 
-def test_anyone_may_load_the_files(whole: Path) -> None:
+def test_hickle_loads_the_files(whole: Path) -> None:
     array = hickle.load(layout(whole).batch_file("train", 8, 0))
     assert array.dtype == np.uint8
     assert array.shape == (8, SIZE, SIZE, 3)
-    assert len(jpeg(0)) > 300  # so that cutting one at 300 bytes breaks it
+    assert len(jpeg(0)) > 300  # so that truncating one to 300 bytes breaks it

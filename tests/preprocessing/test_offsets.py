@@ -118,7 +118,7 @@ def test_an_older_data_set_gets_its_offsets_from_the_command_that_the_error_name
     assert at.manifest.stat().st_mtime_ns == written
 
 
-def test_the_error_names_a_misc_dir_that_lies_elsewhere(tmp_path: Path) -> None:
+def test_the_error_names_a_misc_dir_outside_the_data_set(tmp_path: Path) -> None:
     at = write_data_set(tmp_path / "data")
     without_offsets(at)
     at.misc.rename(tmp_path / "elsewhere")

@@ -20,7 +20,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"img_size": 16}, "img_size was 32, is now 16"),
         ({"resize": "crop"}, "resize was squash, is now crop"),
@@ -29,16 +29,16 @@ Usage = namedtuple("Usage", "total used free")
         ({"train_images": 40}, "the list of train images (45, now 40) differs, first in n"),
     ],
 )
-def test_other_settings_are_not_mixed_in(tree: Path, whole: Path, changes: dict[str, object], said: str) -> None:
+def test_other_settings_are_not_mixed_in(tree: Path, whole: Path, changes: dict[str, object], message: str) -> None:
     before = contents(whole)
     with pytest.raises(DataError) as error:
         make_hkl(settings_for(tree, whole, **changes))
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "--tar_root_dir" in str(error.value)
     assert contents(whole) == before
 
 
-def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree: Path, whole: Path, tmp_path: Path) -> None:
+def test_workers_max_skipped_and_the_folder_of_the_images_may_change(tree: Path, whole: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(tree, moved)
     before = contents(whole)
@@ -47,7 +47,7 @@ def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree: Path
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda t: (t / "train/n02/n02_3.JPEG").unlink(), "train images (45, now 44) differs, first in n02/n02_3"),
         (lambda t: (t / "val/n01/n01_2.JPEG").write_bytes(jpeg(9)), "val images (15) differs, first in n01/n01_2"),
@@ -58,15 +58,15 @@ def test_workers_max_skipped_and_the_place_of_the_pictures_may_change(tree: Path
         (lambda t: shutil.copytree(t / "train/n01", t / "train/n00"), "classes were 3, are now 4 (see n00)"),
     ],
 )
-def test_other_pictures_are_not_mixed_in(
-    tree: Path, whole: Path, tmp_path: Path, change: Callable[[Path], object], said: str
+def test_other_images_are_not_mixed_in(
+    tree: Path, whole: Path, tmp_path: Path, change: Callable[[Path], object], message: str
 ) -> None:
     changed = tmp_path / "tree"
     shutil.copytree(tree, changed)
     change(changed)
     with pytest.raises(DataError) as error:
         make_hkl(settings_for(changed, whole))
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_batch_files_of_unknown_origin_are_not_overwritten(tree: Path, whole: Path, tmp_path: Path) -> None:
@@ -76,22 +76,20 @@ def test_batch_files_of_unknown_origin_are_not_overwritten(tree: Path, whole: Pa
         make_hkl(settings_for(tree, out, misc_dir="other"))
 
 
-def test_a_full_disk_is_noticed_before_anything_is_packed(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_found_before_packing(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 100_000))
     with pytest.raises(DataError, match=r"needs 250 kB, 100 kB free in .*--tar_root_dir"):
         make_hkl(settings_for(tree, tmp_path / "out"))
     assert not list((tmp_path / "out").rglob("*.hkl"))
 
 
-def test_the_figure_for_imagenet(tmp_path: Path) -> None:
+def test_imagenet_needs_262_gb(tmp_path: Path) -> None:
     assert amount(bytes_needed(1_281_167 + 50_000, 256, 256)) == "262 GB"
     assert amount(1.23e12) == "1.23 TB"
     assert check_space(tmp_path, 0).startswith("needs 0 bytes, ")
 
 
-def test_pictures_that_vanish_on_the_way_stop_it(tmp_path: Path) -> None:
+def test_packing_stops_if_an_image_changes(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=3, val=1)
     lost = tree / "train" / "n01" / "n01_1.JPEG"
     lost.unlink()
@@ -112,31 +110,31 @@ def test_pictures_that_vanish_on_the_way_stop_it(tmp_path: Path) -> None:
             make_hkl(settings)
 
 
-def test_training_pictures_need_class_folders(tree: Path, tmp_path: Path) -> None:
+def test_training_images_need_class_folders(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no class folders"):
         make_hkl(settings_for(tree, tmp_path / "out", train_img_dir=tree / "train" / "n01"))
 
 
-def test_validation_classes_must_be_known(tmp_path: Path) -> None:
+def test_validation_classes_must_be_those_of_training(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     (tree / "val" / "n01").rename(tree / "val" / "n77")
     with pytest.raises(DataError, match=r"has 1 class folders that are not in .*: n77"):
         make_hkl(settings_for(tree, tmp_path / "out"))
 
 
-def test_flat_validation_pictures_need_their_ground_truth(tree: Path, tmp_path: Path) -> None:
+def test_flat_validation_images_need_their_ground_truth(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="set val_label_file"):
         make_hkl(settings_for(tree, tmp_path / "out", val_img_dir=tree / "val" / "n01"))
 
 
-def test_paths_that_are_not_set_or_not_there(tree: Path, tmp_path: Path) -> None:
+def test_missing_paths_are_refused(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="train_img_dir is not set"):
         make_hkl(Settings(tar_root_dir=tmp_path / "out"))
     with pytest.raises(DataError, match=r"nowhere does not exist"):
         make_hkl(settings_for(tree, tmp_path / "out", val_img_dir=tmp_path / "nowhere"))
 
 
-def test_the_toy_does_not_overwrite_another_data_set(tree: Path, tmp_path: Path) -> None:
+def test_the_toy_data_set_does_not_overwrite_another_one(tree: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out"))
     before = contents(out)
     with pytest.raises(DataError, match="must not overwrite"):
@@ -146,16 +144,16 @@ def test_the_toy_does_not_overwrite_another_data_set(tree: Path, tmp_path: Path)
     assert contents(out) == before
 
 
-def test_a_damaged_list_of_skipped_pictures_is_noticed(tree: Path, tmp_path: Path) -> None:
+def test_a_damaged_list_of_skipped_images_is_found(tree: Path, tmp_path: Path) -> None:
     out = make_all(settings_for(tree, tmp_path / "out"))
     layout(out).skipped.write_text("train\tn01/x.JPEG\twhy\n")
     with pytest.raises(DataError, match="names 1 images, but 0 were skipped"):
         make_hkl(settings_for(tree, out))
 
 
-def test_the_limit_counts_each_picture_once(tmp_path: Path) -> None:
-    picture = ImageFile("a", 1, None)
-    source = SourceList("val", tmp_path, [picture] * 1000)
+def test_the_limit_counts_each_image_once(tmp_path: Path) -> None:
+    image = ImageFile("a", 1, None)
+    source = SourceList("val", tmp_path, [image] * 1000)
     one, other = Skipped("val", "a", "r"), Skipped("val", "b", "because")
     limit = SkipLimit(source, 0.001, [one])
     limit.add(one)

@@ -41,14 +41,14 @@ def n_files(out: Path) -> int:
 
 
 @pytest.mark.parametrize("after", [0, 1, 20, 76])
-def test_killed_after_some_files_and_started_again_it_gives_the_same_bytes(
+def test_a_killed_run_that_is_started_again_gives_the_same_bytes(
     long_tree: Path, long_whole: Path, tmp_path: Path, after: int
 ) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= after or process.poll() is not None)
     kill(process)
-    assert not layout(tmp_path / "out").manifest.exists()  # or else it was not in time
+    assert not layout(tmp_path / "out").manifest.exists()  # otherwise the kill came too late
     wait_for(lambda: group_is_gone(process.pid), 10)  # the workers end by themselves
     assert contents(make_all(settings)) == contents(long_whole)
 
@@ -65,11 +65,11 @@ def test_finished_files_are_not_made_again(long_tree: Path, tmp_path: Path) -> N
     assert {name: (at.batch_dir("train", 8) / name).stat().st_mtime_ns for name in names} == before
 
 
-def test_ctrl_c_stops_it_in_good_order(long_tree: Path, long_whole: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_packing_without_a_traceback(long_tree: Path, long_whole: Path, tmp_path: Path) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    os.killpg(process.pid, signal.SIGINT)  # to the whole group, as a terminal does
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "it continues" in errors
@@ -78,7 +78,7 @@ def test_ctrl_c_stops_it_in_good_order(long_tree: Path, long_whole: Path, tmp_pa
     assert contents(make_all(settings)) == contents(long_whole)
 
 
-def test_a_killed_worker_ends_it_with_one_line(long_tree: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_ends_packing_with_one_line(long_tree: Path, tmp_path: Path) -> None:
     settings = settings_for(long_tree, tmp_path / "out")
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 1)
@@ -98,7 +98,7 @@ def _command(pid: int) -> bytes:
         return file.read()
 
 
-def test_nothing_stays_in_shared_memory(long_tree: Path, tmp_path: Path) -> None:
+def test_no_shared_memory_is_left(long_tree: Path, tmp_path: Path) -> None:
     before = set(os.listdir("/dev/shm"))  # noqa: PTH208
     process = start("make_hkl", settings_for(long_tree, tmp_path / "out"))
     wait_for(lambda: n_files(tmp_path / "out") >= 1)
@@ -109,10 +109,10 @@ def test_nothing_stays_in_shared_memory(long_tree: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"split":"train","fi', b"\0\0\0\0"])
-def test_torn_journal_damaged_and_missing_files(
+def test_a_torn_journal_and_damaged_or_missing_files_are_repaired(
     tree: Path, whole: Path, packed: Path, tmp_path: Path, torn: bytes
 ) -> None:
-    """As after a power cut: the data set is as far as the journal, and not all of it is right."""
+    """After a power cut some files of the journal may be damaged or missing."""
     settings = settings_for(tree, shutil.copytree(packed, tmp_path / "out"))
     at = all_but_the_last(settings)
     at.batch_file("train", 8, 1).unlink()
@@ -128,24 +128,26 @@ def test_torn_journal_damaged_and_missing_files(
 
 @pytest.fixture(scope="module")
 def packed(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its batch files, without what comes after them; never changed."""
+    """The batch files of ``tree`` without labels and lists, which tests must not change."""
     out = tmp_path_factory.mktemp("packed") / "out"
     make_hkl(settings_for(tree, out))
     return out
 
 
 def all_but_the_last(settings: Settings) -> Layout:
-    """Leaves all batch files but the last, and the journal that goes with them."""
+    """Keep all batch files but the last, and write the journal of the others."""
     at = layout(settings.tar_root_dir)
     manifest = read_manifest(at)
     entries = [Finished(s, file, ()) for s in ("train", "val") for file in manifest.split(s).files][:-1]
     at.journal.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
     at.batch_file("val", 8, 1).unlink()
-    at.manifest.unlink()  # the mean and the lists stay, as when it is killed just before the manifest
+    at.manifest.unlink()  # mean and lists stay, as if it was killed just before it wrote the manifest
     return at
 
 
-def test_a_second_run_changes_nothing_and_says_so(tree: Path, whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_second_run_changes_nothing_and_reports_that(
+    tree: Path, whole: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.hkl")}
     everything = contents(whole)
     make_hkl(settings_for(tree, whole))
@@ -162,7 +164,7 @@ def test_a_second_run_changes_nothing_and_says_so(tree: Path, whole: Path, capfd
         ["misc/shuffled_train_filenames.npy", "misc/skipped.txt"],
     ],
 )
-def test_what_is_lost_of_a_finished_data_set_is_made_again(tree: Path, whole: Path, tmp_path: Path, lost: str) -> None:
+def test_lost_files_of_a_finished_data_set_are_made_again(tree: Path, whole: Path, tmp_path: Path, lost: str) -> None:
     out = shutil.copytree(whole, tmp_path / "out")
     for name in lost:
         (out / name).unlink()
@@ -170,7 +172,7 @@ def test_what_is_lost_of_a_finished_data_set_is_made_again(tree: Path, whole: Pa
     assert contents(out) == contents(whole)
 
 
-def test_a_lost_file_whose_pictures_have_changed_is_not_made_otherwise(tmp_path: Path) -> None:
+def test_a_lost_file_whose_images_have_changed_is_not_replaced(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=4, val=2)
     out = make_all(settings_for(tree, tmp_path / "out"))
     path = next((tree / "val" / "n01").iterdir())
@@ -182,7 +184,7 @@ def test_a_lost_file_whose_pictures_have_changed_is_not_made_otherwise(tmp_path:
         make_hkl(settings_for(tree, out))
 
 
-def test_two_at_a_time_are_refused(tree: Path, tmp_path: Path) -> None:
+def test_two_runs_in_one_folder_are_refused(tree: Path, tmp_path: Path) -> None:
     with (
         lock_folder(tmp_path / "out"),
         pytest.raises(DataError, match="another process is making the data set"),
@@ -192,7 +194,7 @@ def test_two_at_a_time_are_refused(tree: Path, tmp_path: Path) -> None:
     assert len(images(tmp_path / "out", "train")) == 6
 
 
-def test_the_journal_goes_on_after_its_last_whole_line(tmp_path: Path) -> None:
+def test_the_journal_continues_after_its_last_complete_line(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     file = BatchFile(name="00000.hkl", count=1, bytes=2, crc32=3, source_start=0, source_stop=2)
     entries = [Finished("train", file, (Skipped("train", "a", "why"),)), Finished("val", file, ())]
@@ -203,7 +205,7 @@ def test_the_journal_goes_on_after_its_last_whole_line(tmp_path: Path) -> None:
             torn.write(msgspec.json.encode(entry)[:-7])
     with Journal(path) as journal:
         assert journal.finished == entries
-    path.write_bytes(msgspec.json.encode(entries[0]))  # whole but for its end of line
+    path.write_bytes(msgspec.json.encode(entries[0]))  # complete except for the end of the line
     with Journal(path) as journal:
         journal.add(entries[1])
     with Journal(path) as journal:

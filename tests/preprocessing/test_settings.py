@@ -11,7 +11,7 @@ def parse(*arguments: str) -> Settings:
     return parse_settings("x", "y", arguments)
 
 
-def test_the_file_that_is_shipped_holds_the_defaults() -> None:
+def test_paths_yaml_holds_the_defaults() -> None:
     settings = parse()
     assert settings == Settings(tar_root_dir=PROJECT / "data")
     assert settings.layout.misc == PROJECT / "data" / "misc"
@@ -20,18 +20,18 @@ def test_the_file_that_is_shipped_holds_the_defaults() -> None:
 
 def test_options_override_the_file_with_dashes_and_underscores(tmp_path: Path) -> None:
     paths = tmp_path / "paths.yaml"
-    paths.write_text("img_size: 64\nresize: crop\nmax_skipped: 5e-3\ntrain_img_dir: pictures\nmisc_dir: m\n")
+    paths.write_text("img_size: 64\nresize: crop\nmax_skipped: 5e-3\ntrain_img_dir: images\nmisc_dir: m\n")
     settings = parse("--paths", str(paths), "--img-size", "32", "--val_img_dir=here", "--strict", "--seed=3")
     assert (settings.img_size, settings.resize, settings.max_skipped) == (32, "crop", 0.005)
-    assert settings.train_img_dir == PROJECT / "pictures"  # in the file: from the project
-    assert settings.val_img_dir == Path.cwd() / "here"  # on the command line: from here
+    assert settings.train_img_dir == PROJECT / "images"  # in the file: relative to the project
+    assert settings.val_img_dir == Path.cwd() / "here"  # on the command line: relative to the working directory
     assert settings.layout.misc == PROJECT / "data" / "m"
     assert (settings.strict, settings.toy, settings.seed) == (True, False, 3)
     assert parse("--strict", "false").strict is False
     assert parse("--tar_root_dir", "~/x").tar_root_dir == Path.home() / "x"
 
 
-def test_the_toy_has_limits_of_its_own() -> None:
+def test_the_toy_data_set_has_its_own_limits() -> None:
     drawn = parse("--toy", "--tar-root-dir", "/t")
     assert drawn.img_dir("val") == Path("/t/toy_images/val")
     assert (drawn.limit("train"), drawn.limit("val")) == (2560, 640)
@@ -42,7 +42,7 @@ def test_the_toy_has_limits_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--img_sice", "3"], "unknown option --img_sice; did you mean img_size?"),
         (["--train-img-dri", "3"], "did you mean train_img_dir?"),
@@ -53,19 +53,19 @@ def test_the_toy_has_limits_of_its_own() -> None:
         (["--workers=-1"], "workers is -1"),
         (["--max_skipped", "3"], "max_skipped is 3; it must lie in [0, 1]"),
         (["--resize", "stretch"], "stretch"),
-        (["pictures"], "'pictures' is not an option"),
+        (["images"], "'images' is not an option"),
         (["--paths", "/nowhere/paths.yaml"], "cannot read /nowhere/paths.yaml"),
     ],
 )
-def test_bad_options_are_named_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+def test_bad_options_are_named_in_one_line(arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(*arguments)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("img_sice: 3", "p.yaml: unknown key img_sice; did you mean img_size"),
         ("img_size: big", "p.yaml: img_size is big; it must be a whole number"),
@@ -75,9 +75,9 @@ def test_bad_options_are_named_in_one_line(arguments: tuple[str, ...], said: str
         ("img_size: !!python/object/apply:os.getcwd []", "img_size is \\[\\]; it must be a whole number"),
     ],
 )
-def test_a_bad_file_is_named_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_file_is_named_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "p.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=said) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         parse("--paths", str(tmp_path / "p.yaml"))
     assert "\n" not in str(error.value)
 
