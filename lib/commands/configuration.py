@@ -11,7 +11,7 @@ from lib.config.schema import Config
 from lib.data.sources.registry import SOURCES
 from lib.models.registry import MODELS, model_spec
 from lib.models.table import table
-from lib.runtime.placement import count_workers
+from lib.runtime.torchrun import count_workers
 
 
 def parse_config(

@@ -12,8 +12,7 @@ from lib.commands.report_errors import report_errors
 from lib.commands.run import check_run, run_roles, worker_roles
 from lib.config.schema import Config
 from lib.errors import ConfigError
-from lib.runtime.placement import place_workers
-from lib.runtime.torchrun_restarts import mark_start, resume_after_restart
+from lib.runtime.torchrun import mark_start, place_workers, resume_after_restart
 from lib.system.atomic_write import remove_partials
 from lib.system.file_lock import open_lock_file, try_lock
 from lib.system.terminal import print_stderr

@@ -26,47 +26,27 @@ def fresh_store(store: Store, rank: int, world_size: int, patience_s: float) -> 
 
     Raises PeerLost if the others do not confirm, or worker 0 does not reply, within ``patience_s`` seconds.
     """
-    if rank == 0:
-        name = uuid.uuid4().hex
-        _invite(store, name, set(range(1, world_size)), patience_s)
-    else:
-        name = _join(store, rank, patience_s)
-        store.set(_confirmation_key(name, rank), "")
-    return PrefixStore(name, store)
-
-
-def _join(store: Store, rank: int, patience_s: float) -> str:
-    """Publish a nonce and return the name that worker 0 replies with."""
-    nonce = uuid.uuid4().hex
-    store.set(_nonce_key(rank), nonce)
-    try:
-        store.wait([_reply_key(nonce)], timedelta(seconds=patience_s))
-    except DistStoreError:
-        raise PeerLost(f"worker 0 did not start within {patience_s:g} s; see its output for the cause") from None
-    return store.get(_reply_key(nonce)).decode()
-
-
-def _invite(store: Store, name: str, missing: set[int], patience_s: float) -> None:
-    """Reply with ``name`` to every nonce until all ``missing`` workers have confirmed."""
+    nonces, replies = PrefixStore("fresh/nonce", store), PrefixStore("fresh/reply", store)
+    own_id = uuid.uuid4().hex
+    if rank:
+        nonces.set(str(rank), own_id)
+        try:
+            replies.wait([own_id], timedelta(seconds=patience_s))
+        except DistStoreError:
+            raise PeerLost(f"worker 0 did not start within {patience_s:g} s; see its output for the cause") from None
+        fresh = PrefixStore(replies.get(own_id).decode(), store)
+        fresh.set(f"confirmed/{rank}", "")
+        return fresh
+    fresh = PrefixStore(own_id, store)
     deadline = time.monotonic() + patience_s
+    missing = [str(other) for other in range(1, world_size)]
     while missing:
         if time.monotonic() > deadline:
-            ranks = ", ".join(map(str, sorted(missing)))
+            ranks = ", ".join(missing)
             raise PeerLost(f"workers {ranks} did not start within {patience_s:g} s; see their output for the cause")
-        for rank in missing:
-            if store.check([_nonce_key(rank)]):
-                store.set(_reply_key(store.get(_nonce_key(rank)).decode()), name)
+        for other in missing:
+            if nonces.check([other]):
+                replies.set(nonces.get(other).decode(), own_id)
         time.sleep(_POLL_S)
-        missing = {rank for rank in missing if not store.check([_confirmation_key(name, rank)])}
-
-
-def _nonce_key(rank: int) -> str:
-    return f"fresh/nonce/{rank}"
-
-
-def _reply_key(nonce: str) -> str:
-    return f"fresh/reply/{nonce}"
-
-
-def _confirmation_key(name: str, rank: int) -> str:
-    return f"fresh/{name}/{rank}"
+        missing = [other for other in missing if not fresh.check([f"confirmed/{other}"])]
+    return fresh

@@ -16,7 +16,7 @@ from lib.errors import ProtocolError
 from lib.exchange.base import chunks, count_differing, raise_if_differing
 from lib.ipc import cuda_memory, shared_memory
 from lib.ipc.channel import Channel
-from lib.ipc.messages import Barrier, GatheredValues, TensorHandle
+from lib.ipc.messages import Barrier, TensorHandle
 
 
 class Peer:
@@ -72,16 +72,7 @@ class Peer:
 
     def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         self._step += 1
-        own = GatheredValues(self._step, tuple(map(float, values)), self.stop_requested)
-        for channel in self._channels.values():
-            channel.send(own)
-        gathered = {self._rank: own}
-        for rank, channel in self._channels.items():
-            gathered[rank] = theirs = channel.receive(GatheredValues)
-            if (theirs.step, len(theirs.values)) != (own.step, len(own.values)):
-                raise ProtocolError(f"replicas are out of step: this one sent {own}, {channel.peer} sent {theirs}")
-        self.stopping = any(message.stopping for message in gathered.values())
-        return [gathered[rank].values for rank in range(self._world_size)]
+        return self._meet("gathered", tuple(map(float, values)))
 
     def verify(self, segment: Tensor) -> None:
         self._barrier("verify")
@@ -98,18 +89,23 @@ class Peer:
             channel.close()
 
     def _barrier(self, point: str) -> None:
-        """Wait until all workers have reached ``point`` of this step, and update ``stopping``."""
+        """Wait until all workers and their devices have reached ``point`` of this step, and update ``stopping``."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        own = Barrier(self._step, point, self.stop_requested)
+        self._meet(point, ())
+
+    def _meet(self, point: str, values: tuple[float, ...]) -> list[tuple[float, ...]]:
+        """Wait until all workers have reached ``point``. Return the values of all by rank; update ``stopping``."""
+        own = Barrier(self._step, point, self.stop_requested, values)
         for channel in self._channels.values():
             channel.send(own)
-        self.stopping = own.stopping
-        for channel in self._channels.values():
-            theirs = channel.receive(Barrier)
-            if (theirs.step, theirs.point) != (own.step, own.point):
+        barriers = {self._rank: own}
+        for rank, channel in self._channels.items():
+            barriers[rank] = theirs = channel.receive(Barrier)
+            if (theirs.step, theirs.point, len(theirs.values)) != (own.step, own.point, len(own.values)):
                 raise ProtocolError(f"replicas are out of step: this one sent {own}, {channel.peer} sent {theirs}")
-            self.stopping |= theirs.stopping
+        self.stopping = any(barrier.stopping for barrier in barriers.values())
+        return [barriers[rank].values for rank in range(self._world_size)]
 
     def _average_chunk(self, replicas: list[Tensor]) -> None:
         """Replace this worker's tensor of ``replicas`` by their mean, summed in float32 in rank order."""

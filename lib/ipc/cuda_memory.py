@@ -5,6 +5,8 @@ Both processes must number the GPUs alike (CUDA_VISIBLE_DEVICES must not differ)
 ``expandable_segments`` must be off.
 """
 
+from typing import TypeAlias
+
 import msgspec
 import torch
 from torch import Tensor
@@ -13,27 +15,16 @@ from torch.multiprocessing.reductions import rebuild_cuda_tensor, reduce_tensor
 from lib.errors import ProtocolError
 from lib.ipc.messages import TensorHandle
 
-
-class _Handle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The values torch needs to open the allocation and to count its users."""
-
-    allocation: bytes
-    size_bytes: int
-    offset_bytes: int
-    tensor_offset: int
-    ref_counter: bytes
-    ref_counter_offset: int
-    event: bytes
-    event_sync_required: bool
+# The last eight arguments of ``rebuild_cuda_tensor``: the allocation and its size and offset in bytes, requires_grad,
+# the counter of users and its offset, the event after the owner's writes, and whether to wait for it.
+_Storage: TypeAlias = tuple[bytes, int, int, bool, bytes, int, bytes, bool]
 
 
 def export_handle(name: str, tensor: Tensor) -> TensorHandle:
     """Return a handle of a contiguous CUDA tensor. Each process that attaches needs its own: users are counted."""
-    _, fields = reduce_tensor(tensor)
-    (_, _, _, tensor_offset, _, _, _, allocation, size, offset, _, counter, counter_offset, event, sync) = fields
-    packed = _Handle(allocation, size, offset, tensor_offset, counter, counter_offset, event, sync)
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return TensorHandle(name, f"cuda:{msgspec.msgpack.encode(packed).hex()}", tuple(tensor.shape), dtype)
+    _, (_, _, _, offset, _, _, _, *storage) = reduce_tensor(tensor)
+    address = f"cuda:{msgspec.msgpack.encode((offset, storage)).hex()}"
+    return TensorHandle(name, address, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def attach(handle: TensorHandle, device: torch.device) -> Tensor:
@@ -44,26 +35,14 @@ def attach(handle: TensorHandle, device: torch.device) -> Tensor:
     """
     kind, _, text = handle.address.partition(":")
     try:
-        fields = msgspec.msgpack.decode(bytes.fromhex(text if kind == "cuda" else "?"), type=_Handle)
+        content = bytes.fromhex(text if kind == "cuda" else "?")
+        offset, storage = msgspec.msgpack.decode(content, type=tuple[int, _Storage])
     except (ValueError, msgspec.MsgspecError):
         raise ProtocolError(f"{handle.name} has no CUDA address: {handle.address[:40]}") from None
     strides = torch.empty(handle.shape, device="meta").stride()
+    dtype, storage_type = getattr(torch, handle.dtype), torch.storage.TypedStorage
     with torch.cuda.device(device):
         tensor: Tensor = rebuild_cuda_tensor(
-            Tensor,
-            torch.Size(handle.shape),
-            strides,
-            fields.tensor_offset,
-            torch.storage.TypedStorage,
-            getattr(torch, handle.dtype),
-            device.index,
-            fields.allocation,
-            fields.size_bytes,
-            fields.offset_bytes,
-            False,
-            fields.ref_counter,
-            fields.ref_counter_offset,
-            fields.event,
-            fields.event_sync_required,
+            Tensor, torch.Size(handle.shape), strides, offset, storage_type, dtype, device.index, *storage
         )
     return tensor

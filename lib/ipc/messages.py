@@ -60,14 +60,8 @@ class Barrier(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
     step: int
     point: str
     stopping: bool
-
-
-class GatheredValues(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Trainer <-> trainer: values of this rank, for all other ranks."""
-
-    step: int
-    values: tuple[float, ...]
-    stopping: bool
+    values: tuple[float, ...] = ()
+    """the sender's values for ``all_gather``"""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -103,9 +97,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Trainer -> loader: no more batches are needed. Loader -> trainer, in reply: nothing more will be sent."""
 
 
-Message: TypeAlias = (
-    TensorHandle | Fill | Filled | Unreadable | Barrier | GatheredValues | Heartbeat | Failed | Stopped | Stop
-)
+Message: TypeAlias = TensorHandle | Fill | Filled | Unreadable | Barrier | Heartbeat | Failed | Stopped | Stop
 
 
 def encode(message: Message) -> bytes:

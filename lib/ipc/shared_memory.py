@@ -28,14 +28,15 @@ def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any],
         descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
         if size:
             os.posix_fallocate(descriptor, 0, size)
-        memory, array = _map(descriptor, size, shape, dtype)
+        memory = mmap.mmap(descriptor, max(size, 1))
     except OSError as error:
         raise ResourceError(
             f"no memory for {name}, {size / 1e9:.3f} GB of shared memory: {error.strerror}; lower batch_size or "
             "data.slots, or raise the limit (ulimit -a; the container's memory)"
         ) from None
-    # The open descriptor is the address.
+    # The open descriptor is the address. The array, and every view of it, keeps ``memory`` alive.
     weakref.finalize(memory, os.close, descriptor).atexit = False
+    array = np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
     return array, TensorHandle(name, f"file:/proc/{os.getpid()}/fd/{descriptor}", shape, dtype)
 
 
@@ -55,13 +56,7 @@ def attach(handle: TensorHandle) -> NDArray[Any]:
     try:
         if os.fstat(descriptor).st_size < size:
             raise ProtocolError(f"{handle} is larger than the memory behind it")
-        _, array = _map(descriptor, size, handle.shape, handle.dtype)
-        return array
+        memory = mmap.mmap(descriptor, max(size, 1))
+        return np.frombuffer(memory, handle.dtype, math.prod(handle.shape)).reshape(handle.shape)
     finally:
         os.close(descriptor)
-
-
-def _map(descriptor: int, size: int, shape: tuple[int, ...], dtype: str) -> tuple[mmap.mmap, NDArray[Any]]:
-    """Map the memory. The array, and every view of it, keeps the mapping alive."""
-    memory = mmap.mmap(descriptor, max(size, 1))
-    return memory, np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)

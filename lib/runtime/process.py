@@ -40,14 +40,8 @@ class RunSheet(msgspec.Struct, frozen=True):
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:
-    """Write the sheet into the run's private folder."""
+    """Write the sheet into the run's private folder, from which ``run_role`` reads it."""
     (folder / "run.json").write_bytes(msgspec.json.encode(sheet, enc_hook=str))
-
-
-def read_run_sheet(folder: Path) -> RunSheet:
-    """Return the sheet. Raises FileNotFoundError if the run has ended and its folder was removed."""
-    text = (folder / "run.json").read_bytes()
-    return msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
 
 
 def mark_started(folder: Path) -> None:
@@ -82,13 +76,7 @@ class Context:
 
     def channel(self, name: str, *, bind: bool, peer: str) -> Channel:
         """Return a channel to another process. While this process waits on it, it sends heartbeats."""
-        return Channel(
-            self.folder / name,
-            bind=bind,
-            peer=peer,
-            patience_s=self.timeout_s,
-            on_wait=self.heartbeat,
-        )
+        return Channel(self.folder / name, bind=bind, peer=peer, patience_s=self.timeout_s, on_wait=self.heartbeat)
 
     def warn(self, text: str) -> None:
         """Print a warning, and log it once the log is that of this run."""
@@ -108,15 +96,13 @@ class Context:
 
 
 def run_role(role: str, body: Callable[[Context], None]) -> int:
-    """Run a role whose process was started as ``python -m lib.roles.ROLE FOLDER RANK``. Return the exit status.
-
-    ``body`` does the role's work. An error that ends it is reported to the supervisor.
-    """
+    """Run ``body`` as ``python -m lib.roles.ROLE FOLDER RANK``; report its error. Return the exit status."""
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        sheet = read_run_sheet(folder)
+        text = (folder / "run.json").read_bytes()
     except FileNotFoundError:  # the run ended, and its folder was removed, while this process started
         return 1
+    sheet = msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
     if not end_with_parent(sheet.supervisor_pid):
         shutil.rmtree(folder, ignore_errors=True)
         return 1

@@ -10,8 +10,7 @@ from pathlib import Path
 from lib.system.file_lock import open_lock_file, try_lock
 
 # The path of a Unix socket has at most 107 bytes. The names of our sockets take up to 24 of them.
-_SOCKET_NAME_BYTES = 24
-_SOCKET_PATH_BYTES = 107
+_FOLDER_BYTES = 107 - 24
 _PREFIX = "trainer-"
 # Locked while the run's supervisor lives. The kernel releases the lock however the supervisor ends.
 _LOCK = "lock"
@@ -20,28 +19,17 @@ _LOCK = "lock"
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
     """Create a private folder (mode 0700) and remove it at the end. Also removes the folders of killed runs."""
-    longest = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
-    parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) + 20 < longest else "/tmp")
+    parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) + 20 < _FOLDER_BYTES else "/tmp")
     _remove_dead(parent)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    try:
-        lock = _create_locked(folder / _LOCK)
-        try:
-            yield folder
-        finally:
-            os.close(lock)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _create_locked(path: Path) -> int:
-    """Create a file that is locked before it gets its name. Return its descriptor."""
-    aside = path.with_suffix(".new")
-    lock = open_lock_file(aside, 0o600)
-    with contextlib.suppress(OSError):  # without locks no other run can take this one for dead either
-        try_lock(lock)
-    aside.rename(path)
-    return lock
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        lock = open_lock_file(folder / "lock.new", 0o600)
+        cleanup.callback(os.close, lock)
+        with contextlib.suppress(OSError):  # without locks no other run can take this one for dead either
+            try_lock(lock)
+        (folder / "lock.new").rename(folder / _LOCK)  # the file is locked before others can find it
+        yield folder
 
 
 def _remove_dead(parent: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lib.config.schema import RunConfig
-from lib.runtime import torchrun_restarts
-from lib.runtime.torchrun_restarts import mark_start, resume_after_restart
+from lib.runtime import torchrun
+from lib.runtime.torchrun import mark_start, resume_after_restart
 
 FIRST = {"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0"}
 AGAIN = FIRST | {"TORCHELASTIC_RESTART_COUNT": "1"}
@@ -49,7 +49,7 @@ def test_a_restart_continues_from_its_own_checkpoint(run: RunConfig, monkeypatch
     mark_start(resumed, AGAIN)
     assert resume_after_restart(run, AGAIN) == resumed, "again, with nothing saved in between"
     assert resume_after_restart(run, FIRST) == resumed, "a worker of another machine was lost"
-    monkeypatch.setattr(torchrun_restarts, "_parent", lambda: "another machine")
+    monkeypatch.setattr(torchrun, "_parent", lambda: "another machine")
     assert resume_after_restart(run, AGAIN) == resumed
     assert resume_after_restart(run, FIRST) == run, "the same command, launched again"
 
