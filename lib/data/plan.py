@@ -38,7 +38,7 @@ class Plan:
     def __init__(
         self, order: BatchOrder, augment: AugmentConfig, data: DataSet, *, rank: int, crop: int, rollbacks: int = 0
     ) -> None:
-        """``rollbacks`` is how often the training went back to a checkpoint: each changes order and augmentation."""
+        """Draw another order and augmentation after each of ``rollbacks`` returns to a checkpoint."""
         self._order = order = replace(order, seed=rollback_seed(order.seed, rollbacks))
         self.train = worker_order(order, data, "train", rank)
         self.val = worker_order(order, data, "val", rank)

@@ -39,7 +39,7 @@ class DevicePeer(Peer):
         patience_s: float,
         on_wait: Callable[[str], None],
     ) -> None:
-        """A host may be ``ahead`` updates ahead of its device. ``on_wait`` is called while it waits for the device."""
+        """Let the host be ``ahead`` updates ahead of its device; call ``on_wait`` while it waits for the device."""
         super().__init__(rank, channels, device)
         self._ahead = ahead
         self.lag = ahead + 1  # a host's request travels with the update after the current one

@@ -75,7 +75,7 @@ class Recorder(NullRecorder):
         slow_data_advice: str,
         device: torch.device,
     ) -> None:
-        """``iterations`` are those of an epoch. ``slow_data_advice`` says what makes the data source faster."""
+        """Record a run of ``iterations`` per epoch. ``slow_data_advice`` says what makes the data source faster."""
         self._weights_dir, self._iterations = weights_dir, iterations
         self._metrics = MetricsLog(weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration)
         self._console = open_console(n_epochs, quiet=logging.quiet)

@@ -14,16 +14,16 @@ _FIRST_EPOCHS = 5
 def learning_rate(
     base: float, schedule: ScheduleConfig, *, epoch: float, n_epochs: int, val_errors: Sequence[float]
 ) -> float:
-    """The rate at ``epoch``: epochs done, and the part that is done of the one in hand.
+    """Return the learning rate at ``epoch``, the number of epochs done, with the fraction of the current one.
 
-    ``val_errors`` holds the validation top-1 error, a fraction, after each epoch so far; only ``auto`` looks.
+    ``val_errors`` holds the validation top-1 error, a fraction, after each epoch so far. Only ``auto`` reads it.
     """
     warmup = min(1.0, epoch / schedule.warmup_epochs) if schedule.warmup_epochs else 1.0
     return base * warmup * _factor(schedule, epoch, n_epochs, val_errors)
 
 
 def weight_decay(base: float, schedule: ScheduleConfig, *, epoch: float) -> float:
-    """The weight decay at ``epoch``, as in ``learning_rate``: only regimes change it."""
+    """Return the weight decay at ``epoch``, counted as in ``learning_rate``. Only regimes change it."""
     return base * _regime(schedule, epoch).decay if schedule.policy == "regimes" else base
 
 
@@ -46,8 +46,7 @@ def _regime(schedule: ScheduleConfig, epoch: float) -> Regime:
 
 
 def _plateaus(val_errors: Sequence[float], threshold: float) -> int:
-    """How often the error stopped falling: it fell by less than ``threshold`` over two epochs, all of
-    which were trained at the same rate.
+    """Return how often the error fell by less than ``threshold`` over two epochs of the same learning rate.
 
     >>> _plateaus([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.4, 0.4, 0.4, 0.3, 0.3, 0.3], 0.01)
     2

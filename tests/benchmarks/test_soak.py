@@ -26,7 +26,7 @@ def test_the_speed_may_change_by_five_percent() -> None:
 
 
 def test_the_sampled_processes_are_those_of_the_run() -> None:
-    """This process stands in for a run whose roles have not started yet."""
+    """The process of the test replaces a run whose roles have not started yet."""
     assert roles(os.getpid()).keys() == {"supervisor"}
     before = sample(os.getpid(), 1.5)
     with Path("/proc/self/status").open():

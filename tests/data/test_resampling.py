@@ -11,7 +11,7 @@ from lib.data.images.resampling import Box, resample
 
 
 def resample_with_pillow(pixels_HWC: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
-    """The reference: the same as ``resample``, by Pillow."""
+    """Return what ``resample`` should, computed by Pillow."""
     corners = (box.left, box.top, box.left + box.width, box.top + box.height)
     image = Image.fromarray(pixels_HWC)
     return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=corners))

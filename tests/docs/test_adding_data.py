@@ -56,7 +56,7 @@ def run(folder: Path, *words: str) -> str:
 
 
 def changed_files(folder: Path) -> list[str]:
-    """The product's files that the example has changed or added."""
+    """Return the files of the program that the example has changed or added."""
     files = (path.relative_to(folder) for path in (folder / "lib").rglob("*.py"))
     return sorted(
         str(f) for f in files if not (ROOT / f).is_file() or (ROOT / f).read_text() != (folder / f).read_text()

@@ -61,7 +61,7 @@ def test_the_ground_truth_has_one_number_a_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> tuple[Settings, list[int]]:
-    """A tree with a flat folder of validation images, and its devkit, with the ground truth in the order of names."""
+    """Write a tree with a flat folder of validation images, and a devkit with the ground truth in order of names."""
     tree = make_tree(tmp_path / "tree", train=4, val=3)
     flat = tree / "flat"
     flat.mkdir()

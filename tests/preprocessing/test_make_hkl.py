@@ -135,7 +135,7 @@ def test_crop_and_misc_dir_are_used(tree: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def broken_tree(tmp_path: Path) -> tuple[Path, list[str], list[str]]:
-    """A tree with four broken images of 45: two in a row, and one at either end of the shuffled list."""
+    """Write a tree with four broken images of 45: two in a row, and one at either end of the shuffled list."""
     tree = make_tree(tmp_path / "tree")
     names = sorted(str(path.relative_to(tree / "train")) for path in (tree / "train").rglob("*.JPEG"))
     in_order = [names[i] for i in shuffled(45, seed=1)]

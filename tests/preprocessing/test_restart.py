@@ -128,7 +128,7 @@ def test_a_torn_journal_and_damaged_or_missing_files_are_repaired(
 
 @pytest.fixture(scope="module")
 def packed(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The batch files of ``tree`` without labels and lists, which tests must not change."""
+    """Pack the batch files of ``tree``, without labels and lists. Tests must not change them."""
     out = tmp_path_factory.mktemp("packed") / "out"
     make_hkl(settings_for(tree, out))
     return out

@@ -25,15 +25,15 @@ class Layout:
     misc: Path
 
     def batch_dir(self, split: Split, file_batch_size: int) -> Path:
-        """The folder of the split's batch files."""
+        """Return the folder of the split's batch files."""
         return self.dir / f"{split}_hkl_b{file_batch_size}"
 
     def batch_file(self, split: Split, file_batch_size: int, number: int) -> Path:
-        """Batch file ``number`` of the split."""
+        """Return the path of batch file ``number`` of the split."""
         return self.batch_dir(split, file_batch_size) / f"{number:05d}.hkl"
 
     def labels(self, split: Split) -> Path:
-        """The labels of the split, a NumPy array."""
+        """Return the path of the labels of the split, a NumPy array."""
         return self.dir / "labels" / f"{split}_labels.npy"
 
     @property
@@ -52,7 +52,7 @@ class Layout:
         return self.misc / "manifest.json"
 
     def filenames(self, split: Split) -> Path:
-        """The names of the split's images, in the order of the batch files: a NumPy array of text."""
+        """Return the path of the image names of the split, a NumPy array of text in the order of the batch files."""
         return self.misc / ("shuffled_train_filenames.npy" if split == "train" else "val_filenames.npy")
 
     @property
