@@ -1,17 +1,32 @@
-"""The command line of the scripts that read the configuration. Recipes, networks and data sources come in here."""
+"""The command line of the scripts that read the configuration: from files and arguments to a ``Config``.
 
+The recipe of the network is the lowest layer. Files lie above it, arguments above these. ``--spec`` overrides
+``--config``, and a file that is named overrides one that is read by default.
+"""
+
+import argparse
 import os
+import re
+import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from lib.config.arguments import CommandLine
-from lib.config.command_line import parse
+from lib.config.arguments import build_parser
+from lib.config.convert import build, from_argument
+from lib.config.dump import dotted, to_yaml
+from lib.config.field_type import field_types
+from lib.config.hints import key_hint
+from lib.config.load import read_file
 from lib.config.schema import Config
 from lib.data.sources.registry import SOURCES
+from lib.errors import ConfigError
 from lib.models.registry import MODELS, model_spec
 from lib.models.table import table
 from lib.runtime.torchrun import count_workers
+
+_CHOICES = {"model.name": tuple(MODELS), "data.source": tuple(SOURCES)}
 
 
 def parse_config(
@@ -23,23 +38,43 @@ def parse_config(
     shortcuts: Sequence[str] = (),
     prog: str | None = None,
 ) -> tuple[Config, Any]:
-    """Return the configuration that ``argv`` asks for, and the script's own options or None.
+    """Return the configuration that ``argv`` asks for, and the script's own ``options`` or None.
 
-    ``spec`` is the spec file that is read by default, beside config.yaml. ``CommandLine`` explains the other
-    arguments, ``lib.config.command_line.parse`` how this ends.
+    ``spec`` is the spec file that is read by default, beside config.yaml. ``shortcuts`` are the short names of keys
+    that the script takes: --profile, --quiet, --debug. Ends the process for --help, --print_config and --list_models,
+    and when a shell asks for completions. Raises ConfigError naming the key and, unless it is an argument, the file
+    that sets it.
     """
-    command = CommandLine(
-        description=description,
-        config=spec.with_name("config.yaml"),
-        spec=spec,
-        recipe=_recipe,
-        list_models=table,
-        choices={"model.name": tuple(MODELS), "data.source": tuple(SOURCES)},
-        options=options,
-        shortcuts=shortcuts,
-        prog=prog,
+    make_parser = partial(
+        build_parser, description, spec, options=options, shortcuts=shortcuts, prog=prog, choices=_CHOICES
     )
-    return parse(argv, command)
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # noqa: PLC0415  (optional, and asked for by a shell only)
+
+        argcomplete.autocomplete(parser)
+    given = _read_arguments(parser, argv)
+    if "list_models" in given:
+        _print_and_exit(table() + "\n")
+    kinds = {**field_types(Config), **(field_types(options) if options else {})}
+    arguments = {key: from_argument(key, text, kinds[key]) for key, text in given.items() if key in kinds}
+    named = [given[name] for name in ("config", "spec") if name in given]
+    files = [given.get("config", spec.with_name("config.yaml")), given.get("spec", spec)]
+    sources = {file: read_file(file) for file in sorted(files, key=named.__contains__)}
+    layers = {key: value for values in sources.values() for key, value in values.items()} | arguments
+    try:
+        values = dict(dotted(Config()))
+        values |= {**_recipe(values | layers), **layers}
+        if "help" in given:
+            _print_and_exit(make_parser(defaults=values).format_help())
+        config = build(Config, values)
+    except ConfigError as error:
+        key = re.split("[ :]", str(error))[0]
+        setters = [file for file, values in sources.items() if key in values and key not in arguments]
+        raise ConfigError(f"{setters[-1]}: {error}" if setters else str(error)) from None
+    if "print_config" in given:
+        _print_and_exit(to_yaml(config))
+    return config, options and build(options, arguments)
 
 
 def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,3 +82,25 @@ def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
     world_size = count_workers(len(values["devices"]), os.environ)
     images = values["batch_size"] * world_size * values["optimizer.accumulate"]
     return model_spec(values["model.name"]).recipe.settings(images)
+
+
+def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the options that ``argv`` gives. Raises ConfigError for any other word."""
+    try:
+        given, unknown = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from None
+    if not unknown:
+        return vars(given)
+    word = unknown[0]
+    if word.startswith("-"):
+        option, options = word.partition("=")[0], [action.option_strings[-1][2:] for action in parser._actions]
+        raise ConfigError(f"unknown option {option}{key_hint(option.lstrip('-'), options, '--')}")
+    if word.endswith((".yaml", ".yml")):
+        raise ConfigError(f"{word} stands alone; did you mean --config {word}?")
+    raise ConfigError(f"{word} stands alone; settings are given as --KEY VALUE, --help lists every key")
+
+
+def _print_and_exit(text: str) -> NoReturn:
+    print(text, end="", flush=True)
+    sys.exit()

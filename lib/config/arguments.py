@@ -1,8 +1,8 @@
 """The options of a script: one for every key, with its type, help and completions."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from inspect import getdoc
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from docstring_parser import parse_from_object
 
 from lib.config.dump import flow
-from lib.config.field_type import FieldType, field_types
+from lib.config.field_type import field_types
 from lib.config.schema import Config
 
 _SHORTCUTS: Mapping[str, tuple[str, dict[str, str], str]] = {
@@ -20,47 +20,26 @@ _SHORTCUTS: Mapping[str, tuple[str, dict[str, str], str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandLine:
-    """What a script accepts, and what packages above this one contribute to it."""
-
-    description: str
-    """text of --help, in front of the options"""
-
-    config: Path
-    """file that is read without --config"""
-
-    spec: Path
-    """file that is read without --spec"""
-
-    recipe: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    """from values without a recipe to the recipe's, both by dotted key"""
-
-    list_models: Callable[[], str]
-    """the text of --list_models"""
-
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """values of keys whose type does not name them, for completion"""
-
-    options: type[Any] | None = None
-    """a dataclass with the script's own options; a bool that is False by default needs no value"""
-
-    shortcuts: Sequence[str] = ()
-    """which of the short names of keys it takes: --profile, --quiet, --debug"""
-
-    prog: str | None = None
-    """name of the script in --help, if it is not the file's"""
-
-
-def build_parser(command: CommandLine, defaults: Mapping[str, Any] | None = None) -> argparse.ArgumentParser:
+def build_parser(
+    description: str,
+    spec: Path,
+    *,
+    options: type[Any] | None,
+    shortcuts: Sequence[str],
+    prog: str | None,
+    choices: Mapping[str, Sequence[str]],
+    defaults: Mapping[str, Any] | None = None,
+) -> argparse.ArgumentParser:
     """Return a parser whose results are texts, by dotted key, of the options that are given.
 
-    Without ``defaults``, the values by dotted key that --help shows, it has no help texts and is faster to build.
+    ``options`` is a dataclass with the script's own options, ``shortcuts`` the short names of keys that it takes, and
+    ``choices`` the values of keys whose type does not name them. ``defaults`` are the values by dotted key that --help
+    shows. Without them there are no help texts, and building is faster.
     """
     parser = argparse.ArgumentParser(
-        command.prog,
+        prog,
         usage="%(prog)s [--config FILE] [--spec FILE] [--KEY VALUE ...]",
-        description=command.description,
+        description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         add_help=False,
@@ -69,18 +48,18 @@ def build_parser(command: CommandLine, defaults: Mapping[str, Any] | None = None
     )
     add = parser.add_argument
     add("-h", "--help", action="store_true", help="print this help and exit")
-    add("--config", type=Path, metavar="FILE", help=f"what to train; YAML (default: {command.config.name})")
-    add("--spec", type=Path, metavar="FILE", help=f"on which devices; YAML (default: {command.spec.name})")
+    add("--config", type=Path, metavar="FILE", help="what to train; YAML (default: config.yaml)")
+    add("--spec", type=Path, metavar="FILE", help=f"on which devices; YAML (default: {spec.name})")
     add("--print_config", action="store_true", help="print the configuration as YAML, which --config reads, and exit")
     add("--list_models", action="store_true", help="print the networks and exit")
-    for name in command.shortcuts:
+    for name in shortcuts:
         key, arguments, text = _SHORTCUTS[name]
         add(name, dest=key, help=f"{text}; short for --{key}", **arguments)  # type: ignore[arg-type]
-    if command.options:
-        _add_keys(parser, command.options, "", command, defaults)
+    if options:
+        _add_keys(parser, options, "", choices, defaults)
     for prefix, section in sections(Config):
         title = "keys of the spec: on which devices" if section is Config else summary(section)
-        _add_keys(parser.add_argument_group(title), section, prefix, command, defaults)
+        _add_keys(parser.add_argument_group(title), section, prefix, choices, defaults)
     return parser
 
 
@@ -110,27 +89,23 @@ def _add_keys(
     parser: argparse._ActionsContainer,
     section: type[Any],
     prefix: str,
-    command: CommandLine,
+    choices: Mapping[str, Sequence[str]],
     defaults: Mapping[str, Any] | None,
 ) -> None:
     """Add an option for every key of ``section``, but not of the sections in it."""
-    texts = field_help(section) if defaults is not None else {}
-    kinds = field_types(section)
-    for f in fields(section):
-        if f.name not in kinds:
+    texts = {} if defaults is None else field_help(section)
+    default_values = {f.name: f.default for f in fields(section)}
+    for name, kind in field_types(section).items():
+        if "." in name:
             continue
-        key, kind = prefix + f.name, kinds[f.name]
-        default = (defaults or {}).get(key, f.default)
-        text = f"{texts.get(f.name, '')}{_type_and_default(kind, default)}".replace("%", "%%")
-        if section is command.options and default is False:
-            parser.add_argument(f"--{key}", action="store_const", const="true", help=texts.get(f.name))
+        key, text = prefix + name, texts.get(name, "")
+        if not prefix and section is not Config and default_values[name] is False:  # a script's own option
+            parser.add_argument(f"--{key}", action="store_const", const="true", help=text)
             continue
-        metavar = "{" + ",".join(kind.choices) + "}" if kind.choices else f.name.upper()
-        action = parser.add_argument(f"--{key}", metavar=metavar, help=text)
-        offered = command.choices.get(key) or kind.choices
+        default = flow((defaults or {}).get(key, default_values[name]))
+        text += f" ({f'type: {kind.name}, ' if kind.name else ''}default: {default})"
+        metavar = "{" + ",".join(kind.choices) + "}" if kind.choices else name.upper()
+        action = parser.add_argument(f"--{key}", metavar=metavar, help=text.replace("%", "%%"))
+        offered = choices.get(key) or kind.choices
         if offered or "path" not in kind.name:  # without a completer, a shell offers files
             action.completer = lambda offered=offered, **_: offered  # type: ignore[attr-defined]
-
-
-def _type_and_default(kind: FieldType, default: Any) -> str:
-    return f" ({f'type: {kind.name}, ' if kind.name else ''}default: {flow(default)})"

@@ -24,19 +24,14 @@ class FieldType:
 
     base: Any
     """int, float, bool, str, Path, Literal, tuple, or a dataclass"""
-
     arguments: tuple[Any, ...]
     """values of a Literal, or item types of a tuple"""
-
     nullable: bool
-    """whether the hint is ``X | None``"""
-
     metadata: tuple[Any, ...]
     """what ``Annotated`` adds"""
 
     @property
     def item(self) -> "FieldType":
-        """The type of each item of a tuple."""
         return field_type(self.arguments[0])
 
     @property
@@ -61,7 +56,7 @@ class FieldType:
         if self.base is Literal:
             text = f"one of {', '.join(self.choices)}"
         elif self.base is tuple:
-            items = _PLURALS.get(self.item.base) or f"{_name(self.item.base)}s"
+            items = _PLURALS.get(self.item.base) or f"{self.item.name}s"
             examples = [f", e.g. '{extra}'" for extra in self.metadata if isinstance(extra, Example)]
             text = f"a list of {self._count}{items}{''.join(examples)}"
         else:
@@ -77,7 +72,10 @@ class FieldType:
         """
         if self.base is Literal:
             return ""
-        text = f"list of {self._count}{self.item.name}" if self.base is tuple else _name(self.base)
+        if self.base is tuple:
+            text = f"list of {self._count}{self.item.name}"
+        else:
+            text = "text" if self.base is str else self.base.__name__.lower()
         return f"{text} or null" if self.nullable else text
 
     @property
@@ -86,7 +84,6 @@ class FieldType:
 
 
 def field_type(hint: Any) -> FieldType:
-    """Take a type hint apart."""
     metadata: Sequence[Any] = ()
     if nullable := NoneType in get_args(hint):
         hint = next(part for part in get_args(hint) if part is not NoneType)
@@ -105,7 +102,3 @@ def field_types(section: type[Any], prefix: str = "") -> Mapping[str, FieldType]
         else:
             found[prefix + name] = field_type(hint)
     return found
-
-
-def _name(base: type) -> str:
-    return "text" if base is str else base.__name__.lower()

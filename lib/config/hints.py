@@ -5,7 +5,19 @@ from collections.abc import Collection
 from typing import Any
 
 from lib.config.foreign_options import FOREIGN_OPTIONS
-from lib.config.renamed_keys import RENAMED_KEYS, RENAMED_VALUES
+
+RENAMED_KEYS = {
+    "views": "augment.* and normalize.*",
+    "views.crop": "augment.crop",
+    "views.mirror": "augment.mirror",
+    "views.per_image": "augment.per_image",
+    "views.color_jitter": "augment.color_jitter",
+    "views.pca_lighting": "augment.pca_lighting",
+    "views.mean": "normalize.mean",
+    "views.std": "normalize.std",
+    "run.rewinds": "run.rollbacks",
+}
+RENAMED_VALUES = {("run.on_nan", "rewind"): "rollback", ("exchange.what", "velocities"): "momentum"}
 
 _HERE = {name: here for here, names in FOREIGN_OPTIONS.items() for name in names.split()}
 

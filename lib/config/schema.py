@@ -1,18 +1,17 @@
 """The configuration: every key with its type, default and meaning, one frozen dataclass per section.
 
-``config.yaml`` holds the keys of the training, ``spec_Ngpu.yaml`` those of the devices. The module
-``lib.config.command_line`` reads both.
+``config.yaml`` holds the keys of the training, ``spec_Ngpu.yaml`` those of the devices.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from lib.config.data import AugmentConfig, DataConfig, NormalizeConfig, SyntheticConfig
 from lib.config.field_type import Example, ExpandUser
 from lib.config.section import (
     Constraint,
     Fraction,
+    FractionBelow1,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -20,48 +19,9 @@ from lib.config.section import (
     Section,
     Seed,
 )
-from lib.config.training import ModelConfig, OptimizerConfig, Regime, ScheduleConfig
 from lib.errors import ConfigError
 
-__all__ = [
-    "AugmentConfig",
-    "Averaged",
-    "ComputeConfig",
-    "Config",
-    "DataConfig",
-    "ExchangeConfig",
-    "LoggingConfig",
-    "ModelConfig",
-    "NormalizeConfig",
-    "OptimizerConfig",
-    "Regime",
-    "RunConfig",
-    "ScheduleConfig",
-    "SyntheticConfig",
-]
-
 Averaged = Literal["gradients", "momentum", "weights"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComputeConfig(Section, prefix="compute."):
-    """compute: precision and speed."""
-
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """precision of forward and backward pass; weights and momentum are always float32. auto: bf16 on GPUs that
-    support it, else fp32"""
-
-    fused: bool = True
-    """on GPUs, train with the fused kernels of the network if it has some: see --list_models"""
-
-    compile: bool = False
-    """use torch.compile for networks without fused kernels; it takes about a minute at the start"""
-
-    deterministic: bool = False
-    """use deterministic algorithms on GPUs too, at some cost in speed; on CPUs results are always deterministic"""
-
-    threads: NonNegativeInt = 0
-    """CPU threads per trainer; 0: the number of cores divided by the number of workers"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +67,246 @@ class RunConfig(Section, prefix="run."):
     overfit_batches: NonNegativeInt = 0
     """train on only this many batches, the first ones, in every epoch, to see whether the network can overfit them;
     0: all"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig(Section, prefix="data.synthetic."):
+    """data.synthetic: the size of a data set of random images."""
+
+    train: PositiveInt = 1280
+    """number of training images"""
+
+    val: PositiveInt = 256
+    """number of validation images"""
+
+    classes: PositiveInt = 1000
+    """number of classes; labels are random"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Section, prefix="data."):
+    """data: where the images are and how they are read."""
+
+    source: str = "hickle"
+    """format of the data set: hickle (packed by preprocessing/generate_data.sh), jpeg_folder, lmdb, cifar10,
+    cifar100, mnist, or synthetic (random images)"""
+
+    dir: Path = Path("data")
+    """folder of the data set"""
+
+    misc_dir: Path = Path("misc")
+    """folder of mean image, class names and manifest, and the cache of sources other than hickle; relative to
+    data.dir"""
+
+    img_size: PositiveInt = 256
+    """side of the square images, in pixels (hickle: ignored, images keep the size they were packed with)"""
+
+    resize: Literal["squash", "crop"] = "squash"
+    """how an image becomes square. squash: stretch it; crop: take its central square (hickle: ignored, decided
+    when packing)"""
+
+    sampling: Literal["shuffled", "class_uniform"] = "shuffled"
+    """shuffled: every image once per epoch; class_uniform: draw a random class, then a random image of it"""
+
+    epoch_size: NonNegativeInt = 0
+    """class_uniform: iterations per epoch; 0: as many as it takes to draw the number of training images"""
+
+    shuffle: Literal["images", "files", "none"] = "images"
+    """what is reordered each epoch. images: all images; files: the batch files, each read in its own order (for
+    disks with slow random access); none: nothing"""
+
+    slots: Annotated[PositiveInt, Constraint("be at least 2", lambda value: value >= 2)] = 8
+    """batches that each loader prepares ahead of its trainer"""
+
+    readers: PositiveInt = 6
+    """reader threads per loader"""
+
+    decoders: NonNegativeInt = 2
+    """jpeg_folder, lmdb: decoder processes per loader; 0: decode in the loader itself, for debugging"""
+
+    on_error: Literal["stop", "wait"] = "stop"
+    """when images can no longer be read. stop: save a checkpoint and end the run; wait: retry with growing
+    pauses for run.patience_s, then stop"""
+
+    verify: bool = False
+    """hickle: compare each batch file with its checksum when a loader first reads from it"""
+
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epoch_size and self.sampling == "shuffled":
+            raise ConfigError(
+                f"data.epoch_size is {self.epoch_size}, but data.sampling shuffled uses every image once per epoch; "
+                "set data.sampling to class_uniform or data.epoch_size to 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig(Section, prefix="augment."):
+    """augment: random changes of the training images."""
+
+    crop: Literal["random", "center", "resized"] = "random"
+    """window of the training image. random: at a random place; center: in the middle; resized: of random area
+    (8 to 100 %) and aspect ratio (3/4 to 4/3), stretched to the crop size"""
+
+    mirror: bool = True
+    """flip half of the training images horizontally"""
+
+    per_image: bool = True
+    """draw crop and flip for each image; false: once per batch"""
+
+    color_jitter: Fraction = 0.0
+    """change brightness, contrast and saturation by random factors in 1 -/+ this value; 0: off; usual: 0.4"""
+
+    pca_lighting: Fraction = 0.0
+    """shift colors along ImageNet's principal components by normal noise with this standard deviation; 0: off;
+    usual: 0.1"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeConfig(Section, prefix="normalize."):
+    """normalize: mean and standard deviation of the images."""
+
+    mean: Literal["image", "channel", "none"] = "image"
+    """what is subtracted from every image, in validation too. image: the mean image of the data set; channel: the
+    mean of each channel of it; none: nothing"""
+
+    std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Example("[58.4, 57.12, 57.38]")] | None = None
+    """what red, green and blue are divided by afterwards, in validation too, on a scale of 0 to 255; null: not
+    divided; ImageNet: [58.4, 57.12, 57.38]"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Section, prefix="model."):
+    """model: the network."""
+
+    name: str = "alexnet"
+    """network to train; --list_models prints all. Its recipe gives the defaults of augment.*, normalize.*,
+    optimizer.*, schedule.* and run.n_epochs"""
+
+    init: Literal["default", "kaiming", "xavier"] = "default"
+    """initial weights of convolutions. default: as the network's authors; kaiming, xavier: normal, with variance
+    2 or 1 divided by (kernel area x output channels)"""
+
+    weights: Annotated[str, ExpandUser] | None = None
+    """fine-tuning: file or folder with the initial weights: a checkpoint, the folder of a run, safetensors, a
+    PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
+    differs"""
+
+    freeze: Annotated[tuple[str, ...], Example('["features"]')] = ()
+    """fine-tuning: parameters that are not trained, by name or by prefix up to a dot, e.g. [features]"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(Section, prefix="optimizer."):
+    """optimizer: stochastic gradient descent with momentum."""
+
+    learning_rate: PositiveFloat = 0.01
+    """initial learning rate, which schedule.* changes"""
+
+    momentum: FractionBelow1 = 0.9
+    """momentum coefficient; 0: plain gradient descent"""
+
+    nesterov: bool = False
+    """use Nesterov momentum"""
+
+    weight_decay: NonNegativeFloat = 5e-4
+    """L2 penalty"""
+
+    decayed: Literal["weights", "all"] = "weights"
+    """parameters with weight decay. weights: no biases and normalization parameters; all: every parameter"""
+
+    bias_rate_factor: PositiveFloat = 2.0
+    """learning rate of biases and normalization parameters, relative to optimizer.learning_rate"""
+
+    label_smoothing: FractionBelow1 = 0.0
+    """share of each label that is spread evenly over all classes, in training"""
+
+    accumulate: PositiveInt = 1
+    """batches per worker whose gradients are accumulated for one update"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and self.momentum == 0:
+            raise ConfigError(
+                "optimizer.nesterov is true, but optimizer.momentum is 0; set optimizer.momentum above 0 or "
+                "optimizer.nesterov to false"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regime(Section, prefix="schedule.regimes: "):
+    """Factors of learning rate and weight decay from one epoch on."""
+
+    first_epoch: PositiveInt
+    """first epoch of the regime, counted from 1; it lasts until the next regime"""
+
+    rate: NonNegativeFloat
+    """factor of optimizer.learning_rate"""
+
+    decay: NonNegativeFloat
+    """factor of optimizer.weight_decay"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig(Section, prefix="schedule."):
+    """schedule: how the learning rate changes."""
+
+    policy: Literal["step", "auto", "regimes", "cosine", "linear"] = "step"
+    """step: divide after the epochs in schedule.steps; auto: divide when the validation error stops falling;
+    regimes: follow schedule.regimes; cosine, linear: fall to 0 at run.n_epochs along that curve"""
+
+    steps: Annotated[tuple[PositiveInt, ...], Example("[20, 40]")] = (20, 40)
+    """step: epochs, counted from 1, after which the learning rate is divided"""
+
+    divisor: PositiveFloat = 10.0
+    """step, auto: what the learning rate is divided by"""
+
+    threshold: float = 0.01
+    """auto: divide when the top-1 validation error, a fraction, fell by less than this over two epochs"""
+
+    regimes: Annotated[tuple[Regime, ...], Example("[{first_epoch: 1, rate: 1, decay: 1}]")] = ()
+    """regimes: factors of learning rate and weight decay, e.g. [{first_epoch: 1, rate: 1, decay: 1}, {first_epoch:
+    19, rate: 0.5, decay: 0}]"""
+
+    warmup_epochs: NonNegativeFloat = 0.0
+    """epochs over which the learning rate first rises linearly from 0, with every policy"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.steps) != sorted(set(self.steps)):
+            raise ConfigError(f"schedule.steps is {list(self.steps)}; list the epochs in rising order, each once")
+        firsts = [regime.first_epoch for regime in self.regimes]
+        if self.policy == "regimes" and not firsts:
+            raise ConfigError(
+                "schedule.policy is regimes, but schedule.regimes is empty; list the regimes or choose another policy"
+            )
+        if firsts and (firsts[0] != 1 or firsts != sorted(set(firsts))):
+            raise ConfigError(
+                f"schedule.regimes begin with epochs {firsts}; begin with 1 and list them in rising order, each once"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig(Section, prefix="compute."):
+    """compute: precision and speed."""
+
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """precision of forward and backward pass; weights and momentum are always float32. auto: bf16 on GPUs that
+    support it, else fp32"""
+
+    fused: bool = True
+    """on GPUs, train with the fused kernels of the network if it has some: see --list_models"""
+
+    compile: bool = False
+    """use torch.compile for networks without fused kernels; it takes about a minute at the start"""
+
+    deterministic: bool = False
+    """use deterministic algorithms on GPUs too, at some cost in speed; on CPUs results are always deterministic"""
+
+    threads: NonNegativeInt = 0
+    """CPU threads per trainer; 0: the number of cores divided by the number of workers"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lib.config.command_line import load_config
+from lib.config.load import load_config
 from lib.config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
 from lib.data.order import BatchOrder
 from lib.errors import ConfigError

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lib.commands.configuration import parse_config
-from lib.config.command_line import load_config
 from lib.config.field_type import field_types
+from lib.config.load import load_config
 from lib.config.schema import Config, ExchangeConfig
 from lib.data.sources.registry import SOURCES
 from lib.errors import ConfigError

@@ -66,7 +66,7 @@ def changed_files(folder: Path) -> list[str]:
 def test_an_augmentation_takes_three_files_and_changes_no_other_ones_numbers(tmp_path: Path) -> None:
     assert apply_example(AUGMENTATION, tmp_path) <= MOST_LINES
     assert changed_files(tmp_path) == [
-        "lib/config/data.py",
+        "lib/config/schema.py",
         "lib/data/augment/grayscale.py",
         "lib/data/augment/registry.py",
     ]
