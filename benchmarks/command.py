@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 def run(main: Callable[[Sequence[str]], int]) -> int:
     """Run ``main`` on the command line and return the exit status. SIGTERM also ends its processes and files."""
     signal.signal(signal.SIGTERM, _exit)
-    return report_errors(lambda: main(sys.argv[1:]))
+    return report_errors(main)(sys.argv[1:])
 
 
 def _exit(number: int, _: object) -> NoReturn:

@@ -13,24 +13,31 @@ from lib.config.plain_parser import PlainParser
 from lib.data.images.decode import decode
 from lib.data.images.listing import SUFFIXES
 from lib.errors import ConfigError, DataError
-from lib.evaluation.output_formats import PRINTERS, Printer
-from lib.evaluation.predictor import Predictor, open_predictor
+from lib.evaluation.output_formats import PRINTERS
+from lib.evaluation.predictor import open_predictor
 from lib.system.devices import choose_device
 
 
+@report_errors
 def classify(description: str) -> int:
     """Run classify.py. Returns the exit status, 2 if an image cannot be read."""
-
-    def main() -> int:
-        options = parse(sys.argv[1:], description)
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
-        predictor = open_predictor(options)
-        printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
-        return classify_all(predictor.to(device_of(options.device)), options, printer)
-
-    return report_errors(main)
+    options = parse(sys.argv[1:], description)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
+    predictor = open_predictor(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
+    printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
+    status = 0
+    for name in file_names(options.pictures):
+        try:
+            image_HWC = decode(read(name), predictor.img_size, predictor.preparation.resize)
+        except DataError as error:
+            print(f"error: {name}: {error}", file=sys.stderr, flush=True)
+            status = 2
+            continue
+        probabilities_1K = predictor.probabilities(image_HWC[None], options.crops)
+        printer(name, predictor.top_classes(probabilities_1K[0], options.top))
+    return status
 
 
 def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
@@ -55,72 +62,39 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the weights and their preprocessing."""
     add = parser.add_argument
-    add(
-        "--checkpoint",
-        default="models",
-        metavar="PATH",
-        help="a checkpoint, or the folder of a run, for its best checkpoint (default: %(default)s). "
-        "With --data: weights in any format that lib/formats/registry.py reads",
+    text = (
+        "a checkpoint, or the folder of a run, for its best checkpoint (default: %(default)s). "
+        "With --data: weights in any format that lib/formats/registry.py reads"
     )
-    add(
-        "--data",
-        type=Path,
-        metavar="FOLDER",
-        help="for weights of other programs: a folder with the names of the classes (synset_words.txt) and "
-        "img_mean.npy (without it, ImageNet's mean color is used), or their data set",
+    add("--checkpoint", default="models", metavar="PATH", help=text)
+    text = (
+        "for weights of other programs: a folder with the names of the classes (synset_words.txt) and "
+        "img_mean.npy (without it, ImageNet's mean color is used), or their data set"
     )
+    add("--data", type=Path, metavar="FOLDER", help=text)
     add("--model", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
-    add(
-        "--mean",
-        choices=("image", "channel", "none"),
-        help="with --data: normalize.mean (default: the recipe of the network)",
-    )
-    add(
-        "--std",
-        nargs=3,
-        type=float,
-        metavar=("R", "G", "B"),
-        help="with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network)",
-    )
-
-
-def device_of(name: str) -> torch.device:
-    """Return the device of that name. Raises ConfigError if there is none."""
-    return choose_device([name], 0, torch.cuda.device_count())
-
-
-def classify_all(predictor: Predictor, options: argparse.Namespace, printer: Printer) -> int:
-    """Print the classes of each image. Images that cannot be read are named on stderr and make the exit status 2."""
-    status = 0
-    for name in file_names(options.pictures):
-        try:
-            image_HWC = decode(read(name), predictor.img_size, predictor.preparation.resize)
-        except DataError as error:
-            print(f"error: {name}: {error}", file=sys.stderr, flush=True)
-            status = 2
-            continue
-        probabilities_1K = predictor.probabilities(image_HWC[None], options.crops)
-        printer(name, predictor.top_classes(probabilities_1K[0], options.top))
-    return status
+    text = "with --data: normalize.mean (default: the recipe of the network)"
+    add("--mean", choices=("image", "channel", "none"), help=text)
+    text = "with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network)"
+    add("--std", nargs=3, type=float, metavar=("R", "G", "B"), help=text)
 
 
 def file_names(pictures: Sequence[str]) -> Iterator[str]:
-    """Yield the file names that the arguments stand for; those from stdin as they arrive."""
+    """Yield the names of the images that the arguments stand for; those from stdin as they arrive.
+
+    Raises DataError for a folder without images.
+    """
     for name in pictures:
         if name == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
         elif Path(name).is_dir():
-            yield from in_folder(Path(name))
+            folder = Path(name)
+            found = [str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+            if not found:
+                raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
+            yield from sorted(found)
         else:
             yield name
-
-
-def in_folder(folder: Path) -> list[str]:
-    """Return every image below ``folder``, sorted. Raises DataError if there is none."""
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
-    return found
 
 
 def read(name: str) -> bytes:

@@ -13,10 +13,10 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 
@@ -50,20 +50,19 @@ class Finding:
     text: str
 
 
-Check: TypeAlias = Callable[[Config], Iterator[Finding]]
-
-
+@report_errors
 def main() -> int:
     """Run all checks and print their findings. Returns the exit status, 2 if a finding is bad."""
     config, _ = parse_config(
         sys.argv[1:], description=str(__doc__), spec=_ROOT / "spec_1gpu.yaml", prog="python -m lib.commands.doctor"
     )
-    return print_findings(run_checks(config, CHECKS), color=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    return print_findings(run_checks(config), color=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
 
-def run_checks(config: Config, checks: Sequence[Check]) -> Iterator[Finding]:
+def run_checks(config: Config) -> Iterator[Finding]:
     """Yield the findings of every check."""
-    return itertools.chain.from_iterable(check(config) for check in checks)
+    for check in (_python, _torch, _devices, _peers, _memory, _limits, _data):
+        yield from check(config)
 
 
 def print_findings(findings: Iterator[Finding], *, color: bool) -> int:
@@ -163,7 +162,5 @@ def _data(config: Config) -> Iterator[Finding]:
     yield _finding("disk", speed >= _DISK_BYTES_S, text, fix, otherwise="slow")
 
 
-CHECKS: tuple[Check, ...] = (_python, _torch, _devices, _peers, _memory, _limits, _data)
-
 if __name__ == "__main__":
-    sys.exit(report_errors(main))
+    sys.exit(main())

@@ -4,9 +4,8 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-
-from torch import Tensor
 
 from lib.checkpoints.checkpoint import Preparation
 from lib.commands.classify import add_network_options
@@ -18,21 +17,18 @@ from lib.formats import onnx_file, safe_tensors, theano
 from lib.formats.scaled_weights import ScaledWeights
 
 
+@report_errors
 def export(description: str) -> int:
     """Run export.py. Returns the exit status."""
-
-    def main() -> int:
-        options = parse(sys.argv[1:], description)
-        predictor = open_predictor(options)
-        try:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            WRITERS[options.format](predictor, options.out)
-        except OSError as error:
-            raise ConfigError(f"cannot write {options.out}: {error.strerror or error}") from None
-        print(f"{options.out}: {predictor.name}, {options.format}")
-        return 0
-
-    return report_errors(main)
+    options = parse(sys.argv[1:], description)
+    predictor = open_predictor(options)
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        WRITERS[options.format](predictor, options.out)
+    except OSError as error:
+        raise ConfigError(f"cannot write {options.out}: {error.strerror or error}") from None
+    print(f"{options.out}: {predictor.name}, {options.format}")
+    return 0
 
 
 def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
@@ -70,38 +66,24 @@ def describe_input(preparation: Preparation) -> str:
 
 
 def write_safetensors(predictor: Predictor, path: Path) -> None:
-    """Write every weight, float32, under its PyTorch name, and ``metadata``."""
     safe_tensors.write(predictor.model.state_dict(), metadata(predictor), path)
 
 
 def write_onnx(predictor: Predictor, path: Path) -> None:
-    """Write the network and ``metadata``.
-
-    Raises ConfigError without the onnx packages, WeightsError if onnxruntime computes another result.
-    """
     onnx_file.write(predictor.model, predictor.crop, metadata(predictor), path)
 
 
-def write_theano(predictor: Predictor, path: Path) -> None:
-    """Write a folder as theano_alexnet does with ``lib_conv: cudnn``. Raises WeightsError unless it is alexnet."""
-    theano.write(_weights_without_std(predictor), predictor.epoch, path)
-
-
-def write_cudaconvnet(predictor: Predictor, path: Path) -> None:
-    """Write a folder as theano_alexnet does with ``lib_conv: cudaconvnet``, whose kernels are not flipped."""
-    theano.write(_weights_without_std(predictor), predictor.epoch, path, "cudaconvnet")
-
-
-def _weights_without_std(predictor: Predictor) -> dict[str, Tensor]:
-    """Return the weights for images that are not divided by a std, because the format cannot store one."""
+def write_theano(predictor: Predictor, path: Path, lib_conv: theano.LibConv = "cudnn") -> None:
+    """Write a folder as theano_alexnet does. Raises WeightsError unless the network is alexnet."""
+    # The format cannot store a std, so the weights become those for images that are not divided by one.
     trained = ScaledWeights(predictor.model.state_dict(), predictor.preparation.std)
-    return trained.rescaled(None, predictor.name)
+    theano.write(trained.rescaled(None, predictor.name), predictor.epoch, path, lib_conv)
 
 
 WRITERS: dict[str, Callable[[Predictor, Path], None]] = {
     "safetensors": write_safetensors,
     "onnx": write_onnx,
     "theano": write_theano,
-    "cudaconvnet": write_cudaconvnet,
+    "cudaconvnet": partial(write_theano, lib_conv="cudaconvnet"),
 }
 SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx"}

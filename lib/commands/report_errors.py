@@ -5,31 +5,40 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 from lib.errors import UserError
 from lib.system.disk import disk_error_text
 
+_Params = ParamSpec("_Params")
 
-def report_errors(main: Callable[[], int]) -> int:
-    """Call the ``main`` of a script; print a UserError as one line and return exit status 2.
 
-    With --debug its traceback is printed first.
+def report_errors(main: Callable[_Params, int]) -> Callable[_Params, int]:
+    """Wrap the main function of a script: it prints a UserError as one line and returns exit status 2.
+
+    With --debug the traceback is printed first.
     """
-    try:
-        return main()
-    except UserError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # once processes are running, their supervisor handles it
-        print("stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # the reader of our output is gone; do not try to flush it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        if not (trouble := disk_error_text(error)):
-            raise
-        print(f"error: {trouble}", file=sys.stderr)
-        return 2
+
+    @wraps(main)
+    def wrapped(*args: _Params.args, **kwargs: _Params.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            if "--debug" in sys.argv:
+                traceback.print_exc()
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:  # once processes are running, their supervisor handles it
+            print("stopped", file=sys.stderr)
+            return 128 + signal.SIGINT
+        except BrokenPipeError:  # the reader of our output is gone; do not try to flush it at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:
+            if not (trouble := disk_error_text(error)):
+                raise
+            print(f"error: {trouble}", file=sys.stderr)
+            return 2
+
+    return wrapped

@@ -38,26 +38,23 @@ class TrainOptions:
             raise ConfigError("--dry_run and --find_batch_size exclude each other; give one of them")
 
 
+@report_errors
 def train(description: str, spec: Path) -> int:
     """Run train.py or train_2gpu.py, which differ in their default ``spec``. Returns the exit status."""
-
-    def main() -> int:
-        config, options = parse(sys.argv[1:], description + _EXIT_STATUS, spec)
-        devices, ranks = place_workers(config.devices, config.exchange.method, os.environ)
-        config = replace(config, devices=devices)
-        data = check_run(config)
-        if options.find_batch_size:
-            return run_roles(replace(config, devices=config.devices[:1]), data, [("batch_size_finder", 0)])
-        if options.dry_run:
-            return run_roles(config, data, worker_roles(ranks, "dry_run"))
-        roles = worker_roles(ranks, "trainer")
-        if 0 not in ranks:  # worker 0, on another machine, owns the run's folder
-            return run_roles(config, data, roles)
-        config = replace(config, run=resume_after_restart(config.run, os.environ))
-        with locked_run_dir(config) as lock:
-            return run_roles(config, data, roles, lock=lock)
-
-    return report_errors(main)
+    config, options = parse(sys.argv[1:], description + _EXIT_STATUS, spec)
+    devices, ranks = place_workers(config.devices, config.exchange.method, os.environ)
+    config = replace(config, devices=devices)
+    data = check_run(config)
+    if options.find_batch_size:
+        return run_roles(replace(config, devices=config.devices[:1]), data, [("batch_size_finder", 0)])
+    if options.dry_run:
+        return run_roles(config, data, worker_roles(ranks, "dry_run"))
+    roles = worker_roles(ranks, "trainer")
+    if 0 not in ranks:  # worker 0, on another machine, owns the run's folder
+        return run_roles(config, data, roles)
+    config = replace(config, run=resume_after_restart(config.run, os.environ))
+    with locked_run_dir(config) as lock:
+        return run_roles(config, data, roles, lock=lock)
 
 
 def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, TrainOptions]:
@@ -79,20 +76,15 @@ def locked_run_dir(config: Config) -> Iterator[int]:
     except OSError as error:
         raise ConfigError(f"run.weights_dir {folder} cannot be written: {error.strerror}; name another") from None
     try:
-        _lock(folder, lock)
+        try:
+            if not try_lock(lock):
+                raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir")
+        except OSError as error:
+            print_stderr(
+                f"warning: {folder} cannot be locked ({error.strerror}): let no other run train there at the same time"
+            )
         mark_start(config.run, os.environ)
         yield lock
         remove_partials(folder / "checkpoints")
     finally:
         os.close(lock)
-
-
-def _lock(folder: Path, lock: int) -> None:
-    """Lock a run's folder, or warn where the file system has no locks. Raises ConfigError if another run holds it."""
-    try:
-        if not try_lock(lock):
-            raise ConfigError(f"another run is training in {folder}; give this one its own --run.weights_dir")
-    except OSError as error:
-        print_stderr(
-            f"warning: {folder} cannot be locked ({error.strerror}): let no other run train there at the same time"
-        )

@@ -11,15 +11,12 @@ from lib.config.schema import Config
 from lib.evaluation.options import Evaluation
 
 
+@report_errors
 def validate(description: str, spec: Path) -> int:
     """Run validate.py. Returns the exit status."""
-
-    def main() -> int:
-        config, evaluation = parse(sys.argv[1:], description, spec)
-        data = check_run(config)
-        return run_roles(config, data, worker_roles(range(config.world_size), "validator"), evaluation=evaluation)
-
-    return report_errors(main)
+    config, evaluation = parse(sys.argv[1:], description, spec)
+    roles = worker_roles(range(config.world_size), "validator")
+    return run_roles(config, check_run(config), roles, evaluation=evaluation)
 
 
 def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, Evaluation]:

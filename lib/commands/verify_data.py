@@ -1,62 +1,47 @@
 """validate_data.py: check that every byte of a packed data set is what was packed."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from lib.commands.configuration import parse_config
 from lib.commands.report_errors import report_errors
-from lib.config.schema import Config
 from lib.data.packed.batch_file import verify_batch_file
 from lib.data.packed.layout import Layout, layout
-from lib.data.packed.manifest import BatchFile, Manifest, read_manifest
+from lib.data.packed.manifest import Manifest, read_manifest
 from lib.data.packed.metadata import read_classes, read_labels, read_mean
 from lib.errors import ConfigError, DataError
 from lib.types import SPLITS
 
 
+@report_errors
 def verify_data(description: str, spec: Path) -> int:
     """Run validate_data.py. Returns the exit status, 2 if a file is damaged or missing."""
-
-    def main() -> int:
-        config, _ = parse_config(sys.argv[1:], description=description, spec=spec)
-        refuse_other_sources(config)
-        at = layout(config.data.dir, config.data.misc_dir)
-        manifest = read_manifest(at)
-        n_files = sum(len(manifest.split(split).files) for split in SPLITS)
-        images = f"{manifest.train.count:,} training and {manifest.val.count:,} validation images in {n_files:,} files"
-        print(f"{at.dir}: {images}, manifest {'intact' if manifest.has_checksum else 'without a checksum'}", flush=True)
-        n_errors = 0
-        for error in find_errors(at, manifest, threads=config.data.readers):
-            tqdm.write(f"bad: {error}", file=sys.stdout)
-            n_errors += 1
-        print(f"{n_errors} bad, see above" if n_errors else "intact: labels, mean image and every batch file")
-        return 2 if n_errors else 0
-
-    return report_errors(main)
-
-
-def refuse_other_sources(config: Config) -> None:
-    """Raise ConfigError for a source without checksums."""
+    config, _ = parse_config(sys.argv[1:], description=description, spec=spec)
     if config.data.source != "hickle":
         raise ConfigError(f"data.source is {config.data.source}; only packed data sets (hickle) have checksums")
+    at = layout(config.data.dir, config.data.misc_dir)
+    manifest = read_manifest(at)
+    n_files = sum(len(manifest.split(split).files) for split in SPLITS)
+    images = f"{manifest.train.count:,} training and {manifest.val.count:,} validation images in {n_files:,} files"
+    print(f"{at.dir}: {images}, manifest {'intact' if manifest.has_checksum else 'without a checksum'}", flush=True)
+    n_errors = 0
+    for error in find_errors(at, manifest, threads=config.data.readers):
+        tqdm.write(f"bad: {error}", file=sys.stdout)
+        n_errors += 1
+    print(f"{n_errors} bad, see above" if n_errors else "intact: labels, mean image and every batch file")
+    return 2 if n_errors else 0
 
 
 def find_errors(at: Layout, manifest: Manifest, *, threads: int) -> Iterator[DataError]:
     """Yield an error for every missing or damaged file, which names the file and the fix."""
-    for check in (
-        lambda: read_labels(at, manifest, "train"),
-        lambda: read_labels(at, manifest, "val"),
-        lambda: read_mean(at, manifest),
-        lambda: read_classes(at),
-    ):
-        try:
-            check()
-        except DataError as error:
-            yield error
+    checks: list[Callable[[], object]] = [partial(read_labels, at, manifest, split) for split in SPLITS]
+    checks += [partial(read_mean, at, manifest), partial(read_classes, at)]
+    yield from filter(None, map(_error, checks))
     files = [
         (at.batch_dir(split, manifest.file_batch_size) / file.name, file)
         for split in SPLITS
@@ -67,15 +52,16 @@ def find_errors(at: Layout, manifest: Manifest, *, threads: int) -> Iterator[Dat
         ThreadPoolExecutor(threads, "verifier") as pool,
         tqdm(total=total, unit="B", unit_scale=True, disable=None) as bar,  # shown on a terminal only
     ):
-        for (_, file), damage in zip(files, pool.map(_error, *zip(*files, strict=True)), strict=True):
+        errors = pool.map(_error, (partial(verify_batch_file, path, file) for path, file in files))
+        for (_, file), error in zip(files, errors, strict=True):
             bar.update(file.bytes)
-            if damage:
-                yield damage
+            if error:
+                yield error
 
 
-def _error(path: Path, packed: BatchFile) -> DataError | None:
+def _error(check: Callable[[], object]) -> DataError | None:
     try:
-        verify_batch_file(path, packed)
+        check()
     except DataError as error:
         return error
     return None

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lib.commands import doctor
-from lib.commands.doctor import CHECKS, Finding, print_findings, run_checks
+from lib.commands.doctor import Finding, print_findings, run_checks
 from lib.config.schema import Config, DataConfig
 
 
 def test_a_fit_machine_and_data_set_are_fine(data_set: Path) -> None:
-    found = {finding.subject: finding for finding in run_checks(Config(data=DataConfig(dir=data_set)), CHECKS)}
+    found = {finding.subject: finding for finding in run_checks(Config(data=DataConfig(dir=data_set)))}
     assert {"Python", "torch", "CUDA", "devices", "/dev/shm", "ulimits", "temporary", "data set", "disk"} <= set(found)
     assert "48 training and 20 validation images, complete" in found["data set"].text
     assert {found[subject].state for subject in ("Python", "torch", "devices", "data set")} == {"fine"}
@@ -21,7 +21,7 @@ def test_a_fit_machine_and_data_set_are_fine(data_set: Path) -> None:
 def test_a_bad_finding_names_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9))
     config = Config(data=DataConfig(dir=tmp_path / "no"), devices=("cuda:9",))
-    found = {finding.subject: finding for finding in run_checks(config, CHECKS)}
+    found = {finding.subject: finding for finding in run_checks(config)}
     assert found["data set"].state == found["devices"].state == found["Python"].state == "bad"
     assert "make one with preprocessing/generate_data.sh" in found["data set"].text
     assert "there is no such device here" in found["devices"].text
