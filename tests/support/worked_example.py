@@ -16,10 +16,14 @@ COPIED = ("lib", "train.py", "config.yaml", "spec_1gpu.yaml", "spec_2gpu.yaml")
 
 
 def apply_example(page: Path, folder: Path) -> int:
-    """Copy the program into ``folder`` and apply the example of ``page``; return the number of lines of the example."""
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    """Apply the example of ``page`` to the program in ``folder``; return the number of lines of the example.
+
+    Copies the program into ``folder`` first if it is not there, so that several examples can be applied to one copy.
+    """
+    if not (folder / "lib").exists():
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
     files = [block.split("\n", 1) for block in blocks(page, "python")]
     for first, code in files:
         (folder / first.removeprefix("# ")).write_text(code, encoding="utf-8")
