@@ -13,7 +13,7 @@ from lib.evaluation.options import Evaluation
 from lib.models.registry import model_spec
 from lib.recording.log import open_log
 from lib.recording.refresher import Refresher
-from lib.recording.trackers.registry import check_trackers
+from lib.recording.trackers import check_trackers
 from lib.runtime.outcome import Outcome
 from lib.runtime.process import RunSheet, has_started, write_run_sheet
 from lib.runtime.socket_dir import run_folder

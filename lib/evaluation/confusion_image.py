@@ -23,19 +23,12 @@ def draw_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.
     """Draw ``confusion`` (K, K) with each row normalized to its sum. ``names`` are drawn if there is room."""
     cell = max(1, min(_MAX_CELL, _SIDE // len(confusion)))
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    cells = np.kron(_colours(shares), np.ones((cell, cell, 1), np.uint8))
+    # The square root keeps rare confusions visible next to a full diagonal.
+    channels = [np.interp(np.sqrt(shares), np.linspace(0, 1, len(_COLOURS)), channel) for channel in _COLOURS.T]
+    cells = np.kron(np.stack(channels, -1).round().astype(np.uint8), np.ones((cell, cell, 1), np.uint8))
     if cell < _MIN_NAMED_CELL:
         return Image.fromarray(cells)
     return _with_names(Image.fromarray(cells), cell, [name[:_MAX_NAME] for name in names])
-
-
-def _colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Map shares (K, K) in [0, 1] to RGB (K, K, 3)."""
-    # The square root keeps rare confusions visible next to a full diagonal.
-    position = np.sqrt(shares)
-    stops = np.linspace(0, 1, len(_COLOURS))
-    channels = [np.interp(position, stops, _COLOURS[:, channel]) for channel in range(3)]
-    return np.stack(channels, -1).round().astype(np.uint8)
 
 
 def _with_names(matrix: Image.Image, cell: int, names: Sequence[str]) -> Image.Image:

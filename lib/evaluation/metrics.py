@@ -36,10 +36,9 @@ class Meter:
 
     def add(self, logits_BK: Tensor, labels_B: Tensor, loss_sum: Tensor, iteration: int) -> None:
         """Count one batch. ``loss_sum`` is the sum of its losses."""
-        wrong1, wrong5 = wrong_top_k(logits_BK, labels_B, (1, 5))
-        loss = loss_sum.detach().double()
-        images = torch.full_like(loss, len(labels_B))
-        self._sums += torch.stack([loss, wrong1.double(), wrong5.double(), images])
+        ranks_B, loss = label_ranks(logits_BK, labels_B), loss_sum.detach().double()
+        wrong1, wrong5 = ((ranks_B >= k).sum().double() for k in (1, 5))
+        self._sums += torch.stack([loss, wrong1, wrong5, torch.full_like(loss, len(labels_B))])
         # Remember the first iteration whose loss is NaN or infinite, without reading it from the device now.
         bad_now = torch.where(loss.isfinite(), math.inf, float(iteration))
         torch.minimum(self._bad_at, bad_now, out=self._bad_at)
@@ -65,8 +64,7 @@ class Meter:
     def note(self) -> "PendingMetrics":
         """Return what was counted since the last call, without waiting for the device."""
         numbers = torch.cat([self._sums, self._bad_at[None], *self._logged.values()])
-        for sums in (self._sums, *self._logged.values()):
-            sums.zero_()
+        self.reset()
         if numbers.device.type != "cuda":
             return PendingMetrics(numbers, tuple(self._logged), None)
         on_host = numbers.to("cpu", non_blocking=True)
@@ -104,12 +102,6 @@ class PendingMetrics(NamedTuple):
             self.copied.synchronize()
         numbers: list[float] = self.numbers.tolist()
         return numbers
-
-
-def wrong_top_k(logits_BK: Tensor, labels_B: Tensor, ks: Sequence[int]) -> list[Tensor]:
-    """Return for each k the number of images whose label is not among the k highest logits (see ``label_ranks``)."""
-    ranks_B = label_ranks(logits_BK, labels_B)
-    return [(ranks_B >= k).sum() for k in ks]
 
 
 def label_ranks(logits_BK: Tensor, labels_B: Tensor) -> Tensor:

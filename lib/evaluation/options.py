@@ -12,11 +12,9 @@ class Evaluation:
     checkpoint: Path | None = None
     """the checkpoint to evaluate, or a run's folder, or weights of model.name in another format that
     lib/formats/registry.py reads (default: the best checkpoint in run.weights_dir)"""
-
     crops: Literal[1, 2, 10] = 1
     """crops of each image whose probabilities are averaged. 1: the centre; 2: and its mirror image;
     10: centre and four corners, each with its mirror image"""
-
     out: Path | None = None
     """folder for metrics, errors by class and confusion matrix (default: next to the checkpoint, named
     after it and the number of crops)"""

@@ -45,15 +45,8 @@ class Predictions:
     @classmethod
     def empty(cls, n_classes: int) -> "Predictions":
         """Return predictions for no image."""
-        none = np.zeros(0, np.int64)
-        return cls(
-            images=none,
-            labels=none,
-            predicted=none,
-            label_ranks=none,
-            losses=np.zeros(0),
-            probabilities=np.zeros((0, n_classes), np.float32),
-        )
+        no_labels, no_probabilities = torch.zeros(0, dtype=torch.int64), torch.zeros(0, n_classes, dtype=torch.float64)
+        return cls.of(no_labels.numpy(), no_labels, no_probabilities)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":

@@ -1,7 +1,7 @@
 """A trained network together with the preprocessing of its images and the names of its classes."""
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,6 @@ from lib.evaluation.crops import log_probabilities
 from lib.evaluation.output_formats import TopClasses
 from lib.formats.load import load_weights
 from lib.models.registry import model_spec
-
-PUBLISHED = "https://hdl.handle.net/10864/10911"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +78,6 @@ def predictor_of_checkpoint(saved: Checkpoint) -> Predictor:
     )
 
 
-def predictor_of_weights(path: str | Path, model_name: str, data_dir: Path, normalize: NormalizeConfig) -> Predictor:
-    """Return the network ``model_name`` with weights in any format, and the mean image and classes of ``data_dir``.
-
-    Raises WeightsError, ConfigError or DataError.
-    """
-    metadata = inference_metadata(data_dir)
-    spec = model_spec(model_name)
-    crop = spec.crop_of(metadata.mean_CHW.shape[1])
-    model = spec.build(len(metadata.classes), crop)
-    load_weights(model, path, normalize.std)
-    preparation = Preparation(
-        resize=metadata.resize,
-        mean=torch.from_numpy(metadata.mean_CHW),
-        classes=tuple((c.wnid, c.name) for c in metadata.classes),
-        subtracted=normalize.mean,
-        std=normalize.std,
-    )
-    return Predictor(name=model_name, epoch=0, model=model.eval(), crop=crop, preparation=preparation)
-
-
 def find_checkpoint(path: Path) -> Path:
     """Return ``path``, or the best checkpoint of the run in folder ``path``.
 
@@ -111,7 +89,8 @@ def find_checkpoint(path: Path) -> Path:
     if found is None:
         raise WeightsError(
             f"there are no weights in {path}; train some with train.py, name others with --checkpoint, or use those "
-            f"published by theano_alexnet ({PUBLISHED}): --checkpoint FOLDER --data FOLDER_WITH_synset_words.txt"
+            "published by theano_alexnet (https://hdl.handle.net/10864/10911): --checkpoint FOLDER "
+            "--data FOLDER_WITH_synset_words.txt"
         )
     return found
 
@@ -129,8 +108,15 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
                 "they belong to, and --data, a folder with their mean image and class names"
             )
         return predictor_of_checkpoint(checkpoint.load(found))
-    normalize = model_spec(options.model).recipe.normalize
-    normalize = replace(
-        normalize, mean=options.mean or normalize.mean, std=tuple(options.std) if options.std else normalize.std
+    metadata, spec = inference_metadata(options.data), model_spec(options.model)
+    preparation = Preparation(
+        resize=metadata.resize,
+        mean=torch.from_numpy(metadata.mean_CHW),
+        classes=tuple((c.wnid, c.name) for c in metadata.classes),
+        subtracted=options.mean or spec.recipe.normalize.mean,
+        std=tuple(options.std) if options.std else spec.recipe.normalize.std,
     )
-    return predictor_of_weights(options.checkpoint, options.model, options.data, normalize)
+    crop = spec.crop_of(metadata.mean_CHW.shape[1])
+    model = spec.build(len(metadata.classes), crop)
+    load_weights(model, options.checkpoint, preparation.std)
+    return Predictor(name=options.model, epoch=0, model=model.eval(), crop=crop, preparation=preparation)

@@ -7,8 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lib.recording import epoch_table
-from lib.recording.epoch_table import EpochRow
+from lib.recording.epoch_table import BEST, HEADER, EpochRow
 from lib.recording.metric_table import describe, format_values
 from lib.system.terminal import ignore_broken_pipe, print_stderr
 from lib.types import Phase
@@ -16,11 +15,16 @@ from lib.types import Phase
 _BOLD, _GREEN, _YELLOW, _RESET = "\033[1m", "\033[32m", "\033[33m", "\033[0m"
 
 
-class QuietConsole:
-    """A console that shows warnings only, and the base class of those that show more."""
+class LineConsole:
+    """Prints a line for each interval and each epoch. Base class of the other consoles."""
 
+    def __init__(self, n_epochs: int) -> None:
+        self._n_epochs, self._epoch, self._total = n_epochs, 0, 0
+
+    @ignore_broken_pipe()
     def info(self, text: str) -> None:
         """Show lines that stay."""
+        print(text, flush=True)
 
     def warning(self, text: str) -> None:
         """Show a warning. It stays."""
@@ -28,46 +32,37 @@ class QuietConsole:
 
     def begin(self, phase: Phase, epoch: int, done: int, total: int) -> None:
         """Begin ``phase`` of ``epoch`` (from 1), ``done`` of whose ``total`` iterations are done already."""
+        self._epoch, self._total = epoch, total
 
     def step(self) -> None:
         """Count one more iteration of the phase."""
 
     def interval(self, iteration: int, values: Mapping[str, float]) -> None:
         """Show the metrics of the interval that ended with ``iteration``."""
+        place = f"epoch {self._epoch}/{self._n_epochs}", f"iteration {iteration}/{self._total}"
+        self.info("  ".join([*place, *format_values(values)]))
 
     def epoch(self, row: EpochRow) -> None:
         """Show the result of an epoch, once it is trained and validated."""
+        self.info(f"epoch {row.epoch}: validation {describe(row.validation)}")
 
     def end(self) -> None:
         """End the phase."""
 
 
-class LineConsole(QuietConsole):
-    """A console that is no terminal: one line for each interval and each epoch."""
+class QuietConsole(LineConsole):
+    """Shows warnings only."""
 
-    def __init__(self, n_epochs: int) -> None:
-        self._n_epochs, self._epoch, self._total = n_epochs, 0, 0
-
-    @ignore_broken_pipe()
     def info(self, text: str) -> None:
-        print(text, flush=True)
-
-    def begin(self, phase: Phase, epoch: int, done: int, total: int) -> None:
-        self._epoch, self._total = epoch, total
-
-    def interval(self, iteration: int, values: Mapping[str, float]) -> None:
-        place = f"epoch {self._epoch}/{self._n_epochs}", f"iteration {iteration}/{self._total}"
-        self.info("  ".join([*place, *format_values(values)]))
-
-    def epoch(self, row: EpochRow) -> None:
-        self.info(f"epoch {row.epoch}: validation {describe(row.validation)}")
+        """Show nothing."""
 
 
-class BarConsole(QuietConsole):
-    """A console on a terminal: a progress bar for each phase and a row for each epoch."""
+class BarConsole(LineConsole):
+    """Shows a progress bar for each phase and a row for each epoch, on a terminal."""
 
     def __init__(self, n_epochs: int, *, coloured: bool) -> None:
-        self._n_epochs, self._coloured = n_epochs, coloured
+        super().__init__(n_epochs)
+        self._coloured = coloured
         self._bar: ProgressBar | None = None
         self._durations: dict[Phase, float] = {}
         self._has_header = False
@@ -98,11 +93,10 @@ class BarConsole(QuietConsole):
     def epoch(self, row: EpochRow) -> None:
         self.end()
         if not self._has_header:
-            for line in epoch_table.header():
+            for line in HEADER:
                 self.info(self._paint(_BOLD, line))
             self._has_header = True
-        line = epoch_table.line(row, self._n_epochs)
-        self.info(line + (self._paint(_GREEN, epoch_table.BEST) if row.is_best else ""))
+        self.info(row.line(self._n_epochs) + (self._paint(_GREEN, BEST) if row.is_best else ""))
 
     @ignore_broken_pipe()
     def end(self) -> None:
@@ -159,9 +153,9 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
         return self.format_interval(left)
 
 
-def open_console(n_epochs: int, *, quiet: bool) -> QuietConsole:
+def open_console(n_epochs: int, *, quiet: bool) -> LineConsole:
     """Return the console for the place to which the output goes."""
     if quiet:
-        return QuietConsole()
+        return QuietConsole(n_epochs)
     on_terminal = sys.stdout.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return BarConsole(n_epochs, coloured=not os.environ.get("NO_COLOR")) if on_terminal else LineConsole(n_epochs)

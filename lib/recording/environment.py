@@ -19,14 +19,8 @@ _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 
 def write_environment(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write ``folder/environment.json``: ``facts``, then machine, devices, versions and git commit."""
-    content = dict(facts) | environment()
-    replace_file(folder / "environment.json", (json.dumps(content, indent=2) + "\n").encode())
-
-
-def environment() -> dict[str, Any]:
-    """Return machine, devices, versions and git commit, each as text or a list of texts."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
+    content = dict(facts) | {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "CPU cores": str(len(os.sched_getaffinity(0))),
@@ -34,16 +28,17 @@ def environment() -> dict[str, Any]:
         "Python": platform.python_version(),
         "CUDA": str(torch.version.cuda or "none"),
         "packages": [f"{name} {_version(name)}" for name in _PACKAGES],
-        "git commit": git_commit(Path(__file__).parents[2]),
+        "git commit": _git_commit(),
     }
+    replace_file(folder / "environment.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
-def git_commit(root: Path) -> str:
+def _git_commit() -> str:
     """Return the commit of the program, marked if files differ from it; "unknown" outside a repository."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty= with changes", "--abbrev=12"],
-            cwd=root,
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             timeout=5,

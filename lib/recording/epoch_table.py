@@ -7,19 +7,10 @@ from tqdm import tqdm
 from lib.evaluation.metrics import Metrics
 
 # Errors are top-1 unless the column says otherwise.
-_COLUMNS = (
-    ("epoch", 7),
-    ("loss", 8),
-    ("error %", 8),
-    ("loss", 9),
-    ("error %", 8),
-    ("top-5 %", 8),
-    ("rate", 9),
-    ("images/s", 9),
-    ("time", 8),
+HEADER = (
+    "        -- training ---  ----- validation ------",
+    "  epoch    loss error %     loss error % top-5 %     rate images/s    time",
 )
-# Groups the columns: loss and error of training, loss and errors of validation.
-_GROUPS = f"{'':8}{' training ':-^15}  {' validation ':-^23}"
 BEST = " best"
 
 
@@ -35,23 +26,11 @@ class EpochRow:
     seconds: float
     is_best: bool
 
-
-def header() -> list[str]:
-    """Return the two lines above the rows."""
-    return [_GROUPS, "".join(f"{name:>{width}}" for name, width in _COLUMNS)]
-
-
-def line(row: EpochRow, n_epochs: int) -> str:
-    """Return a row as text, without the mark of the best epoch."""
-    cells = (
-        f"{row.epoch}/{n_epochs}",
-        f"{row.training.loss:.4f}",
-        f"{100 * row.training.top1_error:.2f}",
-        f"{row.validation.loss:.4f}",
-        f"{100 * row.validation.top1_error:.2f}",
-        f"{100 * row.validation.top5_error:.2f}",
-        f"{row.learning_rate:.3g}",
-        f"{row.images_per_s:,.0f}",
-        tqdm.format_interval(row.seconds),
-    )
-    return "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+    def line(self, n_epochs: int) -> str:
+        """Return the row as text, without the mark of the best epoch."""
+        epoch, training, validation = f"{self.epoch}/{n_epochs}", self.training, self.validation
+        return (
+            f"{epoch:>7}{training.loss:8.4f}{100 * training.top1_error:8.2f}"
+            f"{validation.loss:9.4f}{100 * validation.top1_error:8.2f}{100 * validation.top5_error:8.2f}"
+            f"{self.learning_rate:9.3g}{self.images_per_s:9,.0f}{tqdm.format_interval(self.seconds):>8}"
+        )

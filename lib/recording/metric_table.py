@@ -18,22 +18,16 @@ class MetricSpec:
 
     text: str
     """format with its unit, for lines of text"""
-
     short: str = ""
     """format for the progress bar (default: ``text``)"""
-
     scale: float = 1.0
     """factor for text and chart; 100 shows a fraction in per cent"""
-
     title: str = ""
     """title of its chart in the report; without one it gets no chart of its own"""
-
     chart: Literal["learning", "speed"] = "learning"
     """section of the report in which the chart stands"""
-
     steps: bool = False
     """draw the chart in steps, on a logarithmic scale where the values differ much"""
-
     reduce: Callable[[Sequence[float]], float] | None = None
     """reduces the workers' values to one, for metrics of ``Meter.log``; the others are computed from sums"""
 

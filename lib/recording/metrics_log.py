@@ -1,22 +1,78 @@
-"""Write ``metrics.jsonl``, one JSON object a line, and theano_alexnet's ``val_record.npy``."""
+"""Write and read ``metrics.jsonl``, one JSON object a line; write theano_alexnet's ``val_record.npy``."""
 
 import errno
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.recording.entries import MetricsEntry, read_lines
 from lib.system.atomic_write import atomic_write, replace_file
 from lib.system.npy import to_npy_bytes
 from lib.types import Phase
 
 
+class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``metrics.jsonl``."""
+
+    kind: Phase
+    epoch: int
+    """from 1"""
+    iteration: int
+    """iterations of the epoch that were done"""
+    values: dict[str, float]
+    """all other keys: see ``lib.recording.metric_table``"""
+
+    def __post_init__(self) -> None:
+        if not self.values.keys() >= {"loss", "top1_error", "top5_error", "images"}:
+            raise ValueError("an entry needs loss, top1_error, top5_error and images")
+
+    @property
+    def position(self) -> tuple[int, float]:
+        """Epoch (from 0) and iteration, comparable with those of a checkpoint.
+
+        Validation follows all iterations. That of a subset follows the iterations that it names, and a checkpoint made
+        there is made before it.
+        """
+        after = {"train": 0.0, "val_subset": 0.5, "val": math.inf}
+        return self.epoch - 1, self.iteration + after[self.kind]
+
+    @property
+    def sums(self) -> list[float]:
+        """The sums of ``PendingMetrics.take`` over all workers."""
+        images = self.values["images"]
+        return [*(self.values[name] * images for name in ("loss", "top1_error", "top5_error")), float(images)]
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of the interval; 0 if its speed was not recorded."""
+        images_per_s = self.values.get("images_per_s", 0.0)
+        return self.values["images"] / images_per_s if images_per_s else 0.0
+
+
+def read_lines(path: Path) -> list[tuple[MetricsEntry | None, bytes]]:
+    """Return each line with its entry, None if the line is damaged. A missing file has no lines."""
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    return [(_entry(line), line) for line in lines if line]
+
+
+def _entry(line: bytes) -> MetricsEntry | None:
+    try:
+        tree = json.loads(line)
+        head = {key: tree.pop(key) for key in ("kind", "epoch", "iteration")}
+        # Skip keys that are not numbers: another version may have written them.
+        values = {key: value for key, value in tree.items() if isinstance(value, int | float)}
+        return msgspec.convert(head | {"values": values}, MetricsEntry)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):  # msgspec's error is a ValueError
+        return None
+
+
 class MetricsLog:
-    """``metrics.jsonl``. Each line is written in one call, so that a reader sees whole lines."""
+    """Writes ``metrics.jsonl``. Each line is written in one call, so that a reader sees whole lines."""
 
     damaged: int
     """number of damaged lines that were dropped"""

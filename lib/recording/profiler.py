@@ -10,25 +10,18 @@ from torch.profiler import ProfilerActivity, profile, schedule
 _WARM_UP = 3
 
 
-class Tracer:
-    """Traces ``count`` iterations, after the first few, into ``path``. Then it does nothing more."""
+def start_profiler(path: Path, count: int, device: torch.device, info: Callable[[str], None]) -> profile:
+    """Start to trace ``count`` iterations, after the first few. Call ``step()`` of the result after each iteration.
 
-    def __init__(self, path: Path, count: int, device: torch.device, info: Callable[[str], None]) -> None:
-        """``info`` is called with one line of text when the trace is written."""
-        activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
-        self._path, self._info, self._left = path, info, _WARM_UP + count
-        self._profile = profile(
-            activities=activities, schedule=schedule(wait=_WARM_UP - 1, warmup=1, active=count, repeat=1)
-        )
-        self._profile.start()
+    The last one writes ``path`` and calls ``info`` with one line of text.
+    """
 
-    def step(self) -> None:
-        """Count one more iteration of training."""
-        if self._left == 0:
-            return
-        self._left -= 1
-        self._profile.step()
-        if self._left == 0:
-            self._profile.stop()
-            self._profile.export_chrome_trace(str(self._path))
-            self._info(f"traced to {self._path}; open it in https://ui.perfetto.dev")
+    def write(profiler: profile) -> None:
+        profiler.export_chrome_trace(str(path))
+        info(f"traced to {path}; open it in https://ui.perfetto.dev")
+
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
+    plan = schedule(wait=_WARM_UP - 1, warmup=1, active=count, repeat=1)
+    profiler = profile(activities=activities, schedule=plan, on_trace_ready=write)
+    profiler.start()
+    return profiler

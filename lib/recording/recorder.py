@@ -16,9 +16,9 @@ from lib.recording.intervals import EpochSums, IntervalMetrics, WaitAdvice
 from lib.recording.log import open_log
 from lib.recording.metric_table import describe
 from lib.recording.metrics_log import MetricsLog, write_val_record
-from lib.recording.profiler import Tracer
+from lib.recording.profiler import start_profiler
 from lib.recording.refresher import Refresher
-from lib.recording.trackers.base import Tracker
+from lib.recording.trackers import Tracker
 from lib.types import Phase
 
 
@@ -85,10 +85,9 @@ class Recorder(NullRecorder):
         self._trackers = list(trackers)
         self._refresher = Refresher(weights_dir) if logging.report else None
         self._advice = WaitAdvice(slow_data_advice)
-        self._epoch, self._phase = EpochSums(), ""
-        self._tracer: Tracer | None = None
+        self._epoch, self._phase, self._profiler = EpochSums(), "", None
         if logging.profile:
-            self._tracer = Tracer(weights_dir / "trace.json.gz", logging.profile, device, self.info)
+            self._profiler = start_profiler(weights_dir / "trace.json.gz", logging.profile, device, self.info)
 
     def info(self, text: str) -> None:
         self._console.info(text)
@@ -109,8 +108,8 @@ class Recorder(NullRecorder):
 
     def step(self) -> None:
         self._console.step()
-        if self._tracer and self._phase == "train":
-            self._tracer.step()
+        if self._profiler and self._phase == "train":
+            self._profiler.step()
 
     def end(self) -> None:
         self._console.end()

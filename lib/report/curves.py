@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.recording.entries import MetricsEntry
 from lib.recording.metric_table import METRICS, MetricSpec
+from lib.recording.metrics_log import MetricsEntry
 from lib.report.plot import COLOURS, Plot
 from lib.report.runs import Run
 
@@ -23,15 +23,10 @@ _TIME_SHARES = (
 )
 
 
-def learning_curves(runs: Sequence[Run]) -> list[Plot]:
-    """Plot the metrics of the "learning" section over epochs: training thin, validation bold."""
-    return _charts(runs, "learning")
-
-
-def speed_curves(runs: Sequence[Run]) -> list[Plot]:
-    """Plot the metrics of the "speed" section over epochs, and each run's time shares."""
+def time_shares(runs: Sequence[Run]) -> list[Plot]:
+    """Plot each run's time shares over epochs."""
     alone = len(runs) == 1
-    shares = [
+    return [
         _plot(
             "time_shares" if alone else f"time_shares_{number}",
             "Time shares, %" if alone else f"Time shares of {run.name}, %",
@@ -41,11 +36,13 @@ def speed_curves(runs: Sequence[Run]) -> list[Plot]:
         for number, run in enumerate(runs, 1)
         if run.train
     ]
-    return [*_charts(runs, "speed"), *shares]
 
 
-def _charts(runs: Sequence[Run], section: str) -> list[Plot]:
-    """Plot each metric of a section. Metrics of ``Meter.log`` are optional: they are plotted if they were recorded."""
+def charts(runs: Sequence[Run], section: str) -> list[Plot]:
+    """Plot each metric of a section, "learning" or "speed", over epochs: training thin, validation bold.
+
+    Metrics of ``Meter.log`` are optional: they are plotted if they were recorded.
+    """
     recorded = {name for run in runs for entry in run.train for name in entry.values}
     plots = []
     for name, spec in METRICS.items():

@@ -1,26 +1,23 @@
 """Write images and histograms for TensorBoard. The report does this, not the trainer: it costs the training nothing."""
 
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from lib.checkpoints.checkpoint import Checkpoint
+from lib.report.run_section import RunSection
 
 
-def write_events(
-    weights_dir: Path, saved: Checkpoint, images: dict[str, NDArray[np.uint8]], *, histograms: bool
-) -> None:
-    """Write ``images`` (H, W, 3), and histograms of the weights, under the epoch of ``saved``; once per checkpoint."""
-    folder = weights_dir / "tensorboard" / "pictures"
-    suffix = f".{saved.name}"
-    if list(folder.glob(f"*{suffix}")):
+def write_events(section: RunSection) -> None:
+    """Write the section's images, and histograms of the weights, under their epoch, if the run has event files.
+
+    Does nothing if that was done for the same checkpoint before.
+    """
+    saved, settings = section.saved, section.run.settings
+    folder = section.run.folder / "tensorboard" / "pictures"
+    if not saved or settings.get("logging.tensorboard") != "true" or list(folder.glob(f"*.{saved.name}")):
         return
-    writer = SummaryWriter(str(folder), filename_suffix=suffix)
-    for name, pixels_HWC in images.items():
+    writer = SummaryWriter(str(folder), filename_suffix=f".{saved.name}")
+    for name, pixels_HWC in section.sheets.items():
         writer.add_image(name, pixels_HWC, saved.epoch, dataformats="HWC")
-    if histograms:
+    if settings.get("logging.histograms") == "true":
         for name, tensor in saved.parameters.items():
             writer.add_histogram(name, tensor.float(), saved.epoch)
     writer.close()

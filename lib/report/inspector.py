@@ -41,12 +41,12 @@ class SampleBudget:
     device: str = "cpu"
 
 
-def latest_checkpoint(folder: Path) -> tuple[Path, Checkpoint]:
+def latest_checkpoint(folder: Path) -> Checkpoint:
     """Load the run's latest checkpoint. Raises CheckpointError if there is none."""
     path = CheckpointFolder(folder / "checkpoints", keep=1).latest()
     if path is None:
         raise CheckpointError(f"there is no checkpoint in {folder} yet")
-    return path, checkpoint.load(path)
+    return checkpoint.load(path)
 
 
 def first_filters(parameters: dict[str, Tensor]) -> NDArray[np.float32] | None:
@@ -61,8 +61,8 @@ def first_filters(parameters: dict[str, Tensor]) -> NDArray[np.float32] | None:
 class CheckpointInspector:
     """The network of a checkpoint with the data set of its run. Raises UserError if the data set is not there."""
 
-    def __init__(self, inputs: InputSettings, path: Path, saved: Checkpoint, budget: SampleBudget) -> None:
-        self._inputs, self._path, self._saved, self._budget = inputs, path, saved, budget
+    def __init__(self, inputs: InputSettings, saved: Checkpoint, budget: SampleBudget) -> None:
+        self._inputs, self._saved, self._budget = inputs, saved, budget
         self._data: DataSet = source_kind(inputs.data.source).describe(inputs.data)
 
     def training_inputs(self, count: int = 40) -> NDArray[np.float32]:
@@ -97,13 +97,8 @@ class CheckpointInspector:
             )
             for image, label, probabilities_K in zip(images, predictions.labels[chosen], probabilities, strict=True)
         ]
-        return SampledPredictions(
-            checkpoint=self._path.name,
-            n_all=self._data.count("val"),
-            classes=names,
-            predictions=predictions,
-            samples=samples,
-        )
+        n_all = self._data.count("val")
+        return SampledPredictions(n_all=n_all, classes=names, predictions=predictions, samples=samples)
 
     def _evaluate(self, predictor: Predictor, source: Source) -> Predictions:
         # Every prefix of a random order is spread over the whole set, so it does not matter where the time is up.

@@ -21,26 +21,21 @@ COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
 # Placeholders. They are right as they are for a PNG on white.
 INK, GRID = "#16181c", "#d5d9df"
 _STYLE: dict[Any, Any] = {
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": INK,
+    **dict.fromkeys(("axes.labelcolor", "axes.titlecolor", "text.color", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("axes.edgecolor", "grid.color"), GRID),
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
     "figure.constrained_layout.use": True,
     "font.size": 9,
-    "grid.color": GRID,
     "grid.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
@@ -55,28 +50,20 @@ class Plot:
         with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
             figure = Figure(figsize=size)
             draw(figure)
-            self.svg = _inline(_saved(figure, "svg").decode(), name, title)
-            self.png = _saved(figure, "png")
+            svg, png = io.StringIO(), io.BytesIO()
+            figure.savefig(svg, format="svg", transparent=True, metadata=_NO_METADATA)
+            figure.savefig(png, format="png", dpi=160, facecolor="white")
+        self.svg, self._png = _inline(svg.getvalue(), name, title), png.getvalue()
 
     def write(self, folder: Path) -> None:
         """Write ``folder/NAME.png``."""
-        replace_file(folder / f"{self.name}.png", self.png)
-
-
-def _saved(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    if kind == "svg":
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
-    else:
-        figure.savefig(buffer, format="png", dpi=160, facecolor="white")
-    return buffer.getvalue()
+        replace_file(folder / f"{self.name}.png", self._png)
 
 
 def _inline(svg: str, name: str, title: str) -> Markup:
     """Return the <svg> element, as wide as its container, with text and grid in the page's colours."""
     body = svg[svg.index("<svg") :]
-    body = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", body)
-    body = re.sub(r'^<svg([^>]*?) height="[^"]*"', r"<svg\1", body)
+    body = re.sub(' (width|height)="[^"]*"', "", body, count=2)
     body = body.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
     # Several plots share the page, so their ids need a prefix.
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)

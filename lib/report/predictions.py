@@ -34,7 +34,6 @@ class SampleImage:
 class SampledPredictions:
     """Predictions for ``n_images`` validation images, spread over all ``n_all``."""
 
-    checkpoint: str
     n_all: int
     classes: list[str]
     predictions: Predictions

@@ -1,4 +1,4 @@
-"""Read a run's folder: configuration, metrics and environment. Needs neither the data set nor torch."""
+"""Read a run's folder: configuration, metrics and environment. Does not need the data set."""
 
 import json
 import shlex
@@ -11,8 +11,10 @@ import yaml
 from lib.config.load import load_config
 from lib.config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
 from lib.data.order import BatchOrder
-from lib.errors import ConfigError
-from lib.recording.entries import MetricsEntry, read_entries
+from lib.data.sources.registry import source_kind
+from lib.errors import ConfigError, UserError
+from lib.recording.intervals import WaitAdvice
+from lib.recording.metrics_log import MetricsEntry, read_lines
 
 # Settings that do not change what a run learns.
 _IRRELEVANT = ("logging.", "run.weights_dir", "run.resume", "run.keep", "run.snapshot", "run.patience")
@@ -64,8 +66,9 @@ def read_run(folder: Path) -> Run:
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} holds no run: there is no {folder / 'config.yaml'}; name a run's weights_dir")
     tree = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    environment = _environment(folder / "environment.json")
-    entries = read_entries(folder / "metrics.jsonl")
+    recorded = folder / "environment.json"
+    environment = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
+    entries = [entry for entry, _ in read_lines(folder / "metrics.jsonl") if entry]
     iterations = environment.get("iterations") or max((entry.iteration for entry in entries), default=1)
     return Run(
         name=folder.resolve().name,
@@ -104,11 +107,21 @@ def differing(runs: list[Run]) -> dict[str, list[str]]:
     return {key: values for key, values in rows.items() if len(set(values)) > 1}
 
 
-def _environment(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    environment: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return environment
+def wait_advice(run: Run) -> str:
+    """Return the first interval that waited too long for data, with its share and what to change, or "".
+
+    The console skips the first interval of each process. ``metrics.jsonl`` does not record where a run was resumed, so
+    here only the run's first interval is skipped.
+    """
+    try:
+        data = read_inputs(run.folder).data
+        advice = WaitAdvice(source_kind(data.source).speed_advice(data))
+    except UserError:  # a configuration of another version, which this one cannot read
+        return ""
+    for entry in run.train:
+        if text := advice.after(entry.values.get("wait", 0.0), entry.seconds):
+            return f"Epoch {entry.epoch}, iteration {entry.iteration:,}: {text}"
+    return ""
 
 
 def _dotted(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -14,7 +14,7 @@ from lib.data.feed import Feed
 from lib.data.plan import BatchRequest, Plan
 from lib.data.sources.registry import source_kind
 from lib.recording.recorder import NullRecorder, Recorder
-from lib.recording.trackers.registry import open_trackers
+from lib.recording.trackers import open_trackers
 from lib.runtime.process import Context
 from lib.system.devices import choose_device, prepare
 

@@ -76,7 +76,7 @@ def row(epoch: int, *, is_best: bool) -> EpochRow:
     )
 
 
-def drive(console: QuietConsole) -> None:
+def drive(console: LineConsole) -> None:
     console.begin("train", 1, 0, 2)
     console.step()
     console.interval(1, VALUES)

@@ -4,8 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.recording.entries import read_entries
-from lib.recording.metrics_log import MetricsLog, write_val_record
+from lib.recording.metrics_log import MetricsLog, read_lines, write_val_record
 from lib.types import Phase
 
 VALUES = {"loss": 1.0, "top1_error": 0.5, "top5_error": 0.1, "images": 10}
@@ -97,5 +96,6 @@ def test_keys_that_are_not_numbers_are_ignored_and_kept(tmp_path: Path) -> None:
     path.write_text(line)
     MetricsLog(path, epoch=0, iteration=9).close()
     assert path.read_text() == line
-    (entry,) = read_entries(path)
+    ((entry, _),) = read_lines(path)
+    assert entry
     assert entry.values == VALUES | {"norm": 2.5}

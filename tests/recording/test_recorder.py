@@ -42,7 +42,7 @@ def test_the_row_of_a_resumed_epoch_sums_all_its_training(tmp_path: Path, monkey
     before.interval(Progress(0, 4), interval(4, [9.0, 8, 8, 8], 0.1, 1.0))
     before.close()
     rows: list[EpochRow] = []
-    console = QuietConsole()
+    console = QuietConsole(2)
     monkeypatch.setattr(console, "epoch", rows.append)
     monkeypatch.setattr("lib.recording.recorder.open_console", lambda *_, **__: console)
     at = Progress(0, 3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lib.evaluation.predictions import Predictions
-from lib.report.curves import learning_curves
+from lib.report.curves import charts
 from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
 from lib.report.plot import COLOURS
@@ -30,7 +30,7 @@ def test_a_learning_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path
     """Ten iterations at 0.1, then five at 0.01: an entry is written at the end of its interval."""
     records = [line("train", 5), line("train", 10), line("train", 15, learning_rate=0.01)]
     run = read_run(write_run(tmp_path, records))
-    curve = re.search(rf'<path d="([^"]*)"[^>]*stroke: {COLOURS[0]}', learning_curves([run])[-1].svg)
+    curve = re.search(rf'<path d="([^"]*)"[^>]*stroke: {COLOURS[0]}', charts([run], "learning")[-1].svg)
     assert curve
     points = [tuple(map(float, point.split())) for point in re.findall(r"[\d.]+ [\d.]+", curve[1])]
     first, last = points[0][0], points[-1][0]
@@ -51,7 +51,7 @@ def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> N
 def test_correct_predictions_are_counted() -> None:
     probabilities = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.3, 0.2, 0.5]])
     predictions = Predictions.of(np.arange(4), torch.tensor([0, 1, 2, 2]), probabilities.log())
-    sampled = SampledPredictions(checkpoint="", n_all=9, classes=["a", "b", "c"], predictions=predictions, samples=[])
+    sampled = SampledPredictions(n_all=9, classes=["a", "b", "c"], predictions=predictions, samples=[])
     assert (sampled.n_correct, sampled.n_images) == (3, 4)
     assert sampled.confused_pairs() == [("b", "c", 1, 1.0)]
     assert sampled.ranked_classes() == [("a", 1.0, 1), ("c", 1.0, 2), ("b", 0.0, 1)]

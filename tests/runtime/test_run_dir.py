@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lib.config.schema import RunConfig
-from lib.recording.trackers.base import RunIdFile
+from lib.recording.trackers import RunIdFile
 from lib.runtime.run_dir import claim_run_dir
 
 
