@@ -71,7 +71,7 @@ class Feeding:
         finally:
             self._loader.kill()
             self._loader.wait()
-            self._channel.abandon()
+            self._channel.close(linger_s=0)
             self._context.destroy(linger=0)
 
     def _check(self, doing: str) -> None:

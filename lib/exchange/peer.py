@@ -7,7 +7,7 @@ barrier only after all workers have reached it.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,13 +35,19 @@ class Peer:
         self._allocations: list[list[Tensor]] = []  # the tensors of all replicas, by rank, for each ``allocate``
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        own, handle = self._create(numel, dtype)
-        for channel in self._channels.values():
-            channel.send(handle())
-        tensors = {rank: self._attach(channel.receive(TensorHandle), own) for rank, channel in self._channels.items()}
+        name, size = f"replica {self._rank}", numel * dtype.itemsize
+        if self._device.type == "cuda":
+            own = torch.zeros(size, dtype=torch.uint8, device=self._device)
+            handles = [cuda_memory.export_handle(name, own) for _ in self._channels]
+        else:
+            array, handle = shared_memory.create(name, (size,), "uint8")
+            own, handles = torch.from_numpy(array), [handle] * len(self._channels)
+        for channel, handle in zip(self._channels.values(), handles, strict=True):
+            channel.send(handle)
+        tensors = {rank: self._attach(channel.receive(TensorHandle), size) for rank, channel in self._channels.items()}
         tensors[self._rank] = own
-        self._allocations.append([tensors[rank] for rank in range(self._world_size)])
-        return own
+        self._allocations.append([tensors[rank].view(dtype) for rank in range(self._world_size)])
+        return self._allocations[-1][self._rank]
 
     def broadcast(self, segment: Tensor) -> None:
         self._barrier("written")
@@ -123,26 +129,13 @@ class Peer:
                 return [tensor[start : start + len(segment)] for tensor in tensors]
         raise ValueError("the segment is not part of a tensor that this exchange allocated; use Exchange.allocate")
 
-    def _create(self, numel: int, dtype: torch.dtype) -> tuple[Tensor, Callable[[], TensorHandle]]:
-        """Return zeros (numel,) that other processes can open, and a function that makes a handle for one user."""
-        name = f"replica {self._rank}"
-        if self._device.type == "cuda":
-            tensor = torch.zeros(numel, dtype=dtype, device=self._device)
-            return tensor, lambda: cuda_memory.export_handle(name, tensor)
-        buffer, handle = shared_memory.create(name, (numel * dtype.itemsize,), "uint8")
-        return torch.from_numpy(buffer).view(dtype), lambda: handle
-
-    def _attach(self, handle: TensorHandle, own: Tensor) -> Tensor:
-        """Open another replica's tensor. Raise ProtocolError unless it has the size of ``own``."""
-        if self._device.type == "cuda":
-            expected = ((len(own),), str(own.dtype).removeprefix("torch."))
-        else:
-            expected = ((own.nbytes,), "uint8")
-        if (handle.shape, handle.dtype) != expected:
+    def _attach(self, handle: TensorHandle, size: int) -> Tensor:
+        """Open another replica's memory. Raise ProtocolError unless it has ``size`` bytes."""
+        if (handle.shape, handle.dtype) != ((size,), "uint8"):
             raise ProtocolError(
-                f"replicas differ in size: here {expected[0]} {expected[1]}, {handle.name} has {handle.shape} "
-                f"{handle.dtype}; start all workers with the same configuration"
+                f"replicas differ in size: here {size} bytes, {handle.name} has {handle.shape} {handle.dtype}; start "
+                "all workers with the same configuration"
             )
         if self._device.type == "cuda":
             return cuda_memory.attach(handle, self._device)
-        return torch.from_numpy(shared_memory.attach(handle)).view(own.dtype)
+        return torch.from_numpy(shared_memory.attach(handle))

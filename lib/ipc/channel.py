@@ -67,13 +67,9 @@ class Channel:
         """Return whether ``receive`` would return at once."""
         return bool(self._socket.poll(0, zmq.POLLIN))
 
-    def close(self) -> None:
-        """Close the connection; sent messages get five seconds to leave."""
-        self._context.destroy(linger=5000)
-
-    def abandon(self) -> None:
-        """Close the connection to a lost peer at once; drop unsent messages."""
-        self._context.destroy(linger=0)
+    def close(self, linger_s: float = 5.0) -> None:
+        """Close the connection; sent messages get ``linger_s`` seconds to leave."""
+        self._context.destroy(linger=int(1000 * linger_s))
 
     def _wait(self, event: int, doing: str) -> bool:
         """Wait for a ZeroMQ event. Return False if it does not occur in time."""

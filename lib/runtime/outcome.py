@@ -61,14 +61,14 @@ def explain_failure(child: Child, fix: str) -> Outcome:
     if child.failed and not child.failed.traceback:
         return Outcome(2, child.failed.error)
     if child.failed:
-        message = f"{child.name} failed while {child.doing}: {child.failed.error}. {fix}"
-        return Outcome(1, message.rstrip(), child.failed.traceback)
+        message = f"{child.name} failed while {child.doing}: {child.failed.error}. {fix}".rstrip()
+        return Outcome(1, message, child.failed.traceback)
     status = child.process.poll() or 0
     if status >= 0:
         return Outcome(1, f"{child.name} ended with status {status} while {child.doing}; see its output above.")
     hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
-    message = f"{child.name} was killed by {signal.Signals(-status).name}{hint} while {child.doing}. {fix}"
-    return Outcome(1, message.rstrip())
+    name = signal.Signals(-status).name
+    return Outcome(1, f"{child.name} was killed by {name}{hint} while {child.doing}. {fix}".rstrip())
 
 
 def find_unresponsive(children: Sequence[Child], now: float, fix: str) -> Outcome | None:

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zmq
@@ -31,26 +31,19 @@ _LAST_MESSAGES_S = 0.5
 _KILLED_S = 10.0
 
 
+@dataclass
 class Supervisor:
-    """Runs ``roles``, pairs of (module, rank), which communicate through sockets in ``folder``.
+    """Runs ``roles``, pairs of (module, rank), which communicate through sockets in ``folder``."""
 
-    ``fix`` tells the user how to continue after an early end. ``lock`` is the descriptor of the file whose lock
-    protects the results, if there is one. Trainers inherit it, so the lock holds while one of them still saves.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        roles: Sequence[tuple[str, int]],
-        patience_s: float,
-        *,
-        fix: str = "",
-        lock: int | None = None,
-    ) -> None:
-        self._folder, self._roles, self._patience_s = folder, roles, patience_s
-        self._fix, self._lock = fix, lock
-        self._children: dict[str, Child] = {}
-        self._signals: list[signal.Signals] = []
+    folder: Path
+    roles: Sequence[tuple[str, int]]
+    patience_s: float
+    fix: str = ""
+    """how the user can continue after an early end"""
+    lock: int | None = None
+    """descriptor of the lock that protects the results; trainers inherit it, so it holds while one still saves"""
+    _children: dict[str, Child] = field(default_factory=dict, init=False)
+    _signals: list[signal.Signals] = field(default_factory=list, init=False)
 
     def run(self) -> Outcome:
         """Run until all processes have ended, one fails, or the user stops them. No process survives the call."""
@@ -58,13 +51,13 @@ class Supervisor:
         try:
             inbox = context.socket(zmq.PULL)
             inbox.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
-            inbox.bind(f"ipc://{self._folder / 'supervisor'}")
+            inbox.bind(f"ipc://{self.folder / 'supervisor'}")
             with _record_signals(self._signals):
                 self._start()
                 outcome = self._watch(inbox)
         except Exception as error:  # a fault of the supervisor must not leave the processes alone
-            message = f"the supervisor failed: {error_text(error)}. {self._fix}"
-            outcome = Outcome(1, message.rstrip(), traceback.format_exc())
+            message = f"the supervisor failed: {error_text(error)}. {self.fix}".rstrip()
+            outcome = Outcome(1, message, traceback.format_exc())
         finally:
             stuck = self._kill_all()
             context.destroy(linger=0)
@@ -77,16 +70,15 @@ class Supervisor:
         # that these signals are blocked. A signal that arrives meanwhile reaches the supervisor afterwards.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
         try:
-            for role, rank in self._roles:
-                command = [sys.executable, "-P", "-m", f"lib.roles.{role}", str(self._folder), str(rank)]
+            for role, rank in self.roles:
                 process = subprocess.Popen(
-                    command,
+                    [sys.executable, "-P", "-m", f"lib.roles.{role}", str(self.folder), str(rank)],
                     env=os.environ | {"PYTHONPATH": path},
                     stdin=subprocess.DEVNULL,
-                    pass_fds=() if self._lock is None or role != "trainer" else (self._lock,),
+                    pass_fds=() if self.lock is None or role != "trainer" else (self.lock,),
                 )
                 name = f"{role} {rank}"
-                self._children[name] = Child(name, process, patience_s=self._patience_s)
+                self._children[name] = Child(name, process, patience_s=self.patience_s)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
@@ -111,7 +103,7 @@ class Supervisor:
                 self._ask_trainers_to_stop()
         self._read_messages(inbox)
         children = list(self._children.values())
-        return self._failure(inbox, checked_at) or explain_end(children, self._signals, self._fix)
+        return self._failure(inbox, checked_at) or explain_end(children, self._signals, self.fix)
 
     def _read_messages(self, inbox: zmq.Socket[bytes]) -> None:
         while inbox.poll(0):
@@ -136,12 +128,12 @@ class Supervisor:
         if failed and self._signals and all(child.process.poll() == -signal.SIGTERM for child in failed):
             return Outcome(128 + self._signals[0], "stopped before training began")
         if not failed:
-            return find_unresponsive(children, now, self._fix)
+            return find_unresponsive(children, now, self.fix)
         deadline = time.monotonic() + _LAST_MESSAGES_S
         while time.monotonic() < deadline:
             inbox.poll(int(_TICK_S * 1000))
             self._read_messages(inbox)
-        return explain_failure(first_failure(children), self._fix)
+        return explain_failure(first_failure(children), self.fix)
 
     def _extend_deadlines(self, gap_s: float) -> None:
         for child in self._children.values():
@@ -151,7 +143,7 @@ class Supervisor:
 
     @property
     def _trainers(self) -> list[Child]:
-        return [self._children[f"{role} {rank}"] for role, rank in self._roles if role == "trainer"]
+        return [self._children[f"{role} {rank}"] for role, rank in self.roles if role == "trainer"]
 
     def _ask_trainers_to_stop(self) -> None:
         print_stderr("\nstopping after this iteration; interrupt again to stop at once")

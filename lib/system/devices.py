@@ -38,13 +38,17 @@ def prepare(device: torch.device, *, precision: str, deterministic: bool, thread
     ``threads`` is the number of CPU threads; it has no effect on GPUs. Raises ConfigError if the GPU does not support
     ``precision``.
     """
+    has_bf16 = False
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        precision = _gpu_precision(precision)
         torch.backends.cudnn.benchmark = not deterministic
+        has_bf16 = torch.cuda.get_device_capability() >= (8, 0)
+        if precision in ("bf16", "tf32") and not has_bf16:
+            raise ConfigError(f"compute.precision {precision} needs a GPU of compute capability 8.0 or newer; use fp32")
     else:
-        precision = "fp32" if precision == "auto" else precision
         torch.set_num_threads(threads)
+    if precision == "auto":
+        precision = "bf16" if has_bf16 else "fp32"
     tf32 = precision != "fp32"
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
@@ -52,12 +56,3 @@ def prepare(device: torch.device, *, precision: str, deterministic: bool, thread
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.use_deterministic_algorithms(True)
     return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def _gpu_precision(precision: str) -> str:
-    has_bf16 = torch.cuda.get_device_capability() >= (8, 0)
-    if precision == "auto":
-        return "bf16" if has_bf16 else "fp32"
-    if precision in ("bf16", "tf32") and not has_bf16:
-        raise ConfigError(f"compute.precision {precision} needs a GPU of compute capability 8.0 or newer; use fp32")
-    return precision

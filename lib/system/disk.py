@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,15 +25,12 @@ def read_speed(paths: Iterable[Path], at_most: int = 512 << 20) -> float:
     for path in paths:
         if done >= at_most:
             break
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        with path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             start = time.perf_counter()
-            while done < at_most and (chunk := os.read(descriptor, _CHUNK_BYTES)):
+            while done < at_most and (chunk := file.read(_CHUNK_BYTES)):
                 done += len(chunk)
             seconds += time.perf_counter() - start
-        finally:
-            os.close(descriptor)
     return done / max(seconds, 1e-9)
 
 
@@ -40,8 +38,7 @@ def free_bytes(path: Path) -> int:
     """Return the free space on the disk that holds ``path``, or would hold it. Raises OSError."""
     while not path.exists() and path != path.parent:
         path = path.parent
-    disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize
+    return shutil.disk_usage(path).free
 
 
 def disk_error_text(error: BaseException) -> str:

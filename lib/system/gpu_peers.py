@@ -1,9 +1,7 @@
 """Peer access and copy bandwidth between two GPUs of one machine."""
 
-import time
-from collections.abc import Callable
-
 import torch
+from torch.utils.benchmark import Timer
 
 _BYTES = 256 << 20
 _ROUNDS = 5
@@ -17,21 +15,6 @@ def can_access(first: int, second: int) -> bool:
 def copy_speed(first: int, second: int) -> float:
     """Measure and return the bytes per second of a copy from GPU ``first`` to GPU ``second``."""
     source = torch.empty(_BYTES, dtype=torch.uint8, device=f"cuda:{first}")
-    target = torch.empty(_BYTES, dtype=torch.uint8, device=f"cuda:{second}")
-
-    def synchronize() -> None:
-        torch.cuda.synchronize(first)
-        torch.cuda.synchronize(second)
-
-    return _BYTES / _seconds(lambda: target.copy_(source), synchronize)
-
-
-def _seconds(work: Callable[[], object], synchronize: Callable[[], None]) -> float:
-    """Return the mean seconds of one ``work``, after one call to warm up."""
-    work()
-    synchronize()
-    start = time.perf_counter()
-    for _ in range(_ROUNDS):
-        work()
-    synchronize()
-    return (time.perf_counter() - start) / _ROUNDS
+    target = torch.empty_like(source, device=f"cuda:{second}")
+    with torch.cuda.device(second):  # the timer waits for this GPU, which waits for the copies
+        return _BYTES / Timer("target.copy_(source)", globals={"source": source, "target": target}).timeit(_ROUNDS).mean
