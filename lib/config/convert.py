@@ -12,7 +12,6 @@ from lib.config.yaml_file import parse_value
 from lib.errors import ConfigError
 
 _T = TypeVar("_T")
-_LONGEST = 100
 
 
 def from_yaml(key: str, value: Any, kind: FieldType) -> Any:
@@ -89,4 +88,4 @@ def _show(value: Any) -> str:
         text = f"{{{', '.join(f'{key}: {_show(item)}' for key, item in value.items())}}}"
     else:
         text = "null" if value is None else " ".join(value.split()) or "empty"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -11,7 +11,7 @@ from lib.errors import ConfigError
 
 @dataclass(frozen=True)
 class Constraint:
-    """Metadata of a number's type: what the number must do, and whether it does."""
+    """Metadata of a number's type: what a value must do, and whether it does."""
 
     requirement: str
     holds: Callable[[Any], bool]
@@ -37,7 +37,6 @@ class Section:
     _prefix = ""
 
     def __init_subclass__(cls, *, prefix: str) -> None:
-        super().__init_subclass__()
         cls._prefix = prefix
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,25 +32,23 @@ def run(context: Context) -> None:
     # The fused step allocates room for batch_size images, and more when a batch needs it: start with little.
     replica = build_replica(replace(config, batch_size=1), data, device, dtype, Alone(device))
 
-    def seconds(size: int) -> float:
+    n_images = largest = data.count("train")
+    limit = f"the data set's {n_images:,} training images"
+    if not replica.why_plain and n_images > MAX_FUSED_BATCH:
+        largest, limit = MAX_FUSED_BATCH, f"the kernels, which take {MAX_FUSED_BATCH:,}"
+    results: list[tuple[int, float]] = []
+    size = 1
+    while size <= largest:
         context.client.heartbeat(f"trying batch size {size}", patience_s=10 * config.run.patience_s)
-        return _seconds(replica, size, data.img_size, data.n_classes)
-
-    n_images, fused = data.count("train"), not replica.why_plain
-    largest = min(MAX_FUSED_BATCH, n_images) if fused else n_images
-    results = []
-    for size, taken in grow(seconds, largest):
-        results.append((size, taken))
-        print(
-            f"batch_size {size:>6}: {1000 * taken:>9,.1f} ms an iteration  {size / taken:>9,.0f} images/s", flush=True
-        )
-    limit = "memory"
-    if results and 2 * results[-1][0] > largest:
-        limit = (
-            f"the data set's {n_images:,} training images"
-            if largest == n_images
-            else f"the kernels, which take {MAX_FUSED_BATCH:,}"
-        )
+        try:
+            seconds = _seconds(replica, size, data.img_size, data.n_classes)
+        except (torch.OutOfMemoryError, MemoryError):
+            limit = "memory"
+            break
+        results.append((size, seconds))
+        speed = f"{1000 * seconds:>9,.1f} ms an iteration  {size / seconds:>9,.0f} images/s"
+        print(f"batch_size {size:>6}: {speed}", flush=True)
+        size *= 2
     print(conclusion(results, str(device), limit, model_spec(config.model.name).recipe))
 
 
@@ -58,24 +56,13 @@ def conclusion(results: Sequence[tuple[int, float]], device: str, limit: str, re
     """Return what follows from (batch size, seconds per iteration) of all sizes that fit, and from the ``limit``."""
     if not results:
         return f"not even 1 fits {device}"
-    fastest, taken = max(results, key=lambda pair: pair[0] / pair[1])
+    fastest, seconds = max(results, key=lambda pair: pair[0] / pair[1])
     rates = "its rate is scaled to yours" if recipe.scales else "with others, consider other rates"
     return (
         f"largest that fits {device}: {results[-1][0]}; limited by {limit}\n"
-        f"fastest: {fastest}, {fastest / taken:,.0f} images/s; use --batch_size {fastest}\n"
+        f"fastest: {fastest}, {fastest / seconds:,.0f} images/s; use --batch_size {fastest}\n"
         f"the recipe's rates are for {recipe.images} images an update, of all workers: {rates}"
     )
-
-
-def grow(seconds: Callable[[int], float], limit: int) -> Iterator[tuple[int, float]]:
-    """Yield (batch size, seconds per iteration) of 1, 2, 4, ... as long as they fit, up to ``limit``."""
-    size = 1
-    while size <= limit:
-        try:
-            yield size, seconds(size)
-        except (torch.OutOfMemoryError, MemoryError):
-            return
-        size *= 2
 
 
 def _seconds(replica: Replica, size: int, img_size: int, n_classes: int) -> float:
@@ -89,13 +76,13 @@ def _seconds(replica: Replica, size: int, img_size: int, n_classes: int) -> floa
         torch.from_numpy(center_params(size, img_size=img_size, crop=replica.crop)).to(device),
     )
     meter = Meter(device)
-    times: list[float] = []
+    times = []
     for iteration in range(_ITERATIONS):
-        began = time.perf_counter()
+        started = time.perf_counter()
         replica.step.gradients(batch, meter, loss_scale=1 / size, iteration=iteration, seed=iteration)
         replica.step.update(lr=1e-6, weight_decay=0.0)
         meter.take()  # waits for the device
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - started)
     return float(np.median(times))
 
 

@@ -75,12 +75,8 @@ def build_recorder(context: Context, plan: Plan, progress: Progress, device: tor
 
 def identity(config: Config, data: DataSet) -> Identity:
     """Return what a checkpoint must share with this run."""
-    return Identity(
-        model=config.model.name,
-        n_classes=data.n_classes,
-        img_size=data.img_size,
-        data_fingerprint=data.fingerprint,
-    )
+    name, fingerprint = config.model.name, data.fingerprint
+    return Identity(model=name, n_classes=data.n_classes, img_size=data.img_size, data_fingerprint=fingerprint)
 
 
 def preparation(config: Config, data: DataSet) -> Preparation:

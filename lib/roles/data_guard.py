@@ -13,10 +13,7 @@ class DataGuard:
         """batches to check before an update: one for each update until all workers know of a request to stop"""
 
     def fails(self, within: int = 1) -> bool:
-        """Return whether one of the next ``within`` batches cannot be read; if so, ask all workers to stop.
-
-        Waits until that is known.
-        """
+        """Wait for the next ``within`` batches. If one of them cannot be read, return True and ask all to stop."""
         fails = self._feed.fails(within)
         if fails:
             self._exchange.request_stop()

@@ -16,8 +16,7 @@ from lib.ipc.channel import Channel
 from lib.roles.builders import MAX_AHEAD, all_devices
 from lib.runtime.process import Context
 
-# The kernels of the device exchange are written for this many.
-_MAX_DEVICES = 8
+_MAX_DEVICES = 8  # of the kernels of the device exchange
 
 
 def build_exchange(context: Context, device: torch.device) -> Exchange:

@@ -64,7 +64,9 @@ def serve(context: Context, channel: Channel, sources: dict[Phase, Source], samp
                 _finish(context, batch)
             except DataError as error:
                 channel.send(Unreadable(batch.number, str(error)))
-                _wait_for_stop(channel)
+                while not isinstance(channel.receive(Fill, Stop), Stop):
+                    pass  # the trainer first saves a checkpoint
+                channel.send(Stop())
                 return
             channel.send(Filled(batch.slot, batch.number, batch.images))
             continue
@@ -93,9 +95,6 @@ class _PendingBatch(NamedTuple):
     attempts: Iterator[PendingRead]
     """the first one waits for the read that was started; each further one reads the batch again"""
 
-    def attempt(self) -> None:
-        next(self.attempts)()
-
 
 def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> Iterator[PendingRead]:
     """Return the attempts to read ``rows``, the first of which has been started. Errors are raised by the attempts."""
@@ -108,26 +107,18 @@ def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -
 
 def _finish(context: Context, batch: _PendingBatch) -> None:
     """Wait until ``batch`` is read. Retry if ``data.on_error`` is wait. Raises DataError if it cannot be read."""
-    config = context.config
+    patience_s = context.config.run.patience_s if context.config.data.on_error == "wait" else 0.0
     _heartbeat(context, batch.doing)
-    retry(
-        batch.attempt,
-        patience_s=config.run.patience_s if config.data.on_error == "wait" else 0.0,
-        warn=context.warn,
-        heartbeat=context.heartbeat,
-    )
+
+    def attempt() -> None:
+        next(batch.attempts)()
+
+    retry(attempt, patience_s=patience_s, warn=context.warn, heartbeat=context.heartbeat)
 
 
 def _heartbeat(context: Context, doing: str) -> None:
     factor = _VERIFY_FACTOR if context.config.data.verify else 1
     context.heartbeat(doing, patience_s=factor * context.config.run.patience_s)
-
-
-def _wait_for_stop(channel: Channel) -> None:
-    """Ignore further slots until the trainer, which first saves a checkpoint, sends ``Stop``."""
-    while not isinstance(channel.receive(Fill, Stop), Stop):
-        pass
-    channel.send(Stop())
 
 
 if __name__ == "__main__":

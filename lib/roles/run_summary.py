@@ -1,11 +1,11 @@
-"""The summary that a run prints at its start, and the facts that it records about itself."""
+"""The summary that a run prints at its start, and what it records about itself."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
-from lib.config.dump import dotted, plain
+from lib.config.dump import dotted, plain, to_yaml
 from lib.config.schema import Config, ExchangeConfig
 from lib.data.dataset import DataSet
 from lib.data.plan import Plan
@@ -22,6 +22,9 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
     batch = f"batch {config.batch_size}"
     if config.world_size > 1:
         batch += f" each, {config.batch_size * config.world_size} in total"
+    recipe, images = model_spec(config.model.name).recipe, config.images_per_update
+    overridden = recipe.overridden(dict(dotted(config)), images)
+    changes = [f"; {key} {plain(value)} instead of {plain(default)}" for key, (value, default) in overridden.items()]
     rows = (
         (
             "data",
@@ -34,7 +37,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
             f"computed in {str(dtype).removeprefix('torch.')}" + ("" if replica.why_plain else " with fused kernels"),
         ),
         ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}"),
-        ("recipe", _recipe(config)),
+        ("recipe", f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"),
         ("run", f"{config.run.weights_dir}, {pluralize(config.run.n_epochs, 'epoch')}, seed {config.run.seed}"),
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
     )
@@ -51,13 +54,11 @@ def _exchange(config: ExchangeConfig, world_size: int) -> str:
     return text + (f" every {config.every} iterations" if config.every > 1 else "")
 
 
-def _recipe(config: Config) -> str:
-    """Return the source of the network's recipe, and each setting of this run that differs from it."""
-    recipe = model_spec(config.model.name).recipe
-    images = config.images_per_update
-    overridden = recipe.overridden(dict(dotted(config)), images)
-    changes = [f"; {key} {plain(value)} instead of {plain(default)}" for key, (value, default) in overridden.items()]
-    return f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"
+def resolved_config(config: Config) -> str:
+    """Return YAML that ``--config`` reads back, with a comment at every key that the network's recipe sets."""
+    recipe, images = model_spec(config.model.name).recipe, config.images_per_update
+    heading = f"# The recipe of {config.model.name}: {recipe.source}, for {recipe.describe_images(images)}.\n"
+    return heading + to_yaml(config, recipe.settings(images))
 
 
 def run_facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
@@ -72,14 +73,9 @@ def run_facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
 
 
 def pluralize(count: int, noun: str) -> str:
-    """Return ``count`` with its noun, in the plural unless it is one.
-
-    >>> pluralize(1, "epoch"), pluralize(90, "epoch")
-    ('1 epoch', '90 epochs')
-    """
+    """Return ``count`` with its noun, in the plural unless it is one."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def n_parameters(model: nn.Module) -> int:
-    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in model.parameters())

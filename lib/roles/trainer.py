@@ -21,8 +21,7 @@ from lib.roles.checkpoint_writer import CheckpointWriter
 from lib.roles.data_guard import DataGuard
 from lib.roles.deferred_metrics import DeferredMetrics
 from lib.roles.exchange_builder import build_exchange
-from lib.roles.resolved_config import resolved_config
-from lib.roles.run_summary import run_facts, run_summary
+from lib.roles.run_summary import resolved_config, run_facts, run_summary
 from lib.roles.train_state import TrainState, build, plan_from
 from lib.roles.validation import Validation
 from lib.runtime.process import Context, mark_started, run_role

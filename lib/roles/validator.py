@@ -36,35 +36,28 @@ def run(context: Context) -> None:
     device, dtype = init_device(config, context.rank)
     exchange = build_exchange(context, device)
     replica = build_replica(config, data, device, dtype, exchange)
-    path = find_checkpoint(options.checkpoint, config.run.weights_dir)
+    path = best_of_run(options.checkpoint or config.run.weights_dir) or options.checkpoint
+    if path is None:
+        raise CheckpointError(
+            f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
+        )
     load(replica, path, config, data)
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
     own = [Predictions.empty(data.n_classes), *predict(context, replica, feed, plan, params)]
-    Predictions.concatenate(own).save(result_path(context, context.rank))
+    results = [context.folder / f"predictions{rank}.npz" for rank in range(config.world_size)]
+    Predictions.concatenate(own).save(results[context.rank])
     context.client.heartbeat("waiting for the other workers")
     exchange.all_gather([])  # from here on everyone's results are on the disk
     if context.rank == 0:
         context.client.heartbeat("computing metrics", patience_s=10 * config.run.patience_s)
-        parts = [Predictions.load(result_path(context, rank)) for rank in range(config.world_size)]
-        whole = Predictions.concatenate(parts)
+        whole = Predictions.concatenate([Predictions.load(result) for result in results])
         if not config.run.limit_batches:
             whole.check_complete(data.count("val"))
         report(whole, path, options, [(c.wnid, c.name) for c in data.classes])
     exchange.close()
     feed.close()
-
-
-def find_checkpoint(chosen: Path | None, weights_dir: Path) -> Path:
-    """Return ``chosen``, or the best checkpoint of the run in that folder, or in ``weights_dir``.
-
-    Raises CheckpointError if there is none.
-    """
-    path = best_of_run(chosen or weights_dir) or chosen
-    if path is None:
-        raise CheckpointError(f"there is no checkpoint in {weights_dir}; train one, or name another with --checkpoint")
-    return path
 
 
 def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
@@ -90,11 +83,6 @@ def predict(
         if len(batch.labels_B):
             log_probabilities_BK = crop_log_probabilities(replica.step, batch, params_C3)
             yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
-
-
-def result_path(context: Context, rank: int) -> Path:
-    """Return where worker ``rank`` leaves its predictions for worker 0."""
-    return context.folder / f"predictions{rank}.npz"
 
 
 def report(whole: Predictions, path: Path, options: Evaluation, names: list[tuple[str, str]]) -> None:

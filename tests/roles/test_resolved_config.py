@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lib.commands.configuration import parse_config
 from lib.config.schema import Config
-from lib.roles.resolved_config import resolved_config
+from lib.roles.run_summary import resolved_config
 from tests.support.scripts import ROOT
 
 
