@@ -27,7 +27,7 @@ from lib.system.worker_pool import WorkerPool
 from preprocessing.buffers import allocate_buffers
 from preprocessing.packing import Packer
 from preprocessing.sources import SourceList
-from preprocessing.tasks import Task
+from preprocessing.tasks import PackingTask
 
 _FILE_BATCH_SIZE = 256
 _DRAWN = 90
@@ -41,7 +41,7 @@ class Packing:
         self._at = layout(folder)
         self._at.batch_dir("train", _FILE_BATCH_SIZE).mkdir(parents=True)
         self._source, self._buffers = source, allocate_buffers(img_size, _FILE_BATCH_SIZE, workers)
-        self._pool = WorkerPool(workers, self._buffers, Task, spare=1)
+        self._pool = WorkerPool(workers, self._buffers, PackingTask, spare=1)
 
     def images_per_s(self) -> float:
         """Pack the whole source once, and remove the files. Returns the rate."""

@@ -29,7 +29,7 @@ from preprocessing.settings import Settings
 from preprocessing.skipping import SkipLimit
 from preprocessing.sources import SourceList, Sources, find_sources, record_sources
 from preprocessing.space import bytes_needed, check_space
-from preprocessing.tasks import SumImages, Task
+from preprocessing.tasks import PackingTask, SumImages
 from preprocessing.toy import draw_toy_images
 from preprocessing.val_labels import check_val_labels
 
@@ -67,7 +67,9 @@ def _make(
     total_HWC = np.zeros((settings.img_size, settings.img_size, 3), np.int64)
     buffers = allocate_buffers(settings.img_size, settings.file_batch_size, n_workers)
     try:
-        with WorkerPool(n_workers, buffers, Task, spare=1) as pool:  # the spare one writes while the others decode
+        with WorkerPool(
+            n_workers, buffers, PackingTask, spare=1
+        ) as pool:  # the spare one writes while the others decode
             if with_mean:
                 total_HWC += _sum_existing(settings, pool, packed["train"])
             for split in SPLITS:

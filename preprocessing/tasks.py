@@ -117,7 +117,7 @@ class SumImages(msgspec.Struct, frozen=True, tag=True):
         return f"the reading of {self.path}"
 
 
-Task = DecodeChunk | WriteFile | SumImages
+PackingTask = DecodeChunk | WriteFile | SumImages
 
 
 def _sum(images_BHWC: NDArray[np.uint8]) -> NDArray[np.int64]:

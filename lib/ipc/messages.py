@@ -32,7 +32,7 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """
 
     slot: int
-    split: Phase
+    phase: Phase
     epoch: int
     batch: int
     rollbacks: int = 0

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,9 @@ _SHARE_OF_OPEN_FILES = 0.4
 _MEMORY_BYTES_PER_S = 1e9
 
 
-class _Run(NamedTuple):
-    """Consecutive rows of a file that one call reads."""
-
-    file: int
-    row: int
-    """first row in the file"""
-    place: int
-    """first row in the output"""
-    length: int
+# Consecutive rows that one call reads: file, first byte in it, first byte in the output, number of bytes.
+# A plain tuple, as there may be one for each image.
+_Run: TypeAlias = tuple[int, int, int, int]
 
 
 class HickleBatches:
@@ -53,6 +47,7 @@ class HickleBatches:
         self._paths = [at.batch_dir(split, manifest.file_batch_size) / file.name for file in self._files]
         self._unverified = set(range(len(self._files))) if verify else set[int]()
         self._starts = np.cumsum([0, *(file.count for file in self._files)])
+        self._offsets = np.array([file.offset for file in self._files], np.int64)
         self._row_bytes = 3 * manifest.img_size**2
         self._open: OrderedDict[int, int] = OrderedDict()  # descriptors by file, the least recently used first
         self._max_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -68,7 +63,7 @@ class HickleBatches:
     def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
         """Begin to ``read``. The returned call waits for the end. Both raise DataError."""
         runs = self._runs(indices)
-        files = list(dict.fromkeys(run.file for run in runs))
+        files = list(dict.fromkeys(file for file, *_ in runs))
         self._close_unused(files)
         try:
             for file in files:
@@ -102,36 +97,32 @@ class HickleBatches:
         files = np.searchsorted(self._starts, indices, side="right") - 1
         breaks = (np.diff(indices) != 1) | (np.diff(files) != 0)
         places = np.flatnonzero(np.concatenate([[True], breaks]))[: len(indices)]
-        lengths = np.diff(places, append=len(indices))
-        rows = indices[places] - self._starts[files[places]]
-        columns = (files[places], rows, places, lengths)
-        return [_Run(*run) for run in zip(*(column.tolist() for column in columns), strict=True)]
+        rows, files = indices[places] - self._starts[files[places]], files[places]
+        positions = self._offsets[files] + rows * self._row_bytes
+        sizes = np.diff(places, append=len(indices)) * self._row_bytes
+        columns = (files, positions, places * self._row_bytes, sizes)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def _verify(self, files: list[int]) -> None:
         self._wait(self._submit(files, lambda file: verify_batch_file(self._paths[file], self._files[file])))
         self._unverified.difference_update(files)
 
-    def _position(self, run: _Run) -> int:
-        """Return the byte of the file at which the run begins."""
-        return self._files[run.file].offset + run.row * self._row_bytes
-
     def _advise(self, runs: list[_Run]) -> None:
         """Tell the kernel what will be read, so that the disk works on all runs while each thread waits for one."""
-        for run in runs:
-            length = run.length * self._row_bytes
-            os.posix_fadvise(self._open[run.file], self._position(run), length, os.POSIX_FADV_WILLNEED)
+        for file, position, _, size in runs:
+            os.posix_fadvise(self._open[file], position, size, os.POSIX_FADV_WILLNEED)
 
     def _read_run(self, run: _Run, out: memoryview) -> None:
         """Read the run into its place in ``out``. One call may return fewer bytes than asked for."""
-        position, start = self._position(run), run.place * self._row_bytes
-        remaining = out[start : start + run.length * self._row_bytes]
+        file, position, start, size = run
+        descriptor, remaining = self._open[file], out[start : start + size]
         while remaining:
             try:
-                count = os.preadv(self._open[run.file], (remaining,), position)
+                count = os.preadv(descriptor, (remaining,), position)
             except OSError as error:
-                raise DataError(f"{self._paths[run.file]} cannot be read: {error.strerror}; {CHECK_DISK}") from None
+                raise DataError(f"{self._paths[file]} cannot be read: {error.strerror}; {CHECK_DISK}") from None
             if count == 0:
-                raise DataError(f"{self._paths[run.file]} ends early; {FIX}")
+                raise DataError(f"{self._paths[file]} ends early; {FIX}")
             position += count
             remaining = remaining[count:]
 

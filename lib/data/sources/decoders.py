@@ -36,22 +36,9 @@ class ImageDecoder(Protocol):
         """Release what was opened."""
 
 
-class Decoders(Protocol):
-    """Decodes many images."""
-
-    def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        """Decode ``names`` into ``out`` (n, H, W, 3). Return the reason for each image that is broken, by its index.
-
-        Raises UnavailableError if one cannot be read now. The same call may then be tried again.
-        """
-
-    def close(self) -> None:
-        """Release processes and memory."""
-
-
-def open_decoders(count: int, decode: ImageDecoder, img_size: int) -> Decoders:
+def open_decoders(count: int, decode: ImageDecoder, img_size: int) -> "Decoders":
     """Start ``count`` processes; with 0, decode in this process."""
-    return DecoderPool(count, decode, img_size) if count else InProcessDecoder(decode)
+    return DecoderPool(count, decode, img_size) if count else Decoders(decode)
 
 
 def decoder_advice(data: DataConfig) -> str:
@@ -62,14 +49,17 @@ def decoder_advice(data: DataConfig) -> str:
     )
 
 
-class InProcessDecoder:
-    """``Decoders`` that decodes in this process."""
+class Decoders:
+    """Decodes many images, in this process."""
 
     def __init__(self, decode: ImageDecoder) -> None:
         self._decode = decode
 
     def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        """Implement ``Decoders.decode``."""
+        """Decode ``names`` into ``out`` (n, H, W, 3). Return the reason for each image that is broken, by its index.
+
+        Raises UnavailableError if one cannot be read now. The same call may then be tried again.
+        """
         broken = {}
         for index, name in enumerate(names):
             try:
@@ -81,7 +71,7 @@ class InProcessDecoder:
         return broken
 
     def close(self) -> None:
-        """Close the decoder."""
+        """Release files, processes and memory."""
         self._decode.close()
 
 
@@ -109,16 +99,16 @@ class _Decode(msgspec.Struct, frozen=True):
         context.slots[self.slot] = context.decode(self.name)
 
 
-class DecoderPool:
+class DecoderPool(Decoders):
     """``Decoders`` with ``count`` processes."""
 
     def __init__(self, count: int, decode: ImageDecoder, img_size: int) -> None:
+        super().__init__(decode)
         shape = (_SLOTS_PER_PROCESS * count, img_size, img_size, 3)
         self._slots, handle = shared_memory.create("decoded images", shape, "uint8")
         self._pool = WorkerPool(count, _Context(decode, handle), _Decode)
 
     def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
-        """Implement ``Decoders.decode``."""
         broken: dict[int, str] = {}
         free, waiting = deque(range(len(self._slots))), deque(enumerate(names))
         decoding: deque[tuple[int, int, Future[None]]] = deque()
@@ -145,5 +135,4 @@ class DecoderPool:
         return broken
 
     def close(self) -> None:
-        """End the processes."""
         self._pool.close()
