@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.ours import RATE, check_finite, synchronize
-from lib.models.alexnet import features_side
+from lib.models.layers import flat_length
 from lib.models.losses import Outputs
 from lib.models.registry import model_spec
 
@@ -32,14 +32,17 @@ def plain_alexnet(n_classes: int, crop: int) -> nn.Module:
     def norm() -> nn.Module:
         return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)  # torch divides alpha by 5
 
-    network = nn.Sequential(
+    features = nn.Sequential(
         *(nn.Conv2d(3, 96, 11, 4), nn.ReLU(), nn.MaxPool2d(3, 2), norm()),
         *(nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2), norm()),
         *(nn.Conv2d(256, 384, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU()),
         *(nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+    )
+    network = nn.Sequential(
+        *features,
         nn.Flatten(),
-        *(nn.Linear(256 * features_side(crop) ** 2, 4096), nn.ReLU(), nn.Dropout(0.5)),
+        *(nn.Linear(flat_length(features, crop), 4096), nn.ReLU(), nn.Dropout(0.5)),
         *(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5)),
         nn.Linear(4096, n_classes),
     )

@@ -22,8 +22,7 @@ from lib.config.load import read_file
 from lib.config.schema import Config
 from lib.data.sources.registry import SOURCES
 from lib.errors import ConfigError
-from lib.models.registry import MODELS, model_spec
-from lib.models.table import table
+from lib.models.registry import MODELS, model_spec, table
 from lib.runtime.torchrun import count_workers
 
 _CHOICES = {"model.name": tuple(MODELS), "data.source": tuple(SOURCES)}

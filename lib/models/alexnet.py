@@ -4,9 +4,14 @@ The second, fourth and fifth convolution have two groups. The response norm come
 and its alpha is not divided by the window.
 """
 
+from typing import TypeVar
+
+import torch
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, ResponseNorm, init_gaussian
+from lib.models.layers import FeatureClassifier, ResponseNorm, flat_length
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class AlexNet(FeatureClassifier):
@@ -14,56 +19,39 @@ class AlexNet(FeatureClassifier):
 
     def __init__(self, n_classes: int, crop: int) -> None:
         features = nn.Sequential(
-            _conv(3, 96, 11, stride=4, bias=0.0),
+            _gaussian(nn.Conv2d(3, 96, 11, stride=4), 0.01),
             nn.ReLU(),
             nn.MaxPool2d(3, 2),
             ResponseNorm(),
-            _conv(96, 256, 5, padding=2, groups=2, bias=0.1),
+            _gaussian(nn.Conv2d(96, 256, 5, padding=2, groups=2), 0.01, bias=0.1),
             nn.ReLU(),
             nn.MaxPool2d(3, 2),
             ResponseNorm(),
-            _conv(256, 384, 3, padding=1, bias=0.0),
+            _gaussian(nn.Conv2d(256, 384, 3, padding=1), 0.01),
             nn.ReLU(),
-            _conv(384, 384, 3, padding=1, groups=2, bias=0.1),
+            _gaussian(nn.Conv2d(384, 384, 3, padding=1, groups=2), 0.01, bias=0.1),
             nn.ReLU(),
-            _conv(384, 256, 3, padding=1, groups=2, bias=0.0),
+            _gaussian(nn.Conv2d(384, 256, 3, padding=1, groups=2), 0.01),
             nn.ReLU(),
             nn.MaxPool2d(3, 2),
         )
         classifier = nn.Sequential(
             nn.Flatten(),
-            _linear(256 * features_side(crop) ** 2, 4096, std=0.005, bias=0.1),
+            _gaussian(nn.Linear(flat_length(features, crop), 4096), 0.005, bias=0.1),
             nn.ReLU(),
             nn.Dropout(0.5),
-            _linear(4096, 4096, std=0.005, bias=0.1),
+            _gaussian(nn.Linear(4096, 4096), 0.005, bias=0.1),
             nn.ReLU(),
             nn.Dropout(0.5),
-            _linear(4096, n_classes, std=0.01, bias=0.0),
+            _gaussian(nn.Linear(4096, n_classes), 0.01),
         )
         super().__init__(features, classifier)
 
 
-def features_side(crop: int) -> int:
-    """Return the side of the last feature map.
-
-    >>> features_side(227), features_side(85)
-    (6, 1)
-    """
-    side = (crop - 11) // 4 + 1
-    for _ in range(3):
-        side = (side - 3) // 2 + 1
-    return side
-
-
-def _conv(
-    inputs: int, outputs: int, size: int, *, bias: float, stride: int = 1, padding: int = 0, groups: int = 1
-) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups)
-    init_gaussian(layer, 0.01, bias)
-    return layer
-
-
-def _linear(inputs: int, outputs: int, *, std: float, bias: float) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    init_gaussian(layer, std, bias)
+@torch.no_grad()
+def _gaussian(layer: Layer, std: float, bias: float = 0.0) -> Layer:
+    """Draw weights from N(0, std), set biases to ``bias``, and return ``layer``."""
+    layer.weight.normal_(0.0, std)
+    if layer.bias is not None:
+        layer.bias.fill_(bias)
     return layer

@@ -5,10 +5,14 @@ Initial values are Torch7's, which are also torch's: weights and biases from U(-
 
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, flat_length, map_shape, threshold, torch7_norm
-
-# Outputs of the five convolutions in One Weird Trick (arXiv:1404.5997).
-_OWT = (64, 192, 384, 256, 256)
+from lib.models.layers import (
+    FeatureClassifier,
+    conv_relu,
+    flat_length,
+    map_shape,
+    threshold_classifier,
+    torch7_norm,
+)
 
 
 class AlexNetTowers(FeatureClassifier):
@@ -20,25 +24,16 @@ class AlexNetTowers(FeatureClassifier):
 
     def __init__(self, n_classes: int, crop: int) -> None:
         features = nn.Sequential(
-            *_conv(3, 96, 11, stride=4, padding=2),
+            *conv_relu(3, 96, 11, stride=4, padding=2),
             nn.MaxPool2d(3, 2),
-            *_conv(96, 256, 5, padding=2, groups=2),
+            *conv_relu(96, 256, 5, padding=2, groups=2),
             nn.MaxPool2d(3, 2),
-            *_conv(256, 384, 3, padding=1, groups=2),
-            *_conv(384, 384, 3, padding=1, groups=2),
-            *_conv(384, 256, 3, padding=1, groups=2),
+            *conv_relu(256, 384, 3, padding=1, groups=2),
+            *conv_relu(384, 384, 3, padding=1, groups=2),
+            *conv_relu(384, 256, 3, padding=1, groups=2),
             nn.MaxPool2d(3, 2),
         )
-        classifier = nn.Sequential(
-            nn.Dropout(0.5),
-            nn.Linear(flat_length(features, crop), 4096),
-            threshold(),
-            nn.Dropout(0.5),
-            nn.Linear(4096, 4096),
-            threshold(),
-            nn.Linear(4096, n_classes),
-        )
-        super().__init__(features, classifier)
+        super().__init__(features, threshold_classifier(flat_length(features, crop), (4096, 4096), n_classes))
 
 
 class AlexNetOwt(FeatureClassifier):
@@ -73,24 +68,17 @@ class AlexNetBN(FeatureClassifier):
 
 
 def _owt_features(norm: bool) -> nn.Sequential:
-    c1, c2, c3, c4, c5 = _OWT
+    """Return the convolutions of One Weird Trick (arXiv:1404.5997)."""
     return nn.Sequential(
-        *_conv(3, c1, 11, stride=4, padding=2, norm=norm),
+        *conv_relu(3, 64, 11, stride=4, padding=2, norm=norm),
         nn.MaxPool2d(3, 2),
-        *_conv(c1, c2, 5, padding=2, norm=norm),
+        *conv_relu(64, 192, 5, padding=2, norm=norm),
         nn.MaxPool2d(3, 2),
-        *_conv(c2, c3, 3, padding=1, norm=norm),
-        *_conv(c3, c4, 3, padding=1, norm=norm),
-        *_conv(c4, c5, 3, padding=1, norm=norm),
+        *conv_relu(192, 384, 3, padding=1, norm=norm),
+        *conv_relu(384, 256, 3, padding=1, norm=norm),
+        *conv_relu(256, 256, 3, padding=1, norm=norm),
         nn.MaxPool2d(3, 2),
     )
-
-
-def _conv(
-    inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, groups: int = 1, norm: bool = False
-) -> list[nn.Module]:
-    norms = [torch7_norm(outputs)] if norm else []
-    return [nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups), *norms, nn.ReLU()]
 
 
 def _linear(inputs: int, outputs: int, norm: bool) -> list[nn.Module]:

@@ -1,6 +1,6 @@
 """Layers and initial values shared by two or more networks."""
 
-import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,26 +43,29 @@ class ResponseNorm(nn.Module):
         return x_BCHW * scale.to(x_BCHW.dtype)
 
 
-@torch.no_grad()
-def init_gaussian(layer: nn.Conv2d | nn.Linear, std: float, bias: float) -> None:
-    """Draw weights from N(0, std), set biases to ``bias``."""
-    layer.weight.normal_(0.0, std)
-    if layer.bias is not None:
-        layer.bias.fill_(bias)
+def redraw_convolutions(model: nn.Module, init: str) -> None:
+    """Draw the weights of every convolution from N(0, sqrt(gain / fan-out)), soumith's ``wInit``.
+
+    The gain is 2 for ``kaiming`` (arXiv:1502.01852) and 1 for ``xavier``; ``default`` changes nothing.
+    """
+    for layer in model.modules():
+        if init != "default" and isinstance(layer, nn.Conv2d):
+            nonlinearity: Literal["relu", "linear"] = "relu" if init == "kaiming" else "linear"
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity=nonlinearity)
 
 
-def init_msra(layer: nn.Conv2d | nn.Linear) -> None:
-    """Draw weights from N(0, sqrt(2 / fan-in)), set biases to 0: Caffe's msra filler (arXiv:1502.01852)."""
-    init_gaussian(layer, math.sqrt(2 / _fan_in(layer)), 0.0)
-
-
-@torch.no_grad()
-def init_caffe_xavier(layer: nn.Conv2d | nn.Linear) -> None:
-    """Draw weights from U(-s, s) with s = sqrt(3 / fan-in), set biases to 0: Caffe's xavier filler."""
-    bound = math.sqrt(3 / _fan_in(layer))
-    layer.weight.uniform_(-bound, bound)
-    if layer.bias is not None:
-        layer.bias.zero_()
+def threshold_classifier(inputs: int, hidden: tuple[int, int], n_classes: int) -> nn.Sequential:
+    """Return soumith's classifier of three linear layers, with dropout before the first two of them."""
+    first, second = hidden
+    return nn.Sequential(
+        nn.Dropout(0.5),
+        nn.Linear(inputs, first),
+        threshold(),
+        nn.Dropout(0.5),
+        nn.Linear(first, second),
+        threshold(),
+        nn.Linear(second, n_classes),
+    )
 
 
 def threshold() -> nn.Threshold:
@@ -87,6 +90,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         return _by_running_statistics(self, input) if single else super().forward(input)
 
 
+def conv_relu(
+    inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int = 0, groups: int = 1, norm: bool = False
+) -> list[nn.Module]:
+    """Return a convolution and its ReLU, with a batch norm between them if ``norm``."""
+    norms = [torch7_norm(outputs)] if norm else []
+    return [nn.Conv2d(inputs, outputs, size, stride, padding, groups=groups), *norms, nn.ReLU()]
+
+
 def torch7_norm(channels: int, *, linear: bool = False) -> BatchNorm1d | BatchNorm2d:
     """Return a batch norm as in Torch7: eps 1e-3, and gamma drawn from U(0, 1)."""
     norm = (BatchNorm1d if linear else BatchNorm2d)(channels, eps=1e-3)
@@ -109,10 +120,6 @@ def flat_length(features: nn.Module, crop: int) -> int:
     """Return the length of the flattened output of ``features``; see ``map_shape``."""
     channels, side = map_shape(features, crop)
     return channels * side**2
-
-
-def _fan_in(layer: nn.Conv2d | nn.Linear) -> int:
-    return layer.weight[0].numel()
 
 
 def _by_running_statistics(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:

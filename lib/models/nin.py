@@ -33,11 +33,6 @@ class NiN(nn.Module):
 
 def _block(inputs: int, outputs: int, size: int, *, stride: int = 1, padding: int) -> list[nn.Module]:
     """Return a convolution and two 1x1 after it, each with batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for conv in (
-        nn.Conv2d(inputs, outputs, size, stride, padding),
-        nn.Conv2d(outputs, outputs, 1),
-        nn.Conv2d(outputs, outputs, 1),
-    ):
-        layers += [conv, torch7_norm(outputs), nn.ReLU()]
-    return layers
+    first = nn.Conv2d(inputs, outputs, size, stride, padding)
+    convolutions = [first, nn.Conv2d(outputs, outputs, 1), nn.Conv2d(outputs, outputs, 1)]
+    return [layer for conv in convolutions for layer in (conv, torch7_norm(outputs), nn.ReLU())]

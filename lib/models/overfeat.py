@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, flat_length, threshold
+from lib.models.layers import FeatureClassifier, conv_relu, flat_length, threshold_classifier
 
 
 class OverFeat(FeatureClassifier):
@@ -10,27 +10,13 @@ class OverFeat(FeatureClassifier):
 
     def __init__(self, n_classes: int, crop: int) -> None:
         features = nn.Sequential(
-            nn.Conv2d(3, 96, 11, 4),
-            nn.ReLU(),
+            *conv_relu(3, 96, 11, stride=4),
             nn.MaxPool2d(2),
-            nn.Conv2d(96, 256, 5),
-            nn.ReLU(),
+            *conv_relu(96, 256, 5),
             nn.MaxPool2d(2),
-            nn.Conv2d(256, 512, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(512, 1024, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(1024, 1024, 3, padding=1),
-            nn.ReLU(),
+            *conv_relu(256, 512, 3, padding=1),
+            *conv_relu(512, 1024, 3, padding=1),
+            *conv_relu(1024, 1024, 3, padding=1),
             nn.MaxPool2d(2),
         )
-        classifier = nn.Sequential(
-            nn.Dropout(0.5),
-            nn.Linear(flat_length(features, crop), 3072),
-            threshold(),
-            nn.Dropout(0.5),
-            nn.Linear(3072, 4096),
-            threshold(),
-            nn.Linear(4096, n_classes),
-        )
-        super().__init__(features, classifier)
+        super().__init__(features, threshold_classifier(flat_length(features, crop), (3072, 4096), n_classes))

@@ -38,12 +38,10 @@ class Recipe:
         >>> SQUEEZENET.settings(128)["optimizer.learning_rate"]
         0.01
         """
+        sections = {key: value for key, value in dotted(self) if "." in key}
         return {
             "run.n_epochs": self.n_epochs,
-            **dict(dotted(self.augment, "augment.")),
-            **dict(dotted(self.normalize, "normalize.")),
-            **dict(dotted(self.optimizer, "optimizer.")),
-            **dict(dotted(self.schedule, "schedule.")),
+            **sections,
             "optimizer.learning_rate": self.learning_rate(images),
         }
 

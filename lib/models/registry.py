@@ -22,7 +22,7 @@ _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss=
 _squeezenet = partial(ModelSpec, crop=227, source=_SQUEEZENET, recipe=recipes.SQUEEZENET)
 _basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
 _bottleneck = partial(_basic, network="resnet.bottleneck")
-_caffe = partial(_basic, network="caffe_resnet.CaffeResNet", source=_CAFFE)
+_caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE)
 _torchnet = partial(ModelSpec, crop=224, source=_TORCHNET, recipe=recipes.TORCHNET)
 _tiny = partial(ModelSpec, network="tiny.Tiny", parameters=132_552, crop=227, min_crop=13, recipe=recipes.THEANO)
 
@@ -78,3 +78,26 @@ def model_spec(name: str) -> ModelSpec:
     close = difflib.get_close_matches(name, MODELS, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise ConfigError(f"model.name is {name}; {hint}known networks: {', '.join(MODELS)}")
+
+
+def table() -> str:
+    """Return the text of --list_models: one line per network and, below them, one per recipe.
+
+    The column "kernels" says whether the network has fused kernels for GPUs (compute.fused).
+    """
+    recipes = list({spec.recipe.source: spec.recipe for spec in MODELS.values()}.values())
+    rows = [("name", "parameters", "crop", "min crop", "kernels", "recipe", "source")]
+    for name, spec in MODELS.items():
+        kernels, number = "own" if spec.fused else "", str(recipes.index(spec.recipe) + 1)
+        rows.append((name, f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop), kernels, number, spec.source))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, "<>>><><", widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    described = [
+        f"recipe {number}: {recipe.n_epochs} epochs of {recipe.images} images per update, "
+        f"rate {recipe.optimizer.learning_rate:g}, {recipe.schedule.policy}; {recipe.source}"
+        for number, recipe in enumerate(recipes, 1)
+    ]
+    return "\n".join([*lines, "", *described])

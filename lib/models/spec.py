@@ -44,11 +44,11 @@ class ModelSpec:
     def build(self, n_classes: int, crop: int, init: str = "default") -> Any:
         """Return the network, an nn.Module, with initial weights from torch's default generator.
 
-        It takes normalized images (B, 3, crop, crop) and returns logits (B, n_classes). ``lib.models.initial`` explains
-        ``init``.
+        It takes normalized images (B, 3, crop, crop) and returns logits (B, n_classes). ``init`` is as for
+        ``lib.models.layers.redraw_convolutions``.
         """
         model = _find(self.network)(n_classes, crop, **self.options)
-        _find("initial.draw")(model, init)
+        _find("layers.redraw_convolutions")(model, init)
         return model
 
     def loss_function(self) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from lib.models.layers import init_caffe_xavier, init_gaussian, map_shape
+from lib.models.layers import map_shape
 
 # Outputs of the squeeze and of each expand convolution of the eight fire modules.
 _FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
@@ -34,14 +34,34 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes): ``features``, a 1x1 convolution, its mean over the image."""
+    """Images (B, 3, crop, crop) to logits (B, n_classes): the stem, eight fires, a 1x1 convolution and its mean.
 
-    def __init__(self, n_classes: int, crop: int, features: nn.Sequential, *, last_padding: int) -> None:
+    Max-pools follow the stem and, counted from 1, the fires ``pool_after``.
+    """
+
+    def __init__(
+        self, n_classes: int, crop: int, stem: nn.Conv2d, pool_after: Collection[int], *, soumith: bool = False
+    ) -> None:
         super().__init__()
-        self.features = features
-        self.classifier = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(512, n_classes, 1, padding=last_padding), nn.ReLU())
-        _, side = map_shape(features, crop)
+        inputs, last_padding = stem.out_channels, int(soumith)
+        layers: list[nn.Module] = [stem, nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=not soumith)]
+        for number, (squeeze, expand) in enumerate(_FIRES, 1):
+            layers.append(Fire(inputs, squeeze, expand, bypass=soumith and number % 2 == 0))
+            if number in pool_after:
+                layers.append(nn.MaxPool2d(3, 2, ceil_mode=not soumith))
+            inputs = 2 * expand
+        self.features = nn.Sequential(*layers)
+        last = nn.Conv2d(inputs, n_classes, 1, padding=last_padding)
+        self.classifier = nn.Sequential(nn.Dropout(0.5), last, nn.ReLU())
+        _, side = map_shape(self.features, crop)
         self.pool = nn.AvgPool2d(side + 2 * last_padding)
+        if not soumith:  # the initial values of the prototxt
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")  # Caffe's xavier filler
+                    if layer.bias is not None:
+                        nn.init.zeros_(layer.bias)
+            nn.init.normal_(last.weight, 0.0, 0.01)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         logits: Tensor = self.pool(self.classifier(self.features(images_BCHW))).flatten(1)
@@ -50,41 +70,14 @@ class SqueezeNet(nn.Module):
 
 def with_bypass(n_classes: int, crop: int) -> SqueezeNet:
     """Return soumith's: four fires have a bypass, the last convolution is padded by 1; 1,248,424 parameters."""
-    features = _features(nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7), ceil_mode=False, bypass=True)
-    return SqueezeNet(n_classes, crop, features, last_padding=1)
+    return SqueezeNet(n_classes, crop, nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7), soumith=True)
 
 
 def v1_0(n_classes: int, crop: int) -> SqueezeNet:
     """Return the published version 1.0, whose pooling rounds up as in Caffe; 1,248,424 parameters."""
-    return _published(n_classes, crop, _features(nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7)))
+    return SqueezeNet(n_classes, crop, nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7))
 
 
 def v1_1(n_classes: int, crop: int) -> SqueezeNet:
     """Return the published version 1.1: smaller first convolution, earlier pooling; 1,235,496 parameters."""
-    return _published(n_classes, crop, _features(nn.Conv2d(3, 64, 3, 2), pool_after=(2, 4)))
-
-
-def _features(
-    stem: nn.Conv2d, *, pool_after: Collection[int], ceil_mode: bool = True, bypass: bool = False
-) -> nn.Sequential:
-    """Return ``stem`` and the fires. Max-pools follow the stem and, counted from 1, the fires ``pool_after``."""
-    layers: list[nn.Module] = [stem, nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=ceil_mode)]
-    inputs = stem.out_channels
-    for number, (squeeze, expand) in enumerate(_FIRES, 1):
-        layers.append(Fire(inputs, squeeze, expand, bypass=bypass and number % 2 == 0))
-        if number in pool_after:
-            layers.append(nn.MaxPool2d(3, 2, ceil_mode=ceil_mode))
-        inputs = 2 * expand
-    return nn.Sequential(*layers)
-
-
-def _published(n_classes: int, crop: int, features: nn.Sequential) -> SqueezeNet:
-    """Return a network with the prototxt's initial values: xavier, and N(0, 0.01) in the last convolution."""
-    network = SqueezeNet(n_classes, crop, features, last_padding=0)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            init_caffe_xavier(layer)
-    last = network.classifier[1]
-    assert isinstance(last, nn.Conv2d)
-    init_gaussian(last, 0.01, 0.0)
-    return network
+    return SqueezeNet(n_classes, crop, nn.Conv2d(3, 64, 3, 2), pool_after=(2, 4))

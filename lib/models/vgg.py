@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from lib.models.layers import BatchNorm1d, FeatureClassifier, flat_length, map_shape, threshold, torch7_norm
+from lib.models.layers import FeatureClassifier, flat_length, map_shape, threshold, torch7_norm
 
 Table = Literal["A", "B", "D", "E"]
 
@@ -30,14 +30,8 @@ class VGG(FeatureClassifier):
     def __init__(self, n_classes: int, crop: int, *, table: Table, norm: bool = False) -> None:
         features = _features(table, norm)
         classifier = nn.Sequential(
-            nn.Linear(flat_length(features, crop), 4096),
-            threshold(),
-            *_norms(norm),
-            nn.Dropout(0.5),
-            nn.Linear(4096, 4096),
-            threshold(),
-            *_norms(norm),
-            nn.Dropout(0.5),
+            *_hidden(flat_length(features, crop), 4096, norm),
+            *_hidden(4096, 4096, norm),
             nn.Linear(4096, n_classes),
         )
         super().__init__(features, classifier)
@@ -62,14 +56,14 @@ def _features(table: Table, norm: bool) -> nn.Sequential:
     for entry in TABLES[table].split():
         if entry == "M":
             layers.append(nn.MaxPool2d(2))
-            continue
-        outputs = int(entry)
-        layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
-        layers += [torch7_norm(outputs)] if norm else []
-        layers.append(nn.ReLU())
-        inputs = outputs
+        else:
+            outputs = int(entry)
+            conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+            layers += [conv, torch7_norm(outputs), nn.ReLU()] if norm else [conv, nn.ReLU()]
+            inputs = outputs
     return nn.Sequential(*layers)
 
 
-def _norms(norm: bool) -> list[BatchNorm1d | nn.BatchNorm2d]:
-    return [torch7_norm(4096, linear=True)] if norm else []
+def _hidden(inputs: int, outputs: int, norm: bool) -> list[nn.Module]:
+    layers = [nn.Linear(inputs, outputs), threshold()]
+    return [*layers, torch7_norm(outputs, linear=True), nn.Dropout(0.5)] if norm else [*layers, nn.Dropout(0.5)]

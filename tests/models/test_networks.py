@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import ConfigError
-from lib.models import caffe_resnet, googlenet, squeezenet
-from lib.models.initial import draw
-from lib.models.layers import BatchNorm1d, BatchNorm2d
+from lib.models import googlenet, squeezenet
+from lib.models.layers import BatchNorm1d, BatchNorm2d, redraw_convolutions
 from lib.models.losses import cross_entropy, main_logits, with_auxiliary
 from lib.models.registry import MODELS, model_spec
+from lib.models.resnet import CaffeResNet
 from lib.models.squeezenet import Fire
 
 # Parameters in the systems the networks come from, with 1,000 classes.
@@ -153,7 +153,7 @@ def test_two_towers_are_separate_up_to_the_classifier() -> None:
 
 def test_the_stride_of_a_bottleneck_is_on_the_3x3_or_in_caffe_on_the_first_1x1() -> None:
     with torch.device("meta"):
-        ours, caffe = MODELS["resnet50"].build(10, 64), caffe_resnet.CaffeResNet(10, 64, counts=(3, 4, 6, 3))
+        ours, caffe = MODELS["resnet50"].build(10, 64), CaffeResNet(10, 64, counts=(3, 4, 6, 3))
     modules = dict(ours.named_modules()), dict(caffe.named_modules())
     strides = [
         [found[f"{block}.{conv}"].stride for conv in ("conv1", "conv2")]
@@ -190,7 +190,7 @@ def test_other_initial_values_change_convolutions_only(init: str, gain: int) -> 
 def test_default_initial_values_draw_nothing() -> None:
     layer = nn.Conv2d(3, 4, 3)
     before = layer.weight.clone()
-    draw(layer, "default")
+    redraw_convolutions(layer, "default")
     assert torch.equal(layer.weight, before)
 
 
