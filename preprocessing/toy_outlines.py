@@ -11,14 +11,14 @@ Points = NDArray[np.floating[Any]]  # (n, 2): x to the right and y down; an obje
 Outline = list[tuple[Points, bool]]  # polygons in drawing order, each painted (True) or cut out (False)
 
 
-def wheel(radii: Sequence[float] | Points, centre: tuple[float, float] = (0, 0)) -> Points:
+def wheel(radii: Sequence[float] | Points, center: tuple[float, float] = (0, 0)) -> Points:
     """Return points at these distances from the center, at equal angles, clockwise from the top."""
     angles = np.linspace(0, 2 * math.pi, len(radii), endpoint=False)
-    return np.asarray(np.stack([np.sin(angles), -np.cos(angles)], axis=1) * np.asarray(radii)[:, None] + centre)
+    return np.asarray(np.stack([np.sin(angles), -np.cos(angles)], axis=1) * np.asarray(radii)[:, None] + center)
 
 
-def _circle(radius: float, centre: tuple[float, float] = (0, 0)) -> Points:
-    return wheel([radius] * 64, centre)
+def _circle(radius: float, center: tuple[float, float] = (0, 0)) -> Points:
+    return wheel([radius] * 64, center)
 
 
 def _box(left: float, top: float, width: float, height: float) -> Points:
