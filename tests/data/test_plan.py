@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -49,3 +50,37 @@ def test_with_per_image_off_all_workers_use_one_draw_for_a_batch(data_set: Path)
         params = np.concatenate([request.params for request in requests])
         assert (params == params[0]).all()
     assert len({request.params[0].tobytes() for request in both[0]}) > 1
+
+
+WITH_SUBSET = BatchOrder(seed=1, n_epochs=2, batch_size=6, world_size=2, val_freq=2, val_images=7)
+
+
+def requests_of(folder: Path, order: BatchOrder = WITH_SUBSET, *, first: int = 0) -> list[BatchRequest]:
+    data = HICKLE.describe(DataConfig(dir=folder))
+    return list(Plan(order, AugmentConfig(), data, rank=0, crop=28).run(0, first))
+
+
+def test_the_subset_is_evaluated_between_iterations_and_never_at_the_ends_of_an_epoch(data_set: Path) -> None:
+    subset = [("val_subset", 0, 0)]
+    train = [("train", 0, i) for i in range(4)]
+    val = [("val", 0, i) for i in range(2)]
+    assert [place(request)[:3] for request in requests_of(data_set)][:8] == [
+        *train[:2],
+        *subset,
+        *train[2:],
+        *val,
+        ("train", 1, 0),
+    ]
+
+
+def test_the_subset_does_not_change_the_training(data_set: Path) -> None:
+    without = requests_of(data_set, replace(WITH_SUBSET, val_freq=0))
+    rest = [request for request in requests_of(data_set) if request.phase != "val_subset"]
+    assert [place(request) for request in rest] == [place(request) for request in without]
+    assert all(np.array_equal(a.params, b.params) for a, b in zip(rest, without, strict=True))
+
+
+def test_a_run_resumed_where_the_subset_is_due_evaluates_it(data_set: Path) -> None:
+    whole = requests_of(data_set)
+    assert [place(request) for request in requests_of(data_set, first=2)] == [place(request) for request in whole[2:]]
+    assert [place(request) for request in requests_of(data_set, first=3)] == [place(request) for request in whole[4:]]

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lib.config.schema import AugmentConfig, DataConfig
-from lib.data.order import BatchOrder
+from lib.data.dataset import DataSet
+from lib.data.order import BatchOrder, subset_order
 from lib.data.plan import Plan
 from lib.data.sampler import Sampler
 from lib.data.sources.hickle_folder import HICKLE
@@ -26,3 +28,16 @@ def test_after_a_rollback_loader_and_trainer_agree_on_a_new_order(data_set: Path
         assert sorted(np.concatenate(rows)) == list(range(48))
         assert sampler.indices("val", 3, 1, rollbacks).tolist() == [16, 17, 18, 19]
     assert len({images for images, _ in orders.values()}) == len({drawn for _, drawn in orders.values()}) == 3
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("max_images", [1, 7, 20, 50])
+def test_any_number_of_workers_evaluates_the_same_evenly_spread_images_once(world_size: int, max_images: int) -> None:
+    data = DataSet(where="", img_size=8, train_counts=(9,), val_counts=(12, 8), classes=(), fingerprint="")
+    order = BatchOrder(seed=1, batch_size=2, world_size=world_size, val_images=max_images)
+    samplers = [Sampler(order, data, np.zeros(9, np.int64), rank) for rank in range(world_size)]
+    iterations = subset_order(order, data, 0).iterations
+    found = np.concatenate([s.indices("val_subset", 3, i) for i in range(iterations) for s in samplers])
+    count = min(max_images, 20)
+    assert found.tolist() == [i * 20 // count for i in range(count)]
+    assert len(set(found.tolist())) == count
