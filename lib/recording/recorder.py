@@ -25,38 +25,17 @@ from lib.types import Phase
 class NullRecorder:
     """Records nothing. Worker 0 has a ``Recorder`` and records for all; the other workers have this one."""
 
-    def info(self, text: str) -> None:
-        """Write lines to the console and to the log."""
-
-    def warning(self, text: str) -> None:
-        """Write a warning to the console and to the log."""
-
-    def begin(self, phase: Phase, progress: Progress, iterations: int) -> None:
-        """Begin or continue training ("train") or validation ("val"), which has ``iterations`` iterations."""
-
-    def step(self) -> None:
-        """Count one more iteration of the phase."""
-
-    def end(self) -> None:
-        """End the phase."""
-
-    def interval(self, progress: Progress, interval: IntervalMetrics) -> None:
-        """Record the metrics of an interval of training."""
-
-    def validation(self, progress: Progress, metrics: Metrics) -> None:
-        """Record the metrics of an epoch's validation, the latest in ``progress.val_record``."""
-
-    def validation_subset(self, progress: Progress, metrics: Metrics) -> None:
-        """Record the metrics of the subset that is evaluated within an epoch."""
-
-    def saved(self, path: Path) -> None:
-        """Record that there is a new checkpoint."""
-
-    def refresh_page(self) -> None:
-        """Start to rewrite the report, which can show more now."""
-
-    def close(self) -> None:
-        """Close all files. The run has ended, or continues with another recorder."""
+    def info(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
+    def begin(self, phase: Phase, progress: Progress, iterations: int) -> None: ...
+    def step(self) -> None: ...
+    def end(self) -> None: ...
+    def interval(self, progress: Progress, interval: IntervalMetrics) -> None: ...
+    def validation(self, progress: Progress, metrics: Metrics) -> None: ...
+    def validation_subset(self, progress: Progress, metrics: Metrics) -> None: ...
+    def saved(self, path: Path) -> None: ...
+    def refresh_page(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Recorder(NullRecorder):
@@ -90,6 +69,7 @@ class Recorder(NullRecorder):
             self._profiler = start_profiler(weights_dir / "trace.json.gz", logging.profile, device, self.info)
 
     def info(self, text: str) -> None:
+        """Write lines to the console and to the log."""
         self._console.info(text)
         self._log.info(text)
 
@@ -98,6 +78,7 @@ class Recorder(NullRecorder):
         self._log.warning(text)
 
     def begin(self, phase: Phase, progress: Progress, iterations: int) -> None:
+        """Begin or continue a phase of ``iterations`` iterations, "train" or "val"."""
         self._phase = phase
         if phase == "train":
             self._epoch = EpochSums()
@@ -107,6 +88,7 @@ class Recorder(NullRecorder):
         self._console.begin(phase, progress.epoch + 1, progress.iteration if phase == "train" else 0, iterations)
 
     def step(self) -> None:
+        """Count one more iteration of the phase."""
         self._console.step()
         if self._profiler and self._phase == "train":
             self._profiler.step()
@@ -115,6 +97,7 @@ class Recorder(NullRecorder):
         self._console.end()
 
     def interval(self, progress: Progress, interval: IntervalMetrics) -> None:
+        """Record the metrics of an interval of training."""
         self._epoch.add(interval.totals, interval.values["learning_rate"], interval.seconds)
         self._write("train", progress, interval.values)
         self._console.interval(progress.iteration, interval.values)
@@ -122,25 +105,30 @@ class Recorder(NullRecorder):
             self.warning(advice)
 
     def validation(self, progress: Progress, metrics: Metrics) -> None:
+        """Record the metrics of an epoch's validation, the latest in ``progress.val_record``."""
         self._write("val", progress, asdict(metrics))
         write_val_record(self._weights_dir / "val_record.npy", np.array(progress.val_record))
         self._log.info(f"epoch {progress.epoch + 1}: validation {describe(metrics)}")
         self._console.epoch(self._epoch.row(progress.epoch + 1, metrics, is_best=progress.improved))
 
     def validation_subset(self, progress: Progress, metrics: Metrics) -> None:
+        """Record the metrics of the subset that is evaluated within an epoch."""
         self._write("val_subset", progress, asdict(metrics))
         place = f"epoch {progress.epoch + 1}, iteration {progress.iteration}"
         self.info(f"{place}: {metrics.images:,} validation images: {describe(metrics)}")
 
     def saved(self, path: Path) -> None:
+        """Record that there is a new checkpoint."""
         self._log.info(f"saved {path}")
         self.refresh_page()
 
     def refresh_page(self) -> None:
+        """Start to rewrite the report, which can show more now."""
         if self._refresher:
             self._refresher.refresh()
 
     def close(self) -> None:
+        """Close all files. The run has ended, or continues with another recorder."""
         self._console.end()
         self._metrics.close()
         self._each_tracker(lambda tracker: tracker.close())

@@ -23,8 +23,7 @@ class Tracker(Protocol):
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Log ``values`` by name, after ``step`` iterations of the whole run."""
 
-    def close(self) -> None:
-        """Write everything and end."""
+    def close(self) -> None: ...
 
 
 class TensorBoard:

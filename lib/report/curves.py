@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.recording.metric_table import METRICS, MetricSpec
+from lib.recording.metric_table import METRICS
 from lib.recording.metrics_log import MetricsEntry
 from lib.report.plot import COLOURS, Plot
 from lib.report.runs import Run
@@ -89,10 +89,7 @@ def _metric(axes: Axes, *, runs: Sequence[Run], name: str, validated: bool) -> N
         if val_x:
             marker, label = "o" if len(val_x) < 40 else "", "validation" if alone else run.name
             axes.plot(val_x, val_y, color=colour, linewidth=2.2, marker=marker, markersize=3.5, label=label)
-    _scale(axes, spec, [value for run in runs for value in _points(run, run.train, name)[1]])
-
-
-def _scale(axes: Axes, spec: MetricSpec, values: Sequence[float]) -> None:
+    values = [value for run in runs for value in _points(run, run.train, name)[1]]
     if spec.steps and values and min(values) > 0 and max(values) > 3 * min(values):
         axes.set_yscale("log")
     elif spec.steps or spec.scale != 1 or spec.chart == "speed":

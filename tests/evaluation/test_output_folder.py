@@ -8,9 +8,8 @@ from PIL import Image
 
 from lib.errors import ConfigError
 from lib.evaluation.class_metrics import ClassMetrics
-from lib.evaluation.confusion_image import draw_confusion
 from lib.evaluation.metrics import Metrics
-from lib.evaluation.output_folder import write_evaluation
+from lib.evaluation.output_folder import draw_confusion, write_evaluation
 
 NAMES = [("n01", "cat, house cat"), ("n02", "dog"), ("n03", "")]
 CLASSES = ClassMetrics(
