@@ -30,9 +30,10 @@ def classify(description: str) -> int:
     status = 0
     for name in file_names(options.pictures):
         try:
-            image_HWC = decode(read(name), predictor.img_size, predictor.preparation.resize)
-        except DataError as error:
-            print(f"error: {name}: {error}", file=sys.stderr, flush=True)
+            image_HWC = decode(Path(name).read_bytes(), predictor.img_size, predictor.preparation.resize)
+        except (OSError, DataError) as error:
+            text = f"it cannot be read: {error.strerror or error}" if isinstance(error, OSError) else error
+            print(f"error: {name}: {text}", file=sys.stderr, flush=True)
             status = 2
             continue
         probabilities_1K = predictor.probabilities(image_HWC[None], options.crops)
@@ -95,11 +96,3 @@ def file_names(pictures: Sequence[str]) -> Iterator[str]:
             yield from sorted(found)
         else:
             yield name
-
-
-def read(name: str) -> bytes:
-    """Return the bytes of a file. Raises DataError."""
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise DataError(f"it cannot be read: {error.strerror or error}") from None

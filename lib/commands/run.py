@@ -14,7 +14,6 @@ from lib.models.registry import model_spec
 from lib.recording.log import open_log
 from lib.recording.refresher import Refresher
 from lib.recording.trackers import check_trackers
-from lib.runtime.outcome import Outcome
 from lib.runtime.process import RunSheet, has_started, write_run_sheet
 from lib.runtime.socket_dir import run_folder
 from lib.runtime.supervisor import Supervisor
@@ -55,40 +54,24 @@ def run_roles(
 
     ``lock`` is the descriptor whose lock the run holds. ``evaluation`` says what validators do.
     """
+    weights_dir = config.run.weights_dir
+    command = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['python', *sys.argv])}"
+    fix = ""
+    if ("trainer", 0) in roles:
+        option = "" if config.run.resume == "auto" else " with --run.resume auto"
+        fix = f"Start the same command again{option} to continue from the last checkpoint."
     with run_folder() as folder:
-        write_run_sheet(folder, RunSheet(config, data, os.getpid(), _command(), evaluation))
-        fix = _how_to_continue(config) if ("trainer", 0) in roles else ""
+        write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation))
         outcome = Supervisor(folder, roles, config.run.patience_s, fix=fix, lock=lock).run()
         started = has_started(folder)
     if outcome.message:
         prefix = "" if outcome.status > 128 else "error: "
         print_stderr(f"{outcome.traceback}{prefix}{outcome.message}")
     if started:
-        _log(config.run.weights_dir, outcome)
-        if outcome.status == 0 and config.logging.report:
-            _write_report(config.run.weights_dir)
+        log = open_log(weights_dir, "supervisor")
+        log.info("ended with status %d%s", outcome.status, f": {outcome.message}" if outcome.message else "")
+        if outcome.traceback:
+            log.info("%s", outcome.traceback)
+        if outcome.status == 0 and config.logging.report and not Refresher(weights_dir).finish():
+            print(f"no report; python -m lib.report {weights_dir} prints the reason", file=sys.stderr)
     return outcome.status
-
-
-def _command() -> str:
-    """Return the command that the user typed, and where."""
-    return f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['python', *sys.argv])}"
-
-
-def _how_to_continue(config: Config) -> str:
-    """Return how to continue a training that ended early."""
-    option = "" if config.run.resume == "auto" else " with --run.resume auto"
-    return f"Start the same command again{option} to continue from the last checkpoint."
-
-
-def _log(weights_dir: Path, outcome: Outcome) -> None:
-    log = open_log(weights_dir, "supervisor")
-    log.info("ended with status %d%s", outcome.status, f": {outcome.message}" if outcome.message else "")
-    if outcome.traceback:
-        log.info("%s", outcome.traceback)
-
-
-def _write_report(weights_dir: Path) -> None:
-    """Write the report of the finished run. A failure does not change the run's status."""
-    if not Refresher(weights_dir).finish():
-        print(f"no report; python -m lib.report {weights_dir} prints the reason", file=sys.stderr)

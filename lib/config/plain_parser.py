@@ -8,12 +8,8 @@ class PlainParser(argparse.ArgumentParser):
     """Refuses abbreviations and prints its description unchanged."""
 
     def __init__(self, prog: str | None = None, *, description: str | None) -> None:
-        super().__init__(
-            prog,
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, description=description, formatter_class=formatter, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; --help lists every option\n")

@@ -11,6 +11,7 @@ from lib.data.dataset import DataSet
 from lib.data.plan import Plan
 from lib.models.registry import model_spec
 from lib.roles.builders import all_devices
+from lib.runtime.process import Context
 from lib.system.devices import describe
 from lib.training.periodic_sync import moving_rate
 from lib.training.replica import Replica
@@ -61,19 +62,22 @@ def resolved_config(config: Config) -> str:
     return heading + to_yaml(config, recipe.settings(images))
 
 
-def run_facts(config: Config, model: nn.Module, plan: Plan) -> dict[str, Any]:
+def run_facts(context: Context, model: nn.Module, plan: Plan) -> dict[str, Any]:
     """Return what ``environment.json`` records about a run in addition to the machine."""
-    command = config.run.weights_dir / "command.txt"
     return {
-        "command": command.read_text(encoding="utf-8").strip() if command.is_file() else "",
-        "devices": [describe(device) for device in all_devices(config)],
+        "command": context.sheet.command,
+        "devices": [describe(device) for device in all_devices(context.config)],
         "parameters": n_parameters(model),
         "iterations": plan.train.iterations,
     }
 
 
 def pluralize(count: int, noun: str) -> str:
-    """Return ``count`` with its noun, in the plural unless it is one."""
+    """Return ``count`` with its noun, in the plural unless it is one.
+
+    >>> pluralize(1, "epoch"), pluralize(90, "epoch")
+    ('1 epoch', '90 epochs')
+    """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

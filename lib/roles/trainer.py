@@ -251,7 +251,7 @@ def run(context: Context) -> None:
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warning(advice)
-            write_environment(config.run.weights_dir, run_facts(config, replica.model, plan))
+            write_environment(config.run.weights_dir, run_facts(context, replica.model, plan))
         train_until_stopped(Trainer(context, state, feed, recorder))
     elif context.rank == 0:
         last = f"epoch {progress.epoch} of {config.run.n_epochs}"
