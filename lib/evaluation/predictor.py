@@ -19,7 +19,7 @@ from lib.data.inference_metadata import inference_metadata
 from lib.errors import WeightsError
 from lib.evaluation.crops import log_probabilities
 from lib.evaluation.output_formats import TopClasses
-from lib.formats.load import load_weights
+from lib.formats.registry import load_weights
 from lib.models.registry import model_spec
 
 

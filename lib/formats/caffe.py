@@ -13,12 +13,34 @@ from typing import Any
 
 import numpy as np
 import torch
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lib.errors import WeightsError
 from lib.formats.caffe_names import rename_table
+
+# The fields of caffe.proto that store weights, by message: (name, number, type). A str names another message; a list
+# means repeated. Packed numbers look like bytes on the wire: declared as bytes, they are read without a copy.
+_FIELDS: dict[str, tuple[tuple[str, int, Any], ...]] = {
+    "Shape": (("dim", 1, [Field.TYPE_INT64]),),
+    "Blob": (
+        ("num", 1, Field.TYPE_INT32),
+        ("channels", 2, Field.TYPE_INT32),
+        ("height", 3, Field.TYPE_INT32),
+        ("width", 4, Field.TYPE_INT32),
+        ("data", 5, Field.TYPE_BYTES),
+        ("shape", 7, "Shape"),
+        ("double_data", 8, Field.TYPE_BYTES),
+    ),
+    "Layer": (("name", 1, Field.TYPE_STRING), ("type", 2, Field.TYPE_STRING), ("blobs", 7, ["Blob"])),
+    "OldLayer": (("name", 4, Field.TYPE_STRING), ("blobs", 6, ["Blob"])),
+    "Net": (("name", 1, Field.TYPE_STRING), ("layers", 2, ["OldLayer"]), ("layer", 100, ["Layer"])),
+}
 
 Blobs = list[NDArray[np.float32]]
 
@@ -45,9 +67,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def read_layers(path: Path) -> dict[str, Blobs]:
     """Return the arrays of each layer that has any, in the order of the file. Raises WeightsError."""
-    from lib.formats.caffe_messages import message_class  # noqa: PLC0415  slow to import and rarely needed
-
-    net = message_class("Net")()
+    net = _net_class()()
     try:
         net.ParseFromString(path.read_bytes())
     except (DecodeError, OSError) as error:
@@ -60,6 +80,25 @@ def read_layers(path: Path) -> dict[str, Blobs]:
     if not layers:
         raise WeightsError(f"{path} is not a caffemodel: it has no layer with weights")
     return layers
+
+
+def _net_class() -> Any:
+    """Return the protobuf class of the message Net."""
+    file = FileDescriptorProto(name="caffe_weights.proto", package="weights", syntax="proto2")
+    for message, fields in _FIELDS.items():
+        descriptor = file.message_type.add(name=message)
+        for field, number, kind in fields:
+            repeated = isinstance(kind, list)
+            label = Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL
+            added = descriptor.field.add(name=field, number=number, label=label)
+            element = kind[0] if repeated else kind
+            if isinstance(element, str):
+                added.type, added.type_name = Field.TYPE_MESSAGE, f".weights.{element}"
+            else:
+                added.type = element
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("weights.Net"))
 
 
 def _array(path: Path, layer: str, blob: Any) -> NDArray[np.float32]:

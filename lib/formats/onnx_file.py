@@ -25,9 +25,11 @@ def write(model: nn.Module, crop: int, metadata: Mapping[str, str], path: Path) 
     Inputs are RGB, 0 to 255 less the mean image. Raises ConfigError if a package is missing. Raises WeightsError, and
     leaves no file, if onnxruntime's logits differ from torch's.
     """
-    _import("onnx")
-    _import("onnxscript")
-    runtime = _import("onnxruntime")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            runtime: Any = importlib.import_module(package)
+        except ImportError:
+            raise ConfigError(f"ONNX needs the package {package}; pip install onnx onnxruntime onnxscript") from None
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(-128, 128, (3, 3, crop, crop), generator=generator).float()
     program = _exported(model, images[:2])
@@ -67,10 +69,3 @@ def _check(model: nn.Module, images: Tensor, session: Any) -> None:
             f"onnxruntime's logits differ from torch's by {difference:.2g}, more than {_TOLERANCE:g}; this is a "
             "fault of the exporter: try other versions of torch and onnxruntime"
         )
-
-
-def _import(package: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise ConfigError(f"ONNX needs the package {package}; pip install onnx onnxruntime onnxscript") from None

@@ -30,7 +30,9 @@ def read(path: Path) -> ScaledWeights:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-        return ScaledWeights(load_file(path), _std(metadata) if "network" in metadata else TORCHVISION_STD)
+        if "network" not in metadata:
+            return ScaledWeights(load_file(path), TORCHVISION_STD)
+        return ScaledWeights(load_file(path), msgspec.json.decode(metadata.get("std", "null"), type=Std | None))
     except (SafetensorError, OSError, msgspec.DecodeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
 
@@ -38,8 +40,3 @@ def read(path: Path) -> ScaledWeights:
 def write(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
     """Write ``tensors``, with ``metadata`` in the header."""
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(metadata))
-
-
-def _std(metadata: Mapping[str, str]) -> Std | None:
-    std: Std | None = msgspec.json.decode(metadata.get("std", "null"), type=Std | None)
-    return std

@@ -10,7 +10,6 @@ true convolution, torch a correlation. With ``cudaconvnet`` they are not. The fi
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -50,8 +49,8 @@ def read(path: Path, lib_conv: LibConv = "cudnn") -> dict[str, Tensor]:
     for layer, (name, groups) in enumerate(LAYERS):
         for prefix, kind in _KINDS:
             values = [_load(path / f"{prefix}{group}_{layer}_{epoch}.npy") for group in _suffixes(groups)]
-            outputs_axis = values[0].ndim - 1
-            tensors[f"{name}.{kind}"] = _to_torch(torch.cat(values, outputs_axis), lib_conv)
+            value = torch.cat(values, -1).movedim(-1, 0)
+            tensors[f"{name}.{kind}"] = _rotated(value, lib_conv).contiguous()
     return tensors
 
 
@@ -62,12 +61,9 @@ def write(tensors: Mapping[str, Tensor], epoch: int, path: Path, lib_conv: LibCo
     path.mkdir(parents=True, exist_ok=True)
     for layer, (name, groups) in enumerate(LAYERS):
         for prefix, kind in _KINDS:
-            value = _to_theano(tensors[f"{name}.{kind}"], lib_conv)
-            for group, values in zip(_suffixes(groups), value.chunk(groups, value.ndim - 1), strict=True):
+            value = _rotated(tensors[f"{name}.{kind}"], lib_conv).movedim(0, -1)
+            for group, values in zip(_suffixes(groups), value.chunk(groups, -1), strict=True):
                 np.save(path / f"{prefix}{group}_{layer}_{epoch}.npy", values.contiguous().numpy(), allow_pickle=False)
-
-
-read_cudaconvnet = partial(read, lib_conv="cudaconvnet")
 
 
 def _suffixes(groups: int) -> tuple[str, ...]:
@@ -91,21 +87,6 @@ def _load(path: Path) -> Tensor:
         raise WeightsError(f"{path} is damaged ({error}); fetch it again") from None
 
 
-def _to_torch(value: Tensor, lib_conv: LibConv) -> Tensor:
-    if value.ndim == 2:
-        return value.T.contiguous()
-    if value.ndim == 4:
-        return _rotated(value.permute(3, 0, 1, 2), lib_conv).contiguous()
-    return value
-
-
-def _to_theano(value: Tensor, lib_conv: LibConv) -> Tensor:
-    if value.ndim == 2:
-        return value.T
-    if value.ndim == 4:
-        return _rotated(value, lib_conv).permute(1, 2, 3, 0)
-    return value
-
-
-def _rotated(weight_OIHW: Tensor, lib_conv: LibConv) -> Tensor:
-    return weight_OIHW.flip(2, 3) if lib_conv == "cudnn" else weight_OIHW
+def _rotated(weight: Tensor, lib_conv: LibConv) -> Tensor:
+    """Return a convolution (outputs, inputs, height, width) rotated by 180 degrees if ``lib_conv`` requires it."""
+    return weight.flip(2, 3) if weight.ndim == 4 and lib_conv == "cudnn" else weight

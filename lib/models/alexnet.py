@@ -19,37 +19,25 @@ class AlexNet(FeatureClassifier):
 
     def __init__(self, n_classes: int, crop: int) -> None:
         features = nn.Sequential(
-            _gaussian(nn.Conv2d(3, 96, 11, stride=4), 0.01),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
+            *(_gaussian(nn.Conv2d(3, 96, 11, stride=4)), nn.ReLU(), nn.MaxPool2d(3, 2), ResponseNorm()),
+            *(_gaussian(nn.Conv2d(96, 256, 5, padding=2, groups=2), bias=0.1), nn.ReLU(), nn.MaxPool2d(3, 2)),
             ResponseNorm(),
-            _gaussian(nn.Conv2d(96, 256, 5, padding=2, groups=2), 0.01, bias=0.1),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
-            ResponseNorm(),
-            _gaussian(nn.Conv2d(256, 384, 3, padding=1), 0.01),
-            nn.ReLU(),
-            _gaussian(nn.Conv2d(384, 384, 3, padding=1, groups=2), 0.01, bias=0.1),
-            nn.ReLU(),
-            _gaussian(nn.Conv2d(384, 256, 3, padding=1, groups=2), 0.01),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
+            *(_gaussian(nn.Conv2d(256, 384, 3, padding=1)), nn.ReLU()),
+            *(_gaussian(nn.Conv2d(384, 384, 3, padding=1, groups=2), bias=0.1), nn.ReLU()),
+            *(_gaussian(nn.Conv2d(384, 256, 3, padding=1, groups=2)), nn.ReLU(), nn.MaxPool2d(3, 2)),
         )
+        inputs = flat_length(features, crop)
         classifier = nn.Sequential(
             nn.Flatten(),
-            _gaussian(nn.Linear(flat_length(features, crop), 4096), 0.005, bias=0.1),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            _gaussian(nn.Linear(4096, 4096), 0.005, bias=0.1),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            _gaussian(nn.Linear(4096, n_classes), 0.01),
+            *(_gaussian(nn.Linear(inputs, 4096), std=0.005, bias=0.1), nn.ReLU(), nn.Dropout(0.5)),
+            *(_gaussian(nn.Linear(4096, 4096), std=0.005, bias=0.1), nn.ReLU(), nn.Dropout(0.5)),
+            _gaussian(nn.Linear(4096, n_classes)),
         )
         super().__init__(features, classifier)
 
 
 @torch.no_grad()
-def _gaussian(layer: Layer, std: float, bias: float = 0.0) -> Layer:
+def _gaussian(layer: Layer, *, std: float = 0.01, bias: float = 0.0) -> Layer:
     """Draw weights from N(0, std), set biases to ``bias``, and return ``layer``."""
     layer.weight.normal_(0.0, std)
     if layer.bias is not None:

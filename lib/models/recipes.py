@@ -17,13 +17,10 @@ class Recipe:
 
     source: str
     """where the recipe was published"""
-
     images: int
     """images per update that it is made for, over all workers"""
-
     scales: bool = False
     """whether its source scales the learning rate in proportion to the images per update"""
-
     n_epochs: int
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
@@ -39,11 +36,7 @@ class Recipe:
         0.01
         """
         sections = {key: value for key, value in dotted(self) if "." in key}
-        return {
-            "run.n_epochs": self.n_epochs,
-            **sections,
-            "optimizer.learning_rate": self.learning_rate(images),
-        }
+        return {"run.n_epochs": self.n_epochs} | sections | {"optimizer.learning_rate": self.learning_rate(images)}
 
     def learning_rate(self, images: int) -> float:
         """Return its learning rate for ``images`` images per update."""
@@ -72,20 +65,15 @@ class Recipe:
 # Standard deviations of ImageNet's colors, on a scale of 0 to 255, as fb.resnet.torch computed them. soumith's and
 # torchnet's systems compute their own from each data set.
 IMAGENET_STD = (58.4, 57.12, 57.38)
-SOUMITH_NORMALIZE = NormalizeConfig(mean="channel", std=IMAGENET_STD)
 
 # Random crops, half of them mirrored, minus the mean image: the defaults of AugmentConfig and NormalizeConfig.
-THEANO = Recipe(
-    source="theano_alexnet, config.yaml",
-    images=256,
-    n_epochs=60,
-)
+THEANO = Recipe(source="theano_alexnet, config.yaml", images=256, n_epochs=60)
 
 SOUMITH = Recipe(
     source="soumith's imagenet-multiGPU.torch, train.lua and donkey.lua",
     images=128,
     n_epochs=55,
-    normalize=SOUMITH_NORMALIZE,
+    normalize=NormalizeConfig(mean="channel", std=IMAGENET_STD),
     optimizer=OptimizerConfig(decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(
         policy="regimes",
@@ -106,11 +94,10 @@ TORCHNET = replace(
     augment=AugmentConfig(color_jitter=0.4),
 )
 
-NIN = Recipe(
+NIN = replace(
+    SOUMITH,
     source="soumith's imagenet-multiGPU.torch, models/ninbn.lua",
-    images=128,
     n_epochs=35,
-    normalize=SOUMITH_NORMALIZE,
     optimizer=OptimizerConfig(learning_rate=0.1, decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(
         policy="regimes",

@@ -7,23 +7,19 @@ from lib.errors import ConfigError
 from lib.models import recipes
 from lib.models.spec import ModelSpec
 
-_SOUMITH = "soumith's imagenet-multiGPU.torch"
-_SOUMITH_NORM = "soumith's tables, with batch norm in the convolutions too"
-_TORCHNET = "farrajota's multi-gpu-torchnet"
 _RESNET = "arXiv:1512.03385 and torchvision; what resnet-imagenet-caffe meant"
 _CAFFE = "resnet-imagenet-caffe's prototxt, for its published weights"
-_SQUEEZENET = "arXiv:1602.07360 as published for Caffe"
 
 # What the networks of one family share.
-_soumith = partial(ModelSpec, crop=224, source=_SOUMITH, recipe=recipes.SOUMITH)
+_soumith = partial(ModelSpec, crop=224, source="soumith's imagenet-multiGPU.torch", recipe=recipes.SOUMITH)
 _vgg = partial(_soumith, network="vgg.VGG", min_crop=32)
-_vgg_bn = partial(_vgg, source=_SOUMITH_NORM)
+_vgg_bn = partial(_vgg, source="soumith's tables, with batch norm in the convolutions too")
 _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss="losses.with_auxiliary")
-_squeezenet = partial(ModelSpec, crop=227, source=_SQUEEZENET, recipe=recipes.SQUEEZENET)
+_squeezenet = partial(ModelSpec, crop=227, source="arXiv:1602.07360 as published for Caffe", recipe=recipes.SQUEEZENET)
 _basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
 _bottleneck = partial(_basic, network="resnet.bottleneck")
 _caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE)
-_torchnet = partial(ModelSpec, crop=224, source=_TORCHNET, recipe=recipes.TORCHNET)
+_torchnet = partial(ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet", recipe=recipes.TORCHNET)
 _tiny = partial(ModelSpec, network="tiny.Tiny", parameters=132_552, crop=227, min_crop=13, recipe=recipes.THEANO)
 
 MODELS = {

@@ -7,9 +7,6 @@ from torch import Tensor, nn
 
 from lib.models.layers import BatchNorm2d, map_shape
 
-# The last average pooling in every prototxt.
-_CAFFE_POOL = 7
-
 
 class Basic(nn.Module):
     """Two 3x3 convolutions plus their input: (B, inputs, H, W) to (B, width, H / stride, W / stride)."""
@@ -109,7 +106,7 @@ class CaffeResNet(nn.Module):
         truncated_block = (_conv(channels, tail, 1), BatchNorm2d(tail), nn.ReLU()) if tail else ()
         self.tail = nn.Sequential(*truncated_block)
         channels, side = map_shape(nn.Sequential(*self.children()), crop)
-        window = min(_CAFFE_POOL, side)
+        window = min(7, side)  # the last average pooling in every prototxt is 7
         self.avgpool = nn.AvgPool2d(window, 1)
         self.fc = nn.Linear(channels * (side - window + 1) ** 2, n_classes)
         for layer in self.modules():

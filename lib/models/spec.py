@@ -15,28 +15,20 @@ class ModelSpec:
 
     network: str
     """its class or function (n_classes, crop, **options) -> nn.Module, as module.name in lib.models"""
-
     options: Mapping[str, Any] = field(default_factory=dict)
     """arguments that differ between networks of one family"""
-
     parameters: int
     """number of parameters with 1,000 classes at its crop"""
-
     crop: int
     """side of the window cut from a 256 x 256 image; for other sizes in proportion"""
-
     min_crop: int
     """smallest window for which every layer has an output"""
-
     source: str
     """where its layers and initial weights were published"""
-
     recipe: Recipe
     """how it was trained there: the defaults of the configuration"""
-
     loss: str = "losses.cross_entropy"
     """loss function (outputs, labels_B, label_smoothing) -> sum over the images, as module.name in lib.models"""
-
     fused: str = ""
     """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.fused_step);
     empty: none"""

@@ -19,7 +19,7 @@ from lib.evaluation.class_metrics import class_metrics, confusion_matrix, overal
 from lib.evaluation.options import Evaluation
 from lib.evaluation.output_folder import write_evaluation
 from lib.evaluation.predictions import Predictions
-from lib.formats.load import load_weights
+from lib.formats.registry import load_weights
 from lib.recording.metric_table import describe
 from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, init_device, open_feed, preparation

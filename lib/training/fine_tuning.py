@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import ConfigError
-from lib.formats.load import check_weights_fit, loadable_tensors
-from lib.formats.registry import read_weights
+from lib.formats.registry import check_weights_fit, loadable_tensors, read_weights
 from lib.formats.scaled_weights import Std, describe_scale
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)

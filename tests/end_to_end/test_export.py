@@ -14,7 +14,7 @@ from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
 from lib.checkpoints.folder import CheckpointFolder
 from lib.errors import WeightsError
 from lib.formats import onnx_file, safe_tensors
-from lib.formats.load import load_weights
+from lib.formats.registry import load_weights
 from lib.models.registry import model_spec
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import Script
@@ -126,7 +126,8 @@ def test_onnx_that_computes_something_else_leaves_no_file(tmp_path: Path, monkey
         return SimpleNamespace(run=run)
 
     program = SimpleNamespace(model=SimpleNamespace(metadata_props={}), save=lambda path: path.write_bytes(b"onnx"))
-    monkeypatch.setattr(onnx_file, "_import", lambda _: SimpleNamespace(InferenceSession=session))
+    packages = SimpleNamespace(import_module=lambda _: SimpleNamespace(InferenceSession=session))
+    monkeypatch.setattr(onnx_file, "importlib", packages)
     monkeypatch.setattr(onnx_file, "_exported", lambda *_: program)
     off = 1e-2
     with pytest.raises(WeightsError, match="onnxruntime's logits differ from torch's"):

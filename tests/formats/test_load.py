@@ -11,7 +11,7 @@ from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
 from lib.checkpoints.folder import CheckpointFolder
 from lib.errors import WeightsError
 from lib.formats import safe_tensors
-from lib.formats.load import load_weights
+from lib.formats.registry import load_weights
 from lib.models.tiny import Tiny
 
 

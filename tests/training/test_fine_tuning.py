@@ -9,7 +9,7 @@ from torch import nn
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
 from lib.checkpoints.folder import CheckpointFolder
 from lib.errors import WeightsError
-from lib.formats.load import load_weights, loadable_tensors
+from lib.formats.registry import load_weights, loadable_tensors
 from lib.models.googlenet import GoogLeNet
 from lib.models.tiny import Tiny
 from lib.training.fine_tuning import start_from
