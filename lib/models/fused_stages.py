@@ -50,68 +50,51 @@ class ConvReLU:
 
 
 class ConvReLUPool(ConvReLU):
-    """Convolution, bias, ReLU and max-pool; the output is flattened from (B, C, H, W), as the classifier expects."""
+    """Convolution, bias, ReLU, max-pool and, if ``layers`` have one, response norm.
+
+    Without a norm, the output is flattened from (B, C, H, W), as the classifier expects.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], next_groups: int, parameters: Parameters) -> None:
+        super().__init__(layers, next_groups, parameters)
+        norm = next((layer for layer in layers if isinstance(layer, ResponseNorm)), None)
+        self._norm = norm and NormConstants(norm.n, norm.alpha, norm.beta, norm.k)
 
     def _epilogue(self, groups: Groups) -> Groups:
-        batch, height, width, channels = self._shape = groups[0].shape
-        size = (height - 3) // 2 + 1, (width - 3) // 2 + 1
-        pooled_BHWC = self._empty_pooled(groups, size)
-        self._argmax = tuple(g.new_empty(batch, *size, channels, dtype=torch.uint8) for g in groups)
+        batch, height, width, group_channels = self._shape = groups[0].shape
+        size, channels = ((height - 3) // 2 + 1, (width - 3) // 2 + 1), _channels(groups)
+        if self._norm:
+            pooled_BHWC = groups[0].new_empty(batch, *size, channels)
+        else:
+            pooled_BHWC = groups[0].new_empty(batch, channels, *size).permute(0, 2, 3, 1)
+        self._pooled_BHWC = pooled_BHWC
+        self._argmax = tuple(g.new_empty(batch, *size, group_channels, dtype=torch.uint8) for g in groups)
         chunks = pooled_BHWC.chunk(len(groups), dim=3), self._parameters.bias.chunk(len(groups))
         for x, out, bias, argmax in zip(groups, *chunks, self._argmax, strict=True):
             pooling.pool(x, bias, out, argmax)
-        return self._output(pooled_BHWC)
+        if not self._norm:
+            return (pooled_BHWC.permute(0, 3, 1, 2).flatten(1),)
+        normed = pooled_BHWC.new_empty(self._next_groups, batch, *size, channels // self._next_groups)
+        response_norm(_rows(pooled_BHWC), self._norm, normed.flatten(1, 3))
+        return normed.unbind()
 
     def _epilogue_backward(self, groups: Groups) -> Groups:
-        g_BHWC = self._output_backward(groups)
+        if self._norm:
+            g_BHWC = torch.empty_like(self._pooled_BHWC)
+            response_norm_gradient(tuple(map(_rows, groups)), _rows(self._pooled_BHWC), self._norm, _rows(g_BHWC))
+        else:
+            g_BHWC = groups[0].unflatten(1, (-1, *self._pooled_BHWC.shape[1:3])).permute(0, 2, 3, 1)
         out = tuple(argmax.new_empty(self._shape, dtype=g_BHWC.dtype) for argmax in self._argmax)
         chunks = g_BHWC.chunk(len(out), dim=3), self._parameters.bias_gradient.chunk(len(out))
         for g, bias_gradient, argmax, dx in zip(*chunks, self._argmax, out, strict=True):
             pooling.pool_gradient(g, argmax, dx, bias_gradient)
         return out
 
-    def _empty_pooled(self, groups: Groups, size: tuple[int, int]) -> Tensor:
-        """Return an empty (B, H, W, C) tensor for the pooled map."""
-        self._size = size
-        return groups[0].new_empty(len(groups[0]), _channels(groups), *size).permute(0, 2, 3, 1)
-
-    def _output(self, pooled_BHWC: Tensor) -> Groups:
-        return (pooled_BHWC.permute(0, 3, 1, 2).flatten(1),)
-
-    def _output_backward(self, groups: Groups) -> Tensor:
-        """Return the gradient (B, H, W, C) of the pooled map from that of ``_output``."""
-        g_BCHW: Tensor = groups[0].unflatten(1, (-1, *self._size))
-        return g_BCHW.permute(0, 2, 3, 1)
-
-
-class ConvReLUPoolNorm(ConvReLUPool):
-    """Convolution, bias, ReLU, max-pool and response norm."""
-
-    def __init__(self, layers: Sequence[nn.Module], next_groups: int, parameters: Parameters) -> None:
-        super().__init__(layers, next_groups, parameters)
-        norm = next(layer for layer in layers if isinstance(layer, ResponseNorm))
-        self._norm = NormConstants(norm.n, norm.alpha, norm.beta, norm.k)
-
-    def _empty_pooled(self, groups: Groups, size: tuple[int, int]) -> Tensor:
-        self._pooled_BHWC = groups[0].new_empty(len(groups[0]), *size, _channels(groups))
-        return self._pooled_BHWC
-
-    def _output(self, pooled_BHWC: Tensor) -> Groups:
-        *shape, channels = pooled_BHWC.shape
-        out = pooled_BHWC.new_empty(self._next_groups, *shape, channels // self._next_groups)
-        response_norm(_rows(pooled_BHWC), self._norm, out.flatten(1, 3))
-        return out.unbind()
-
-    def _output_backward(self, groups: Groups) -> Tensor:
-        g_BHWC = torch.empty_like(self._pooled_BHWC)
-        response_norm_gradient(tuple(map(_rows, groups)), _rows(self._pooled_BHWC), self._norm, _rows(g_BHWC))
-        return g_BHWC
-
 
 STAGES: dict[tuple[type[nn.Module], ...], type[ConvReLU]] = {
     (nn.Conv2d, nn.ReLU): ConvReLU,
     (nn.Conv2d, nn.ReLU, nn.MaxPool2d): ConvReLUPool,
-    (nn.Conv2d, nn.ReLU, nn.MaxPool2d, ResponseNorm): ConvReLUPoolNorm,
+    (nn.Conv2d, nn.ReLU, nn.MaxPool2d, ResponseNorm): ConvReLUPool,
 }
 """the stage for each sequence of plain layers"""
 
