@@ -33,38 +33,45 @@ class Row:
     values: tuple[float, ...]
     """one per round"""
     ratio: float
-    """speed relative to the first peer, median over the rounds; 1 for that peer itself"""
+    """speed relative to one peer, median over the rounds; 1 for that peer itself"""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def take_turns(case: str, unit: str, contenders: Sequence[Contender], rounds: int) -> list[Row]:
+def take_turns(
+    case: str, unit: str, contenders: Sequence[Contender], rounds: int, *, strongest: bool = False
+) -> list[Row]:
     """Measure each contender in turn for ``rounds`` rounds, every other one in reverse order.
 
-    The second contender is the first peer. Low values are better if the unit is s or ms, otherwise high ones.
+    Ratios are to the second contender, the first peer, or to the ``strongest`` of the peers. Low values are better if
+    the unit is s or ms, otherwise high ones.
     """
     values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
             values[contender.name].append(contender.turn())
-    return rows(case, unit, values)
+    return rows(case, unit, values, strongest=strongest)
 
 
-def rows(case: str, unit: str, values: Mapping[str, Sequence[float]]) -> list[Row]:
+def rows(case: str, unit: str, values: Mapping[str, Sequence[float]], *, strongest: bool = False) -> list[Row]:
     """Return a row for each contender, from its values of all rounds.
 
     >>> ours, peer = rows("toy", "s", {"ours": [1.0, 2.0, 3.0], "peer": [2.0, 6.0, 6.0]})
     >>> ours.median, ours.ratio, peer.ratio
     (2.0, 2.0, 1.0)
     """
-    first_peer = list(values.values())[min(1, len(values) - 1)]
-    return [_row(case, unit, name, mine, first_peer) for name, mine in values.items()]
+    peers = list(values.values())[min(1, len(values) - 1) :]
+    peer = (min if _low_is_good(unit) else max)(peers, key=median) if strongest else peers[0]
+    return [_row(case, unit, name, mine, peer) for name, mine in values.items()]
+
+
+def _low_is_good(unit: str) -> bool:
+    return unit in ("s", "ms")
 
 
 def _row(case: str, unit: str, name: str, mine: Sequence[float], peer: Sequence[float]) -> Row:
-    low_is_good = unit in ("s", "ms")
-    pairs = zip(peer, mine, strict=True) if low_is_good else zip(mine, peer, strict=True)
+    pairs = zip(peer, mine, strict=True) if _low_is_good(unit) else zip(mine, peer, strict=True)
     first, _, third = quantiles(mine, n=4, method="inclusive") if len(mine) > 1 else (mine[0],) * 3
     return Row(
         case=case,

@@ -1,4 +1,7 @@
-"""Images per second of a training step on one device, compared with plain PyTorch. Data is on the device already."""
+"""Images per second of a training step on one device, compared with plain PyTorch. Data is on the device already.
+
+Ratios are to the strongest of the peers.
+"""
 
 import argparse
 import sys
@@ -12,25 +15,29 @@ from benchmarks import command
 from benchmarks.harness import Contender, Row, take_turns
 from benchmarks.ours import OurStep, configuration
 from benchmarks.plain import BaselineStep, Sizes, plain_network
+from lib.models.registry import MODELS
 
-_MODES = ("default", "max-autotune-no-cudagraphs")
+_MODES = ("default", "reduce-overhead", "max-autotune-no-cudagraphs")
 
 
 def main(argv: Sequence[str]) -> int:
     arguments = _parse(argv)
     rows: list[Row] = []
-    for size in arguments.batch_size:
-        rows += measure(arguments, size)
-        torch.compiler.reset()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    for model in list(MODELS) if arguments.model == ["all"] else arguments.model:
+        for size in arguments.batch_size:
+            rows += measure(arguments, model, size)
+            torch.compiler.reset()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
     command.show("step", arguments, rows)
     return 0
 
 
-def measure(arguments: argparse.Namespace, size: int) -> list[Row]:
-    """Build, warm up and measure this program and its peers at one batch size."""
-    keys = ["--model.name", arguments.model, "--batch_size", str(size), "--compute.precision", arguments.precision]
+def measure(arguments: argparse.Namespace, model: str, size: int) -> list[Row]:
+    """Build, warm up and measure this program and its peers on one network at one batch size."""
+    keys = ["--model.name", model, "--batch_size", str(size), "--compute.precision", arguments.precision]
+    if arguments.compile and command.has_gpu():  # as a long training does; on a CPU it does not
+        keys += ["--compute.compile", "always"]
     ours = OurStep(configuration([*keys, "--data.img_size", str(arguments.img_size), *arguments.keys]))
     ours.images_per_s(arguments.warm_up)
     tf32 = torch.get_float32_matmul_precision() == "high"
@@ -39,15 +46,14 @@ def measure(arguments: argparse.Namespace, size: int) -> list[Row]:
     sizes = Sizes(size, ours.replica.crop, ours.data.n_classes)
 
     def peer(**options: Any) -> BaselineStep:
-        network, loss = plain_network(arguments.model, sizes.classes, sizes.crop)
+        network, loss = plain_network(model, sizes.classes, sizes.crop)
         step = BaselineStep(network, loss, sizes=sizes, device=ours.device, **options)
         step.images_per_s(arguments.warm_up)
         return step
 
-    how = "plain" if ours.replica.why_plain else "fused"
-    steps: dict[str, OurStep | BaselineStep] = {f"ours, {kind}, {how} step": ours}
+    steps: dict[str, OurStep | BaselineStep] = {f"ours, {kind}": ours}
     tuned = {"dtype": ours.dtype, "tf32": tf32, "tuned": True}
-    for mode in _MODES[: (2 if arguments.tuned else 1) if arguments.compile else 0]:
+    for mode in arguments.modes if arguments.compile else ():
         try:
             steps[f"plain layers, {kind}, channels_last, compiled ({mode})"] = peer(**tuned, compile_mode=mode)
         except (
@@ -58,13 +64,15 @@ def measure(arguments: argparse.Namespace, size: int) -> list[Row]:
         steps[f"plain layers, {kind}, channels_last, not compiled"] = peer(**tuned)
     steps["plain layers, fp32"] = peer()
     contenders = [Contender(name, partial(step.images_per_s, arguments.iterations)) for name, step in steps.items()]
-    return take_turns(f"batch {size}", "images/s", contenders, arguments.rounds)
+    return take_turns(f"{model}, batch {size}", "images/s", contenders, arguments.rounds, strongest=True)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpu = command.has_gpu()
     parser = command.parser("step", __doc__, rounds=7 if gpu else 3)
-    parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
+    parser.add_argument(
+        "--model", nargs="+", default=["alexnet"], help="networks, or all; train.py --list_models prints them"
+    )
     parser.add_argument("--batch_size", type=command.positive, nargs="+", default=[128, 256] if gpu else [8])
     parser.add_argument(
         "--precision", default="auto", help="of this program and the compiled peer: auto, fp32, tf32, bf16"
@@ -74,8 +82,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--warm_up", type=command.positive, default=20 if gpu else 1, help="iterations before the first turn"
     )
-    parser.add_argument("--tuned", action="store_true", help=f"add a peer compiled with mode {_MODES[1]}")
-    parser.add_argument("--no-compile", dest="compile", action="store_false", help="do not compile the peer")
+    parser.add_argument(
+        "--modes", nargs="+", choices=_MODES, default=_MODES if gpu else _MODES[:1], help="of torch.compile, for peers"
+    )
+    parser.add_argument("--no-compile", dest="compile", action="store_false", help="do not compile")
     command.add_keys(parser)
     return parser.parse_args(argv)
 

@@ -299,8 +299,9 @@ class ComputeConfig(Section, prefix="compute."):
     fused: bool = True
     """on GPUs, train with the fused kernels of the network if it has some: see --list_models"""
 
-    compile: bool = False
-    """use torch.compile for networks without fused kernels; it takes about a minute at the start"""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """torch.compile for networks without kernels of their own. auto: on a GPU, where the training is long enough to win
+    back the time that compiling takes"""
 
     deterministic: bool = False
     """use deterministic algorithms on GPUs too, at some cost in speed; on CPUs results are always deterministic"""

@@ -12,7 +12,7 @@ It is faster than the plain network for these reasons:
   those of the other convolutions during that of the first one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,6 +22,7 @@ from lib.kernels.columns import column_sums
 from lib.models.alexnet import AlexNet
 from lib.models.fused_layers import BLOCK, Groups, Linear, Parameters
 from lib.models.fused_stages import STAGES
+from lib.models.input_layout import InputLayout
 
 
 class FusedAlexNet:
@@ -31,7 +32,8 @@ class FusedAlexNet:
     their gradients, both by name. They may be views of larger buffers.
     """
 
-    block = BLOCK
+    masks_short_batches = True
+    stream = None
 
     def __init__(
         self, model: AlexNet, crop: int, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
@@ -48,14 +50,14 @@ class FusedAlexNet:
         linears = [f"classifier.{i}" for i, layer in enumerate(model.classifier) if isinstance(layer, nn.Linear)]
         self._linears = [Linear(Parameters.of(name, weights, gradients)) for name in linears]
         self._dropout = next(layer.p for layer in model.classifier if isinstance(layer, nn.Dropout))
-        self.ready = [
+        self.segments = [
             [f"{name}.weight" for name in reversed(linears)],
             [f"features.{start}.weight" for start in reversed(starts[1:])],
         ]
         # The first convolution has (crop - 11) // 4 + 1 outputs and is 3 blocks wide.
-        self.rows = (crop - 11) // BLOCK + 1 + 2
+        self.layout = InputLayout(BLOCK, (crop - 11) // BLOCK + 1 + 2, 0, 3 * BLOCK**2)
 
-    def forward(self, images: Tensor, *, training: bool) -> Tensor:
+    def forward(self, images: Tensor, *, training: bool, eager: bool = False) -> tuple[Tensor, ...]:
         groups: Groups = (images,)
         for stage in self._stages:
             groups = stage.forward(groups)
@@ -64,9 +66,11 @@ class FusedAlexNet:
             x_BC = linear.forward(x_BC).relu_()
             if training:
                 x_BC = functional.dropout(x_BC, self._dropout)
-        return self._linears[-1].forward(x_BC)
+        return (self._linears[-1].forward(x_BC),)
 
-    def backward(self, g_BK: Tensor, on_ready: Callable[[int], None]) -> None:
+    def backward(self, gradients: Sequence[Tensor], on_ready: Callable[[int], None], *, add: bool = False) -> None:
+        assert not add  # the kernels write gradients
+        (g_BK,) = gradients
         *hidden, last = self._linears
         column_sums(g_BK, last.parameters.bias_gradient)
         y_BC, g_BC = last.x_BC, last.backward(g_BK)
@@ -81,3 +85,6 @@ class FusedAlexNet:
             groups = stage.backward(groups)
         on_ready(1)
         first.backward(groups)
+
+    def refresh(self) -> None:
+        """Do nothing: all weights are trained."""

@@ -28,3 +28,10 @@ def with_auxiliary(outputs: Outputs, labels_B: Tensor, label_smoothing: float = 
 def main_logits(outputs: Outputs) -> Tensor:
     """Return the logits (B, K) that count in evaluation, in float32."""
     return (outputs if isinstance(outputs, Tensor) else outputs[0]).float()
+
+
+HEAD_WEIGHTS: dict[str, tuple[float, ...]] = {
+    "losses.cross_entropy": (1.0,),
+    "losses.with_auxiliary": (1.0, AUXILIARY_WEIGHT),
+}
+"""for each loss of a ``ModelSpec``, how much the cross-entropy of each of the network's heads counts"""

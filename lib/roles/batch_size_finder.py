@@ -29,12 +29,14 @@ def run(context: Context) -> None:
     """Print a line for each batch size, then the largest that fits and the fastest."""
     config, data = context.config, context.sheet.data
     device, dtype = init_device(config, context.rank)
-    # The fused step allocates room for batch_size images, and more when a batch needs it: start with little.
-    replica = build_replica(replace(config, batch_size=1), data, device, dtype, Alone(device))
+    # A captured step allocates room for batch_size images, and more when a batch needs it: start with little.
+    # Compiling for each size would take longer than it tells.
+    small = replace(config, batch_size=1, compute=replace(config.compute, compile="never"))
+    replica = build_replica(small, data, device, dtype, Alone(device))
 
     n_images = largest = data.count("train")
     limit = f"the data set's {n_images:,} training images"
-    if not replica.why_plain and n_images > MAX_FUSED_BATCH:
+    if replica.fused and n_images > MAX_FUSED_BATCH:
         largest, limit = MAX_FUSED_BATCH, f"the kernels, which take {MAX_FUSED_BATCH:,}"
     results: list[tuple[int, float]] = []
     size = 1

@@ -1,6 +1,10 @@
 """Build a worker's replica from the configuration."""
 
 import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -9,25 +13,45 @@ from lib.config.schema import Config, ExchangeConfig
 from lib.data.augment.transform import Transform
 from lib.data.dataset import DataSet, read_mean_image
 from lib.exchange.base import Exchange
+from lib.models.losses import HEAD_WEIGHTS
 from lib.models.registry import model_spec
+from lib.models.spec import ModelSpec
+from lib.training.compilation import Compilation, decide
 from lib.training.fine_tuning import freeze
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD, Optimizer
 from lib.training.periodic_sync import Elastic, LocalSGD, moving_rate
 from lib.training.plain_step import PlainStep
 from lib.training.replica import Replica
+from lib.training.step import Step
 from lib.training.sync import EVERY_UPDATE, SyncStrategy
+
+if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
+    from lib.training.captured_step import CapturableNetwork
+
+# Segments of gradients that are averaged while the backward pass continues.
+_SEGMENT_BYTES = 16 << 20
 
 MAX_FUSED_BATCH = 4096
 """largest batch of the custom kernels, which index a layer with 32 bits: AlexNet has up to 290,400 numbers an image"""
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
 def build_replica(
-    config: Config, data: DataSet, device: torch.device, dtype: torch.dtype, exchange: Exchange
+    config: Config,
+    data: DataSet,
+    device: torch.device,
+    dtype: torch.dtype,
+    exchange: Exchange,
+    patient: Callable[[str], None] = _ignore,
 ) -> Replica:
     """Return the network of ``config.model`` for ``data`` on ``device``, computing in ``dtype``.
 
     Its shared memory is allocated by ``exchange``. Called by all workers.
+    ``patient(what)`` is called before the step does something slow: compiling and capturing.
     """
     spec = model_spec(config.model.name)
     crop = spec.crop_of(data.img_size)
@@ -35,49 +59,132 @@ def build_replica(
     model: nn.Module = spec.build(data.n_classes, crop, config.model.init).to(device)
     frozen_norms = freeze(model, config.model.freeze)
     transform = Transform(config.augment, config.normalize, read_mean_image(data), crop, device)
-    why_plain = why_not_fused(config, device)
-    gradient_dtype = torch.float32 if why_plain else dtype  # autograd accumulates in float32
+    plain = bool(why_not_captured(device))
+    # Plain autograd accumulates in float32, as does the captured step where several batches make an update.
+    gradient_dtype = torch.float32 if plain or config.optimizer.accumulate > 1 else dtype
 
     def allocate_gradients(numel: int) -> Tensor:
         if config.exchange.averaged == "gradients":
             return exchange.allocate(numel, gradient_dtype)
         return torch.zeros(numel, dtype=gradient_dtype, device=device)
 
-    flat = FlatParameters(model, exchange.allocate, allocate_gradients, frozen_norms)
-    if why_plain:
-        optimizer = MomentumSGD(flat, config.optimizer)
-        sync = build_sync(config.exchange, optimizer, flat, exchange, config.world_size)
-        step = PlainStep(
-            model,
-            flat,
-            loss=spec.loss_function(),
-            label_smoothing=config.optimizer.label_smoothing,
-            transform=transform,
-            optimizer=optimizer,
-            sync=sync,
-            dtype=dtype,
-            compiled=config.compute.compile,
-            frozen_norms=frozen_norms,
-        )
-        return Replica(model=model, flat=flat, step=step, sync=sync, device=device, crop=crop, why_plain=why_plain)
-    # Imported here: they need Triton, which is not installed everywhere.
-    from lib.training.fused_optimizer import FusedSGD  # noqa: PLC0415
-    from lib.training.fused_step import FusedStep  # noqa: PLC0415
+    fused = not plain and not why_not_fused(config)
+    channels_last = not plain and not fused
+    flat = FlatParameters(model, exchange.allocate, allocate_gradients, frozen_norms, channels_last=channels_last)
+    parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange)
+    if plain:
+        step, sync, note = _plain_step(parts)
+    elif fused:
+        step, sync, note = _fused_step(parts, patient)
+    else:
+        iterations = config.run.n_epochs * -(-data.count("train") // (config.batch_size * config.world_size))
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        sizes = f"{config.model.name} {data.n_classes} {crop} {config.batch_size} {config.model.freeze} {dtype} {name}"
+        step, sync, note = _autograd_step(parts, decide(config.compute, sizes, iterations), patient)
+    return Replica(model=model, flat=flat, step=step, sync=sync, device=device, crop=crop, fused=fused, note=note)
 
-    copy = flat.parameters.to(dtype)
-    fused_optimizer = FusedSGD(flat, copy, config.optimizer)
-    sync = build_sync(config.exchange, fused_optimizer, flat, exchange, config.world_size)
-    fused_step = FusedStep(
-        spec.fused_network()(model, crop, flat.views(copy), flat.views(flat.gradients)),
-        flat,
-        batch_size=config.batch_size,
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a step is made of."""
+
+    config: Config
+    spec: ModelSpec
+    model: nn.Module
+    flat: FlatParameters
+    transform: Transform
+    frozen_norms: Sequence[nn.Module]
+    dtype: torch.dtype
+    exchange: Exchange
+
+    def sync(self, optimizer: Optimizer) -> SyncStrategy:
+        return build_sync(self.config.exchange, optimizer, self.flat, self.exchange, self.config.world_size)
+
+
+def _plain_step(parts: _Parts) -> tuple[Step, SyncStrategy, str]:
+    config = parts.config
+    optimizer = MomentumSGD(parts.flat, config.optimizer)
+    sync = parts.sync(optimizer)
+    compiled = config.compute.compile == "always"
+    step = PlainStep(
+        parts.model,
+        parts.flat,
+        loss=parts.spec.loss_function(),
         label_smoothing=config.optimizer.label_smoothing,
-        transform=transform,
-        optimizer=fused_optimizer,
+        transform=parts.transform,
+        optimizer=optimizer,
         sync=sync,
-        dtype=dtype,
+        dtype=parts.dtype,
+        compiled=compiled,
+        frozen_norms=parts.frozen_norms,
     )
-    return Replica(model=model, flat=flat, step=fused_step, sync=sync, device=device, crop=crop)
+    return step, sync, "compiled" if compiled else "not compiled"
+
+
+def _fused_step(parts: _Parts, patient: Callable[[str], None]) -> tuple[Step, SyncStrategy, str]:
+    flat, weights = parts.flat, parts.flat.parameters.to(parts.dtype)
+    build = parts.spec.fused_network()
+    network = build(parts.model, parts.transform.crop, flat.views(weights), flat.views(flat.gradients))
+
+    @contextmanager
+    def building() -> Iterator[None]:
+        patient("compiling kernels")
+        yield
+
+    step, sync = _captured_step(parts, network, weights, building)
+    return step, sync, "with fused kernels"
+
+
+def _autograd_step(
+    parts: _Parts, compilation: Compilation, patient: Callable[[str], None]
+) -> tuple[Step, SyncStrategy, str]:
+    from lib.training.autograd_network import AutogradNetwork  # noqa: PLC0415  needs Triton
+
+    weights = parts.flat.parameters.to(parts.dtype)
+    network = AutogradNetwork(
+        parts.model,
+        parts.flat,
+        weights,
+        crop=parts.transform.crop,
+        frozen_norms=parts.frozen_norms,
+        compiled=compilation.compiled,
+        segment_bytes=_SEGMENT_BYTES,
+    )
+
+    @contextmanager
+    def building() -> Iterator[None]:
+        patient("compiling the network (compute.compile)" if compilation.compiled else "capturing the step")
+        with compilation.timed():
+            yield
+
+    step, sync = _captured_step(parts, network, weights, building)
+    return step, sync, compilation.note
+
+
+def _captured_step(
+    parts: _Parts, network: "CapturableNetwork", weights: Tensor, building: Callable[[], AbstractContextManager[None]]
+) -> tuple[Step, SyncStrategy]:
+    # Imported here: they need Triton, which is not installed everywhere.
+    from lib.training.captured_step import CapturedStep  # noqa: PLC0415
+    from lib.training.fused_optimizer import FusedSGD  # noqa: PLC0415
+
+    config = parts.config
+    optimizer = FusedSGD(parts.flat, weights, config.optimizer)
+    sync = parts.sync(optimizer)
+    step = CapturedStep(
+        network,
+        parts.flat,
+        batch_size=config.batch_size,
+        head_weights=HEAD_WEIGHTS[parts.spec.loss],
+        label_smoothing=config.optimizer.label_smoothing,
+        transform=parts.transform,
+        optimizer=optimizer,
+        sync=sync,
+        dtype=parts.dtype,
+        accumulates=config.optimizer.accumulate > 1,
+        building=building,
+    )
+    return step, sync
 
 
 def build_sync(
@@ -92,16 +199,21 @@ def build_sync(
     return Elastic(optimizer, flat, exchange, every=config.every, alpha=alpha, world_size=world_size)
 
 
-def why_not_fused(config: Config, device: torch.device) -> str:
-    """Return why ``FusedStep`` cannot compute this training; empty if it can."""
+def why_not_captured(device: torch.device) -> str:
+    """Return why ``CapturedStep`` cannot run; empty if it can."""
+    if device.type != "cuda":
+        return "it needs a GPU"
+    return "" if importlib.util.find_spec("triton") else "Triton is not installed"
+
+
+def why_not_fused(config: Config) -> str:
+    """Return why the network's own kernels cannot compute this training; empty if they can."""
     reasons = {
-        "it needs a GPU": device.type != "cuda",
         "compute.fused is false": not config.compute.fused,
         "compute.deterministic is true": config.compute.deterministic,
         f"{config.model.name} has no kernels of its own": not model_spec(config.model.name).fused,
         f"batch_size is more than {MAX_FUSED_BATCH}": config.batch_size > MAX_FUSED_BATCH,
         "optimizer.accumulate is not 1": config.optimizer.accumulate != 1,
         "model.freeze names parts": bool(config.model.freeze),
-        "Triton is not installed": importlib.util.find_spec("triton") is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

@@ -35,7 +35,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
         (
             "network",
             f"{config.model.name}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
-            f"computed in {str(dtype).removeprefix('torch.')}" + ("" if replica.why_plain else " with fused kernels"),
+            f"computed in {str(dtype).removeprefix('torch.')}, {replica.note}",
         ),
         ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}"),
         ("recipe", f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"),

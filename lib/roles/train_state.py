@@ -38,7 +38,7 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
     Raises CheckpointError or WeightsError where the training cannot continue, or start.
     """
     config, data = context.config, context.sheet.data
-    replica = build_replica(config, data, device, dtype, exchange)
+    replica = build_replica(config, data, device, dtype, exchange, context.be_patient)
     snapshots = Snapshots(
         config.run,
         identity(config, data),

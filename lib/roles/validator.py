@@ -35,7 +35,7 @@ def run(context: Context) -> None:
     config, data, options = context.config, context.sheet.data, context.sheet.evaluation or Evaluation()
     device, dtype = init_device(config, context.rank)
     exchange = build_exchange(context, device)
-    replica = build_replica(config, data, device, dtype, exchange)
+    replica = build_replica(config, data, device, dtype, exchange, context.be_patient)
     path = best_of_run(options.checkpoint or config.run.weights_dir) or options.checkpoint
     if path is None:
         raise CheckpointError(

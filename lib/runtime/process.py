@@ -74,6 +74,10 @@ class Context:
         if self.orphaned:
             raise PeerLost("the supervisor has ended")
 
+    def be_patient(self, doing: str) -> None:
+        """Report to the supervisor that this process does something slow, such as compiling."""
+        self.client.heartbeat(doing, patience_s=self.timeout_s)
+
     def channel(self, name: str, *, bind: bool, peer: str) -> Channel:
         """Return a channel to another process. While this process waits on it, it sends heartbeats."""
         return Channel(self.folder / name, bind=bind, peer=peer, patience_s=self.timeout_s, on_wait=self.heartbeat)

@@ -34,7 +34,11 @@ class FlatParameters:
         allocate: Callable[[int], Tensor],
         allocate_gradients: Callable[[int], Tensor] | None = None,
         frozen: Collection[nn.Module] = (),
+        *,
+        channels_last: bool = False,
     ) -> None:
+        """With ``channels_last`` the weights of convolutions lie (O, H, W, I) in memory, as GPUs compute with them."""
+        self._channels_last = channels_last
         trained = [(name, p) for name, p in reversed(list(model.named_parameters())) if p.requires_grad]
         self._parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
         parameters = list(self._parameters.values())
@@ -51,11 +55,11 @@ class FlatParameters:
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
         self.n_weights = _length(p for p in parameters if p.ndim > 1)
         self.momentum_of = self.views(self.momentum)
-        _move(parameters, _split(parameters, self.parameters))
+        _move(parameters, self._split(self.parameters))
         _move(buffers, _split(buffers, self.buffers))
         _move(rest, _split_bytes(rest, self.frozen))
         if self.gradients.dtype == torch.float32:
-            for parameter, gradient in zip(parameters, _split(parameters, self.gradients), strict=True):
+            for parameter, gradient in zip(parameters, self._split(self.gradients), strict=True):
                 parameter.grad = gradient
 
     @property
@@ -70,7 +74,16 @@ class FlatParameters:
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Return each parameter's part of ``flat``, a tensor laid out as ``parameters``, in the parameter's shape."""
-        return dict(zip(self._parameters, _split(self._parameters.values(), flat), strict=True))
+        return dict(zip(self._parameters, self._split(flat), strict=True))
+
+    def _split(self, flat: Tensor) -> Iterator[Tensor]:
+        """Yield each parameter's part of ``flat``, in the parameter's shape."""
+        for view, parameter in zip(_split(self._parameters.values(), flat), self._parameters.values(), strict=True):
+            if self._channels_last and parameter.ndim == 4:
+                outputs, inputs, height, width = parameter.shape
+                yield view.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
+            else:
+                yield view
 
     def length_of(self, names: Iterable[str]) -> int:
         """Return how many numbers these parameters take, padding included."""

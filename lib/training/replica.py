@@ -21,8 +21,10 @@ class Replica:
     device: torch.device
     crop: int
     """side of the network's input, in pixels"""
-    why_plain: str = ""
-    """why ``step`` does not run the network's own kernels; empty if it does"""
+    fused: bool
+    """whether ``step`` runs kernels made for this network"""
+    note: str
+    """how ``step`` computes, in a few words"""
 
     def refresh(self) -> None:
         """Take over weights that someone else has changed, the same way on all replicas."""

@@ -72,7 +72,7 @@ def test_fused_and_compiled_trainings_agree_with_the_plain_one(tmp_path: Path, r
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-@pytest.mark.parametrize("compiled", ["false", "true"])
+@pytest.mark.parametrize("compiled", ["never", "always"])
 @pytest.mark.parametrize("model", ["alexnet", "tiny"])
 def test_every_precision_trains_compiled_or_not(
     tmp_path: Path, run_script: Script, precision: str, compiled: str, model: str

@@ -150,8 +150,8 @@ def test_mean_may_overwrite_one_of_its_inputs(count: int) -> None:
     torch.testing.assert_close(replicas[count - 1], expected)
 
 
-@pytest.mark.parametrize(("side", "rows"), [(4, 6), (1, 21)])
-def test_crops_in_the_block_layout(side: int, rows: int) -> None:
+@pytest.mark.parametrize(("side", "rows", "pad"), [(4, 6, 0), (1, 21, 0), (2, 14, 3), (4, 5, 2)])
+def test_crops_in_the_block_layout(side: int, rows: int, pad: int) -> None:
     """Blocks beyond the crop are zeros; images beyond the batch are not written."""
     crop = 21
     images = torch.randint(0, 256, (3, 30, 32, 3), dtype=torch.uint8)[:, :, :30].contiguous()
@@ -159,13 +159,19 @@ def test_crops_in_the_block_layout(side: int, rows: int) -> None:
     params = draw_params(3, img_size=30, crop=crop, augment=AugmentConfig(), seed=1, epoch=0)
     drawn = torch.from_numpy(params).to(DEVICE)
     assert drawn[:, 2].unique().numel() == 2  # some are flipped
+    std_C = torch.tensor([1.0, 2.0, 4.0], device=DEVICE)
     out = nan(4, rows, rows, 3 * side**2)
-    crop_to_blocks(images, mean_HWC, drawn, crop, out)
-    assert torch.equal(out[:3], to_blocks(crop_and_normalize(images, mean_HWC, drawn, crop), side, rows))
+
+    def plain(params_BV: torch.Tensor) -> torch.Tensor:
+        normalized = crop_and_normalize(images, mean_HWC, params_BV, crop) / std_C[:, None, None]
+        return to_blocks(normalized, side, rows, pad)
+
+    crop_to_blocks(images, mean_HWC, std_C, drawn, crop, out, side=side, pad=pad)
+    assert torch.equal(out[:3], plain(drawn))
     assert out[3].isnan().all()
     center = drawn[1:2].expand(3, -1)  # evaluation expands one row for all images
-    crop_to_blocks(images, mean_HWC, center, crop, out)
-    assert torch.equal(out[:3], to_blocks(crop_and_normalize(images, mean_HWC, center, crop), side, rows))
+    crop_to_blocks(images, mean_HWC, std_C, center, crop, out, side=side, pad=pad)
+    assert torch.equal(out[:3], plain(center))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -34,7 +34,7 @@ class Twins:
         mean, params = torch.full((72, 72, 3), 120.0, device=DEVICE), torch.zeros(count, 3, device=DEVICE)
         self.x = crop_and_normalize(images, mean, params, CROP)
         self.labels = torch.tensor([3, 7, 0], device=DEVICE)[:count]
-        self.blocks = to_blocks(self.x, self.fused.block, self.fused.rows).to(dtype)
+        self.blocks = to_blocks(self.x, self.fused.layout.side, self.fused.layout.rows).to(dtype)
 
     def disable_dropout(self) -> None:
         for module in (self.model.classifier[3], self.model.classifier[6]):
@@ -47,10 +47,12 @@ class Twins:
 
     def fused_gradients(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return all gradients, and copies of those reported as ready, made at that time."""
-        logits, ready = self.fused.forward(self.blocks, training=True), {}
+        (logits,), ready = self.fused.forward(self.blocks, training=True), {}
         g, count = torch.empty_like(logits), torch.tensor(len(logits), device=DEVICE)
         cross_entropy(logits, self.labels, count, torch.tensor(0.5, device=DEVICE), 0.0, g)
-        self.fused.backward(g, lambda i: ready.update({name: self.found[name].clone() for name in self.fused.ready[i]}))
+        self.fused.backward(
+            (g,), lambda i: ready.update({name: self.found[name].clone() for name in self.fused.segments[i]})
+        )
         return dict(self.found), ready
 
 
@@ -63,7 +65,8 @@ def test_logits_and_gradients_equal_the_plain_networks() -> None:
     twins = Twins(torch.float32, 2)
     bound = 1e-5 if DEVICE.type == "cpu" else 1e-4
     plain_logits = twins.model.eval()(twins.x)
-    torch.testing.assert_close(twins.fused.forward(twins.blocks, training=False), plain_logits, rtol=bound, atol=bound)
+    (logits,) = twins.fused.forward(twins.blocks, training=False)
+    torch.testing.assert_close(logits, plain_logits, rtol=bound, atol=bound)
     twins.disable_dropout()
     plain, (fused, ready) = twins.plain_gradients(), twins.fused_gradients()
     # On a GPU, convolutions differ in the last bits, which sometimes changes the maximum of a pooling window.
@@ -78,7 +81,8 @@ def test_logits_and_gradients_equal_the_plain_networks() -> None:
 def test_in_bfloat16_they_differ_from_float32_only_by_rounding() -> None:
     """Errors grow toward the first layer; 0.28 is the error of PyTorch's own autocast there."""
     twins = Twins(torch.bfloat16, 2)
-    assert distance(twins.fused.forward(twins.blocks, training=False), twins.model.eval()(twins.x)) < 0.02
+    (logits,) = twins.fused.forward(twins.blocks, training=False)
+    assert distance(logits, twins.model.eval()(twins.x)) < 0.02
     twins.disable_dropout()
     plain, (fused, _) = twins.plain_gradients(), twins.fused_gradients()
     for name, expected in plain.items():

@@ -96,7 +96,7 @@ def test_compile_compiles_the_network_that_the_step_runs(
     monkeypatch.setattr(torch, "compile", compiler)
     plain = step()
     assert not compiled
-    replica = step(compile=True)
+    replica = step(compile="always")
     assert compiled == [(replica.model, False)]
     assert seen == [8]
     assert distance(replica, plain) == 0

@@ -25,11 +25,12 @@ class Transform:
         self.crop = crop
         self.mean_HWC = MEANS[normalize.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
         self._augmentations = enabled(augment)
-        self._std_C11 = None if normalize.std is None else torch.tensor(normalize.std, device=device)[:, None, None]
+        self.std_C = torch.tensor(normalize.std or (1.0, 1.0, 1.0), device=device)
+        self._divides = normalize.std is not None
 
     def is_plain(self, params_BV: Tensor) -> bool:
-        """Return whether cropping, mirroring and subtracting ``mean_HWC`` is all there is to do."""
-        return params_BV.shape[1] == PLAIN_COLUMNS and self._std_C11 is None
+        """Return whether there is nothing to do but crop, mirror, subtract ``mean_HWC`` and divide by ``std_C``."""
+        return params_BV.shape[1] == PLAIN_COLUMNS
 
     def __call__(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
         """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop)."""
@@ -37,7 +38,7 @@ class Transform:
             out_BCHW = crop_and_normalize(images_BHWC, self.mean_HWC, params_BV, self.crop)
         else:
             out_BCHW = self._augmented(images_BHWC, params_BV)
-        return out_BCHW if self._std_C11 is None else out_BCHW / self._std_C11
+        return out_BCHW / self.std_C[:, None, None] if self._divides else out_BCHW
 
     def _augmented(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
         out_BCHW, mean_BCHW = self._cropped(images_BHWC, params_BV)

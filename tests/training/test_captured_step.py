@@ -1,0 +1,219 @@
+"""The captured step against its plain twin. On a CPU nothing is captured, but the same work is run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lib.config.schema import (
+    AugmentConfig,
+    ComputeConfig,
+    Config,
+    DataConfig,
+    ExchangeConfig,
+    ModelConfig,
+    NormalizeConfig,
+    OptimizerConfig,
+    SyntheticConfig,
+)
+from lib.data.augment.params import draw_params
+from lib.data.sources.registry import source_kind
+from lib.data.upload import Batch
+from lib.evaluation.metrics import Meter
+from lib.exchange.alone import Alone
+from lib.exchange.base import Exchange
+from lib.exchange.peer import Peer
+from lib.kernels import sgd
+from lib.models.layers import BatchNorm2d
+from lib.models.losses import Outputs, cross_entropy, with_auxiliary
+from lib.roles import replica_builder
+from lib.roles.replica_builder import build_replica
+from lib.training import captured_step
+from lib.training.captured_step import CapturedStep
+from lib.training.plain_step import PlainStep
+from lib.training.replica import Replica
+from lib.training.step import evaluate
+from tests.support.replicas import CPU, run_replicas
+
+DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+BATCH = 4
+
+
+class Small(nn.Module):
+    """A strided first layer with padding, batch norm, groups, dropout; in training a second head."""
+
+    def __init__(self, *, heads: int = 1, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 7, 2, 3, bias=False), BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+        )
+        self.body = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1, groups=2), BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2)
+        )
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(32, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 5))
+        self.auxiliary = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)) if heads > 1 else None
+
+    def forward(self, images_BCHW: Tensor) -> Outputs:
+        stem = self.stem(images_BCHW)
+        main: Tensor = self.head(self.body(stem))
+        return (main, self.auxiliary(stem)) if self.auxiliary and self.training else main
+
+
+@torch.no_grad()
+def drawn_alike(model: nn.Module) -> nn.Module:
+    """Give ``model`` initial weights from a generator of its own: threads share torch's default one."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4 + (parameter.ndim == 1))
+    return model
+
+
+def spec_of(name: str) -> SimpleNamespace:
+    """``ModelSpec`` of one of these networks."""
+    heads = 2 if name == "two heads" else 1
+    loss = "losses.with_auxiliary" if heads > 1 else "losses.cross_entropy"
+    return SimpleNamespace(
+        build=lambda *_: drawn_alike(Small(heads=heads, dropout=0.0 if name == "without dropout" else 0.3)),
+        crop_of=lambda img_size: img_size - 3,
+        loss=loss,
+        loss_function=lambda: with_auxiliary if heads > 1 else cross_entropy,
+        fused="",
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_builder, "model_spec", spec_of)
+
+
+def config(name: str, freeze: tuple[str, ...] = (), **more: Any) -> Config:
+    data = DataConfig(source="synthetic", img_size=24, synthetic=SyntheticConfig(train=64, val=16, classes=5))
+    base = Config(data=data, model=ModelConfig(name=name, freeze=freeze), batch_size=BATCH)
+    return replace(base, compute=ComputeConfig(compile="never"), **more)
+
+
+def batch(settings: Config, number: int, count: int, replica: Replica) -> Batch:
+    rng, size = np.random.default_rng(number), settings.data.img_size
+    params = draw_params(count, img_size=size, crop=replica.crop, augment=settings.augment, seed=number, epoch=0)
+    images = torch.from_numpy(rng.integers(0, 256, (count, size, size, 3), np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 5, count))
+    return Batch(*(tensor.to(replica.device) for tensor in (images, labels, torch.from_numpy(params))))
+
+
+@contextmanager
+def captured(monkeypatch: pytest.MonkeyPatch, *, reason_not_to: str = "") -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(replica_builder, "why_not_captured", lambda _: reason_not_to)
+        yield
+
+
+def build(settings: Config, exchange: Exchange, device: torch.device = CPU) -> Replica:
+    data = source_kind("synthetic").describe(settings.data)
+    return build_replica(settings, data, device, torch.float32, exchange)
+
+
+def train(replica: Replica, settings: Config, counts: list[int], rank: int = 0) -> tuple[torch.Tensor, list[float]]:
+    """Return state and metrics after updates on batches of these sizes, with a validation in the middle."""
+    meter, workers = Meter(replica.device), settings.world_size
+    for number, count in enumerate(counts):
+        replica.step.gradients(
+            batch(settings, 10 * number + rank, count, replica),
+            meter,
+            loss_scale=1 / BATCH,
+            iteration=number,
+            seed=100 * number + rank,
+        )
+        if (number + 1) % settings.optimizer.accumulate == 0:
+            replica.step.update(0.01 / (number + 1), 1e-3)
+        if number == 1:
+            evaluate(replica.step, [batch(settings, 99, n, replica) for n in (BATCH, BATCH, 2)], meter)
+    totals, bad_at = meter.take()
+    assert bad_at == float("inf")
+    assert workers == 1 or replica.sync.in_sync
+    return replica.flat.state.clone(), totals
+
+
+CASES = {
+    "small": config("small"),
+    "divided by std": config("small", normalize=NormalizeConfig(mean="channel", std=(58.4, 57.12, 57.38))),
+    "two heads": config("two heads"),
+    "wide augmentation": config("small", augment=AugmentConfig(crop="resized", color_jitter=0.4)),
+    "label smoothing, nesterov, decay of all": config(
+        "small", optimizer=OptimizerConfig(label_smoothing=0.1, nesterov=True, decayed="all")
+    ),
+    "several batches an update": config("small", optimizer=OptimizerConfig(accumulate=2)),
+    "frozen parts": config("small", freeze=("stem", "head.1.bias")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_the_plain_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, counts = CASES[name], [BATCH, BATCH, 2, BATCH, 0, BATCH]
+    torch.backends.cudnn.allow_tf32 = False
+    with captured(monkeypatch, reason_not_to="it is the twin"):
+        plain = build(settings, Alone(DEVICE), DEVICE)
+    assert isinstance(plain.step, PlainStep)
+    _, expected_metrics = train(plain, settings, counts)
+    with captured(monkeypatch):
+        replica = build(settings, Alone(DEVICE), DEVICE)
+    assert isinstance(replica.step, CapturedStep)
+    _, metrics = train(replica, settings, counts)
+    for key, value in plain.model.state_dict().items():
+        torch.testing.assert_close(replica.model.state_dict()[key], value, rtol=1e-4, atol=1e-5, msg=key)
+    assert metrics == pytest.approx(expected_metrics, rel=1e-5)
+    for key, value in plain.flat.momentum_of.items():
+        torch.testing.assert_close(replica.flat.momentum_of[key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one thread at a time run a kernel: Triton's interpreter replaces what all of them see."""
+    lock = Lock()
+
+    def locked(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            with lock:
+                return kernel(*arguments, **options)
+
+        return run
+
+    for module, names in (
+        (captured_step, ("crop_to_blocks", "cross_entropy", "accumulate")),
+        (sgd, ("update", "apply")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, locked(getattr(module, name)))
+
+
+@pytest.mark.parametrize("what", ["gradients", "momentum", "weights"])
+def test_two_workers_are_averaged_segment_by_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any
+) -> None:
+    """Also where one of them has no image in the last iteration, and so no backward pass."""
+    monkeypatch.setattr(replica_builder, "_SEGMENT_BYTES", 1 << 8)
+    for folder in ("plain", "captured"):
+        (tmp_path / folder).mkdir()
+    settings = config("without dropout", exchange=ExchangeConfig(method="peer", what=what), devices=("cpu", "cpu"))
+
+    def worker(peer: Peer, rank: int) -> torch.Tensor:
+        peer.capturable = True  # as on GPUs: then the exchange is part of the step
+        replica = build(settings, peer)
+        state, _ = train(replica, settings, [BATCH, BATCH, 0 if rank else 1], rank)
+        peer.verify(replica.flat.state)
+        return state
+
+    def plain(peer: Peer, rank: int) -> torch.Tensor:
+        return train(build(settings, peer), settings, [BATCH, BATCH, 0 if rank else 1], rank)[0]
+
+    expected = run_replicas(2, plain, tmp_path / "plain")[0]
+    interpret_one_at_a_time(monkeypatch)
+    with captured(monkeypatch):
+        found = run_replicas(2, worker, tmp_path / "captured")[0]
+    torch.testing.assert_close(found.sort().values, expected.sort().values, rtol=1e-4, atol=1e-5)
