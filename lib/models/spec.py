@@ -30,7 +30,7 @@ class ModelSpec:
     loss: str = "losses.cross_entropy"
     """loss function (outputs, labels_B, label_smoothing) -> sum over the images, as module.name in lib.models"""
     fused: str = ""
-    """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.fused_step);
+    """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.captured_step);
     empty: none"""
 
     def build(self, n_classes: int, crop: int, init: str = "default") -> Any:

@@ -201,9 +201,11 @@ def build_sync(
 
 def why_not_captured(device: torch.device) -> str:
     """Return why ``CapturedStep`` cannot run; empty if it can."""
-    if device.type != "cuda":
-        return "it needs a GPU"
-    return "" if importlib.util.find_spec("triton") else "Triton is not installed"
+    reasons = {
+        "it needs a GPU": device.type != "cuda",
+        "Triton is not installed": not importlib.util.find_spec("triton"),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def why_not_fused(config: Config) -> str:
