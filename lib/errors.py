@@ -1,5 +1,9 @@
 """The exceptions of this program. A message says what is wrong, where, and how to fix it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class UserError(Exception):
     """An error that the user can fix. It is shown as one line, without a traceback."""
@@ -73,3 +77,25 @@ def first_line(error: Exception) -> str:
     ('gone', 'ValueError')
     """
     return error_text(error).splitlines()[0]
+
+
+@contextmanager
+def reading(path: Path, error_type: type[UserError], fix: str) -> Iterator[None]:
+    """Raise ``error_type`` for whatever goes wrong in a block that reads and parses ``path``.
+
+    The message names the file and ends in ``fix``. Parsers raise almost anything for a damaged file, so no type is
+    listed; a UserError of the block itself passes unchanged. A pipe or a device is refused before the block: opening
+    one could wait for ever.
+    """
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise error_type(f"{path} is a pipe or a device, not a file; {fix}")
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise error_type(f"{path} is missing; {fix}") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise error_type(f"{path} cannot be read: {error.strerror}; {fix}") from None
+        raise error_type(f"{path} is damaged ({first_line(error)}); {fix}") from None
