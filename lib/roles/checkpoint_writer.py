@@ -1,10 +1,8 @@
 """Checkpoints of a run: worker 0 writes them, while the training continues."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 from lib.checkpoints.progress import Progress
 from lib.errors import DivergedError
+from lib.recording.recorder import NullRecorder
 from lib.roles.train_state import TrainState
 from lib.runtime.process import Context
 
@@ -12,10 +10,11 @@ from lib.runtime.process import Context
 class CheckpointWriter:
     """One worker's part in it. Worker 0's replica stands for all, so the other workers write nothing."""
 
-    def __init__(self, context: Context, state: TrainState, on_saved: Callable[[Path], None]) -> None:
-        """``on_saved`` is called with each checkpoint that is on the disk."""
+    def __init__(self, context: Context, state: TrainState, recorder: NullRecorder) -> None:
         self._writes, self._client, self._on_nan = context.rank == 0, context.client, context.config.run.on_nan
-        self._exchange, self._snapshots, self._on_saved = state.exchange, state.snapshots, on_saved
+        self._exchange, self._snapshots = state.exchange, state.snapshots
+        self.recorder = recorder
+        """records each checkpoint that is on the disk"""
         self.last = ""
         """the last checkpoint that was written; empty if none was"""
 
@@ -55,4 +54,4 @@ class CheckpointWriter:
     def _take(self) -> None:
         if path := self._snapshots.async_saver.finish(lambda: self._client.heartbeat("saving a checkpoint")):
             self.last = str(path)
-            self._on_saved(path)
+            self.recorder.saved(path)

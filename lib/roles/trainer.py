@@ -82,7 +82,7 @@ class Trainer:
         """learning rate of the last update"""
         self.missing = False
         """whether this worker cannot read a batch of the current update"""
-        self.writer = CheckpointWriter(context, state, lambda path: self.recorder.saved(path))  # noqa: PLW0108  a rollback replaces the recorder
+        self.writer = CheckpointWriter(context, state, recorder)
 
     def train(self) -> None:
         """Train and validate epoch by epoch, until all are done or all replicas stop."""
@@ -223,6 +223,7 @@ class Trainer:
         self.metrics.drop()
         self.recorder.close()
         self.recorder = build_recorder(self.context, self.plan, self.progress, self.replica.device)
+        self.writer.recorder = self.recorder
         self.writer.begin(self.progress)  # with its count of rollbacks: a resume goes the other way, too
 
     def diverged(self, what: str) -> NoReturn:

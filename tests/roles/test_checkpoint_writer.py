@@ -1,6 +1,8 @@
 """Checkpoints are written while the training continues."""
 
+import gc
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -108,3 +110,23 @@ def test_a_failed_save_ends_the_training(
     assert CheckpointFolder(tmp_path / "run/checkpoints", keep=9).latest() == (
         tmp_path / "run/checkpoints/epoch001_iter00000.pt"
     )
+
+
+def test_a_trainer_is_freed_without_the_garbage_collector(
+    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory lent through CUDA must be freed before the interpreter ends, and a reference cycle may outlive that."""
+    made: list[weakref.ref[object]] = []
+    init = Trainer.__init__
+
+    def noted(self: Trainer, *arguments: Any) -> None:
+        init(self, *arguments)
+        made.extend(map(weakref.ref, (self, self.writer, self.replica)))
+
+    monkeypatch.setattr(Trainer, "__init__", noted)
+    gc.disable()
+    try:
+        run(small_data_set, tmp_path / "run").train()
+        assert [ref() for ref in made] == [None, None, None]
+    finally:
+        gc.enable()
