@@ -6,13 +6,14 @@ LOC_synset_mapping.txt      the same, as Kaggle has it
 words.txt                   the same for any synsets in any order, as WordNet has it
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from lib.data.dataset import ClassName, named_classes, numbered_classes
 from lib.data.packed.layout import Layout
 from lib.data.packed.metadata import read_classes
-from lib.errors import DataError
+from lib.errors import DataError, reading
 
 IN_ORDER = ("synset_words.txt", "LOC_synset_mapping.txt")
 WORDS = (*IN_ORDER, "words.txt")
@@ -38,12 +39,17 @@ def classes_of_numbers(at: Layout, count: int) -> tuple[ClassName, ...]:
 
 
 def read_words(path: Path) -> dict[str, str]:
-    """Return readable names by folder name, in the order of the lines. Raises DataError."""
-    try:
-        lines = [line.split(None, 1) for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from None
-    return {line[0]: line[1].strip() for line in lines if len(line) == 2}
+    """Return readable names by folder name, in the order of the lines. A line without a name has the folder's.
+
+    Raises DataError, also for a folder that is named twice: in a list in order, all later names would shift.
+    """
+    with reading(path, DataError, "save it as UTF-8 text of lines like 'n01440764 tench'"):
+        lines = [line.split(None, 1) for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    names = {line[0]: line[-1].strip() for line in lines}
+    if len(names) != len(lines):
+        twice = Counter(line[0] for line in lines).most_common(1)[0][0]
+        raise DataError(f"{path} names {twice} twice; remove one of these lines")
+    return names
 
 
 def find_words(folders: Sequence[Path], files: Sequence[str] = WORDS) -> Path | None:

@@ -72,3 +72,58 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         file["data"] = np.zeros((16, 32, 32, 3), np.uint8)
     with pytest.raises(DataError, match=r"0001.hkl is not a batch file of theano_alexnet"):
         HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "lost", "message"),
+    [
+        (1, "0001.hkl", "1 of 3 batch files are missing from .*train_hkl_b16_b_16, the first is 0001.hkl, and without"),
+        (1, "0000.hkl", "1 of 3 batch files are missing from .*, the first is 0000.hkl"),
+        (1, "0002.hkl", "train_labels.npy has 16 labels for which there are no train images; copy the missing batch"),
+        (2, "0001_1.hkl", "1 of 6 batch files are missing from .*, the first is 0001_1.hkl"),
+        (2, "0002_0.hkl", "1 of 6 batch files are missing from .*, the first is 0002_0.hkl"),
+        (2, "*_1.hkl", "3 of 6 batch files are missing from .*, the first is 0000_1.hkl"),
+        (2, "0002_*.hkl", "train_labels_0.npy has 8 labels for which there are no train images"),
+    ],
+)
+def test_a_missing_file_is_an_error_as_labels_would_shift(tmp_path: Path, parts: int, lost: str, message: str) -> None:
+    write_theano_data_set(tmp_path, parts)
+    for path in tmp_path.glob(f"train_hkl_*/{lost}"):
+        path.unlink()
+    with pytest.raises(DataError, match=message):
+        HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
+
+
+def test_a_file_of_another_name_has_no_place_in_the_order(tmp_path: Path) -> None:
+    write_theano_data_set(tmp_path, 1)
+    folder = tmp_path / "train_hkl_b16_b_16"
+    (folder / "._0001.hkl").write_bytes(b"left by another system")
+    assert HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files")).train_counts == (16, 16, 16)
+    for name in ("0001 (copy).hkl", "0001_0.hkl", "00001.hkl"):
+        (folder / name).write_bytes((folder / "0001.hkl").read_bytes())
+        with pytest.raises(DataError, match="is not named like a batch file|is not a part of this|are missing from"):
+            HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
+        (folder / name).unlink()
+
+
+def test_a_short_file_may_only_be_the_last(tmp_path: Path) -> None:
+    images, labels = write_theano_data_set(tmp_path, 1)
+    folder = tmp_path / "train_hkl_b16_b_16"
+
+    def shorten(name: str) -> None:
+        with h5py.File(folder / name, "w") as file:
+            file["data_0"] = images[:5].transpose(3, 1, 2, 0)
+
+    shorten("0002.hkl")  # theano_alexnet leaves out a last batch that is not full, but not its labels
+    of = HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
+    assert of.train_counts == (16, 16, 5)
+    shorten("0001.hkl")
+    (folder / "0002.hkl").unlink()
+    shorten("0000.hkl")
+    np.save(tmp_path / "labels/train_labels.npy", labels[:10])
+    assert HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files")).train_counts == (5, 5)
+    with h5py.File(folder / "0001.hkl", "w") as file:
+        file["data_0"] = images[:16].transpose(3, 1, 2, 0)
+    np.save(tmp_path / "labels/train_labels.npy", labels[:21])
+    with pytest.raises(DataError, match=r"0000.hkl holds 5 images, but the file after it 16; copy it again"):
+        HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))

@@ -11,6 +11,8 @@ be shuffled only by files. Any number of workers reads either form.
 """
 
 import contextlib
+import itertools
+import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -32,6 +34,7 @@ from lib.types import Split
 
 # Consecutive batches share a file.
 _CACHED_FILES = 2
+_NAME = re.compile(r"(?P<number>\d{4,})(?:_(?P<part>[01]{1,3}))?")
 
 
 def is_data_set(at: Layout) -> bool:
@@ -57,6 +60,10 @@ def describe(at: Layout, shuffle: str) -> DataSet:
         "train": tuple(shape[3] for shape in shapes["train"]),
         "val": tuple(shape[3] for shape in shapes["val"]),
     }
+    for split, per_file in counts.items():
+        for path, count, following in zip(files(at, split), per_file, per_file[1:], strict=False):
+            if count < following:
+                raise DataError(f"{path} holds {count} images, but the file after it {following}; copy it again")
     labels = {split: read_labels(at, split, per_file) for split, per_file in counts.items()}
     n_classes = int(labels["train"].max()) + 1
     check_labels(labels["val"], n_classes, f"{at.dir / 'labels'}: val")
@@ -74,15 +81,39 @@ def describe(at: Layout, shuffle: str) -> DataSet:
 
 
 def files(at: Layout, split: Split | str) -> list[Path]:
-    """Return the split's batch files in order. If there are several forms, take the one with the fewest files."""
+    """Return the split's batch files in order. If there are several forms, take the one with the fewest files.
+
+    Labels belong to files by their order alone, so DataError is raised if one is missing or has another name.
+    """
     folders = _folders(at, split)
     if not folders:
         raise DataError(f"{at.dir} has {split}_hkl_* files of theano_alexnet for training only, none for {split}")
-    return min((sorted(folder.glob("*.hkl")) for folder in folders), key=len)
+    folder = min(folders, key=lambda folder: len(_batch_files(folder)))
+    found = _batch_files(folder)
+    names = [_NAME.fullmatch(path.stem) for path in found]
+    if None in names:
+        raise DataError(f"{found[names.index(None)]} is not named like a batch file of theano_alexnet; remove it")
+    last = max(int(name["number"]) for name in names if name)
+    bits = max(len(name["part"] or "") for name in names if name)
+    parts = ["".join(part) for part in itertools.product("01", repeat=bits)]  # 4 parts: 00, 01, 10, 11
+    expected = [f"{number:04d}{part and '_' + part}.hkl" for number in range(last + 1) for part in parts]
+    if wrong := sorted(set(expected) ^ {path.name for path in found}):
+        missing = [name for name in wrong if name in expected]
+        raise DataError(
+            f"{len(missing)} of {len(expected)} batch files are missing from {folder}, the first is {missing[0]}, and "
+            "without them labels would belong to other images; copy them again"
+            if missing
+            else f"{folder / wrong[0]} is not a part of this data set; remove it"
+        )
+    return found
 
 
 def read_labels(at: Layout, split: Split, counts: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the labels in the order of ``files``, int64 (N,). Raises DataError if there are too few."""
+    """Return the labels in the order of ``files``, int64 (N,).
+
+    Raises DataError unless files and labels end together. theano_alexnet has labels but no file for a last batch that
+    is not full, so labels for less than one more file may be left.
+    """
     remaining: dict[Path, NDArray[np.int64]] = {}
     found = []
     for path, count in zip(files(at, split), counts, strict=True):
@@ -93,6 +124,12 @@ def read_labels(at: Layout, split: Split, counts: tuple[int, ...]) -> NDArray[np
             raise DataError(f"{source} has too few labels: {len(labels)} are left for the {count} images of {path}")
         found.append(labels[:count])
         remaining[source] = labels[count:]
+    for source, labels in remaining.items():
+        if len(labels) >= counts[0]:
+            raise DataError(
+                f"{source} has {len(labels):,} labels for which there are no {split} images; copy the missing batch "
+                "files again, or remove these labels from its end"
+            )
     return np.concatenate(found)
 
 
@@ -127,7 +164,11 @@ class TheanoBatches(SynchronousSource):
 
 
 def _folders(at: Layout, split: str) -> list[Path]:
-    return sorted(folder for folder in at.dir.glob(f"{split}_hkl_b*_b_*") if any(folder.glob("*.hkl")))
+    return sorted(folder for folder in at.dir.glob(f"{split}_hkl_b*_b_*") if _batch_files(folder))
+
+
+def _batch_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.hkl") if not path.name.startswith("."))
 
 
 def _load_labels(path: Path) -> NDArray[np.int64]:
