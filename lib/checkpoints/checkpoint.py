@@ -3,6 +3,7 @@
 A checksum in the file detects any damaged byte.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -11,6 +12,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from lib.checkpoints.tensor_checks import load_tensors, tensor_flaw
 from lib.checkpoints.zip_checksum import append_checksum, verify_checksum
 from lib.errors import CheckpointError, first_line
 
@@ -88,11 +90,12 @@ def to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint of this or an older format.
 
-    Raises CheckpointError if the file is missing, damaged in any byte, not a checkpoint, or of an unknown format.
+    Raises CheckpointError if the file is missing, damaged in any byte, not a checkpoint, of an unknown format, or if
+    its parts contradict each other or hold numbers that are not finite.
     """
     try:
         intact = verify_checksum(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True) if intact else None
+        state: Any = load_tensors(path) if intact else None
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except Exception as error:  # a damaged file can make torch.load raise almost anything
@@ -110,9 +113,35 @@ def load(path: Path) -> Checkpoint:
         saved = msgspec.convert({renamed.get(key, key): value for key, value in state.items()}, Checkpoint)
     except msgspec.ValidationError as error:
         raise _damaged(path, f"a value has the wrong type: {error}") from None
-    if min(saved.epoch, saved.iteration, saved.rollbacks) < 0 or saved.val_record.numel() != 2 * saved.epoch:
-        raise _damaged(path, "its counts of epochs and iterations are inconsistent")
+    if flaw := _flaw(saved):
+        raise _damaged(path, flaw)
     return saved
+
+
+def _flaw(saved: Checkpoint) -> str:
+    """Return why a checkpoint cannot be used, whatever the network is, or an empty text."""
+    identity, preparation = saved.identity, saved.preparation
+    counts = (saved.epoch, saved.iteration, saved.rollbacks, saved.total_batch_size, saved.seed)
+    if not all(0 <= count < 2**63 for count in counts) or saved.val_record.shape != (saved.epoch, 2):
+        return "its counts of epochs and iterations are inconsistent"
+    if preparation.mean.shape != (3, identity.img_size, identity.img_size):
+        return "its mean image has another size than its images"
+    if len(preparation.classes) != identity.n_classes:
+        return f"it names {len(preparation.classes)} classes, but has {identity.n_classes}"
+    if preparation.std and not all(0 < value < math.inf for value in preparation.std):
+        return "its std is not positive"
+    if any(name not in saved.parameters for name in saved.momentum):
+        return "it has momentum of unknown parameters"
+    if any(value.shape != saved.parameters[name].shape for name, value in saved.momentum.items()):
+        return "its momentum has other shapes than its parameters"
+    momentum = {f"momentum of {name}": value for name, value in saved.momentum.items()}
+    others = {"mean image": preparation.mean, "validation record": saved.val_record}
+    for name, tensor in (others | saved.parameters | momentum).items():
+        if tensor.is_floating_point() and tensor.dtype != torch.float32 and tensor is not saved.val_record:
+            return f"its {name} has {tensor.dtype} numbers instead of torch.float32"
+        if flaw := tensor_flaw(tensor):
+            return f"its {name} {flaw}"
+    return ""
 
 
 def may_be_checkpoint(path: Path) -> bool:
@@ -123,7 +152,7 @@ def may_be_checkpoint(path: Path) -> bool:
         if file.read(2) != b"PK":
             return False
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state: Any = load_tensors(path, mmap=True)
     except Exception:  # a damaged file can make torch.load raise almost anything
         return True
     return isinstance(state, dict) and "format" in state

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from lib.checkpoints import checkpoint
 from lib.checkpoints.checkpoint import Checkpoint, Preparation
 from lib.checkpoints.folder import best_of_run
+from lib.checkpoints.tensor_checks import check_fit
 from lib.config.schema import AugmentConfig, NormalizeConfig
 from lib.data.augment.params import eval_crop_params
 from lib.data.augment.transform import Transform
 from lib.data.inference_metadata import inference_metadata
-from lib.errors import WeightsError
+from lib.errors import CheckpointError, WeightsError
 from lib.evaluation.crops import log_probabilities
 from lib.evaluation.output_formats import TopClasses
 from lib.formats.registry import load_weights
@@ -68,10 +69,11 @@ class Predictor:
 
 
 def predictor_of_checkpoint(saved: Checkpoint) -> Predictor:
-    """Return the network of a checkpoint, which holds everything that it needs."""
+    """Return the network of a checkpoint, which holds everything that it needs. Raises UserError if it does not fit."""
     spec = model_spec(saved.identity.model)
     crop = spec.crop_of(saved.identity.img_size)
     model = spec.build(saved.identity.n_classes, crop)
+    check_fit(saved.name, saved.parameters, model.state_dict(), CheckpointError)
     model.load_state_dict(saved.parameters)
     return Predictor(
         name=saved.identity.model, epoch=saved.epoch, model=model.eval(), crop=crop, preparation=saved.preparation

@@ -1,6 +1,6 @@
 """The formats that weights are read from, and loading them into a network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.checkpoints.folder import best_of_run
-from lib.errors import WeightsError
+from lib.checkpoints.tensor_checks import check_fit
+from lib.errors import WeightsError, reading
 from lib.formats import caffe, safe_tensors, theano, torch_file
 from lib.formats.scaled_weights import ScaledWeights, Std
 
@@ -55,24 +56,36 @@ def read_weights(path: str | Path) -> ScaledWeights:
     file = best_of_run(file) or file
     if not file.exists():
         raise WeightsError(f"there are no weights at {file}; name an existing file or folder")
-    chosen = named or next((known for known in FORMATS.values() if known.recognizes(file)), None)
-    if chosen is None:
-        raise WeightsError(
-            f"{file} is in none of the known formats: {', '.join(FORMATS)}; to choose one, write FORMAT:{file}"
-        )
-    weights = chosen.read(file)
+    with reading(file, WeightsError, "fetch it again"):
+        chosen = named or next((known for known in FORMATS.values() if known.recognizes(file)), None)
+        if chosen is None:
+            known = ", ".join(FORMATS)
+            raise WeightsError(f"{file} is in none of the known formats: {known}; to choose one, write FORMAT:{file}")
+        weights = chosen.read(file)
     tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(UNUSED_BUFFER)}
-    return weights._replace(tensors=tensors)
+    return weights._replace(tensors=_without_wrappers(tensors))
+
+
+def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``tensors`` without the prefix that DistributedDataParallel or torch.compile gives to every name.
+
+    >>> list(_without_wrappers({"_orig_mod.module.fc.bias": torch.zeros(1), "_orig_mod.module.scale": torch.zeros(1)}))
+    ['fc.bias', 'scale']
+    """
+    for prefix in ("module.", "_orig_mod."):
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            return _without_wrappers({name.removeprefix(prefix): value for name, value in tensors.items()})
+    return tensors
 
 
 def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> None:
     """Copy the weights at ``path`` into ``model``, in place: tensors that are views of other memory stay views.
 
     They are rescaled for inputs divided by ``std`` (``normalize.std``). ``path`` is as for ``read_weights``. Raises
-    WeightsError unless the names and shapes of file and network agree exactly.
+    WeightsError unless the names and shapes of file and network agree exactly and all numbers are finite.
     """
     weights, expected = read_weights(path).rescaled(std, path), loadable_tensors(model)
-    check_weights_fit(path, weights, expected)
+    check_fit(path, weights, expected, WeightsError)
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(weights[name])
@@ -81,25 +94,3 @@ def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> 
 def loadable_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return the parameters and buffers of ``model`` that are loaded, by name; they share the model's memory."""
     return {name: value for name, value in model.state_dict().items() if not name.endswith(UNUSED_BUFFER)}
-
-
-def check_weights_fit(path: str | Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise WeightsError with the first weight that is missing, unexpected, or of another shape."""
-    for name, value in expected.items():
-        if name in weights and weights[name].shape != value.shape:
-            raise WeightsError(
-                f"{path}: {name} has shape {tuple(weights[name].shape)} in the file and {tuple(value.shape)} in this "
-                "network; use the model.name, number of classes and image size that the weights were trained with"
-            )
-    missing = [name for name in expected if name not in weights]
-    extra = [name for name in weights if name not in expected]
-    reasons = [
-        f"{names[0]} {tuple(tensors[names[0]].shape)} is {what} ({len(names)} in all)"
-        for names, tensors, what in (
-            (missing, expected, "missing in the file"),
-            (extra, weights, "not in this network"),
-        )
-        if names
-    ]
-    if reasons:
-        raise WeightsError(f"{path} is of another network: {', and '.join(reasons)}; use the right model.name")

@@ -1,21 +1,29 @@
 """Files of torch.save: checkpoints of this program, and torchvision's state dicts of the networks both have.
 
+A state dict may lie in a dict with other values, as training scripts save it.
+
 torchvision's networks subtract a mean of ImageNet, which equals the mean of this program's data sets of ImageNet. So
 only the scale of the inputs differs.
 """
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.serialization import safe_globals
 
 from lib.checkpoints import checkpoint
+from lib.checkpoints.tensor_checks import load_tensors
 from lib.errors import WeightsError, first_line
 from lib.formats.scaled_weights import ScaledWeights
 
 # torchvision's networks take inputs of 0 to 1, less a mean, divided by 0.229, 0.224, 0.225.
 TORCHVISION_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
+
+
+# Where training scripts put the state dict: PyTorch's ImageNet example, timm, torchvision's references, Lightning.
+_STATE_KEYS = ("state_dict", "model_state_dict", "model")
 
 
 def recognizes(path: Path) -> bool:
@@ -29,14 +37,17 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> ScaledWeights:
     """Return the weights of a checkpoint, or of a state dict of torchvision. Raises WeightsError."""
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with safe_globals([Namespace]):  # a training script's options, which hold plain values
+            state: Any = load_tensors(path)
     except Exception as error:  # a damaged file can make torch.load raise almost anything
         raise WeightsError(f"{path} is damaged or contains more than tensors: {first_line(error)}") from None
     if isinstance(state, dict) and "format" in state:
         saved = checkpoint.load(path)
         return ScaledWeights(saved.parameters, saved.preparation.std)
+    if isinstance(state, dict):
+        state = next((state[key] for key in _STATE_KEYS if isinstance(state.get(key), dict)), state)
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
         raise WeightsError(
             f"{path} is neither a checkpoint of this program nor a dict of tensors; save only the model's state_dict()"
         )
-    return ScaledWeights(state, TORCHVISION_STD)
+    return ScaledWeights({str(name): value.detach() for name, value in state.items()}, TORCHVISION_STD)

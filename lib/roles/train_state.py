@@ -7,6 +7,7 @@ import torch
 from lib.checkpoints.progress import Progress
 from lib.data.order import describe_order
 from lib.data.plan import Plan
+from lib.errors import CheckpointError
 from lib.exchange.base import Exchange
 from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, preparation
@@ -50,6 +51,11 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
     progress, origin = _start(context, snapshots, replica)
     progress = broadcast_progress(progress, replica, exchange)
     plan = plan_from(context, replica, progress)
+    if progress.iteration > plan.train.iterations:
+        raise CheckpointError(
+            f"the checkpoint has done {progress.iteration} iterations of its epoch, which has {plan.train.iterations} "
+            "here (run.limit_batches, data.epoch_size); keep these, or continue from an epoch's end"
+        )
     return TrainState(
         replica=replica, exchange=exchange, snapshots=snapshots, progress=progress, plan=plan, origin=origin
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.errors import ConfigError
-from lib.formats.registry import check_weights_fit, loadable_tensors, read_weights
+from lib.checkpoints.tensor_checks import check_fit
+from lib.errors import ConfigError, WeightsError
+from lib.formats.registry import loadable_tensors, read_weights
 from lib.formats.scaled_weights import Std, describe_scale
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -25,7 +26,7 @@ def start_from(model: nn.Module, path: str | Path, std: Std | None = None) -> st
     weights = read.rescaled(std, path)
     new = _of_other_classes(wanted, weights)
     cached = {name: value for name, value in wanted.items() if name not in new}
-    check_weights_fit(path, {name: value for name, value in weights.items() if name not in new}, cached)
+    check_fit(path, {name: value for name, value in weights.items() if name not in new}, cached, WeightsError)
     for name, value in cached.items():
         value.copy_(weights[name])
     brought = "" if read.std == std else f"; made for {describe_scale(read.std)}, here brought to {describe_scale(std)}"

@@ -13,6 +13,7 @@ from lib.checkpoints.async_saver import AsyncSaver
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
 from lib.checkpoints.folder import CheckpointFolder
 from lib.checkpoints.progress import Progress
+from lib.checkpoints.tensor_checks import check_fit
 from lib.config.schema import RunConfig
 from lib.errors import CheckpointError, DivergedError
 from lib.exchange.base import Exchange
@@ -110,9 +111,13 @@ class Snapshots:
         checkpoint.check_preparation(path, saved.preparation, self._preparation)
         if saved.iteration:
             self._refuse_other_order(path, saved)
+        replica = self._replica
+        check_fit(path, saved.parameters, replica.model.state_dict(), CheckpointError)
+        if not saved.momentum.keys() & replica.flat.momentum_of.keys():
+            raise CheckpointError(f"{path} has no momentum of the trained parameters; use it as model.weights instead")
         with torch.no_grad():
-            self._replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
-            for name, momentum in self._replica.flat.momentum_of.items():
+            replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
+            for name, momentum in replica.flat.momentum_of.items():
                 if name in saved.momentum:  # a parameter that was frozen then has none, and starts with zero
                     momentum.copy_(saved.momentum[name])
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]

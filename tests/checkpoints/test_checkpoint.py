@@ -159,8 +159,8 @@ def test_a_pointer_to_a_missing_file_is_an_error_not_a_new_start(tmp_path: Path)
     ("other", "message"),
     [
         (replace(IDENTITY, model="alexnet"), "another network: tiny, here it is alexnet"),
-        (replace(IDENTITY, n_classes=10), "another number of classes: 4, here it is 10"),
-        (replace(IDENTITY, img_size=64), "another image size: 32, here it is 64"),
+        (replace(IDENTITY, n_classes=10), "another number of classes: 2, here it is 10"),
+        (replace(IDENTITY, img_size=64), "another image size: 2, here it is 64"),
         (replace(IDENTITY, data_fingerprint="def"), "another data set (.*): abc, here it is def"),
     ],
 )

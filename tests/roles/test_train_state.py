@@ -155,3 +155,33 @@ def test_another_order_within_an_epoch_is_refused_before_any_weight_changes(
     data, run = replace(settings.data, **order), replace(settings.run, seed=seed)
     with pytest.raises(CheckpointError, match=says):
         Run(replace(settings, data=data, run=run, batch_size=batch_size)).train()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda s: [s[part].pop("classifier.2.bias") for part in ("parameters", "momentum")],
+            "classifier.2.bias .4,. is missing in the file",
+        ),
+        (lambda s: s["parameters"].update(more=torch.ones(3)), "more .3,. is not in this network"),
+        (
+            lambda s: (s["parameters"].update({"classifier.2.bias": torch.ones(5)}), s["momentum"].clear()),
+            "classifier.2.bias has shape .5,. in the file",
+        ),
+        (lambda s: s["momentum"].clear(), "has no momentum of the trained parameters"),
+        (lambda s: s.update(iteration=10**9), "has done 1000000000 iterations of its epoch, which has 6 here"),
+    ],
+    ids=["missing", "more", "shape", "no momentum", "iteration"],
+)
+def test_a_checkpoint_that_does_not_fit_the_network_is_refused(
+    tmp_path: Path, small_data_set: Path, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    settings = replace(config(small_data_set, tmp_path / "run"), model=ModelConfig(name="tiny"), devices=("cpu",))
+    Run(settings).train(broken=2)
+    path = tmp_path / "run/checkpoints/epoch000_iter00002.pt"
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=says):
+        Run(settings).train()

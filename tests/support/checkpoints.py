@@ -4,7 +4,7 @@ import torch
 
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
 
-IDENTITY = Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="abc")
+IDENTITY = Identity(model="tiny", n_classes=2, img_size=2, data_fingerprint="abc")
 
 
 def checkpoint(epoch: int = 1, iteration: int = 0) -> Checkpoint:
