@@ -79,7 +79,7 @@ def test_half_precision_is_accepted(tmp_path: Path) -> None:
     trained, fresh = Tiny(4, 28), Tiny(4, 28)
     torch.save(trained.half().state_dict(), tmp_path / "half.pth")
     load_weights(fresh, tmp_path / "half.pth", (255 * 0.229, 255 * 0.224, 255 * 0.225))
-    assert torch.equal(fresh.classifier[2].weight, trained.float().classifier[2].weight)
+    assert torch.equal(fresh.state_dict()["classifier.2.weight"], trained.float().state_dict()["classifier.2.weight"])
 
 
 def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
