@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lib.data.images.listing import ImageFile, ImageList, checked_list, is_image, list_images
+from lib.data.images.listing import ImageFile, ImageList, image_list, list_images
 from lib.errors import DataError
 from preprocessing.tar_index import tar_index
 
@@ -17,15 +17,7 @@ def list_folder_or_tar(root: Path, cache_dir: Path) -> ImageList:
         return list_images(root)
     if not root.is_file():
         raise DataError(f"{root} does not exist; name a folder of images or a tar file")
-    entries = []
-    for name, size, offset in tar_index(root, cache_dir):
-        parts = name.split("/")
-        if not is_image(name) or any(part.startswith(".") for part in parts):
-            continue
-        if len(parts) > 2:
-            raise DataError(f"{root}: {name} is nested too deep; a tar holds images or class folders at its top level")
-        entries.append(ImageFile(name, size, offset))
-    return checked_list(root, entries, {entry.name.split("/")[0] for entry in entries if "/" in entry.name})
+    return image_list(root, (ImageFile(*member) for member in tar_index(root, cache_dir)))
 
 
 def read_image(root: Path, entry: ImageFile) -> bytes:

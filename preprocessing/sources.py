@@ -13,6 +13,7 @@ from lib.data.images.listing import ImageFile
 from lib.data.packed.layout import Layout
 from lib.errors import DataError
 from lib.types import SPLITS, Split
+from preprocessing.command import say
 from preprocessing.files import write_file
 from preprocessing.listing import list_folder_or_tar
 from preprocessing.settings import Settings
@@ -69,6 +70,9 @@ def find_sources(settings: Settings) -> Sources:
     if not train.classes:
         raise DataError(f"{train.root} holds no class folders; training images must be in one folder for each class")
     val = list_folder_or_tar(settings.img_dir("val"), settings.cache_dir)
+    for images in (train, val):
+        if images.passed_over:
+            say(images.passed_over)
     foreign = sorted(set(val.classes) - set(train.classes))
     if foreign:
         raise DataError(

@@ -11,7 +11,7 @@ import torch
 from lib.commands.report_errors import report_errors
 from lib.config.plain_parser import PlainParser
 from lib.data.images.decode import decode
-from lib.data.images.listing import SUFFIXES
+from lib.data.images.listing import SUFFIXES, find_images
 from lib.errors import ConfigError, DataError
 from lib.evaluation.output_formats import PRINTERS
 from lib.evaluation.predictor import open_predictor
@@ -89,10 +89,9 @@ def file_names(pictures: Sequence[str]) -> Iterator[str]:
         if name == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
         elif Path(name).is_dir():
-            folder = Path(name)
-            found = [str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+            found = find_images(Path(name))
             if not found:
-                raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
-            yield from sorted(found)
+                raise DataError(f"{name} holds no image ({', '.join(SUFFIXES)})")
+            yield from map(str, found)
         else:
             yield name

@@ -2,11 +2,13 @@ import gzip
 import io
 import os
 import tarfile
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lib.data.images.listing import SUFFIXES, ImageList
+from lib.data.images.listing import ImageList, find_images
 from lib.errors import ConfigError, DataError
 from preprocessing.listing import list_folder_or_tar, read_image
 
@@ -48,6 +50,50 @@ def test_class_folders_give_names_and_labels(folder: Path) -> None:
     for entry in found.entries:
         assert read_image(folder, entry) == f"bytes of {entry.name}".encode()
         assert entry.bytes == len(f"bytes of {entry.name}")
+
+
+def test_every_suffix_of_a_known_format_is_taken_and_other_files_are_counted(folder: Path, tmp_path: Path) -> None:
+    for name in ("a/u.gif", "a/v.JFIF", "b/3.jpe"):
+        (folder / name).write_bytes(f"bytes of {name}".encode())
+    for name in ("a/1.tif", "b/1.TIF", "b/raw", "b/.DS_Store"):
+        (folder / name).write_bytes(b"no image")
+    for system in ("__MACOSX", "@eaDir"):
+        (folder / system / "x.jpg").mkdir(parents=True)
+    found = listed(folder)
+    assert [entry.name for entry in found.entries] == sorted([*NAMES, "a/u.gif", "a/v.JFIF", "b/3.jpe"])
+    assert found.classes == ("a", "b")
+    of_kinds = "5 hidden or of the system, 2 .tif, 2 .txt, 1 without a suffix"
+    assert found.passed_over == f"files passed over in {folder}: {of_kinds}"
+    assert [path.name for path in find_images(folder)] == [Path(entry.name).name for entry in found.entries]
+    path = tmp_path / "all.tar"
+    in_tar = listed(tarred(path, {entry.name: b"x" for entry in found.entries} | {"a/1.tif": b"", "words.txt": b""}))
+    assert [entry.name for entry in in_tar.entries] == [entry.name for entry in found.entries]
+    assert in_tar.passed_over == f"files passed over in {path}: 1 .tif, 1 .txt"
+
+
+def test_an_image_in_a_deeper_folder_is_not_left_out(folder: Path) -> None:
+    (folder / "b/images").mkdir()
+    assert [entry.name for entry in listed(folder).entries] == NAMES
+    (folder / "b/images/1.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match="b/images/1.jpg is nested too deep; move the images of a class up"):
+        listed(folder)
+
+
+@pytest.mark.parametrize("name", ["n03", "a/0.jpg", "words"])
+def test_a_link_to_nowhere_is_an_error(folder: Path, name: str) -> None:
+    (folder / name).symlink_to("lost")
+    with pytest.raises(DataError, match=f"{name} is a link to nowhere; restore what it points at, or remove it"):
+        listed(folder)
+    with pytest.raises(DataError, match="is a link to nowhere"):
+        find_images(folder)
+
+
+def test_a_pipe_named_like_an_image_is_an_error(folder: Path) -> None:
+    os.mkfifo(folder / "a/pipe")
+    assert [entry.name for entry in listed(folder).entries] == NAMES
+    os.mkfifo(folder / "a/0.jpg")
+    with pytest.raises(DataError, match=r"a/0.jpg is a pipe or a device, not an image; remove it"):
+        listed(folder)
 
 
 def test_symbolic_links_are_followed(folder: Path, tmp_path: Path) -> None:
@@ -124,6 +170,7 @@ def test_folders_that_cannot_be_listed_are_refused(folder: Path, tmp_path: Path)
     with pytest.raises(DataError, match="nowhere does not exist"):
         listed(tmp_path / "nowhere")
     (folder / "c").mkdir()
+    (folder / "c/scan.tif").write_bytes(b"x")
     with pytest.raises(DataError, match="1 class folders hold no image, the first is c"):
         listed(folder)
     (folder / "top.jpg").write_bytes(b"x")
@@ -131,6 +178,9 @@ def test_folders_that_cannot_be_listed_are_refused(folder: Path, tmp_path: Path)
         listed(folder)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no image"):
+        listed(tmp_path / "empty")
+    (tmp_path / "empty/1.tif").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"in class folders; files passed over in .*empty: 1 \.tif"):
         listed(tmp_path / "empty")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "two\nlines.jpg").write_bytes(b"x")
@@ -171,6 +221,55 @@ def test_tars_of_other_forms_are_refused(tmp_path: Path) -> None:
         listed(tmp_path / "link.tar")
 
 
+def test_a_class_without_images_in_a_tar_is_refused(tmp_path: Path) -> None:
+    empty = tarfile.TarInfo("n02")
+    empty.type = tarfile.DIRTYPE
+    inner = tarfile.TarInfo("n02.tar")
+    inner.size = len(no_files := tarred(tmp_path / "n02.tar", {}).read_bytes())
+    for info, content in ((empty, b""), (inner, no_files), (tarfile.TarInfo("n02/scan.tif"), b"")):
+        path = tarred(tmp_path / "train.tar", {"n01/1.JPEG": b"x"})
+        with tarfile.open(path, "a") as tar:
+            tar.addfile(info, io.BytesIO(content))
+        with pytest.raises(DataError, match="1 class folders hold no image, the first is n02"):
+            listed(path)
+
+
+def tar_with(path: Path, **header: Any) -> Path:
+    """Write a tar of two images. The header of the first, and an extended one before it, hold what is given."""
+    info = tarfile.TarInfo("c/1.jpg")
+    for key, value in header.items():
+        setattr(info, key, value)
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+        tar.addfile(tarfile.TarInfo("c/2.jpg"))
+    return path
+
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "c/1.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"pax_headers": {"size": "-512"}}, "a size is negative"),
+        ({"pax_headers": {"size": str(10**12)}}, "truncated"),
+        ({"pax_headers": {"path": "c/" + "a" * 70_000 + ".jpg"}}, "claims 70,0.. bytes"),
+        ({"pax_headers": {"comment": "1" * 60_000}}, "holds a number of more than 255 digits"),
+        ({"pax_headers": SPARSE | {"GNU.sparse.realsize": str(10**12)}}, "is damaged|stored without its holes"),
+        ({"type": tarfile.GNUTYPE_SPARSE}, "stored without its holes; make the tar without --sparse"),
+    ],
+    ids=["negative", "huge", "long name", "long number", "sparse", "old sparse"],
+)
+def test_a_tar_that_would_take_for_ever_or_all_memory_is_refused(
+    tmp_path: Path, header: dict[str, Any], message: str
+) -> None:
+    start = time.monotonic()
+    with pytest.raises(DataError, match=message) as error:
+        listed(tar_with(tmp_path / "bad.tar", **header))
+    assert str(error.value).startswith(f"{tmp_path}/bad.tar")
+    assert time.monotonic() - start < 2
+
+
 def test_an_image_that_has_changed_or_gone_is_not_read(folder: Path) -> None:
     entries = listed(folder).entries
     (folder / entries[0].name).write_bytes(b"other")
@@ -179,4 +278,3 @@ def test_an_image_that_has_changed_or_gone_is_not_read(folder: Path) -> None:
     (folder / entries[1].name).unlink()
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_image(folder, entries[1])
-    assert SUFFIXES == (".jpg", ".jpeg", ".png", ".webp", ".bmp")

@@ -1,14 +1,20 @@
 """List the images of class folders, or of a flat folder, in a fixed order."""
 
 import os
-from collections.abc import Iterator
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import DataError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
+# Folders that operating systems and disk stations put beside images. Names that begin with a dot are others.
+_SYSTEM_FOLDERS = ("@eaDir", "__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information")
+# Kinds of files that a message names.
+_NAMED_KINDS = 8
 
 
 class ImageFile(NamedTuple):
@@ -26,24 +32,45 @@ class ImageList:
     root: Path
     entries: list[ImageFile]
     classes: tuple[str, ...]
+    passed_over: str = ""
+    """one line that counts, by kind, the files that are no images; empty if there are none"""
 
 
 def list_images(root: Path) -> ImageList:
-    """List every image in the folder ``root``. Other suffixes and names that begin with a dot are ignored.
+    """List every image in the folder ``root``, as ``image_list`` does. Raises DataError as that does."""
+    return image_list(root, _walk(root))
 
-    Raises DataError if there is no image, a class folder is empty, or single images and class folders are mixed.
+
+def find_images(folder: Path) -> list[Path]:
+    """Return every image in ``folder`` and the folders in it, sorted. Raises DataError for a link to nowhere."""
+    return sorted(folder / file.name for file in _walk(folder) if is_image(file.name) and not _is_hidden(file.name))
+
+
+def image_list(root: Path, files: Iterable[ImageFile]) -> ImageList:
+    """Return the images among ``files``, which are all those under ``root``; the name of a folder ends in a slash.
+
+    Files with other suffixes, hidden files and those of the operating system are passed over, and counted. Raises
+    DataError if there is no image, if one is deeper than in a class folder, if a class folder is empty, or if single
+    images and class folders are mixed.
     """
-    classes = set()
-    entries = []
-    for item in _visible(root):
-        if item.is_dir():
-            classes.add(item.name)
-            for file in _visible(Path(item.path)):
-                if is_image(file.name) and file.is_file():
-                    entries.append(ImageFile(f"{item.name}/{file.name}", file.stat().st_size))
-        elif is_image(item.name) and item.is_file():
-            entries.append(ImageFile(item.name, item.stat().st_size))
-    return checked_list(root, entries, classes)
+    classes, entries, passed_over = set[str](), list[ImageFile](), Counter[str]()
+    for file in files:
+        folder, slash, _ = file.name.partition("/")
+        if _is_hidden(file.name):
+            passed_over["hidden or of the system"] += 1
+            continue
+        if slash:
+            classes.add(folder)
+        if is_image(file.name):
+            if file.name.count("/") > 1:
+                raise DataError(
+                    f"{root}: {file.name} is nested too deep; move the images of a class up into one folder, or name "
+                    "the folder that holds these class folders"
+                )
+            entries.append(file)
+        elif not file.name.endswith("/"):
+            passed_over[Path(file.name).suffix.lower() or "without a suffix"] += 1
+    return _checked(ImageList(root, sorted(entries), tuple(sorted(classes)), _counted(root, passed_over)))
 
 
 def is_image(name: str) -> bool:
@@ -51,27 +78,61 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def checked_list(root: Path, entries: list[ImageFile], classes: set[str]) -> ImageList:
-    """Return these images and class folders, sorted. Raises DataError as ``list_images`` does."""
+def _checked(images: ImageList) -> ImageList:
+    root, entries, classes = images.root, images.entries, images.classes
     if not entries:
-        raise DataError(f"{root} holds no image ({', '.join(SUFFIXES)}), neither itself nor in class folders")
+        raise DataError(
+            f"{root} holds no image ({', '.join(SUFFIXES)}), neither itself nor in class folders"
+            + (f"; {images.passed_over}" if images.passed_over else "")
+        )
     flat = [entry.name for entry in entries if "/" not in entry.name]
     if flat and classes:
-        raise DataError(f"{root} holds both class folders ({min(classes)}) and single images ({min(flat)})")
-    empty = sorted(classes - {entry.name.split("/")[0] for entry in entries})
-    if empty:
+        raise DataError(f"{root} holds both class folders ({classes[0]}) and single images ({flat[0]})")
+    filled = {entry.name.partition("/")[0] for entry in entries}
+    if empty := [name for name in classes if name not in filled]:
         raise DataError(f"{root}: {len(empty)} class folders hold no image, the first is {empty[0]}; fill or remove it")
     if len({entry.name for entry in entries}) != len(entries):
         raise DataError(f"{root} holds the same name twice")
     for entry in entries:
         if not entry.name.isprintable():  # lists hold one name a line, as text that Caffe and people read
             raise DataError(f"{root}: the name {entry.name!r} has characters that cannot be written in a list")
-    return ImageList(root, sorted(entries), tuple(sorted(classes)))
+    return images
 
 
-def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _counted(root: Path, passed_over: Counter[str]) -> str:
+    by_count = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    kinds = [f"{count:,} {kind}" for kind, count in by_count[:_NAMED_KINDS]]
+    if len(passed_over) > _NAMED_KINDS:
+        kinds.append(f"{len(passed_over) - _NAMED_KINDS} more kinds")
+    return f"files passed over in {root}: {', '.join(kinds)}" if kinds else ""
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in name.split("/"))
+
+
+def _walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
+    """Yield every file and folder under ``root``. Hidden folders are yielded, but not what is in them."""
     try:
-        with os.scandir(folder) as items:
-            yield from (item for item in items if not item.name.startswith("."))
+        with os.scandir(root / folder) as items:
+            found = [(folder + item.name, item) for item in items]
+        for name, item in found:
+            if _is_hidden(name):
+                yield ImageFile(name, 0)
+            elif item.is_dir():
+                yield ImageFile(f"{name}/", 0)
+                yield from _walk(root, f"{name}/")
+            else:
+                yield ImageFile(name, _size(item))
     except OSError as error:
-        raise DataError(f"{folder} cannot be listed: {error.strerror}") from None
+        raise DataError(f"{error.filename or root / folder} cannot be listed: {error.strerror}") from None
+
+
+def _size(item: os.DirEntry[str]) -> int:
+    try:
+        status = item.stat()
+    except FileNotFoundError:
+        raise DataError(f"{item.path} is a link to nowhere; restore what it points at, or remove it") from None
+    if is_image(item.name) and not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{item.path} is a pipe or a device, not an image; remove it")
+    return status.st_size

@@ -52,6 +52,9 @@ def _describe(data: DataConfig) -> DataSet:
         if not (data.dir / split).is_dir():
             raise DataError(f"{data.dir} holds no folder {split}/; its images must be in train/CLASS/ and val/CLASS/")
     found: dict[Split, ImageList] = {split: list_images(data.dir / split) for split in SPLITS}
+    for images in found.values():
+        if images.passed_over:
+            print(images.passed_over, flush=True)
     _check_classes(found)
     listing = {split: [(entry.name, entry.bytes) for entry in found[split].entries] for split in SPLITS}
     content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
