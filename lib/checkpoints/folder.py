@@ -74,8 +74,18 @@ class CheckpointFolder:
         return f"{self._folder} has room for {n_fit} more checkpoints of {n_bytes / 1e9:.3f} GB"
 
     def latest(self) -> Path | None:
-        """Return the newest checkpoint, or None if there is none. Raises CheckpointError if its file is missing."""
-        return self._resolve("latest", "another checkpoint with --run.resume, or start anew with --run.resume never")
+        """Return the newest checkpoint, or None if there is none.
+
+        Raises CheckpointError if its file is missing, or if there are checkpoints but nothing says which is the newest.
+        """
+        fix = "another checkpoint with --run.resume, or start anew with --run.resume never"
+        path, found = self._resolve("latest", fix), sorted(self._folder.glob("epoch*_iter*.pt"))
+        if path or len(found) < 2:  # the pointer to the very first checkpoint may not be written yet
+            return path or next(iter(found), None)
+        raise CheckpointError(
+            f"{self._folder} holds {len(found)} checkpoints, but no file latest that names the newest; name {fix} "
+            f"(the last by name: {found[-1]})"
+        )
 
     def best(self) -> Path | None:
         """Return the checkpoint with the lowest validation error, like ``latest``."""

@@ -12,6 +12,7 @@ from lib.commands.report_errors import report_errors
 from lib.commands.run import check_run, run_roles, worker_roles
 from lib.config.schema import Config
 from lib.errors import ConfigError
+from lib.runtime.run_dir import refuse_foreign_config
 from lib.runtime.torchrun import mark_start, place_workers, resume_after_restart
 from lib.system.atomic_write import remove_partials
 from lib.system.file_lock import open_lock_file, try_lock
@@ -70,6 +71,7 @@ def locked_run_dir(config: Config) -> Iterator[int]:
     Files of an older run stay as they are: worker 0's trainer replaces them once it knows that it can train.
     """
     folder = config.run.weights_dir
+    refuse_foreign_config(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open_lock_file(folder / ".lock")

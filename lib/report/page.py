@@ -6,13 +6,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lib.recording.settings_log import differing
 from lib.report.curves import charts, time_shares
 from lib.report.events import write_events
 from lib.report.images import data_uri
 from lib.report.inspector import SampleBudget
 from lib.report.plot import COLOURS
 from lib.report.run_section import build_section
-from lib.report.runs import differing, read_run, wait_advice
+from lib.report.runs import read_run, wait_advice
 from lib.system.atomic_write import replace_file
 
 # Number of best and of worst classes that the page lists.
@@ -47,7 +48,7 @@ def write_report(folders: Sequence[Path], budget: SampleBudget) -> Path:
         sections=sections,
         curves=curves,
         speed=speed,
-        differing=differing(runs),
+        differing=differing([run.settings for run in runs]),
         slow_data=[(run.name, advice) for run in runs if (advice := wait_advice(run))],
         colours=COLOURS,
         ranked=_RANKED,

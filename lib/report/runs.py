@@ -2,22 +2,21 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lib.config.dump import flow
 from lib.config.load import load_config
 from lib.config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
+from lib.config.yaml_file import read_settings
 from lib.data.order import BatchOrder
 from lib.data.sources.registry import source_kind
 from lib.errors import ConfigError, UserError
 from lib.recording.intervals import WaitAdvice
 from lib.recording.metrics_log import MetricsEntry, read_lines
-
-# Settings that do not change what a run learns.
-_IRRELEVANT = ("logging.", "run.weights_dir", "run.resume", "run.keep", "run.snapshot", "run.patience")
+from lib.recording.settings_log import describe_history, read_history
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +26,9 @@ class Run:
     name: str
     folder: Path
     settings: dict[str, str]
-    """every key of the configuration, dotted, with its value as text"""
+    """every key of the configuration, dotted, with its value as YAML"""
+    changes: list[str]
+    """a line for each change of the settings while it trained"""
     train: list[MetricsEntry]
     val: list[MetricsEntry]
     iterations: int
@@ -65,7 +66,6 @@ def read_run(folder: Path) -> Run:
     """Read the run in ``folder``. Raises ConfigError if there is none."""
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} holds no run: there is no {folder / 'config.yaml'}; name a run's weights_dir")
-    tree = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     recorded = folder / "environment.json"
     environment = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
     entries = [entry for entry, _ in read_lines(folder / "metrics.jsonl") if entry]
@@ -73,7 +73,8 @@ def read_run(folder: Path) -> Run:
     return Run(
         name=folder.resolve().name,
         folder=folder,
-        settings=_dotted(tree),
+        settings=dict(_as_text(read_settings(folder / "config.yaml"))),
+        changes=describe_history(read_history(folder)),
         train=[entry for entry in entries if entry.kind == "train"],
         val=[entry for entry in entries if entry.kind == "val"],
         iterations=max(iterations, 1),
@@ -100,13 +101,6 @@ def read_inputs(folder: Path) -> InputSettings:
     return InputSettings(data=config.data, augment=config.augment, normalize=config.normalize, order=order)
 
 
-def differing(runs: list[Run]) -> dict[str, list[str]]:
-    """Return the keys that change what a run learns and differ among ``runs``, with each run's value."""
-    keys = dict.fromkeys(key for run in runs for key in run.settings if not key.startswith(_IRRELEVANT))
-    rows = {key: [run.settings.get(key, "") for run in runs] for key in keys}
-    return {key: values for key, values in rows.items() if len(set(values)) > 1}
-
-
 def wait_advice(run: Run) -> str:
     """Return the first interval that waited too long for data, with its share and what to change, or "".
 
@@ -124,11 +118,6 @@ def wait_advice(run: Run) -> str:
     return ""
 
 
-def _dotted(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    rows: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            rows |= _dotted(value, f"{prefix}{key}.")
-        else:
-            rows[prefix + key] = json.dumps(value) if isinstance(value, list | bool) else str(value)
-    return rows
+def _as_text(settings: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
+    for key, value in settings:
+        yield key, value if isinstance(value, str) else flow(value)

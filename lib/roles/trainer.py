@@ -15,6 +15,7 @@ from lib.errors import AllDivergedError, DataError
 from lib.recording.console import open_console
 from lib.recording.environment import write_environment
 from lib.recording.recorder import NullRecorder
+from lib.recording.settings_log import Settings
 from lib.rng import Stream, rollback_seed, torch_seed
 from lib.roles.builders import build_recorder, init_device, open_feed
 from lib.roles.checkpoint_writer import CheckpointWriter
@@ -25,7 +26,7 @@ from lib.roles.run_summary import resolved_config, run_facts, run_summary
 from lib.roles.train_state import TrainState, build, plan_from
 from lib.roles.validation import Validation
 from lib.runtime.process import Context, mark_started, run_role
-from lib.runtime.run_dir import claim_run_dir
+from lib.runtime.run_dir import claim_run_dir, refuse_changed_settings
 from lib.training.schedule import learning_rate, weight_decay
 from lib.training.snapshots import broadcast_progress
 
@@ -239,22 +240,26 @@ def run(context: Context) -> None:
     exchange = build_exchange(context, device)
     state = build(context, exchange, device, dtype)
     replica, snapshots, plan, progress = state.replica, state.snapshots, state.plan, state.progress
+    settings, notes = Settings.of(config, progress.epoch, progress.iteration), []
     if context.rank == 0 and progress.epoch < config.run.n_epochs:
         snapshots.require_room()
-        claim_run_dir(config.run, resolved_config(config), context.sheet.command)
+        notes = claim_run_dir(
+            config.run, settings, resolved_config(config), context.sheet.command, anew=snapshots.start() is None
+        )
         mark_started(context.folder)
     exchange.all_gather([])  # from here on the run's log is ours, and loaders may write to it
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     if progress.epoch < config.run.n_epochs:
         context.client.heartbeat("opening the log")
         recorder = build_recorder(context, plan, progress, device)
-        recorder.info("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin])))
+        recorder.info("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin, *notes])))
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warning(advice)
             write_environment(config.run.weights_dir, run_facts(context, replica.model, plan))
         train_until_stopped(Trainer(context, state, feed, recorder))
     elif context.rank == 0:
+        refuse_changed_settings(config.run.weights_dir, settings)
         last = f"epoch {progress.epoch} of {config.run.n_epochs}"
         done = f"nothing is left to do: {last} is done; raise run.n_epochs for more"
         open_console(config.run.n_epochs, quiet=config.logging.quiet).info(done)

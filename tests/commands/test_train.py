@@ -27,10 +27,11 @@ def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
 
 
 def test_a_command_that_is_refused_leaves_the_folder_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "command.txt").touch()
     (tmp_path / "config.yaml").write_text("another run's")
     with locked_run_dir(Config(run=RunConfig(weights_dir=tmp_path, resume="never"))):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "command.txt", "config.yaml"]
     assert (tmp_path / "config.yaml").read_text() == "another run's"
 
 
@@ -48,3 +49,11 @@ def test_images_too_small_for_the_network_are_refused_before_they_are_read(tmp_p
     data = DataConfig(source="jpeg_folder", dir=tmp_path / "nowhere", img_size=64)
     with pytest.raises(ConfigError, match="this network needs at least 67; use data.img_size 76 or more"):
         check_run(Config(data=data))
+
+
+def test_a_config_that_is_not_a_runs_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("the project's own")
+    refused = pytest.raises(ConfigError, match="holds a config.yaml, but no run")
+    with refused, locked_run_dir(Config(run=RunConfig(weights_dir=tmp_path))):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]

@@ -152,6 +152,11 @@ def test_a_finished_run_is_reported_and_does_not_start_over(one_run: Path, run_s
     assert contents(models) == before
     refused = run_script("train.py", *ONE_WORKER, "--model.name", "tiny_without_dropout")
     assert (refused.returncode, "belongs to another network" in refused.stderr) == (2, True)
+    other = run_script("train.py", *ONE_WORKER, "--optimizer.learning_rate", 0.02)
+    assert (other.returncode, "it had other settings: optimizer.learning_rate 0.01 -> 0.02;" in other.stderr) == (
+        2,
+        True,
+    )
     assert contents(models) == before, "who is refused changes nothing"
     anew = run_script("train.py", *ONE_WORKER, "--run.resume", "never")
     assert anew.returncode == 0
