@@ -46,6 +46,11 @@ class Preparation:
     std: tuple[float, float, float] | None = None
     """what each channel is divided by (normalize.std)"""
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folder name of each class, by index."""
+        return tuple(folder for folder, _ in self.classes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:

@@ -74,6 +74,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--data", type=Path, metavar="FOLDER", help=text)
     add("--model", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
+    text = "with --data: how its classes are matched with those of weights that tell theirs (default: %(default)s)"
+    add("--classes", choices=("by_name", "by_order"), default="by_name", help=text)
     text = "with --data: normalize.mean (default: the recipe of the network)"
     add("--mean", choices=("image", "channel", "none"), help=text)
     text = "with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network)"

@@ -53,6 +53,7 @@ def metadata(predictor: Predictor) -> dict[str, str]:
         "img_size": str(predictor.img_size),
         "input": describe_input(predictor.preparation),
         "std": json.dumps(predictor.preparation.std),
+        "folders": json.dumps(predictor.preparation.folders),
         "classes": json.dumps([readable or folder for folder, readable in predictor.preparation.classes]),
     }
 

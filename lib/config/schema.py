@@ -194,6 +194,10 @@ class ModelConfig(Section, prefix="model."):
     PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
     differs"""
 
+    classes: Literal["by_name", "by_order"] = "by_name"
+    """how the classes of a checkpoint or of other weights are matched with those of the data set. by_name: by the
+    names of their folders, where the weights tell them; by_order: the first is the first, whatever the names"""
+
     freeze: Annotated[tuple[str, ...], Example('["features"]')] = ()
     """fine-tuning: parameters that are not trained, by name or by prefix up to a dot, e.g. [features]"""
 

@@ -1,7 +1,7 @@
 """A trained network together with the preprocessing of its images and the names of its classes."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lib.checkpoints import checkpoint
 from lib.checkpoints.checkpoint import Checkpoint, Preparation
+from lib.checkpoints.classes import match_classes
 from lib.checkpoints.folder import best_of_run
 from lib.checkpoints.tensor_checks import check_fit
 from lib.config.schema import AugmentConfig, NormalizeConfig
@@ -120,5 +121,9 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
     )
     crop = spec.crop_of(metadata.mean_CHW.shape[1])
     model = spec.build(len(metadata.classes), crop)
-    load_weights(model, options.checkpoint, preparation.std)
+    folders = load_weights(model, options.checkpoint, preparation.std)
+    if folders and options.classes == "by_name":
+        match_classes(options.checkpoint, folders, preparation.folders)
+        named = dict(preparation.classes)
+        preparation = replace(preparation, classes=tuple((folder, named[folder]) for folder in folders))
     return Predictor(name=options.model, epoch=0, model=model.eval(), crop=crop, preparation=preparation)

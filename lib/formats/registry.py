@@ -78,17 +78,20 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> None:
+def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> tuple[str, ...]:
     """Copy the weights at ``path`` into ``model``, in place: tensors that are views of other memory stay views.
 
-    They are rescaled for inputs divided by ``std`` (``normalize.std``). ``path`` is as for ``read_weights``. Raises
+    They are rescaled for inputs divided by ``std`` (``normalize.std``). ``path`` is as for ``read_weights``. Returns
+    the folder names of the network's classes, by number, or none where the file does not say. Raises
     WeightsError unless the names and shapes of file and network agree exactly and all numbers are finite.
     """
-    weights, expected = read_weights(path).rescaled(std, path), loadable_tensors(model)
+    read, expected = read_weights(path), loadable_tensors(model)
+    weights = read.rescaled(std, path)
     check_fit(path, weights, expected, WeightsError)
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(weights[name])
+    return read.folders
 
 
 def loadable_tensors(model: nn.Module) -> dict[str, Tensor]:

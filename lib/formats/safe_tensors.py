@@ -1,6 +1,7 @@
 """safetensors: tensors by name after a JSON header. Files of this program have its own names.
 
-Their header contains "network" and "std". Files without "network" are taken for torchvision's.
+Their header contains "network", "std" and "folders", the folder names of the classes. Files without "network" are
+taken for torchvision's.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,9 @@ def read(path: Path) -> ScaledWeights:
             metadata = file.metadata() or {}
         if "network" not in metadata:
             return ScaledWeights(load_file(path), TORCHVISION_STD)
-        return ScaledWeights(load_file(path), msgspec.json.decode(metadata.get("std", "null"), type=Std | None))
+        std = msgspec.json.decode(metadata.get("std", "null"), type=Std | None)
+        folders = msgspec.json.decode(metadata.get("folders", "[]"), type=tuple[str, ...])
+        return ScaledWeights(load_file(path), std, folders)
     except (SafetensorError, OSError, msgspec.DecodeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
 

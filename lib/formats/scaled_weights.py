@@ -31,6 +31,9 @@ class ScaledWeights(NamedTuple):
     std: Std | None = None
     """what the training images were divided by; None: nothing, their range was 0 to 255"""
 
+    folders: tuple[str, ...] = ()
+    """the folder name of each class, by index; empty where the file does not say"""
+
     def rescaled(self, std: Std | None, path: str | Path) -> dict[str, Tensor]:
         """Return the weights of the same function for inputs divided by ``std``: the first convolution is rescaled.
 

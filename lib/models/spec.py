@@ -43,6 +43,12 @@ class ModelSpec:
         _find("layers.redraw_convolutions")(model, init)
         return model
 
+    def class_tensors(self, crop: int) -> list[str]:
+        """Return the names of the parameters and buffers that have one row per class."""
+        with importlib.import_module("torch").device("meta"):
+            two, three = (_find(self.network)(n_classes, crop, **self.options).state_dict() for n_classes in (2, 3))
+        return [name for name, value in two.items() if value.shape != three[name].shape]
+
     def loss_function(self) -> Any:
         """Return the function that ``loss`` names."""
         return _find(self.loss)

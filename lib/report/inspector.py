@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lib.checkpoints import checkpoint
 from lib.checkpoints.checkpoint import Checkpoint
+from lib.checkpoints.classes import check_same_order
 from lib.checkpoints.folder import CheckpointFolder
 from lib.data.augment.transform import Transform
 from lib.data.dataset import DataSet, read_mean_image
@@ -59,11 +60,16 @@ def first_filters(parameters: dict[str, Tensor]) -> NDArray[np.float32] | None:
 
 
 class CheckpointInspector:
-    """The network of a checkpoint with the data set of its run. Raises UserError if the data set is not there."""
+    """The network of a checkpoint with the data set of its run.
+
+    Raises UserError if the data set is not there, or by now has classes of other names.
+    """
 
     def __init__(self, inputs: InputSettings, saved: Checkpoint, budget: SampleBudget) -> None:
         self._inputs, self._saved, self._budget = inputs, saved, budget
         self._data: DataSet = source_kind(inputs.data.source).describe(inputs.data)
+        if inputs.by_name:
+            check_same_order(saved.name, saved.preparation.folders, [c.wnid for c in self._data.classes])
 
     def training_inputs(self, count: int = 40) -> NDArray[np.float32]:
         """Return the first inputs of worker 0 in the checkpoint's epoch, augmented and normalized: (n, 3, H, W)."""

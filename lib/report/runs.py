@@ -90,6 +90,8 @@ class InputSettings:
     augment: AugmentConfig
     normalize: NormalizeConfig
     order: BatchOrder
+    by_name: bool
+    """whether the data set's classes must have the names that a checkpoint holds (model.classes)"""
 
 
 def read_inputs(folder: Path) -> InputSettings:
@@ -98,7 +100,13 @@ def read_inputs(folder: Path) -> InputSettings:
     order = BatchOrder.of(
         config.data, config.run, config.logging, batch_size=config.batch_size, world_size=config.world_size
     )
-    return InputSettings(data=config.data, augment=config.augment, normalize=config.normalize, order=order)
+    return InputSettings(
+        data=config.data,
+        augment=config.augment,
+        normalize=config.normalize,
+        order=order,
+        by_name=config.model.classes == "by_name",
+    )
 
 
 def wait_advice(run: Run) -> str:

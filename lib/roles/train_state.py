@@ -9,6 +9,7 @@ from lib.data.order import describe_order
 from lib.data.plan import Plan
 from lib.errors import CheckpointError
 from lib.exchange.base import Exchange
+from lib.models.registry import model_spec
 from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, preparation
 from lib.roles.replica_builder import build_replica
@@ -47,6 +48,7 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
         replica,
         total_batch_size=config.batch_size * config.world_size,
         order=describe_order(config.data),
+        by_name=config.model.classes == "by_name",
     )
     progress, origin = _start(context, snapshots, replica)
     progress = broadcast_progress(progress, replica, exchange)
@@ -75,12 +77,15 @@ def plan_from(context: Context, replica: Replica, progress: Progress) -> Plan:
 
 def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Progress, str]:
     """Load the checkpoint or weights to start from, on worker 0: the progress, and one line about them."""
-    weights = context.config.model.weights
+    model = context.config.model
     if context.rank == 0:
         if start := snapshots.start():
             progress = snapshots.restore(start)
             done = f"{pluralize(progress.epoch, 'epoch')} and {pluralize(progress.iteration, 'iteration')}"
             return progress, f"resumed:  {start}, {done} done"
-        if weights:
-            return Progress(), f"weights:  {start_from(replica.model, weights, context.config.normalize.std)}"
+        if model.weights:
+            folders = [c.wnid for c in context.sheet.data.classes] if model.classes == "by_name" else []
+            rows = model_spec(model.name).class_tensors(replica.crop)
+            origin = start_from(replica.model, model.weights, context.config.normalize.std, folders, rows)
+            return Progress(), f"weights:  {origin}"
     return Progress(), ""

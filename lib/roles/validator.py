@@ -1,13 +1,14 @@
 """The validator role: one worker's share in evaluating a checkpoint on the whole validation set."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from lib.checkpoints import checkpoint
+from lib.checkpoints.classes import match_classes
 from lib.checkpoints.folder import best_of_run
 from lib.config.schema import Config
 from lib.data.augment.params import eval_crop_params
@@ -41,11 +42,11 @@ def run(context: Context) -> None:
         raise CheckpointError(
             f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
         )
-    load(replica, path, config, data)
+    order = load(replica, path, config, data, print if context.rank == 0 else lambda _: None)
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
-    own = [Predictions.empty(data.n_classes), *predict(context, replica, feed, plan, params)]
+    own = [Predictions.empty(data.n_classes), *predict(context, replica, feed, plan, params, order)]
     results = [context.folder / f"predictions{rank}.npz" for rank in range(config.world_size)]
     Predictions.concatenate(own).save(results[context.rank])
     context.client.heartbeat("waiting for the other workers")
@@ -60,28 +61,42 @@ def run(context: Context) -> None:
     feed.close()
 
 
-def load(replica: Replica, path: Path, config: Config, data: DataSet) -> None:
-    """Load the weights at ``path`` into the replica. Raises CheckpointError or WeightsError if they do not fit.
+def load(
+    replica: Replica, path: Path, config: Config, data: DataSet, note: Callable[[str], object] = print
+) -> list[int]:
+    """Load the weights at ``path`` into the replica. Return, for each class of ``data``, its number in the network.
 
-    A checkpoint of another data set is accepted, as long as the network fits this one.
+    A checkpoint of another data set is accepted, which ``note`` is told, as long as network and names of the classes
+    fit this one. Raises CheckpointError or WeightsError if they do not.
     """
     if checkpoint.may_be_checkpoint(path):
         saved, here = checkpoint.load(path), identity(config, data)
+        if saved.identity.data_fingerprint != here.data_fingerprint:
+            note(f"note: {path} was trained on another data set than {data.where}")
         any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
         checkpoint.check_identity(path, any_data, here, "use its own --model.name, classes and image size")
         checkpoint.check_preparation(path, saved.preparation, preparation(config, data))
-    load_weights(replica.model, path, config.normalize.std)
+    theirs, ours = load_weights(replica.model, path, config.normalize.std), [c.wnid for c in data.classes]
     replica.refresh()
+    order = (
+        match_classes(path, theirs, ours) if theirs and config.model.classes == "by_name" else list(range(len(ours)))
+    )
+    if order != list(range(len(ours))):
+        note(f"note: {path} has these classes in another order: they are matched by name")
+    return order
 
 
 def predict(
-    context: Context, replica: Replica, feed: Feed, plan: Plan, params_C3: torch.Tensor
+    context: Context, replica: Replica, feed: Feed, plan: Plan, params_C3: torch.Tensor, order: Sequence[int]
 ) -> Iterator[Predictions]:
-    """Yield the network's predictions for each of this worker's batches, averaged over the crops ``params_C3``."""
+    """Yield the network's predictions for each of this worker's batches, averaged over the crops ``params_C3``.
+
+    ``order`` is the number in the network of each class.
+    """
     for number, batch in enumerate(feed):
         context.client.heartbeat(f"validating batch {number + 1}")
         if len(batch.labels_B):
-            log_probabilities_BK = crop_log_probabilities(replica.step, batch, params_C3)
+            log_probabilities_BK = crop_log_probabilities(replica.step, batch, params_C3)[:, order]
             yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoints.classes import BY_ORDER, match_classes, same_names
 from lib.checkpoints.tensor_checks import check_fit
 from lib.errors import ConfigError, WeightsError
 from lib.formats.registry import loadable_tensors, read_weights
@@ -15,25 +16,41 @@ _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @torch.no_grad()
-def start_from(model: nn.Module, path: str | Path, std: Std | None = None) -> str:
+def start_from(
+    model: nn.Module,
+    path: str | Path,
+    std: Std | None = None,
+    folders: Sequence[str] = (),
+    class_tensors: Sequence[str] = (),
+) -> str:
     """Copy the weights at ``path`` into ``model``, in place; returns what was done, as one line.
 
     ``model`` sees pictures divided by ``std`` (``normalize.std``); weights made for others are brought to that.
-    Where the file has another number of classes, last layers, which have one output a class, keep their new values.
+    ``folders`` are the classes of the data set and ``class_tensors`` the weights with one row a class. If the file
+    tells its classes too, these rows are matched by name. Where the file has other classes, or another number of them,
+    last layers, which have one output a class, keep their new values.
     Raises UserError when the file cannot be read or is of another network.
     """
     read, wanted = read_weights(path), loadable_tensors(model)
     weights = read.rescaled(std, path)
-    new = _of_other_classes(wanted, weights)
+    new, order = _of_other_classes(wanted, weights), "all of them"
+    if folders and read.folders and not new and tuple(folders) != read.folders:
+        if same_names(read.folders, folders):
+            rows = match_classes(path, read.folders, folders)
+            weights = weights | {name: weights[name][rows] for name in class_tensors}
+            order = "all of them, their classes matched by name"
+        else:
+            new = [name for name in class_tensors if name in weights]
     cached = {name: value for name, value in wanted.items() if name not in new}
     check_fit(path, {name: value for name, value in weights.items() if name not in new}, cached, WeightsError)
     for name, value in cached.items():
         value.copy_(weights[name])
     brought = "" if read.std == std else f"; made for {describe_scale(read.std)}, here brought to {describe_scale(std)}"
     if not new:
-        return f"{path}, all of them{brought}"
+        return f"{path}, {order}{brought}"
     here, there = len(wanted[new[0]]), len(weights[new[0]])
-    return f"{path}, all but {', '.join(new)}, which are new: {here} classes here, {there} there{brought}"
+    why = f"{here} classes here, {there} there" if here != there else f"the classes have other names; {BY_ORDER}"
+    return f"{path}, all but {', '.join(new)}, which are new: {why}{brought}"
 
 
 def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from lib.checkpoints import checkpoint
 from lib.checkpoints.async_saver import AsyncSaver
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
+from lib.checkpoints.classes import check_same_order
 from lib.checkpoints.folder import CheckpointFolder
 from lib.checkpoints.progress import Progress
 from lib.checkpoints.tensor_checks import check_fit
@@ -31,10 +32,13 @@ class Snapshots:
         replica: Replica,
         total_batch_size: int,
         order: str,
+        *,
+        by_name: bool = True,
     ) -> None:
+        """``by_name`` says that a checkpoint's classes must have the names of ``preparation``'s."""
         self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
         self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
-        self._total_batch_size, self._order = total_batch_size, order
+        self._total_batch_size, self._order, self._by_name = total_batch_size, order, by_name
         self._saved_at = time.monotonic()
         self.async_saver = AsyncSaver()
         """writes what ``save`` started; finish it before asking for the latest checkpoint"""
@@ -109,6 +113,8 @@ class Snapshots:
         saved = checkpoint.load(path)
         checkpoint.check_identity(path, saved.identity, self._identity)
         checkpoint.check_preparation(path, saved.preparation, self._preparation)
+        if self._by_name:
+            check_same_order(path, saved.preparation.folders, self._preparation.folders)
         if saved.iteration:
             self._refuse_other_order(path, saved)
         replica = self._replica

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -112,3 +113,30 @@ def test_a_missing_checkpoint_is_an_error_of_one_line(data_set: Path, run_here: 
     wrong = run_here("validate.py", *RUN, "--crops", 3)
     assert wrong.returncode == 2
     assert "crops" in wrong.stderr
+
+
+def test_classes_are_matched_by_the_names_of_their_folders(
+    trained: Path, evaluated: Callable[[int], Path], tmp_path: Path
+) -> None:
+    """Folder names move to other numbers, so the network's outputs follow them."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    at = layout(tmp_path / "data")
+    classes = json.loads(at.classes.read_text())
+    wnids = [c["wnid"] for c in classes]
+    at.classes.write_text(json.dumps([c | {"wnid": wnids[c["index"] - 1]} for c in classes]))
+    checkpoint = ("--checkpoint", CHECKPOINT, "--data.dir", at.dir)
+    done = run("validate.py", tmp_path, *RUN, *checkpoint, "--out", "named")
+    assert "has these classes in another order: they are matched by name" in done.stdout
+    probabilities, labels = plain_probabilities(tmp_path, [(2, 2, False)])
+    figures = json.loads((tmp_path / "named/figures.json").read_text())
+    loss = -probabilities.roll(1, 1).log()[range(20), labels].mean()
+    assert figures["loss"] == pytest.approx(float(loss), rel=1e-5)
+    at.classes.write_text(json.dumps([c | {"wnid": f"m{c['index']}"} for c in classes]))
+    refused = run("validate.py", tmp_path, *RUN, *checkpoint)
+    assert refused.returncode == 2
+    assert (
+        "was trained on other classes: 4 of its classes are not in this data set, such as n00000000" in refused.stderr
+    )
+    done = run("validate.py", tmp_path, *RUN, *checkpoint, "--model.classes", "by_order", "--out", "ordered")
+    by_order, before = (json.loads((f / "figures.json").read_text()) for f in (tmp_path / "ordered", evaluated(1)))
+    assert by_order["loss"] == before["loss"]

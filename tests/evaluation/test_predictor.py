@@ -1,6 +1,7 @@
 """A trained network gets images normalized as in its training, whatever the configuration is."""
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, check_
 from lib.commands.export import describe_input
 from lib.errors import CheckpointError, WeightsError
 from lib.evaluation.predictor import open_predictor, predictor_of_checkpoint
+from lib.formats import safe_tensors
 from lib.models.recipes import IMAGENET_STD
 from lib.models.registry import model_spec
 from tests.support.data_sets import write_data_set
@@ -60,7 +62,12 @@ def test_a_checkpoint_holds_the_normalization_of_its_training(
 def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(tmp_path: Path) -> None:
     write_data_set(tmp_path / "data", img_size=40)
     torch.save(model_spec("resnet18").build(4, 35).state_dict(), tmp_path / "resnet.pt")
-    options = {"checkpoint": str(tmp_path / "resnet.pt"), "model": "resnet18", "data": tmp_path / "data"}
+    options = {
+        "checkpoint": str(tmp_path / "resnet.pt"),
+        "model": "resnet18",
+        "data": tmp_path / "data",
+        "classes": "by_name",
+    }
     predictor = open_predictor(argparse.Namespace(**options, mean=None, std=None))
     assert (predictor.preparation.subtracted, predictor.preparation.std) == ("channel", None)
     image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8)
@@ -73,7 +80,9 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
 
 def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
     torch.save(model_spec("tiny").build(4, 35).state_dict(), tmp_path / "w.pt")
-    options = argparse.Namespace(checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, mean=None, std=None)
+    options = argparse.Namespace(
+        checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, classes="by_name", mean=None, std=None
+    )
     with pytest.raises(
         WeightsError, match="w.pt is no checkpoint of this program; weights of other programs need --model"
     ):
@@ -101,3 +110,20 @@ def test_an_exported_file_describes_its_input() -> None:
     text = describe_input(preparation(subtracted="channel", std=(50.0, 51.0, 52.0)))
     means = [round(value, 2) for value in MEAN_CHW.mean((1, 2)).tolist()]
     assert text == f"float32 RGB, 0 to 255, minus the channel means {means}, divided by [50.0, 51.0, 52.0]"
+
+
+def test_class_names_follow_the_classes_that_weights_tell(tmp_path: Path) -> None:
+    at = write_data_set(tmp_path / "data", img_size=40)
+    state, folders = model_spec("tiny").build(4, 35).state_dict(), ["n00000002", "n00000000", "n00000001", "n00000003"]
+    metadata = {"network": "tiny", "folders": json.dumps(folders)}
+    safe_tensors.write(state, metadata, tmp_path / "w.safetensors")
+    options = argparse.Namespace(
+        checkpoint=str(tmp_path / "w.safetensors"), model="tiny", data=at.dir, classes="by_name", mean=None, std=None
+    )
+    assert open_predictor(options).preparation.classes[0] == ("n00000002", "class 2")
+    options.classes = "by_order"
+    assert open_predictor(options).preparation.classes[0] == ("n00000000", "class 0")
+    options.classes = "by_name"
+    safe_tensors.write(state, metadata | {"folders": '["a", "b", "c", "d"]'}, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="4 of its classes are not in this data set, such as a and 4 of this"):
+        open_predictor(options)

@@ -56,6 +56,9 @@ def test_every_network_has_its_parameters_and_output_shape(name: str) -> None:
     assert count == spec.parameters
     assert count == PARAMETERS.get(name, count)
     assert model.eval()(torch.empty(2, 3, spec.crop, spec.crop, device="meta")).shape == (2, 1000)
+    rows = spec.class_tensors(spec.crop)
+    assert {len(model.state_dict()[row]) for row in rows} == {1000}
+    assert [row.rpartition(".")[2] for row in rows] == ["weight", "bias"] * (len(rows) // 2)
 
 
 def test_the_networks_of_all_original_systems_are_registered() -> None:

@@ -14,12 +14,19 @@ from lib.models.googlenet import GoogLeNet
 from lib.models.tiny import Tiny
 from lib.training.fine_tuning import start_from
 
+FOLDERS = ("n0", "n1", "n2", "n3")
+HEAD = ["classifier.2.weight", "classifier.2.bias"]
 
-def saved(folder: Path, model: nn.Module, epoch: int = 1) -> Path:
+
+def saved(folder: Path, model: nn.Module, epoch: int = 1, n_classes: int = 4) -> Path:
     return CheckpointFolder(folder, keep=1).save(
         Checkpoint(
-            identity=Identity(model="any", n_classes=4, img_size=32, data_fingerprint=""),
-            preparation=Preparation(resize="squash", mean=torch.zeros(3, 32, 32), classes=(("n0", "zero"),) * 4),
+            identity=Identity(model="any", n_classes=n_classes, img_size=32, data_fingerprint=""),
+            preparation=Preparation(
+                resize="squash",
+                mean=torch.zeros(3, 32, 32),
+                classes=tuple((f"n{number}", "a name") for number in range(n_classes)),
+            ),
             seed=1,
             total_batch_size=16,
             epoch=epoch,
@@ -91,3 +98,26 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
     more.extra = nn.Linear(1, 1)
     with pytest.raises(WeightsError, match="extra.weight .* is not in this network .2 in all."):
         start_from(Tiny(4, 28), saved(tmp_path / "more", more))
+
+
+def test_rows_of_classes_in_another_order_are_matched_by_name(tmp_path: Path) -> None:
+    theirs, ours = Tiny(4, 28), Tiny(4, 28)
+    path = saved(tmp_path, theirs)
+    here = ["n2", "n0", "n3", "n1"]
+    assert start_from(ours, path, None, here, HEAD) == f"{path}, all of them, their classes matched by name"
+    for name in HEAD:
+        assert torch.equal(ours.state_dict()[name], theirs.state_dict()[name][[2, 0, 3, 1]])
+    start_from(ours, path, None, FOLDERS, HEAD)
+    assert not differing(ours, theirs)
+
+
+def test_classes_of_other_names_get_new_last_layers_unless_order_is_meant(tmp_path: Path) -> None:
+    theirs, ours = Tiny(4, 28), Tiny(4, 28)
+    path = saved(tmp_path, theirs)
+    message = start_from(ours, path, None, ["a", "b", "c", "d"], HEAD)
+    assert message.startswith(
+        f"{path}, all but {', '.join(HEAD)}, which are new: the classes have other names; if they"
+    )
+    assert differing(ours, theirs) == set(HEAD)
+    start_from(ours, path)
+    assert not differing(ours, theirs)
