@@ -1,7 +1,6 @@
 """classify.py: print the most probable classes of images."""
 
 import argparse
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,15 +15,13 @@ from lib.errors import ConfigError, DataError
 from lib.evaluation.output_formats import PRINTERS
 from lib.evaluation.predictor import open_predictor
 from lib.system.devices import choose_device
+from lib.system.terminal import print_stderr
 
 
 @report_errors
 def classify(description: str) -> int:
     """Run classify.py. Returns the exit status, 2 if an image cannot be read."""
     options = parse(sys.argv[1:], description)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
     predictor = open_predictor(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
     printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
     status = 0
@@ -33,7 +30,7 @@ def classify(description: str) -> int:
             image_HWC = decode(Path(name).read_bytes(), predictor.img_size, predictor.preparation.resize)
         except (OSError, DataError) as error:
             text = f"it cannot be read: {error.strerror or error}" if isinstance(error, OSError) else error
-            print(f"error: {name}: {text}", file=sys.stderr, flush=True)
+            print_stderr(f"error: {name}: {text}")
             status = 2
             continue
         probabilities_1K = predictor.probabilities(image_HWC[None], options.crops)

@@ -10,6 +10,7 @@ from typing import ParamSpec
 
 from lib.errors import UserError
 from lib.system.disk import disk_error_text
+from lib.system.terminal import prepare_streams, print_stderr
 
 _Params = ParamSpec("_Params")
 
@@ -22,15 +23,16 @@ def report_errors(main: Callable[_Params, int]) -> Callable[_Params, int]:
 
     @wraps(main)
     def wrapped(*args: _Params.args, **kwargs: _Params.kwargs) -> int:
+        prepare_streams()
         try:
             return main(*args, **kwargs)
         except UserError as error:
             if "--debug" in sys.argv:
                 traceback.print_exc()
-            print(f"error: {error}", file=sys.stderr)
+            print_stderr(f"error: {error}")
             return 2
         except KeyboardInterrupt:  # once processes are running, their supervisor handles it
-            print("stopped", file=sys.stderr)
+            print_stderr("stopped")
             return 128 + signal.SIGINT
         except BrokenPipeError:  # the reader of our output is gone; do not try to flush it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -38,7 +40,7 @@ def report_errors(main: Callable[_Params, int]) -> Callable[_Params, int]:
         except OSError as error:
             if not (trouble := disk_error_text(error)):
                 raise
-            print(f"error: {trouble}", file=sys.stderr)
+            print_stderr(f"error: {trouble}")
             return 2
 
     return wrapped

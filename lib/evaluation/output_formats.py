@@ -5,6 +5,8 @@ import json
 import sys
 from collections.abc import Callable
 
+from lib.system.terminal import printable
+
 TopClasses = list[tuple[int, str, str, float]]
 """(index, folder name, readable name, probability) of the most probable classes, best first"""
 
@@ -17,7 +19,7 @@ def text(with_names: bool) -> Printer:
 
     def print_image(name: str, classes: TopClasses) -> None:
         lines = [f"{readable or folder} (score = {score:.5f})" for _, folder, readable, score in classes]
-        print("\n".join([f"{name}:", *lines, ""] if with_names else lines), flush=True)
+        print(printable("\n".join([f"{name}:", *lines, ""] if with_names else lines)), flush=True)
 
     return print_image
 

@@ -7,6 +7,7 @@ unknown names and fields. Nothing is unpickled.
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from lib.errors import ProtocolError
 from lib.types import Phase
@@ -102,7 +103,12 @@ Message: TypeAlias = TensorHandle | Fill | Filled | Unreadable | Barrier | Heart
 
 def encode(message: Message) -> bytes:
     """Return ``message`` as MessagePack."""
-    return msgspec.msgpack.encode(message)
+    try:
+        return msgspec.msgpack.encode(message)
+    except UnicodeEncodeError:  # a text names a file whose name is not UTF-8
+        texts = {name: value for name, value in asdict(message).items() if isinstance(value, str)}
+        shown = {name: value.encode("utf-8", "backslashreplace").decode() for name, value in texts.items()}
+        return msgspec.msgpack.encode(replace(message, **shown))
 
 
 def decode(frame: bytes) -> Message:

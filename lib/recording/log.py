@@ -10,7 +10,7 @@ def open_log(weights_dir: Path, role: str) -> logging.Logger:
     log.setLevel(logging.INFO)
     log.propagate = False
     if not log.handlers:
-        handler = logging.FileHandler(weights_dir / "train.log", encoding="utf-8")
+        handler = logging.FileHandler(weights_dir / "train.log", encoding="utf-8", errors="backslashreplace")
         handler.setFormatter(logging.Formatter(f"%(asctime)s {role}: %(message)s"))
         log.addHandler(handler)
     return log

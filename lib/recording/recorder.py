@@ -19,6 +19,7 @@ from lib.recording.metrics_log import MetricsLog, write_val_record
 from lib.recording.profiler import start_profiler
 from lib.recording.refresher import Refresher
 from lib.recording.trackers import Tracker
+from lib.system.terminal import printable
 from lib.types import Phase
 
 
@@ -70,10 +71,12 @@ class Recorder(NullRecorder):
 
     def info(self, text: str) -> None:
         """Write lines to the console and to the log."""
+        text = printable(text)
         self._console.info(text)
         self._log.info(text)
 
     def warning(self, text: str) -> None:
+        text = printable(text)
         self._console.warning(text)
         self._log.warning(text)
 

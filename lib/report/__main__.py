@@ -16,10 +16,12 @@ from pathlib import Path
 from lib.config.plain_parser import PlainParser
 from lib.errors import UserError
 from lib.system.parent_death import end_with_parent
+from lib.system.terminal import prepare_streams, print_stderr
 
 
 def main() -> int:
     """Write the page and print its path. Return exit status 2 for an error that the user can fix."""
+    prepare_streams()
     options = arguments(sys.argv[1:])
     if options.background:
         # Beside a training: use no GPU, and only CPU time that no other process needs.
@@ -42,7 +44,7 @@ def main() -> int:
     except UserError as error:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print_stderr(f"error: {error}")
         return 2
     print(path)
     return 0

@@ -1,5 +1,6 @@
 """What the processes of all roles have in common: how they start, report, and end."""
 
+import json
 import os
 import shutil
 import sys
@@ -19,7 +20,7 @@ from lib.ipc.supervisor_client import SupervisorClient
 from lib.recording.log import open_log
 from lib.system.disk import disk_error_text
 from lib.system.parent_death import end_with_parent
-from lib.system.terminal import print_stderr
+from lib.system.terminal import prepare_streams, print_stderr
 
 # The supervisor ends a waiting process when the process that it waits for dies or falls silent. Waits that end by
 # themselves after this many times run.patience_s are the last resort, for processes that all wait for each other.
@@ -41,7 +42,8 @@ class RunSheet(msgspec.Struct, frozen=True):
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:
     """Write the sheet into the run's private folder, from which ``run_role`` reads it."""
-    (folder / "run.json").write_bytes(msgspec.json.encode(sheet, enc_hook=str))
+    # Not with msgspec.json: it refuses names of files that are not UTF-8.
+    (folder / "run.json").write_text(json.dumps(msgspec.to_builtins(sheet, enc_hook=str)), encoding="ascii")
 
 
 def mark_started(folder: Path) -> None:
@@ -101,12 +103,13 @@ class Context:
 
 def run_role(role: str, body: Callable[[Context], None]) -> int:
     """Run ``body`` as ``python -m lib.roles.ROLE FOLDER RANK``; report its error. Return the exit status."""
+    prepare_streams()
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     try:
         text = (folder / "run.json").read_bytes()
     except FileNotFoundError:  # the run ended, and its folder was removed, while this process started
         return 1
-    sheet = msgspec.json.decode(text, type=RunSheet, dec_hook=lambda kind, value: kind(value))
+    sheet = msgspec.convert(json.loads(text), RunSheet, dec_hook=lambda kind, value: kind(value))
     if not end_with_parent(sheet.supervisor_pid):
         shutil.rmtree(folder, ignore_errors=True)
         return 1

@@ -1,6 +1,7 @@
 """Claim the folder of a run."""
 
 import itertools
+import os
 from pathlib import Path
 
 from lib.config.schema import RunConfig
@@ -42,7 +43,7 @@ def claim_run_dir(run: RunConfig, settings: Settings, resolved_config: str, comm
     changes = describe_history(history)
     record(run.weights_dir, history)
     comments = "".join(f"# {change}\n" for change in changes)
-    replace_file(run.weights_dir / "command.txt", f"{command}\n".encode())
+    replace_file(run.weights_dir / "command.txt", os.fsencode(f"{command}\n"))
     replace_file(run.weights_dir / "config.yaml", f"{comments}{resolved_config}".encode())
     return [f"moved:    files of an older run, to {aside}"] * bool(aside) + changes
 

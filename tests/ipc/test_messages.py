@@ -35,6 +35,11 @@ ONE_OF_EACH: tuple[Message, ...] = (
 )
 
 
+def test_a_file_name_that_is_not_utf_8_is_escaped() -> None:
+    message = Failed("trainer 1", "cannot read a\udcff.jpg", "", False)
+    assert decode(encode(message)) == Failed("trainer 1", r"cannot read a\udcff.jpg", "", False)
+
+
 @pytest.mark.parametrize("message", ONE_OF_EACH, ids=lambda m: type(m).__name__)
 def test_every_message_survives_encoding(message: Message) -> None:
     assert decode(encode(message)) == message

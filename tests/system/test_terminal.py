@@ -28,3 +28,32 @@ def test_output_that_cannot_be_written_does_not_end_the_program(redirected: str)
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "continued")
     assert done.stderr == ("" if "2>&1" in redirected else "one\ntwo\n")
+
+
+ANY_TEXT = """
+from lib.system.terminal import prepare_streams, print_stderr
+prepare_streams()
+first = open("/dev/null").fileno()
+import sys
+print("ä \\udcff " + sys.stdin.read(), flush=True)
+print_stderr("a \\x1b]0;title\\x07 b")
+sys.exit(first)
+"""
+
+
+def run_with(streams: str, encoding: str) -> tuple[int, bytes, bytes]:
+    done = subprocess.run(
+        ["bash", "-c", f'echo in | "$0" -c "$1" {streams}', sys.executable, ANY_TEXT],
+        cwd=ROOT, capture_output=True, check=False, env={"PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_text_that_the_terminal_cannot_show_is_escaped() -> None:
+    assert run_with("", "ascii") == (3, b"\\xe4 \xff in\n\n", b"a \\x1b]0;title\\x07 b\n")
+    assert run_with("", "utf-8")[1] == "ä ".encode() + b"\xff in\n\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_file_that_is_opened_later(closed: str) -> None:
+    assert run_with(closed, "utf-8")[0] == 3, "descriptors 0 to 2 are the streams, open or not"
