@@ -1,5 +1,6 @@
 """Metrics of a whole evaluation: over all images, of each class, and the confusion matrix."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,9 @@ from numpy.typing import NDArray
 
 from lib.evaluation.metrics import Metrics
 from lib.evaluation.predictions import Predictions
+
+# A matrix of more classes is too large to read, and soon to hold: with 21,841 classes it takes 4 GB.
+_MAX_MATRIX = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +68,44 @@ def average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) 
     return float((precision * np.diff(hits, prepend=0)).sum() / hits[-1])
 
 
-def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
-    """Return (K, K) counts of images; rows are true classes, columns predicted ones."""
-    n_classes = predictions.probabilities.shape[1]
-    cells = predictions.labels * n_classes + predictions.predicted
-    return np.bincount(cells, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """How often each class was predicted for images of each class: one entry (m,) for each pair that occurs."""
+
+    n_classes: int
+    labels: NDArray[np.int64]
+    """(m,), true class; pairs are sorted by it, then by the predicted class"""
+    predicted: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> "Confusion":
+        """Count the pairs of true and predicted class."""
+        n_classes = predictions.probabilities.shape[1]
+        pairs, counts = np.unique(predictions.labels * n_classes + predictions.predicted, return_counts=True)
+        return cls(n_classes=n_classes, labels=pairs // n_classes, predicted=pairs % n_classes, counts=counts)
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether the classes are few enough for a full matrix, which needs memory for each pair of them."""
+        return self.n_classes <= _MAX_MATRIX
+
+    def matrix(self) -> NDArray[np.int64]:
+        """Return counts (K, K); rows are true classes, columns predicted ones."""
+        matrix = np.zeros((self.n_classes, self.n_classes), np.int64)
+        matrix[self.labels, self.predicted] = self.counts
+        return matrix
+
+    def images(self) -> NDArray[np.int64]:
+        """Return the number of images of each class (K,)."""
+        return np.bincount(self.labels, self.counts, self.n_classes).astype(np.int64)
+
+    def correct(self) -> NDArray[np.int64]:
+        """Return the number of correctly predicted images of each class (K,)."""
+        return np.bincount(self.labels, self.counts * (self.labels == self.predicted), self.n_classes).astype(np.int64)
+
+    def wrong(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (true class, predicted class, images) where they differ, most frequent first."""
+        order = np.argsort(-self.counts, kind="stable")
+        for pair in order[self.labels[order] != self.predicted[order]]:
+            yield int(self.labels[pair]), int(self.predicted[pair]), int(self.counts[pair])

@@ -2,7 +2,8 @@
 
 figures.json     loss, top1_error, top5_error, images, mean_average_precision, crops, checkpoint
 classes.csv      index, folder, name, images, top1_error, top5_error, average_precision of each class
-confusion.csv    one row for each true class, one column for each predicted class
+mistakes.csv     class, predicted, images: folders of each pair of classes that was confused, most frequent first
+confusion.csv    one row for each true class, one column for each predicted class; for up to 1,000 classes
 confusion.png    the same as an image; darker means more often
 """
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lib.errors import ConfigError
-from lib.evaluation.class_metrics import ClassMetrics
+from lib.evaluation.class_metrics import ClassMetrics, Confusion
 from lib.evaluation.metrics import Metrics
 
 # All sizes are in pixels. The matrix is about this wide, unless that makes a cell smaller than one pixel.
@@ -39,11 +40,11 @@ def write_evaluation(
     folder: Path,
     metrics: Metrics,
     classes: ClassMetrics,
-    confusion: NDArray[np.int64],
+    confusion: Confusion,
     names: Sequence[tuple[str, str]],
     facts: dict[str, Any],
 ) -> None:
-    """Write all four files. ``names`` are folder and readable name of each class; ``facts`` go into figures.json.
+    """Write all files. ``names`` are folder and readable name of each class; ``facts`` go into figures.json.
 
     Raises ConfigError if the folder cannot be written.
     """
@@ -52,13 +53,20 @@ def write_evaluation(
         figures = asdict(metrics) | {"mean_average_precision": classes.mean_average_precision} | facts
         (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         _write_csv(folder / "classes.csv", _class_rows(classes, names))
-        rows = [[wnid, *row] for (wnid, _), row in zip(names, confusion.tolist(), strict=True)]
-        _write_csv(folder / "confusion.csv", [["class \\ taken for", *(wnid for wnid, _ in names)], *rows])
-        draw_confusion(confusion, [name or wnid for wnid, name in names]).save(folder / "confusion.png")
+        wrong = ((names[label][0], names[predicted][0], count) for label, predicted, count in confusion.wrong())
+        _write_csv(folder / "mistakes.csv", [("class", "predicted", "images"), *wrong])
+        if confusion.has_matrix:
+            _write_matrix(folder, confusion.matrix(), names)
     except OSError as error:
         raise ConfigError(
             f"cannot write to {folder}: {error.strerror or error}; name another folder with --out"
         ) from None
+
+
+def _write_matrix(folder: Path, confusion: NDArray[np.int64], names: Sequence[tuple[str, str]]) -> None:
+    rows = [[wnid, *row] for (wnid, _), row in zip(names, confusion.tolist(), strict=True)]
+    _write_csv(folder / "confusion.csv", [["class \\ taken for", *(wnid for wnid, _ in names)], *rows])
+    draw_confusion(confusion, [name or wnid for wnid, name in names]).save(folder / "confusion.png")
 
 
 def _class_rows(classes: ClassMetrics, names: Sequence[tuple[str, str]]) -> Iterable[Sequence[Any]]:
@@ -69,7 +77,7 @@ def _class_rows(classes: ClassMetrics, names: Sequence[tuple[str, str]]) -> Iter
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
@@ -82,12 +90,13 @@ def draw_confusion(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.
     cells = np.kron(np.stack(channels, -1).round().astype(np.uint8), np.ones((cell, cell, 1), np.uint8))
     if cell < _MIN_NAMED_CELL:
         return Image.fromarray(cells)
-    return _with_names(Image.fromarray(cells), cell, [name[:_MAX_NAME] for name in names])
+    return _with_names(Image.fromarray(cells), cell, names)
 
 
 def _with_names(matrix: Image.Image, cell: int, names: Sequence[str]) -> Image.Image:
     """Add the true classes at the left and the predicted classes, rotated, above."""
     font = ImageFont.load_default(_FONT_SIZE)
+    names = [name[:_MAX_NAME] if _can_draw(font, name) else f"class {index}" for index, name in enumerate(names)]
     room = int(max(font.getlength(name) for name in names)) + 2 * _MARGIN
     left = Image.new("RGB", (room, matrix.height), "white")
     draw = ImageDraw.Draw(left)
@@ -98,3 +107,9 @@ def _with_names(matrix: Image.Image, cell: int, names: Sequence[str]) -> Image.I
     page.paste(left.transpose(Image.Transpose.ROTATE_90), (room, 0))
     page.paste(matrix, (room, room))
     return page
+
+
+def _can_draw(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> bool:
+    """Return whether the font has every character of ``text``; for others it draws the same box."""
+    missing = bytes(font.getmask("\uffff"))
+    return text.isprintable() and all(bytes(font.getmask(char)) != missing for char in set(text))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lib.config.plain_parser import PlainParser
 from lib.errors import UserError
+from lib.system.limits import spare_memory
 from lib.system.parent_death import end_with_parent
 from lib.system.terminal import prepare_streams, print_stderr
 
@@ -24,10 +25,11 @@ def main() -> int:
     prepare_streams()
     options = arguments(sys.argv[1:])
     if options.background:
-        # Beside a training: use no GPU, and only CPU time that no other process needs.
+        # Beside a training: use no GPU, and only CPU time and memory that no other process needs.
         if not end_with_parent(options.background):
             return 1
         os.nice(19)
+        spare_memory()
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["OMP_NUM_THREADS"] = "1"
     # Imported here: torch and matplotlib are slow to import, and torch reads the variables set above.

@@ -77,6 +77,7 @@ def _metric(axes: Axes, *, runs: Sequence[Run], name: str, validated: bool) -> N
     """Draw one metric: training thin and validation bold if it is ``validated``, else training alone."""
     spec, alone = METRICS[name], len(runs) == 1
     for number, run in enumerate(runs):
+        run_name = f" {run.name}" if run.name.startswith("_") else run.name  # a legend leaves out names with _
         colour = COLOURS[number % len(COLOURS)]
         x, y = _points(run, run.train, name)
         val_x, val_y = _points(run, run.val, name)
@@ -84,10 +85,10 @@ def _metric(axes: Axes, *, runs: Sequence[Run], name: str, validated: bool) -> N
             # An entry is written at the end of its interval, so a value holds for the time before it.
             style: dict[str, Any] = {"drawstyle": "steps-pre"} if spec.steps else {}
             style |= {"alpha": 0.55, "linewidth": 1, "markersize": 3} if validated else {}
-            label = ("training" if validated else None) if alone else None if val_x else run.name
+            label = ("training" if validated else None) if alone else None if val_x else run_name
             axes.plot(x, y, "o" if len(x) == 1 else "-", color=colour, label=label, **style)  # one point draws no line
         if val_x:
-            marker, label = "o" if len(val_x) < 40 else "", "validation" if alone else run.name
+            marker, label = "o" if len(val_x) < 40 else "", "validation" if alone else run_name
             axes.plot(val_x, val_y, color=colour, linewidth=2.2, marker=marker, markersize=3.5, label=label)
     values = [value for run in runs for value in _points(run, run.train, name)[1]]
     if spec.steps and values and min(values) > 0 and max(values) > 3 * min(values):

@@ -23,6 +23,7 @@ from lib.errors import CheckpointError
 from lib.evaluation.predictions import Predictions
 from lib.evaluation.predictor import Predictor, predictor_of_checkpoint
 from lib.models.registry import model_spec
+from lib.report.plot import drawable
 from lib.report.predictions import SampledPredictions, SampleImage, choose_samples
 from lib.report.runs import InputSettings
 from lib.types import Split
@@ -90,7 +91,7 @@ class CheckpointInspector:
         predictor = predictor_of_checkpoint(self._saved).to(torch.device(self._budget.device))
         source = self._open("val")
         predictions = self._evaluate(predictor, source)
-        names = [c.name or c.wnid for c in self._data.classes]
+        names = [drawable(c.name or c.wnid) for c in self._data.classes]
         chosen = choose_samples(predictions.labels, predictions.label_ranks == 0)
         images = self._read(source, predictions.images[chosen])
         source.close()

@@ -55,5 +55,5 @@ def write_report(folders: Sequence[Path], budget: SampleBudget) -> Path:
         written=time.strftime("%Y-%m-%d %H:%M"),
     )
     path = folders[0] / "report.html"
-    replace_file(path, html.encode())
+    replace_file(path, html.encode(errors="backslashreplace"))
     return path

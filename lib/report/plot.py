@@ -6,6 +6,7 @@ both, and the SVG version replaces the placeholder colours of text and grid by t
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from lib.system.atomic_write import replace_file
+from lib.system.terminal import printable
 
 # One colour per run. They are distinguishable with colour vision deficiencies, on white and on near black.
 COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")
@@ -36,9 +39,12 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
+# Fonts with Chinese, Japanese and Korean characters, of which a system has one or none. Browsers find their own.
+_CJK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "Droid Sans Fallback")
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
@@ -46,8 +52,11 @@ class Plot:
     """A plot as SVG, for the page, and as PNG."""
 
     def __init__(self, name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> None:
+        """``draw`` and ``title`` get names only as ``drawable`` returns them."""
         self.name, self.title = name, title
-        with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        fonts = ["DejaVu Sans", *(font for font in _CJK_FONTS if font in fontManager.get_font_names())]
+        with mpl.rc_context({**_STYLE, "svg.hashsalt": name, "font.family": fonts}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
             figure = Figure(figsize=size)
             draw(figure)
             svg, png = io.StringIO(), io.BytesIO()
@@ -58,6 +67,15 @@ class Plot:
     def write(self, folder: Path) -> None:
         """Write ``folder/NAME.png``."""
         replace_file(folder / f"{self.name}.png", self._png)
+
+
+def drawable(name: str) -> str:
+    """Return a name without characters that cannot be drawn, nor encoded.
+
+    >>> drawable("a\\x1b[31m\\udcff")
+    'a\\\\x1b[31m\\\\udcff'
+    """
+    return printable(name).replace("\n", " ").encode(errors="backslashreplace").decode()
 
 
 def _inline(svg: str, name: str, title: str) -> Markup:

@@ -17,7 +17,7 @@ _CORRECT, _OTHER = COLOURS[2], COLOURS[0]
 
 def confusion_plot(predictions: SampledPredictions) -> Plot:
     """Plot the confusion matrix, each row in shares of its sum: rows are true classes, columns predicted ones."""
-    counts = predictions.confusion
+    counts = predictions.confusion.matrix()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # From transparent to blue: an empty cell looks empty on light and on dark pages.
     blue = LinearSegmentedColormap.from_list("blue", [(0.18, 0.53, 0.84, 0.0), (0.18, 0.53, 0.84, 1.0)])

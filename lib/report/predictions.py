@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.evaluation.class_metrics import confusion_matrix
+from lib.evaluation.class_metrics import Confusion
 from lib.evaluation.predictions import Predictions
 
 _SAMPLES = 8
@@ -48,30 +49,21 @@ class SampledPredictions:
         return int((self.predictions.label_ranks == 0).sum())
 
     @cached_property
-    def confusion(self) -> NDArray[np.int64]:
-        """(K, K) counts of images; rows are true classes, columns predicted ones."""
-        return confusion_matrix(self.predictions)
+    def confusion(self) -> Confusion:
+        return Confusion.of(self.predictions)
 
     def confused_pairs(self, count: int = 10) -> list[tuple[str, str, int, float]]:
         """Return (class, predicted class, images, share of the class's images), most frequent first."""
-        wrong = self.confusion.copy()
-        np.fill_diagonal(wrong, 0)
-        most = np.argsort(-wrong, axis=None, kind="stable")[:count]
-        totals = self.confusion.sum(1)
+        totals = self.confusion.images()
         return [
-            (self.classes[row], self.classes[column], int(wrong[row, column]), float(wrong[row, column] / totals[row]))
-            for row, column in zip(*np.unravel_index(most, wrong.shape), strict=True)
-            if wrong[row, column]
+            (self.classes[label], self.classes[predicted], images, float(images / totals[label]))
+            for label, predicted, images in islice(self.confusion.wrong(), count)
         ]
 
     def ranked_classes(self) -> list[tuple[str, float, int]]:
         """Return (class, share predicted correctly, images) of each class that has images, best first."""
-        totals = self.confusion.sum(1)
-        rows = [
-            (name, float(self.confusion[i, i] / totals[i]), int(totals[i]))
-            for i, name in enumerate(self.classes)
-            if totals[i]
-        ]
+        totals, correct = self.confusion.images(), self.confusion.correct()
+        rows = [(self.classes[i], float(correct[i] / totals[i]), int(totals[i])) for i in np.flatnonzero(totals)]
         return sorted(rows, key=lambda row: -row[1])
 
 

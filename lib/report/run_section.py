@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.checkpoints.checkpoint import Checkpoint
-from lib.errors import UserError
+from lib.errors import error_text
 from lib.report import images
 from lib.report.inspector import CheckpointInspector, SampleBudget, first_filters, latest_checkpoint
 from lib.report.plot import Plot
@@ -17,6 +17,7 @@ from lib.report.prediction_plots import confusion_plot, samples_plot
 from lib.report.predictions import SampledPredictions
 from lib.report.runs import Run, read_inputs
 from lib.system.atomic_write import replace_file
+from lib.system.terminal import printable
 
 _T = TypeVar("_T")
 
@@ -33,6 +34,7 @@ class RunSection:
     """number and size of the filters"""
     predictions: SampledPredictions | None = None
     confusion: Plot | None = None
+    """None for more classes than a matrix can show"""
     missing: list[str] = field(default_factory=list)
     """for each part that is missing, why"""
 
@@ -61,8 +63,9 @@ def build_section(run: Run, budget: SampleBudget, folder: Path) -> RunSection:
     for name, sheet in section.sheets.items():
         replace_file(folder / f"{name}.png", images.png(sheet))
     if section.predictions:
-        section.confusion = confusion_plot(section.predictions)
-        section.confusion.write(folder)
+        if section.predictions.confusion.has_matrix:
+            section.confusion = confusion_plot(section.predictions)
+            section.confusion.write(folder)
         samples_plot(section.predictions.samples).write(folder)
     return section
 
@@ -71,6 +74,6 @@ def _try(section: RunSection, part: str, build: Callable[[], _T]) -> _T | None:
     """Return ``build()``. If it fails, return None and note why."""
     try:
         return build()
-    except (UserError, OSError, RuntimeError) as error:
-        section.missing.append(f"No {part}: {' '.join(str(error).split())}")
+    except Exception as error:  # of any type: what is on the disk may be damaged in any way
+        section.missing.append(f"No {part}: {printable(' '.join(error_text(error).split()))}")
         return None

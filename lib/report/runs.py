@@ -13,10 +13,11 @@ from lib.config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
 from lib.config.yaml_file import read_settings
 from lib.data.order import BatchOrder
 from lib.data.sources.registry import source_kind
-from lib.errors import ConfigError, UserError
+from lib.errors import ConfigError, UserError, reading
 from lib.recording.intervals import WaitAdvice
 from lib.recording.metrics_log import MetricsEntry, read_lines
 from lib.recording.settings_log import describe_history, read_history
+from lib.report.plot import drawable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,20 @@ def read_run(folder: Path) -> Run:
     """Read the run in ``folder``. Raises ConfigError if there is none."""
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} holds no run: there is no {folder / 'config.yaml'}; name a run's weights_dir")
+    settings = dict(_as_text(read_settings(folder / "config.yaml")))
+    if not settings.keys() >= {"model.name", "run.n_epochs"}:
+        raise ConfigError(
+            f"{folder / 'config.yaml'} is not that of a run, or damaged: it names no network or no epochs"
+        )
     recorded = folder / "environment.json"
-    environment = json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {}
+    with reading(recorded, ConfigError, "remove it: it only describes the machine"):
+        environment = json.loads(recorded.read_text(encoding="utf-8")) if recorded.exists() else {}
     entries = [entry for entry, _ in read_lines(folder / "metrics.jsonl") if entry]
     iterations = environment.get("iterations") or max((entry.iteration for entry in entries), default=1)
     return Run(
-        name=folder.resolve().name,
+        name=drawable(folder.resolve().name),
         folder=folder,
-        settings=dict(_as_text(read_settings(folder / "config.yaml"))),
+        settings=settings,
         changes=describe_history(read_history(folder)),
         train=[entry for entry in entries if entry.kind == "train"],
         val=[entry for entry in entries if entry.kind == "val"],

@@ -16,7 +16,7 @@ from lib.data.dataset import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.errors import CheckpointError
-from lib.evaluation.class_metrics import class_metrics, confusion_matrix, overall_metrics
+from lib.evaluation.class_metrics import Confusion, class_metrics, overall_metrics
 from lib.evaluation.options import Evaluation
 from lib.evaluation.output_folder import write_evaluation
 from lib.evaluation.predictions import Predictions
@@ -105,7 +105,7 @@ def report(whole: Predictions, path: Path, options: Evaluation, names: list[tupl
     metrics, classes = overall_metrics(whole), class_metrics(whole)
     out = options.out or path.with_name(f"{path.stem}_{options.crops}crop")
     more = {"crops": options.crops, "checkpoint": str(path)}
-    write_evaluation(out, metrics, classes, confusion_matrix(whole), names, more)
+    write_evaluation(out, metrics, classes, Confusion.of(whole), names, more)
     print(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
     crops = "1 crop" if options.crops == 1 else f"{options.crops} crops"
     print(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}", flush=True)

@@ -1,6 +1,9 @@
-"""The limit on open files of a process, raised to what a run needs before its processes start."""
+"""The limits of a process: on open files, raised to what a run needs; on memory, for a process beside a run."""
 
+import contextlib
+import re
 import resource
+from pathlib import Path
 
 from lib.errors import ResourceError
 
@@ -8,6 +11,8 @@ from lib.errors import ResourceError
 _BASE_FILES, _FILES_PER_WORKER = 64, 16
 # A loader's cache of open batch files may take two fifths of the limit for each split.
 _HEADROOM = 3
+# torch and matplotlib alone need about half of this.
+_MIN_MEMORY = 1 << 30
 
 
 def raise_open_files_limit(*, batch_files: int, batch_size: int, world_size: int) -> None:
@@ -33,3 +38,17 @@ def open_files(*, batch_files: int, batch_size: int, world_size: int) -> int:
     """Return the lowest usable limit: all batch files at once, or, if that is fewer, those of a batch of each split."""
     base = _BASE_FILES + _FILES_PER_WORKER * world_size
     return min(base + batch_files, max(5 * base, base + 2 * batch_size))
+
+
+def spare_memory() -> None:
+    """Limit this process to half of the free memory, and let the kernel end it first where memory is short.
+
+    Does nothing where there is no /proc.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+        found = re.search(r"MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
+        if found:
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            half = max(_MIN_MEMORY, int(found[1]) * 1024 // 2)
+            resource.setrlimit(resource.RLIMIT_DATA, (half if hard < 0 else min(half, hard), hard))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.evaluation.class_metrics import average_precision, class_metrics, confusion_matrix, overall_metrics
+from lib.evaluation.class_metrics import Confusion, average_precision, class_metrics, overall_metrics
 from lib.evaluation.predictions import Predictions
 
 
@@ -64,7 +64,9 @@ def test_confusion_matrix_against_plain_loops() -> None:
     expected = np.zeros((4, 4), int)
     for label, row in zip(p.labels, p.probabilities, strict=True):
         expected[label, row.argmax()] += 1
-    assert confusion_matrix(p).tolist() == expected.tolist()
+    assert Confusion.of(p).matrix().tolist() == expected.tolist()
+    assert Confusion.of(p).images().tolist() == expected.sum(1).tolist()
+    assert Confusion.of(p).correct().tolist() == expected.diagonal().tolist()
     assert np.trace(expected) == 80 - round(80 * overall_metrics(p).top1_error)
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lib.errors import ConfigError
-from lib.evaluation.class_metrics import ClassMetrics
+from lib.evaluation.class_metrics import ClassMetrics, Confusion
 from lib.evaluation.metrics import Metrics
 from lib.evaluation.output_folder import draw_confusion, write_evaluation
 
@@ -18,7 +18,9 @@ CLASSES = ClassMetrics(
     top5_error=np.array([0, 0, np.nan]),
     average_precision=np.array([0.5, 1, np.nan]),
 )
-CONFUSION = np.array([[2, 1, 0], [0, 1, 0], [0, 0, 0]])
+CONFUSION = Confusion(
+    n_classes=3, labels=np.array([0, 0, 1]), predicted=np.array([0, 1, 1]), counts=np.array([2, 1, 1])
+)
 
 
 def test_the_folder_holds_metrics_classes_and_confusion(tmp_path: Path) -> None:
@@ -38,7 +40,8 @@ def test_the_folder_holds_metrics_classes_and_confusion(tmp_path: Path) -> None:
     assert rows[2]["average_precision"] == ""
     table = list(csv.reader((tmp_path / "out/confusion.csv").read_text().splitlines()))
     assert table[0][1:] == ["n01", "n02", "n03"]
-    assert [[int(cell) for cell in row[1:]] for row in table[1:]] == CONFUSION.tolist()
+    assert [[int(cell) for cell in row[1:]] for row in table[1:]] == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert (tmp_path / "out/mistakes.csv").read_text() == "class,predicted,images\nn01,n02,1\n"
     with Image.open(tmp_path / "out/confusion.png") as picture:
         assert picture.format == "PNG"
 
@@ -65,3 +68,21 @@ def test_colours_show_shares_of_a_class_not_counts() -> None:
     pixels = np.asarray(draw_confusion(confusion, ["x"] * 1000))
     assert (pixels[:2, :2] == pixels[0, 0]).all()
     assert (pixels[0, 0] != (8, 29, 88)).any()
+
+
+def test_no_memory_is_taken_for_each_pair_of_many_classes(tmp_path: Path) -> None:
+    n_classes = 70_000
+    ones = np.ones(n_classes)
+    classes = ClassMetrics(images=np.ones(n_classes, int), top1_error=ones, top5_error=ones, average_precision=ones)
+    confusion = Confusion(n_classes=n_classes, labels=np.array([69_999]), predicted=np.array([5]), counts=np.array([1]))
+    names = [(f"c{index}", "") for index in range(n_classes)]
+    write_evaluation(tmp_path, Metrics(1.5, 1.0, 0.0, 1), classes, confusion, names, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.csv", "figures.json", "mistakes.csv"]
+    assert (tmp_path / "mistakes.csv").read_text() == "class,predicted,images\nc69999,c5,1\n"
+
+
+def test_a_name_that_the_font_cannot_draw_is_the_number_of_its_class() -> None:
+    confusion = np.eye(2, dtype=int)
+    chinese = draw_confusion(confusion, ["\u732b", "dog"]).tobytes()
+    assert chinese == draw_confusion(confusion, ["class 0", "dog"]).tobytes()
+    assert chinese != draw_confusion(confusion, ["cat", "dog"]).tobytes()

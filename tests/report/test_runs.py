@@ -1,19 +1,24 @@
 """What is read from a run's folder: files instead of a training."""
 
 import re
+from html import escape
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
 
+from lib.errors import ConfigError
 from lib.evaluation.predictions import Predictions
+from lib.recording.settings_log import Settings, record
 from lib.report.curves import charts
 from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
-from lib.report.plot import COLOURS
-from lib.report.predictions import SampledPredictions
+from lib.report.plot import COLOURS, drawable
+from lib.report.prediction_plots import confusion_plot, samples_plot
+from lib.report.predictions import SampledPredictions, SampleImage
 from lib.report.runs import read_run
 from tests.support.run_files import line, write_run
 
@@ -54,4 +59,61 @@ def test_correct_predictions_are_counted() -> None:
     sampled = SampledPredictions(n_all=9, classes=["a", "b", "c"], predictions=predictions, samples=[])
     assert (sampled.n_correct, sampled.n_images) == (3, 4)
     assert sampled.confused_pairs() == [("b", "c", 1, 1.0)]
+    assert sampled.confusion.has_matrix
     assert sampled.ranked_classes() == [("a", 1.0, 1), ("c", 1.0, 2), ("b", 0.0, 1)]
+
+
+def test_no_matrix_is_made_of_very_many_classes() -> None:
+    n_classes = 70_000
+    log_probabilities = torch.zeros(2, n_classes)
+    log_probabilities[:, 7] = 1
+    predictions = Predictions.of(np.arange(2), torch.tensor([7, 69_999]), log_probabilities)
+    names = [str(index) for index in range(n_classes)]
+    sampled = SampledPredictions(n_all=2, classes=names, predictions=predictions, samples=[])
+    assert not sampled.confusion.has_matrix
+    assert sampled.confused_pairs() == [("69999", "7", 1, 1.0)]
+    assert sampled.ranked_classes() == [("7", 1.0, 1), ("69999", 0.0, 1)]
+
+
+@pytest.mark.parametrize("name", ["$x^{_$", "\x1b[31m", "\udcff", "\u732b", "a\nb", "</text>"])
+def test_any_name_of_a_class_can_be_drawn(tmp_path: Path, name: str) -> None:
+    names = [drawable(name), "other"]
+    predictions = Predictions.of(np.arange(2), torch.tensor([0, 1]), torch.tensor([[0.9, 0.1], [0.8, 0.2]]).log())
+    image = np.zeros((8, 8, 3), np.uint8)
+    samples = [SampleImage(image_HWC=image, label=names[0], top5=[(names[0], 0.9), (names[1], 0.1)])]
+    sampled = SampledPredictions(n_all=2, classes=names, predictions=predictions, samples=samples)
+    for plot in (confusion_plot(sampled), samples_plot(samples)):
+        plot.write(tmp_path)
+        assert ElementTree.fromstring(plot.svg) is not None
+        assert escape(names[0], quote=False) in plot.svg
+
+
+@pytest.mark.parametrize("name", ["_run", "$5_", "$\\frac$"])
+def test_any_name_of_a_run_is_in_the_legend(tmp_path: Path, name: str) -> None:
+    entries = [line("train", 2), line("val", 4)]
+    runs = [read_run(write_run(tmp_path / folder, entries)) for folder in (name, "other")]
+    assert name in charts(runs, "learning")[0].svg
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"{", b"[" * 100_000])
+def test_a_damaged_description_of_the_machine_is_an_error_with_a_fix(tmp_path: Path, content: bytes) -> None:
+    folder = write_run(tmp_path, [line("train", 2)])
+    (folder / "environment.json").write_bytes(content)
+    with pytest.raises(ConfigError, match="environment.json is damaged .*; remove it"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a: [", b"[" * 100_000, b"5", b"run: {n_epochs: 1}\nrun: {}"])
+def test_a_damaged_configuration_is_an_error_with_its_file(tmp_path: Path, content: bytes) -> None:
+    folder = write_run(tmp_path, [line("train", 2)])
+    (folder / "config.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match="config.yaml"):
+        read_run(folder)
+
+
+def test_a_page_shows_how_the_settings_changed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [line("train", 5)])
+    changed = {"optimizer.learning_rate": "0.1"}
+    record(folder, [Settings(0, 0, {"optimizer.learning_rate": "0.01"}), Settings(2, 0, changed)])
+    html = write_report([folder], SampleBudget()).read_text()
+    assert "Changed since epoch 2: optimizer.learning_rate 0.01 -&gt; 0.1" in html

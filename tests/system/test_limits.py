@@ -1,11 +1,14 @@
-"""Tests of the open-files limit, with the files of ImageNet."""
+"""Tests of the open-files limit, with the files of ImageNet, and of the memory of a process beside a training."""
 
 import resource
+import subprocess
+import sys
 
 import pytest
 
 from lib.errors import ResourceError
 from lib.system.limits import open_files, raise_open_files_limit
+from tests.support.scripts import ROOT
 
 TRAIN_FILES, VAL_FILES = 5004, 196
 BATCH_FILES = TRAIN_FILES + VAL_FILES
@@ -54,3 +57,12 @@ def test_a_hard_limit_that_is_too_low_is_an_error(limits: list[int]) -> None:
     with pytest.raises(ResourceError, match=message):
         raise_open_files_limit(batch_files=BATCH_FILES, batch_size=256, world_size=1)
     assert limits == [128, 128]
+
+
+def test_a_process_beside_a_training_takes_no_memory_that_others_need() -> None:
+    program = (
+        "from lib.system.limits import spare_memory; spare_memory(); import resource; "
+        "print(open('/proc/self/oom_score_adj').read().strip(), resource.getrlimit(resource.RLIMIT_DATA)[0] > 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "1000 True\n"
