@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from lib.data.images import decode as module
-from lib.data.images.decode import Resize, decode, open_rgb
+from lib.data.images.datum import Datum, read_datum
+from lib.data.images.decode import Resize, decode, open_rgb, resized
 from lib.errors import DataError
 
 SIZE = 32
@@ -213,6 +214,35 @@ def test_an_image_that_claims_to_be_huge_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "MAX_PIXELS", 100)
     with pytest.raises(DataError, match="64 x 48 pixels, more than 100"):
         decode(encoded(quadrants(), "PNG"), SIZE, "squash")
+
+
+@pytest.mark.parametrize("size", [(4_000_000, 1), (1, 4_000_000), (65_536, 2)])
+def test_an_image_with_a_very_long_side_is_refused(size: tuple[int, int]) -> None:
+    line = encoded(Image.new("RGB", size), "PNG")
+    assert len(line) < 30_000
+    with pytest.raises(DataError, match=f"it has {size[0]} x {size[1]} pixels, and a side longer than 65,535"):
+        decode(line, SIZE, "squash")
+    with pytest.raises(DataError, match="a side longer than 65,535"):
+        resized(np.zeros((size[1], size[0], 3), np.uint8), SIZE, "squash")
+    with pytest.raises(DataError, match="a side longer than 65,535"):
+        read_datum(Datum(channels=1, height=size[1], width=size[0], data=bytes(size[0] * size[1])).SerializeToString())
+
+
+@pytest.mark.parametrize("size", [(65_535, 1), (1, 65_535)])
+def test_the_longest_side_is_resized(size: tuple[int, int]) -> None:
+    assert (decode(encoded(Image.new("RGB", size, RED), "PNG"), SIZE, "squash") == RED).all()
+
+
+def test_a_progressive_jpeg_of_too_many_scans_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(quadrants(), "JPEG", progressive=True)
+    scans = data.count(b"\xff\xda")
+    monkeypatch.setattr(module, "MAX_SCANNED_PIXELS", scans * 64 * 48)
+    assert_quadrants(decode(data, SIZE, "squash"), within=20)
+    first = data.index(b"\xff\xda")
+    with pytest.raises(DataError, match=f"it has 64 x 48 pixels in {scans + 1} scans, which take too long"):
+        decode(data[:first] + b"\xff\xda\0\x08" + data[first:], SIZE, "squash")
+    baseline = encoded(quadrants(), "JPEG", comment=b"\xff\xda" * 2 * scans)  # bytes of a comment are no scans
+    assert_quadrants(decode(baseline, SIZE, "squash"), within=20)
 
 
 def natural(width: int = 700, height: int = 520) -> Image.Image:

@@ -441,7 +441,7 @@ def lose_train(data: Path) -> None:
         (
             "mnist",
             claim_much,
-            r"train-images-idx3-ubyte should hold \(20, 65536, 65536\) bytes, more than the limit of 1,073",
+            r"train-images-idx3-ubyte should hold \(20, 65536, 65536\) bytes, beyond the limits of 1,073",
         ),
         ("mnist", append_an_image, r"train-images-idx3-ubyte should hold \(20, 28, 28\) bytes, but has more; download"),
         ("mnist", swap_images_and_labels, "t10k-images-idx3-ubyte is not an IDX file of bytes with 3 axes"),

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from lib.data.images.decode import Resize, decode, resized
+from lib.data.images.decode import Resize, check_size, decode, resized
 from lib.errors import DataError
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -52,6 +52,7 @@ def read_datum(record: bytes) -> Any:
     shape = (datum.channels, datum.height, datum.width)
     if datum.channels not in (1, 3) or min(shape) < 1 or len(datum.data) != math.prod(shape):
         raise DataError(f"it is not a Datum of an image: {len(datum.data)} bytes for a shape of {shape}")
+    check_size(datum.width, datum.height)
     return datum
 
 

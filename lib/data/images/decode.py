@@ -23,6 +23,9 @@ Resize = Literal["squash", "crop"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MAX_PIXELS = 89_478_485  # Pillow's own limit, 256 MiB of RGB: a small file may claim to be far larger
+MAX_SIDE = 65_535  # JPEG's limit; the resampler's tables and buffers grow with the longer side
+# A progressive JPEG is decoded once for each of its scans, which may be a few bytes each. Usual ones have 10.
+MAX_SCANNED_PIXELS = 100 * MAX_PIXELS
 ORIENTATION = 0x0112
 
 
@@ -55,8 +58,9 @@ def open_rgb(data: bytes, at_least: int = 0) -> NDArray[np.uint8]:
     if not data:
         raise DataError("it is empty")
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"it has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
+    check_size(image.width, image.height)
+    if "progressive" in image.info:
+        _check_scans(image, data)
     rotated = _is_rotated(image)
     if at_least:
         image.draft(None, (at_least, at_least))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is large enough
@@ -67,13 +71,28 @@ def open_rgb(data: bytes, at_least: int = 0) -> NDArray[np.uint8]:
     return np.asarray(_upright(image, rgb) if rotated else rgb)
 
 
+def check_size(width: int, height: int) -> None:
+    """Raise DataError if an image of this size would take too much memory or time."""
+    if width * height > MAX_PIXELS:
+        raise DataError(f"it has {width} x {height} pixels, more than {MAX_PIXELS:,}")
+    if max(width, height) > MAX_SIDE:
+        raise DataError(f"it has {width} x {height} pixels, and a side longer than {MAX_SIDE:,}")
+
+
 def resized(pixels_HWC: NDArray[np.uint8], size: int, resize: Resize) -> NDArray[np.uint8]:
-    """Resize an RGB image (H, W, 3) to uint8 (size, size, 3)."""
+    """Resize an RGB image (H, W, 3) to uint8 (size, size, 3). Raises DataError if it is too large."""
     height, width, _ = pixels_HWC.shape
+    check_size(width, height)
     if resize == "squash":
         return resample(pixels_HWC, Box(0, 0, width, height), size)
     side = min(width, height)
     return resample(pixels_HWC, Box((width - side) / 2, (height - side) / 2, side, side), size)
+
+
+def _check_scans(image: Image.Image, data: bytes) -> None:
+    scans = data.count(b"\xff\xda")  # start of scan; within a scan, ff is followed by 00
+    if scans * image.width * image.height > MAX_SCANNED_PIXELS:
+        raise DataError(f"it has {image.width} x {image.height} pixels in {scans:,} scans, which take too long")
 
 
 def _plain_jpeg(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:

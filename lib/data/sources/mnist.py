@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.data.images.decode import MAX_SIDE
 from lib.data.sources.array_dataset import Images, array_dataset, read_file
 from lib.errors import DataError
 from lib.types import Split
@@ -53,8 +54,9 @@ def _parse(file: io.BufferedIOBase, path: Path, axes: int) -> NDArray[np.uint8]:
         raise DataError(f"{path} is not an IDX file of bytes with {axes} axes")
     shape = tuple(int(length) for length in np.frombuffer(header, ">u4", axes, 4))
     expected = math.prod(shape)
-    if expected > _MAX_BYTES:
-        raise DataError(f"{path} should hold {shape} bytes, more than the limit of {_MAX_BYTES:,}; download it again")
+    if expected > _MAX_BYTES or max(shape[1:], default=0) > MAX_SIDE:
+        limits = f"{_MAX_BYTES:,} bytes and {MAX_SIDE:,} pixels a side"
+        raise DataError(f"{path} should hold {shape} bytes, beyond the limits of {limits}; download it again")
     values = np.frombuffer(file.read(expected + 1), np.uint8)
     if len(values) != expected:
         found = f"{len(values):,}" if len(values) < expected else "more"
