@@ -20,7 +20,8 @@ from lib.system.terminal import print_stderr
 
 _EXIT_STATUS = """
 exit status: 0 done; 1 a process failed, was lost or killed; 2 an error that you can fix, in one line;
-  130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP) stopped after saving a checkpoint: the same command continues from it
+  130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP), 138 (SIGUSR1), 140 (SIGUSR2), 152 (SIGXCPU) stopped after saving a
+  checkpoint: the same command continues from it
 """
 
 

@@ -27,6 +27,7 @@ from lib.roles.train_state import TrainState, build, plan_from
 from lib.roles.validation import Validation
 from lib.runtime.process import Context, mark_started, run_role
 from lib.runtime.run_dir import claim_run_dir, refuse_changed_settings
+from lib.system.signals import WARNINGS
 from lib.training.schedule import learning_rate, weight_decay
 from lib.training.snapshots import broadcast_progress
 
@@ -272,19 +273,21 @@ def run(context: Context) -> None:
 
 
 def train_until_stopped(trainer: Trainer) -> None:
-    """Train to the end, or until SIGTERM; tell the supervisor which signal it was, and what is saved."""
+    """Train to the end, or until a signal; tell the supervisor which one it was, and what is saved."""
     signals: list[int] = []
 
     def request_stop(number: int, _: object) -> None:
         signals.append(number)
         trainer.exchange.request_stop()
 
-    signal.signal(signal.SIGTERM, request_stop)
+    for number in WARNINGS:
+        signal.signal(number, request_stop)
     try:
         trainer.train()
     finally:
         # A handler that stays would keep the trainer past the interpreter's end, and so memory lent through CUDA.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in WARNINGS:
+            signal.signal(number, signal.SIG_IGN)
     trainer.context.client.heartbeat("stopping")
     if signals and trainer.progress.epoch < trainer.config.run.n_epochs:
         trainer.context.client.stopped(signals[0], trainer.writer.last)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.ipc.messages import Failed, Stopped
+from lib.system.signals import signal_name
 
 # A process that a signal suspended (SIGSTOP, or Ctrl-Z for it alone) gets this long to be continued.
 _SUSPENDED_S = 3.0
@@ -67,8 +68,7 @@ def explain_failure(child: Child, fix: str) -> Outcome:
     if status >= 0:
         return Outcome(1, f"{child.name} ended with status {status} while {child.doing}; see its output above.")
     hint = " (often the kernel, out of memory: see dmesg)" if -status == signal.SIGKILL else ""
-    name = signal.Signals(-status).name
-    return Outcome(1, f"{child.name} was killed by {name}{hint} while {child.doing}. {fix}".rstrip())
+    return Outcome(1, f"{child.name} was killed by {signal_name(-status)}{hint} while {child.doing}. {fix}".rstrip())
 
 
 def find_unresponsive(children: Sequence[Child], now: float, fix: str) -> Outcome | None:
@@ -93,17 +93,17 @@ def find_unresponsive(children: Sequence[Child], now: float, fix: str) -> Outcom
     return None
 
 
-def explain_end(children: Sequence[Child], signals: Sequence[signal.Signals], fix: str) -> Outcome:
-    """Return the outcome of a run whose processes all ended without an error, ``signals`` being those received."""
+def explain_end(children: Sequence[Child], number: int | None, fix: str) -> Outcome:
+    """Return the outcome of a run whose processes all ended without an error. ``number`` is the signal received."""
     stopped = [child.stopped for child in children if child.stopped]
-    if signals and stopped:
+    if number and stopped:
         saved = max(message.saved for message in stopped)  # one trainer saves for all, the others name no checkpoint
         message = f"stopped after saving {saved}." if saved else "stopped, with a checkpoint."
-        return Outcome(128 + signals[0], f"{message} {fix}".rstrip())
-    if signals:
-        return Outcome(128 + signals[0])
+        return Outcome(128 + number, f"{message} {fix}".rstrip())
+    if number:
+        return Outcome(128 + number)
     if stopped:
-        name = signal.Signals(stopped[0].signal).name
+        name = signal_name(stopped[0].signal)
         message = f"{stopped[0].role} was asked to stop by {name}, so all stopped, with a checkpoint. {fix}"
         return Outcome(128 + stopped[0].signal, message.rstrip())
     return Outcome(0)

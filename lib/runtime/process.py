@@ -20,6 +20,7 @@ from lib.ipc.supervisor_client import SupervisorClient
 from lib.recording.log import open_log
 from lib.system.disk import disk_error_text
 from lib.system.parent_death import end_with_parent
+from lib.system.signals import ignore_group_signals
 from lib.system.terminal import prepare_streams, print_stderr
 
 # The supervisor ends a waiting process when the process that it waits for dies or falls silent. Waits that end by
@@ -104,6 +105,7 @@ class Context:
 def run_role(role: str, body: Callable[[Context], None]) -> int:
     """Run ``body`` as ``python -m lib.roles.ROLE FOLDER RANK``; report its error. Return the exit status."""
     prepare_streams()
+    ignore_group_signals()
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     try:
         text = (folder / "run.json").read_bytes()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from lib.errors import ProtocolError, error_text
 from lib.ipc.channel import MAX_BYTES
 from lib.ipc.messages import Failed, Heartbeat, Stopped, decode
 from lib.runtime.outcome import Child, Outcome, explain_end, explain_failure, find_unresponsive, first_failure
+from lib.runtime.stop_signals import StopSignals
+from lib.system.signals import SUPERVISOR_ONLY
 from lib.system.terminal import print_stderr
 
 # The pause between two checks of the processes, in seconds.
@@ -43,18 +45,21 @@ class Supervisor:
     lock: int | None = None
     """descriptor of the lock that protects the results; trainers inherit it, so it holds while one still saves"""
     _children: dict[str, Child] = field(default_factory=dict, init=False)
-    _signals: list[signal.Signals] = field(default_factory=list, init=False)
+    _signals: StopSignals = field(default_factory=StopSignals, init=False)
 
     def run(self) -> Outcome:
         """Run until all processes have ended, one fails, or the user stops them. No process survives the call."""
+        with self._signals:  # until all have ended: a late signal must not leave them alone
+            return self._run()
+
+    def _run(self) -> Outcome:
         context = zmq.Context()
         try:
             inbox = context.socket(zmq.PULL)
             inbox.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
             inbox.bind(f"ipc://{self.folder / 'supervisor'}")
-            with _record_signals(self._signals):
-                self._start()
-                outcome = self._watch(inbox)
+            self._start()
+            outcome = self._watch(inbox)
         except Exception as error:  # a fault of the supervisor must not leave the processes alone
             message = f"the supervisor failed: {error_text(error)}. {self.fix}".rstrip()
             outcome = Outcome(1, message, traceback.format_exc())
@@ -66,9 +71,9 @@ class Supervisor:
     def _start(self) -> None:
         root = Path(__file__).parents[2]
         path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        # Ctrl-C and the end of the terminal reach all processes, but only the supervisor may react. Children inherit
-        # that these signals are blocked. A signal that arrives meanwhile reaches the supervisor afterwards.
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+        # These signals often reach all processes, but only the supervisor may react. Children inherit that they are
+        # blocked, until they ignore them. A signal that arrives meanwhile reaches the supervisor afterwards.
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_ONLY)
         try:
             for role, rank in self.roles:
                 process = subprocess.Popen(
@@ -83,7 +88,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
     def _watch(self, inbox: zmq.Socket[bytes]) -> Outcome:
-        handled = 0  # of the signals
+        asked = False  # the trainers to stop
         checked_at = time.monotonic()
         while any(child.process.poll() is None for child in self._children.values()):
             if inbox.poll(int(_TICK_S * 1000)):
@@ -94,16 +99,17 @@ class Supervisor:
             checked_at = now
             if outcome := self._failure(inbox, now):
                 return outcome
-            if len(self._signals) > handled:
-                handled = len(self._signals)
+            if number := self._signals.first:
                 if not self._trainers:  # nothing to save
-                    return Outcome(128 + self._signals[0], "stopped")
-                if handled > 1:
-                    return Outcome(128 + self._signals[0], "stopped at once; the last checkpoint remains")
-                self._ask_trainers_to_stop()
+                    return Outcome(128 + number, "stopped")
+                if self._signals.at_once:
+                    return Outcome(128 + number, "stopped at once; the last checkpoint remains")
+                if not asked:
+                    asked = True
+                    self._ask_trainers_to_stop()
         self._read_messages(inbox)
         children = list(self._children.values())
-        return self._failure(inbox, checked_at) or explain_end(children, self._signals, self.fix)
+        return self._failure(inbox, checked_at) or explain_end(children, self._signals.first, self.fix)
 
     def _read_messages(self, inbox: zmq.Socket[bytes]) -> None:
         while inbox.poll(0):
@@ -125,8 +131,9 @@ class Supervisor:
         """Return the outcome if a process has failed or does not respond."""
         children = list(self._children.values())
         failed = [child for child in children if child.has_failed]
-        if failed and self._signals and all(child.process.poll() == -signal.SIGTERM for child in failed):
-            return Outcome(128 + self._signals[0], "stopped before training began")
+        number = self._signals.first
+        if failed and number and all(child.process.poll() == -signal.SIGTERM for child in failed):
+            return Outcome(128 + number, "stopped before training began")
         if not failed:
             return find_unresponsive(children, now, self.fix)
         deadline = time.monotonic() + _LAST_MESSAGES_S
@@ -175,17 +182,3 @@ def _remove_shared_memory(pid: int) -> None:
         for path in Path("/dev/shm").glob(name):
             with contextlib.suppress(OSError):  # already removed, or of another user's process with the same id
                 path.unlink()
-
-
-@contextlib.contextmanager
-def _record_signals(received: list[signal.Signals]) -> Iterator[None]:
-    """Inside the context, append signals that ask the run to stop to ``received`` instead of ending this process."""
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it, so that the run survives its terminal
-        signals.append(signal.SIGHUP)
-    previous = {s: signal.signal(s, lambda number, _: received.append(signal.Signals(number))) for s in signals}
-    try:
-        yield
-    finally:
-        for s, handler in previous.items():
-            signal.signal(s, handler)

@@ -20,6 +20,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 import msgspec
 
 from lib.errors import DataError, UnavailableError, error_text
+from lib.system.signals import signal_name
 
 # Tasks given to a worker at a time: while it runs one, the next waits in its pipe.
 _AHEAD = 2
@@ -188,7 +189,7 @@ class WorkerPool(Generic[C]):
 def _died(worker: _Worker) -> WorkerDied:
     worker.process.join(timeout=5)
     code = worker.process.exitcode
-    how = f"was ended by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended ({code})"
+    how = f"was ended by {signal_name(-code)}" if code is not None and code < 0 else f"ended ({code})"
     return WorkerDied(f"a worker process {how}" + (f" during {worker.running[0]}" if worker.running else ""))
 
 

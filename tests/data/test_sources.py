@@ -17,42 +17,13 @@ from lib.data.sources.registry import SOURCES, source_kind
 from lib.errors import ConfigError, DataError, UnavailableError
 from tests.support.data_files import (
     SPLITS,
+    WRITERS,
     datum_of,
     images_of,
     write_jpeg_folder,
     write_lmdb,
-    write_mnist,
     write_records,
 )
-
-
-def write_cifar10(folder: Path) -> None:
-    folder.mkdir()
-    images, labels = images_of(20, 10)
-    records = np.concatenate([labels[:, None].astype(np.uint8), images.transpose(0, 3, 1, 2).reshape(20, -1)], axis=1)
-    for number in range(5):
-        (folder / f"data_batch_{number + 1}.bin").write_bytes(records[4 * number : 4 * number + 4].tobytes())
-    (folder / "test_batch.bin").write_bytes(records[:8].tobytes())
-    (folder / "batches.meta.txt").write_text("".join(f"kind{i}\n" for i in range(10)) + "\n")
-
-
-def write_cifar100(folder: Path) -> None:
-    folder.mkdir()
-    images, labels = images_of(20, 100)
-    head = np.stack([labels // 5, labels], axis=1).astype(np.uint8)
-    records = np.concatenate([head, images.transpose(0, 3, 1, 2).reshape(20, -1)], axis=1)
-    (folder / "train.bin").write_bytes(records.tobytes())
-    (folder / "test.bin").write_bytes(records[:8].tobytes())
-    (folder / "fine_label_names.txt").write_text("".join(f"kind{i}\n" for i in range(100)))
-
-
-WRITERS: dict[str, Callable[[Path], object]] = {
-    "jpeg_folder": write_jpeg_folder,
-    "lmdb": write_lmdb,
-    "cifar10": write_cifar10,
-    "cifar100": write_cifar100,
-    "mnist": write_mnist,
-}
 
 
 def config(source: str, folder: Path, **more: object) -> DataConfig:

@@ -16,14 +16,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.failure_matrix.cells import FAULTS, MOMENTS, ROLES, cells
+from tests.failure_matrix.cells import FAULTS, GROUP_FAULTS, MOMENTS, ROLES, SOURCES, Cell, cells
 from tests.failure_matrix.experiment import Bench, Result
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.failure_matrix", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--only", default="*", metavar="ROLE/MOMENT/FAULT", help="cells to run, with * and ?")
+    parser.add_argument("--only", default="*", metavar="ROLE/MOMENT/FAULT[/SOURCE]", help="cells to run, with * and ?")
     selected = [cell for cell in cells() if fnmatch.fnmatch(cell.name, parser.parse_args().only)]
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -37,13 +37,18 @@ def main() -> int:
 
 def table(results: Sequence[Result]) -> str:
     """Return a Markdown table of exit statuses and seconds from the fault to the end of the run."""
-    at = {(r.cell.role, r.cell.moment, r.cell.fault): r for r in results}
-    lines = [f"| role | moment | {' | '.join(FAULTS)} |", f"|---|---|{'---|' * len(FAULTS)}"]
-    for role in ROLES:
-        for moment in MOMENTS:
-            row = [at.get((role, moment, fault)) for fault in FAULTS]
+    at = {r.cell: r for r in results}
+    of_roles = [(role, moment, "hickle") for role in ROLES for moment in MOMENTS]
+    of_group = [("group", moment, "hickle") for moment in MOMENTS]
+    of_sources = [("group", "training", source) for source in SOURCES]
+    lines = []
+    for title, faults, rows in (("role", FAULTS, of_roles), ("source", GROUP_FAULTS, [*of_group, *of_sources])):
+        lines += [f"| {title} | moment | {' | '.join(faults)} |", f"|---|---|{'---|' * len(faults)}"]
+        for role, moment, source in rows:
+            row = [at.get(Cell(role, moment, fault, source)) for fault in faults]
             if any(row):
-                lines.append(f"| {role} | {moment} | {' | '.join(map(field, row))} |")
+                lines.append(f"| {role if title == 'role' else source} | {moment} | {' | '.join(map(field, row))} |")
+        lines.append("")
     return "\n".join(lines)
 
 

@@ -1,11 +1,16 @@
 """The cells of the failure matrix, and how a run must end in each."""
 
 import itertools
+import signal
 from dataclasses import dataclass
 
 ROLES = ("trainer 0", "trainer 1", "loader 1", "supervisor")
 MOMENTS = ("starting", "training", "validating", "saving", "stopping")
 FAULTS = ("SIGKILL", "SIGSTOP", "exception", "out of memory", "SIGTERM", "silence")
+GROUP_FAULTS = ("SIGINT", "SIGHUP twice", "SIGUSR1")
+"""Signals to every process of the run at once, as terminals and batch systems send them."""
+SOURCES = ("jpeg_folder", "lmdb", "cifar10", "cifar100", "mnist", "synthetic")
+"""Data sources of the cells of ``GROUP_FAULTS``, beside the one of all others."""
 PATIENCE_S = 15
 """``run.patience_s`` of the runs"""
 AGAIN = r"Start the same command again to continue from the last checkpoint\."
@@ -15,15 +20,16 @@ STOPPED = rf"stopped after saving \S*models/checkpoints/\S+\.pt\. {AGAIN}\n"
 
 @dataclass(frozen=True)
 class Cell:
-    """One fault of one role at one moment."""
+    """One fault of one role, or of the whole group, at one moment."""
 
     role: str
     moment: str
     fault: str
+    source: str = "hickle"
 
     @property
     def name(self) -> str:
-        return f"{self.role}/{self.moment}/{self.fault}"
+        return f"{self.role}/{self.moment}/{self.fault}" + (f"/{self.source}" if self.source != "hickle" else "")
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,16 @@ class Expected:
 def cells() -> list[Cell]:
     """Return every cell. Nothing watches the supervisor, so there is no cell for its silence."""
     every = itertools.starmap(Cell, itertools.product(ROLES, MOMENTS, FAULTS))
-    return [cell for cell in every if (cell.role, cell.fault) != ("supervisor", "silence")]
+    of_roles = [cell for cell in every if (cell.role, cell.fault) != ("supervisor", "silence")]
+    of_group = itertools.starmap(Cell, itertools.product(["group"], MOMENTS, GROUP_FAULTS))
+    of_sources = itertools.starmap(Cell, itertools.product(["group"], ["training"], GROUP_FAULTS, SOURCES))
+    return [*of_roles, *of_group, *of_sources]
 
 
 def expected(cell: Cell) -> Expected:
     """Return how a run with this fault must end."""
-    end = _of_supervisor(cell) if cell.role == "supervisor" else _of_role(cell)
+    kinds = {"supervisor": _of_supervisor, "group": _of_group}
+    end = kinds.get(cell.role, _of_role)(cell)
     return Expected(end.status, (STOPPING if cell.moment == "stopping" else "") + end.stderr, end.within_s)
 
 
@@ -96,3 +106,13 @@ def _of_supervisor(cell: Cell) -> Expected:
         case "stopping":
             return Expected(130, "stopped at once; the last checkpoint remains\n")
     return Expected(143, STOPPING + STOPPED, 20)
+
+
+def _of_group(cell: Cell) -> Expected:
+    """Return the end after a signal to all processes, of which only a second Ctrl-C stops them at once."""
+    number = signal.Signals[cell.fault.split()[0]]
+    if cell.moment == "starting":
+        return Expected(128 + number, rf"{STOPPING}stopped before training began\n")
+    if cell.moment != "stopping":
+        return Expected(128 + number, STOPPING + STOPPED, 20)
+    return Expected(130, "stopped at once; the last checkpoint remains\n" if number == signal.SIGINT else STOPPED, 20)

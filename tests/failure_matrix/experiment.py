@@ -9,13 +9,13 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tests.failure_matrix.cells import PATIENCE_S, Cell, expected
+from tests.support.data_files import WRITERS
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import command
 
@@ -30,6 +30,7 @@ _REACHED_S = 120.0
 # How long the supervisor is stopped: longer than any other role may be.
 _STOPPED_S = 4.0
 _RUN_S = 240.0
+_SYNTHETIC = ("--data.synthetic.train", 24, "--data.synthetic.val", 8, "--data.synthetic.classes", 4)
 
 
 @dataclass(frozen=True)
@@ -44,42 +45,44 @@ class Result:
 
 
 class Bench:
-    """A folder with a data set for runs that are disturbed."""
+    """A folder with data sets for runs that are disturbed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        write_data_set(folder / "data")
+        self._undisturbed: dict[str, Path] = {}
+        write_data_set(folder / "hickle")
 
     def try_out(self, cell: Cell, *, resume: bool = True) -> Result:
         """Disturb a new run as the cell describes; with ``resume``, start it again and compare its end."""
         place = self._folder / re.sub(r"\W", "_", cell.name)
-        run = _Run(place, self._words(place), cell)
+        run = _Run(place, self._words(place, cell.source), cell)
         try:
             wrong = run.disturb() or run.judge()
         finally:
             run.kill()
         if not wrong and resume:
-            wrong = self._resumed(place)
+            wrong = self._resumed(place, cell.source)
         return Result(cell, run.status, run.seconds, wrong)
 
-    def _resumed(self, place: Path) -> str:
+    def _resumed(self, place: Path, source: str) -> str:
         """Start the run again and return what is wrong with it."""
         try:
-            self._run_to_end(place)
+            self._run_to_end(place, source)
         except subprocess.CalledProcessError as error:
             return f"it cannot be resumed: {error.stderr}"
-        return compare(place / "models", self._undisturbed)
+        return compare(place / "models", self._undisturbed_run(source))
 
-    @cached_property
-    def _undisturbed(self) -> Path:
-        """Train a run without a fault and return its folder."""
-        self._run_to_end(self._folder / "undisturbed")
-        return self._folder / "undisturbed/models"
+    def _undisturbed_run(self, source: str) -> Path:
+        """Return the folder of a run without a fault, which is trained the first time."""
+        if source not in self._undisturbed:
+            self._undisturbed[source] = self._folder / f"undisturbed_{source}"
+            self._run_to_end(self._undisturbed[source], source)
+        return self._undisturbed[source] / "models"
 
-    def _run_to_end(self, place: Path) -> None:
+    def _run_to_end(self, place: Path, source: str) -> None:
         place.mkdir(exist_ok=True)
         subprocess.run(
-            self._words(place),
+            self._words(place, source),
             cwd=place,
             env=_environment({}),
             check=True,
@@ -88,10 +91,14 @@ class Bench:
             text=True,
         )
 
-    def _words(self, place: Path) -> list[str]:
-        return command(
-            "train_2gpu.py", *RUN, "--data.dir", self._folder / "data", "--run.weights_dir", place / "models"
-        )
+    def _words(self, place: Path, source: str) -> list[str]:
+        data = self._folder / source
+        if source in WRITERS and not data.exists():
+            WRITERS[source](data)
+        of_source: tuple[object, ...] = ("--data.dir", data, "--run.weights_dir", place / "models")
+        if source != "hickle":  # half the images, so half the batch for as many iterations
+            of_source += ("--data.source", source, "--data.img_size", 32, "--batch_size", 4, *_SYNTHETIC)
+        return command("train_2gpu.py", *RUN, *of_source)
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -114,6 +121,7 @@ class _Run:
             env=_environment(fault | {"TMPDIR": str(self._temporary)}),
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
+            start_new_session=True,  # and so a process group
         )
         self._pids: dict[str, int] = {}
         self._start_s = time.monotonic()
@@ -125,7 +133,7 @@ class _Run:
             if not self._noted("training"):
                 return "it never trained"
             self._process.send_signal(signal.SIGINT)
-            time.sleep(0.3)  # until the supervisor has forwarded it
+            time.sleep(0.7)  # until the supervisor has forwarded it, and a further signal is a second request
             (self._notes / "asked").touch()
         if not self._noted("reached"):
             return f"it was never {self._cell.moment}"
@@ -161,7 +169,12 @@ class _Run:
         self._stderr.close()
 
     def _signal(self) -> None:
-        if self._cell.fault.startswith("SIG"):
+        if self._cell.role == "group":
+            name, *twice = self._cell.fault.split()
+            for _ in range(1 + len(twice)):
+                os.killpg(self._process.pid, signal.Signals[name])
+                time.sleep(0.001)  # equal signals that wait are delivered once
+        elif self._cell.fault.startswith("SIG"):
             pid = self._process.pid if self._cell.role == "supervisor" else self._pids[self._cell.role]
             os.kill(pid, signal.Signals[self._cell.fault])
             if (self._cell.role, self._cell.fault) == ("supervisor", "SIGSTOP"):

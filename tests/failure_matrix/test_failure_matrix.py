@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.failure_matrix.cells import FAULTS, MOMENTS, ROLES, Cell, cells
+from tests.failure_matrix.cells import FAULTS, GROUP_FAULTS, MOMENTS, ROLES, Cell, cells
 from tests.failure_matrix.experiment import Bench
 
 # Every role and moment at least once, and every fault except silence, which takes 15 s. The first is also resumed,
@@ -16,6 +16,9 @@ SAMPLE = (
     "supervisor/training/SIGKILL",
     "supervisor/training/SIGTERM",
     "trainer 1/stopping/exception",
+    "group/training/SIGINT/jpeg_folder",
+    "group/saving/SIGHUP twice",
+    "group/training/SIGUSR1/lmdb",
 )
 RESUMED = SAMPLE[:1]
 
@@ -32,5 +35,6 @@ def test_a_disturbed_run_ends_as_expected_and_leaves_nothing_behind(bench: Bench
 
 def test_the_sample_covers_every_role_moment_and_fault() -> None:
     assert {cell.name for cell in cells()} >= set(SAMPLE)
-    roles, moments, faults = map(set, zip(*(name.split("/") for name in SAMPLE), strict=True))
-    assert (roles, moments, faults) == (set(ROLES), set(MOMENTS), set(FAULTS) - {"silence"})
+    roles, moments, faults = map(set, zip(*(name.split("/")[:3] for name in SAMPLE), strict=True))
+    assert (roles, moments) == ({*ROLES, "group"}, set(MOMENTS))
+    assert faults == {*FAULTS, *GROUP_FAULTS} - {"silence"}

@@ -36,6 +36,12 @@ def test_an_error_without_a_traceback_is_shown_as_it_is() -> None:
     assert explain_failure(failed("trainer 0"), "Go on.") == Outcome(1, message, "Traceback\n")
 
 
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (40, "signal 40")])
+def test_any_signal_that_kills_a_process_is_named(number: int, name: str) -> None:
+    message = f"loader 0 was killed by {name} while starting. Go on."
+    assert explain_failure(child("loader 0", -number), "Go on.") == Outcome(1, message)
+
+
 @pytest.mark.parametrize(
     ("saved", "message"),
     [
@@ -50,4 +56,4 @@ def test_stopping_a_run_names_the_saved_checkpoint(saved: list[str], message: st
     trainers = [
         child(name, 0, stopped=Stopped(name, signal.SIGTERM, path)) for name, path in zip(names, saved, strict=True)
     ]
-    assert explain_end(trainers, [signal.SIGINT], "Go on.") == Outcome(130, message)
+    assert explain_end(trainers, signal.SIGINT, "Go on.") == Outcome(130, message)

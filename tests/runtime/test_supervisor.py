@@ -12,6 +12,7 @@ import pytest
 from lib.runtime import supervisor as module
 from lib.runtime.outcome import Child, Outcome
 from lib.runtime.supervisor import Supervisor
+from lib.system.signals import SUPERVISOR_ONLY
 
 
 class Clock:
@@ -88,7 +89,7 @@ def test_a_killed_process_that_the_kernel_does_not_release_is_named(
     )
 
 
-def test_a_trainer_inherits_the_lock_and_ignores_terminal_signals(tmp_path: Path) -> None:
+def test_a_trainer_inherits_the_lock_and_no_role_sees_signals_to_the_group_while_it_starts(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         watched = Supervisor(tmp_path, [("trainer", 0), ("loader", 0)], patience_s=60, lock=lock.fileno())
         watched._start()
@@ -98,7 +99,7 @@ def test_a_trainer_inherits_the_lock_and_ignores_terminal_signals(tmp_path: Path
         assert str(tmp_path / "lock") not in open_files(loader)
         status = Path(f"/proc/{loader}/status").read_text()
         blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
-        for number in (signal.SIGINT, signal.SIGHUP):
+        for number in SUPERVISOR_ONLY:
             assert blocked >> (number - 1) & 1
             assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     finally:
@@ -111,15 +112,3 @@ def open_files(pid: int) -> set[str]:
         with contextlib.suppress(OSError):  # closed just now
             found.add(str(path.readlink()))
     return found
-
-
-def test_nohup_is_respected() -> None:
-    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    received: list[signal.Signals] = []
-    try:
-        with module._record_signals(received):
-            signal.raise_signal(signal.SIGHUP)
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGHUP, previous)
-    assert received == [signal.SIGTERM]

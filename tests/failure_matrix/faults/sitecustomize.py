@@ -1,6 +1,6 @@
 """Make a process of a run fail at a chosen moment. Every Python process of the run imports this module.
 
-The environment variable ``FAULT`` is "ROLE/MOMENT/FAULT", with the names of ``tests.failure_matrix.cells``.
+The environment variable ``FAULT`` is "ROLE/MOMENT/FAULT[/SOURCE]", with the names of ``tests.failure_matrix.cells``.
 ``FAULT_DIR`` is a folder for notes between the processes and the experiment. The process that knows the moment leaves
 the note "reached". Then it fails itself, or waits until the experiment has left the note "go". Without ``FAULT``
 nothing is changed.
@@ -31,7 +31,7 @@ DOINGS = {
 
 def leader(role: str, moment: str) -> str:
     """Return the process that knows the moment: only worker 0 saves, and the supervisor does no work itself."""
-    return "trainer 0" if role == "supervisor" or moment == "saving" else role
+    return "trainer 0" if role in ("supervisor", "group") or moment == "saving" else role
 
 
 class Injected(Exception):
@@ -42,7 +42,7 @@ class Fault:
     """The fault that the environment describes, in process ``me``."""
 
     def __init__(self, me: str, cell: str, notes: Path) -> None:
-        self._role, self._moment, self._fault = cell.split("/")
+        self._role, self._moment, self._fault = cell.split("/")[:3]
         self._me, self._notes = me, notes
         self._leads = me == leader(self._role, self._moment)
 
