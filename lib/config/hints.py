@@ -17,7 +17,12 @@ RENAMED_KEYS = {
     "views.std": "normalize.std",
     "run.rewinds": "run.rollbacks",
 }
-RENAMED_VALUES = {("run.on_nan", "rewind"): "rollback", ("exchange.what", "velocities"): "momentum"}
+RENAMED_VALUES = {
+    ("run.on_nan", "rewind"): "rollback",
+    ("exchange.what", "velocities"): "momentum",
+    ("compute.compile", "true"): "always",
+    ("compute.compile", "false"): "never",
+}
 
 _HERE = {name: here for here, names in FOREIGN_OPTIONS.items() for name in names.split()}
 
@@ -49,14 +54,19 @@ def key_hint(name: str, keys: Collection[str], dashes: str = "") -> str:
 
 
 def value_hint(key: str, value: Any) -> str:
-    """Return the new name of an old value, or how to name several devices, as the end of an error message.
+    """Return the new name of an old value, or how to name devices, as the end of an error message.
 
     >>> value_hint("run.on_nan", "rewind"), value_hint("devices", "2"), value_hint("run.on_nan", "x")
     ('; rewind is now called rollback', "; for 2 workers: --devices '[auto, auto]' --exchange.method peer", '')
+    >>> value_hint("devices", "0,1")
+    "; for this: --devices '[cuda:0, cuda:1]'"
     """
     if isinstance(value, str) and (key, value) in RENAMED_VALUES:
         return f"; {value} is now called {RENAMED_VALUES[key, value]}"
     if key == "devices" and value in [str(count) for count in range(2, 17)]:
         devices = ", ".join(["auto"] * int(value))
         return f"; for {value} workers: --devices '[{devices}]' --exchange.method peer"
+    if key == "devices" and value and isinstance(value, str):
+        names = [f"cuda:{name}" if name.strip().isdigit() else name.strip() for name in value.split(",")]
+        return f"; for this: --devices '[{', '.join(names)}]'"
     return ""
