@@ -19,9 +19,9 @@ RENAMED_KEYS = {
 }
 RENAMED_VALUES = {
     ("run.on_nan", "rewind"): "rollback",
-    ("exchange.what", "velocities"): "momentum",
     ("compute.compile", "true"): "always",
     ("compute.compile", "false"): "never",
+    **{("exchange.what", old): "weights" for old in ("velocities", "momentum", "auto")},
 }
 
 _HERE = {name: here for here, names in FOREIGN_OPTIONS.items() for name in names.split()}

@@ -21,7 +21,7 @@ from lib.config.section import (
 )
 from lib.errors import ConfigError
 
-Averaged = Literal["gradients", "momentum", "weights"]
+Averaged = Literal["weights", "gradients"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,9 +368,9 @@ class ExchangeConfig(Section, prefix="exchange."):
     alpha: Fraction = 0.0
     """elastic: moving rate, the share of the way to the center that a replica moves at an exchange; 0: 0.9 / workers"""
 
-    what: Literal["auto", "gradients", "momentum", "weights"] = "auto"
-    """what is averaged at each update; the result is the same. weights: weights and momentum, as theano_alexnet
-    does; auto: gradients, or weights where replicas differ between exchanges (every, elastic)"""
+    what: Averaged = "weights"
+    """what is averaged at each update. weights: weights and momentum, as theano_alexnet does; gradients: gradients in
+    the precision of the backward pass, before the update"""
 
     meet: Literal["auto", "host", "device"] = "auto"
     """peer: where replicas wait for each other. device: on the GPU; host: through ZeroMQ; auto: device where each
@@ -383,23 +383,16 @@ class ExchangeConfig(Section, prefix="exchange."):
                 f"exchange.alpha is {self.alpha:g}, but only exchange.rule elastic has a moving rate; set "
                 "exchange.rule to elastic or exchange.alpha to 0"
             )
-        if self.replicas_differ and self.what not in ("auto", "weights"):
+        if self.replicas_differ and self.what != "weights":
             raise ConfigError(
                 f"exchange.what is {self.what}, but with exchange.rule {self.rule} every {self.every} iterations "
-                "replicas exchange weights, because they differ in between; set exchange.what to auto"
+                "replicas exchange weights, because they differ in between; set exchange.what to weights"
             )
 
     @property
     def replicas_differ(self) -> bool:
         """Whether replicas differ between exchanges."""
         return self.rule == "elastic" or self.every > 1
-
-    @property
-    def averaged(self) -> Averaged:
-        """What is averaged: ``what``, with auto resolved."""
-        if self.what == "auto":
-            return "weights" if self.replicas_differ else "gradients"
-        return self.what
 
 
 @dataclass(frozen=True, kw_only=True)

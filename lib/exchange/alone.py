@@ -26,6 +26,9 @@ class Alone:
     def all_reduce_mean(self, *segments: Tensor) -> None:
         pass
 
+    def gather(self, segment: Tensor) -> list[Tensor]:
+        return [segment]
+
     def sync_stop(self) -> None:
         self.stopping = self.stop_requested
 

@@ -45,6 +45,12 @@ class Exchange(Protocol):
     def all_reduce_mean(self, *segments: Tensor) -> None:
         """Replace each segment by its mean over all replicas, bit for bit the same on each."""
 
+    def gather(self, segment: Tensor) -> list[Tensor]:
+        """Return the segment of every replica, in rank order, which the next segments do not change.
+
+        Return an empty list where ``all_reduce_mean`` of twice the bytes moves fewer.
+        """
+
     def sync_stop(self) -> None:
         """Update ``stopping``. Called after each update."""
 

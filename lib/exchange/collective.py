@@ -79,6 +79,9 @@ class Collective:
     def broadcast(self, segment: Tensor) -> None:
         self._wait_for(lambda: dist.broadcast(segment, src=0, async_op=True))
 
+    def gather(self, segment: Tensor) -> list[Tensor]:
+        return []
+
     def sync_stop(self) -> None:
         requests = torch.tensor(float(self.stop_requested), device=self._device)
         self._wait_for(lambda: dist.all_reduce(requests, async_op=True))

@@ -114,6 +114,9 @@ class Hierarchical:
     def all_reduce_mean(self, *segments: Tensor) -> None:
         self._machine.all_reduce_mean(*segments)
 
+    def gather(self, segment: Tensor) -> list[Tensor]:
+        return []
+
     def sync_stop(self) -> None:
         self._collective.sync_stop()
 

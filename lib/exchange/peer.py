@@ -70,6 +70,9 @@ class Peer:
         self._barrier("collected")  # the next update must not change memory that others still read
         self.exchanged_s += time.perf_counter() - start
 
+    def gather(self, segment: Tensor) -> list[Tensor]:
+        return []
+
     def sync_stop(self) -> None:
         pass  # each barrier has already updated ``stopping``
 

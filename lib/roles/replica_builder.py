@@ -64,9 +64,9 @@ def build_replica(
     gradient_dtype = torch.float32 if plain or config.optimizer.accumulate > 1 else dtype
 
     def allocate_gradients(numel: int) -> Tensor:
-        if config.exchange.averaged == "gradients":
-            return exchange.allocate(numel, gradient_dtype)
-        return torch.zeros(numel, dtype=gradient_dtype, device=device)
+        if config.exchange.replicas_differ:  # those are not exchanged
+            return torch.zeros(numel, dtype=gradient_dtype, device=device)
+        return exchange.allocate(numel, gradient_dtype)
 
     fused = not plain and not why_not_fused(config)
     channels_last = not plain and not fused
@@ -192,7 +192,7 @@ def build_sync(
 ) -> SyncStrategy:
     """Return the strategy that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for."""
     if world_size == 1 or not config.replicas_differ:
-        return EVERY_UPDATE[config.averaged](optimizer, flat, exchange)
+        return EVERY_UPDATE[config.what](optimizer, flat, exchange)
     if config.rule == "average":
         return LocalSGD(optimizer, flat, exchange, config.every)
     alpha = moving_rate(config, world_size)

@@ -49,7 +49,7 @@ def _exchange(config: ExchangeConfig, world_size: int) -> str:
     """Return the method of the exchange, what it averages, and how often."""
     if world_size == 1:
         return config.method
-    text = f"{config.method} of {config.averaged}"
+    text = f"{config.method} of {config.what}"
     if config.rule == "elastic":
         text = f"{config.method}, elastic with moving rate {moving_rate(config, world_size):g}"
     return text + (f" every {config.every} iterations" if config.every > 1 else "")

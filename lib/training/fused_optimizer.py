@@ -1,5 +1,7 @@
 """``MomentumSGD`` on a GPU, in one pass over memory, which also writes the weights in the compute dtype."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,19 +28,20 @@ class FusedSGD:
             self._lr_and_decay[0].fill_(lr)
             self._lr_and_decay[1].fill_(weight_decay)
 
-    def step(self, segment: slice) -> None:
-        self._update(segment, apply=True)
+    def step(self, segment: slice, gathered: Sequence[Tensor] = ()) -> None:
+        self._update(segment, gathered or [self._flat.gradients[segment]], apply=True)
 
     def update_momentum(self, segment: slice) -> None:
-        self._update(segment, apply=False)
+        self._update(segment, [self._flat.gradients[segment]], apply=False)
 
-    def _update(self, segment: slice, *, apply: bool) -> None:
+    def _update(self, segment: slice, gradients: Sequence[Tensor], *, apply: bool) -> None:
         flat, momentum, nesterov = self._flat, self._config.momentum, self._config.nesterov
         for group, lr_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
+            part = slice(group.start - segment.start, group.stop - segment.start)
             sgd.update(
-                flat.parameters[group], flat.momentum[group], flat.gradients[group], self._copy[group],
-                self._lr_and_decay, lr_factor=lr_factor, decay_factor=decay_factor, momentum=momentum,
-                nesterov=nesterov, apply=apply,
+                flat.parameters[group], flat.momentum[group], [gradient[part] for gradient in gradients],
+                self._copy[group], self._lr_and_decay, lr_factor=lr_factor, decay_factor=decay_factor,
+                momentum=momentum, nesterov=nesterov, apply=apply,
             )  # fmt: skip
 
     def apply(self, segment: slice) -> None:

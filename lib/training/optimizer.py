@@ -12,10 +12,11 @@ gradient: with v' the momentum before the update, m v - r g is (1 + m) v - m v'.
 (theano_alexnet stores the Nesterov step as the momentum, which decays it twice; this does not.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from lib.config.schema import OptimizerConfig
 from lib.training.flat import FlatParameters
@@ -27,8 +28,8 @@ class Optimizer(Protocol):
     def set(self, lr: float, weight_decay: float) -> None:
         """Set the learning rate and weight decay of the updates that follow."""
 
-    def step(self, segment: slice) -> None:
-        """Update momentum and parameters of ``segment`` from its gradients."""
+    def step(self, segment: slice, gathered: Sequence[Tensor] = ()) -> None:
+        """Update momentum and parameters of ``segment`` from its gradients, or from the mean of those ``gathered``."""
 
     def update_momentum(self, segment: slice) -> None:
         """Run the first half of ``step``: new momentum from gradients."""
@@ -50,7 +51,9 @@ class MomentumSGD:
     def set(self, lr: float, weight_decay: float) -> None:
         self._lr, self._weight_decay = lr, weight_decay
 
-    def step(self, segment: slice) -> None:
+    def step(self, segment: slice, gathered: Sequence[Tensor] = ()) -> None:
+        if gathered:
+            self._flat.gradients[segment].copy_(torch.stack([part.float() for part in gathered]).mean(0))
         self.update_momentum(segment)
         self.apply(segment)
 

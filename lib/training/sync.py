@@ -1,13 +1,15 @@
 """Sync strategies: what replicas average, and when.
 
-The three here average in every update. They are the same mathematics, since replicas are equal before each update and
-SGD is linear in gradients and momentum; they differ in the bytes that are moved. ``AverageWeights`` is what
-theano_alexnet did. ``lib.training.periodic_sync`` has the strategies in which replicas differ between exchanges.
+The two here average in every update. theano_alexnet averaged weights and momentum after it. Since replicas are equal
+before it, and SGD is linear in the gradients, the same follows from the mean gradient, which is fewer bytes.
+``lib.training.periodic_sync`` has the strategies in which replicas differ between exchanges.
 """
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
+
+import torch
 
 from lib.config.schema import Averaged
 from lib.exchange.base import Exchange
@@ -66,8 +68,28 @@ class _EveryUpdate(ABC):
             self._exchange.all_reduce_mean(self._flat.buffers)
 
 
+class AverageWeights(_EveryUpdate):
+    """After each update weights and momentum are the mean of what each replica's own update would have made.
+
+    Since replicas are equal before it and the update is linear, the float32 mean of the gradients gives just that.
+    """
+
+    def update(self, segment: slice) -> None:
+        gradients, momentum = self._flat.gradients[segment], self._flat.momentum[segment]
+        if gradients.dtype == torch.float32:
+            self._exchange.all_reduce_mean(gradients)
+            self._optimizer.step(segment)
+        elif gathered := self._exchange.gather(gradients):
+            self._optimizer.step(segment, gathered)
+        else:  # float32 momentum is fewer bytes than the gradients of so many
+            self._optimizer.update_momentum(segment)
+            self._exchange.all_reduce_mean(momentum)
+            self._optimizer.apply(segment)
+        self._average_buffers_after(segment)
+
+
 class AverageGradients(_EveryUpdate):
-    """Averages gradients before the update: half the bytes of momentum where gradients are bfloat16."""
+    """Averages gradients in their own dtype before the update."""
 
     def update(self, segment: slice) -> None:
         self._exchange.all_reduce_mean(self._flat.gradients[segment])
@@ -75,28 +97,4 @@ class AverageGradients(_EveryUpdate):
         self._average_buffers_after(segment)
 
 
-class AverageMomentum(_EveryUpdate):
-    """Averages momentum in the middle of the update."""
-
-    def update(self, segment: slice) -> None:
-        self._optimizer.update_momentum(segment)
-        self._exchange.all_reduce_mean(self._flat.momentum[segment])
-        self._optimizer.apply(segment)
-        self._average_buffers_after(segment)
-
-
-class AverageWeights(_EveryUpdate):
-    """Averages weights and momentum after the update."""
-
-    def update(self, segment: slice) -> None:
-        self._optimizer.step(segment)
-        self._exchange.all_reduce_mean(self._flat.parameters[segment], self._flat.momentum[segment])
-        self._optimizer.refresh(segment)
-        self._average_buffers_after(segment)
-
-
-EVERY_UPDATE: dict[Averaged, type[_EveryUpdate]] = {
-    "gradients": AverageGradients,
-    "momentum": AverageMomentum,
-    "weights": AverageWeights,
-}
+EVERY_UPDATE: dict[Averaged, type[_EveryUpdate]] = {"weights": AverageWeights, "gradients": AverageGradients}

@@ -56,7 +56,7 @@ def test_every_spec_trains_on_256_images_per_update(workers: int) -> None:
     assert config.devices == ("auto",) * workers
     assert config.batch_size * config.world_size == 256
     assert config.exchange == ExchangeConfig(method="peer" if workers > 1 else "none")
-    assert (config.exchange.averaged, config.exchange.rule, config.exchange.every) == ("gradients", "average", 1)
+    assert (config.exchange.what, config.exchange.rule, config.exchange.every) == ("weights", "average", 1)
 
 
 def test_keys_that_scripts_rely_on_exist() -> None:
@@ -173,7 +173,7 @@ def test_a_wrong_value_is_named_with_what_it_must_be(tmp_path: Path, key: str, v
     ("argv", "message"),
     [
         (["--exchange.every", "2", "--exchange.what", "gradients"], "exchange.what is gradients, but with"),
-        (["--exchange.rule", "elastic", "--exchange.what", "momentum"], "exchange.what is momentum, but with"),
+        (["--exchange.rule", "elastic", "--exchange.what", "gradients"], "exchange.what is gradients, but with"),
         (["--exchange.rule", "elastic", "--exchange.alpha", "0.6"], "beyond the mean of 2 replicas"),
         (["--optimizer.nesterov", "true", "--optimizer.momentum", "0"], "set optimizer.momentum above 0"),
         (["--data.epoch_size", "9"], "set data.sampling to class_uniform or data.epoch_size to 0"),
@@ -212,7 +212,7 @@ def test_every_whole_number_has_bounds(key: str, value: str) -> None:
         ("views.std", "null", "normalize.std"),
         ("run.rewinds", "3", "run.rollbacks"),
         ("run.on_nan", "rewind", "rollback"),
-        ("exchange.what", "velocities", "momentum"),
+        ("exchange.what", "velocities", "weights"),
     ],
 )
 def test_an_old_name_is_refused_with_the_new_one(tmp_path: Path, old: str, value: str, new: str) -> None:

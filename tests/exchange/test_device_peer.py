@@ -12,21 +12,10 @@ from torch import Tensor
 
 from lib.errors import PeerLost
 from lib.exchange import device_peer
-from lib.exchange.device_peer import DevicePeer
 from lib.kernels.mean import mean as mean_of_replicas
-from tests.support.replicas import CPU, open_peer
+from tests.support.device_peer import open_device_peer
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
-
-
-class HostBarriers(DevicePeer):
-    def _device_barrier(self) -> None:
-        self._barrier("there")
-
-
-def replica(folder: Path, rank: int, world_size: int) -> HostBarriers:
-    channels = open_peer(folder, rank, world_size)._channels
-    return HostBarriers(rank, channels, CPU, ahead=2, patience_s=20, on_wait=lambda doing: None)
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
@@ -49,7 +38,7 @@ def test_all_replicas_hold_the_mean_of_each_segment(
         return torch.randn(3000, generator=torch.Generator().manual_seed(rank)).to(dtype)
 
     def body(rank: int) -> Tensor:
-        peer = replica(tmp_path, rank, world_size)
+        peer = open_device_peer(tmp_path, rank, world_size)
         row = peer.allocate(3000, dtype)
         row.copy_(before(rank))
         peer.all_reduce_mean(row[:1000], row[1500:])
@@ -71,7 +60,7 @@ def test_all_replicas_hold_the_mean_of_each_segment(
 
 def test_at_each_turn_replicas_read_from_different_peers(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        peers = list(pool.map(lambda rank: replica(tmp_path, rank, 4), range(4)))
+        peers = list(pool.map(lambda rank: open_device_peer(tmp_path, rank, 4), range(4)))
         for turn in range(3):
             assert sorted(peer._others()[turn] for peer in peers) == [0, 1, 2, 3]
         list(pool.map(lambda peer: peer.close(), peers))
@@ -79,7 +68,7 @@ def test_at_each_turn_replicas_read_from_different_peers(tmp_path: Path) -> None
 
 def test_a_peer_missing_from_a_device_barrier_is_named(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        peers = list(pool.map(lambda rank: replica(tmp_path, rank, 2), range(2)))
+        peers = list(pool.map(lambda rank: open_device_peer(tmp_path, rank, 2), range(2)))
         done: Any = SimpleNamespace(query=lambda: True)
         peers[0]._outcomes.append((torch.tensor([0, 1 + 1, 0]), done))
         with pytest.raises(PeerLost, match="trainer 1 did not reach a barrier within 20 s"):

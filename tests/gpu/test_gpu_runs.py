@@ -60,9 +60,8 @@ def test_fused_and_compiled_trainings_agree_with_the_plain_one(tmp_path: Path, r
     write_data_set(tmp_path / "data", img_size=96)
     plain = parameters_after(run_script, tmp_path, "plain", "--compute.fused", "false", "--exchange.meet", "host")
     for name, options in {
-        "gradients": (),
-        "momentum": ("--exchange.what", "momentum"),
-        "weights": ("--exchange.what", "weights"),
+        "weights": (),
+        "gradients": ("--exchange.what", "gradients"),
         "host": ("--exchange.meet", "host"),
         "unfused": ("--compute.fused", "false"),
     }.items():

@@ -1,0 +1,75 @@
+"""``exchange.what weights`` with bfloat16 gradients, as on GPUs, keeps its promise."""
+
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lib.config.schema import OptimizerConfig
+from lib.exchange import device_peer
+from lib.exchange.device_peer import DevicePeer
+from lib.kernels import sgd
+from lib.training.flat import FlatParameters
+from lib.training.fused_optimizer import FusedSGD
+from lib.training.sync import AverageWeights
+from tests.support.device_peer import open_device_peer
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
+
+MODEL = nn.Sequential(nn.Linear(60, 40), nn.Linear(40, 5))
+
+
+def updated(rank: int, folder: Path, world_size: int, nesterov: bool, to_the_letter: bool) -> torch.Tensor:
+    """Return weights and momentum after three updates in two segments."""
+    model = copy.deepcopy(MODEL)
+    exchange: DevicePeer = open_device_peer(folder, rank, world_size)
+    flat = FlatParameters(model, exchange.allocate, lambda numel: exchange.allocate(numel, torch.bfloat16))
+    optimizer = FusedSGD(flat, flat.parameters.clone(), OptimizerConfig(nesterov=nesterov))
+    optimizer.set(0.05, 0.01)
+    strategy = AverageWeights(optimizer, flat, exchange)
+    for step in range(3):
+        flat.gradients.copy_(torch.randn(len(flat.gradients), generator=torch.Generator().manual_seed(8 * step + rank)))
+        for segment in (slice(0, 600), slice(600, len(flat.parameters))):
+            if to_the_letter:
+                optimizer.step(segment)
+                exchange.all_reduce_mean(flat.parameters[segment], flat.momentum[segment])
+            else:
+                strategy.update(segment)
+    exchange.verify(flat.state)
+    result = flat.state.clone()
+    exchange.close()
+    return result
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("world_size", [2, 3, 5])  # gathered gradients up to four, averaged momentum beyond
+def test_weights_and_momentum_are_the_means_of_those_of_all_replicas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, nesterov: bool
+) -> None:
+    one_at_a_time = threading.Lock()  # Triton's interpreter is not thread-safe
+    for module, name in ((device_peer, "mean"), (sgd, "update"), (sgd, "apply")):
+        monkeypatch.setattr(module, name, _locked(getattr(module, name), one_at_a_time))
+    results = []
+    for to_the_letter in (False, True):
+        folder = tmp_path / str(to_the_letter)
+        folder.mkdir()
+
+        def worker(rank: int, folder: Path = folder, to_the_letter: bool = to_the_letter) -> torch.Tensor:
+            return updated(rank, folder, world_size, nesterov, to_the_letter)
+
+        with ThreadPoolExecutor(world_size) as pool:
+            results.append(next(iter(pool.map(worker, range(world_size)))))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-6)
+
+
+def _locked(kernel: Any, lock: threading.Lock) -> Any:
+    def run(*arguments: Any, **options: Any) -> None:
+        with lock:
+            kernel(*arguments, **options)
+
+    return run
