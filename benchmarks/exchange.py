@@ -55,9 +55,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--batch_size", type=command.positive, default=128 if gpu else 4, help="with --ddp: images per worker"
     )
     parser.add_argument("--img_size", type=command.positive, default=256, help="with --ddp: side of the images")
-    parser.add_argument(
-        "--no-compile", dest="compile", action="store_false", help="with --ddp: do not compile the peer"
-    )
+    parser.add_argument("--no-compile", dest="compile", action="store_false", help="with --ddp: do not compile")
     parser.add_argument("--patience_s", type=float, default=120, help="seconds after which a silent worker is lost")
     command.add_keys(parser)
     return parser.parse_args(argv)

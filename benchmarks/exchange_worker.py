@@ -1,6 +1,7 @@
 """A worker process of ``benchmarks.exchange``. All workers take the same turns at the same time."""
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import distributed
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.harness import Contender, Row, take_turns
@@ -28,6 +30,7 @@ from lib.runtime.process import Context, RunSheet
 ROWS_FILE = "rows.json"
 # A run gives up on a silent worker after ten times run.patience_s.
 _LAST_RESORT = 10
+_DDP_MODES = ("default", "max-autotune-no-cudagraphs")  # its hooks do not run in CUDA graphs
 
 
 class Worker(NamedTuple):
@@ -64,7 +67,7 @@ def run_worker(rank: int, count: int, folder: str, parent: int, arguments: argpa
 
 
 def exchanges(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
-    """Measure the average of gradients in the dtype of the computation, of momentum, and of weights and momentum."""
+    """Measure the average of gradients in the dtype of the computation, and of weights and momentum."""
     config = _configuration(worker, arguments)
     device, dtype = init_device(config, worker.rank)
     # Repeated sums would overflow. gloo cannot average, but is called only a few times.
@@ -72,7 +75,6 @@ def exchanges(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     kinds: dict[str, tuple[torch.dtype, int]] = {
         f"gradients, {str(dtype).removeprefix('torch.')}": (dtype, 1),
-        "momentum, float32": (torch.float32, 1),
         "weights and momentum, float32": (torch.float32, 2),
     }
     for number, (what, (kind, times)) in enumerate(kinds.items()):
@@ -100,29 +102,36 @@ def whole_steps(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
     config = _configuration(worker, arguments)
     device, dtype = init_device(config, worker.rank)
     ours = OurStep(config, worker.rank, _exchange(worker, config, "step", device))
-    network, loss = plain_network(arguments.model, ours.data.n_classes, ours.replica.crop)
-    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ddp = DistributedDataParallel(network, gradient_as_bucket_view=True, static_graph=True)
-    peer = BaselineStep(
-        ddp,
-        loss,
-        sizes=Sizes(size, ours.replica.crop, ours.data.n_classes),
-        device=device,
-        dtype=dtype,
-        tf32=torch.get_float32_matmul_precision() == "high",
-        tuned=True,
-        compile_mode="default" if arguments.compile else None,
-    )
-    steps = {"ours": ours.images_per_s, "DistributedDataParallel": peer.images_per_s}
+    tf32 = torch.get_float32_matmul_precision() == "high"
+    sizes = Sizes(size, ours.replica.crop, ours.data.n_classes)
+
+    def peer(mode: str | None, compressed: bool) -> BaselineStep:
+        network, loss = plain_network(arguments.model, sizes.classes, sizes.crop)
+        network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ddp = DistributedDataParallel(network, gradient_as_bucket_view=True, static_graph=True)
+        if compressed:
+            ddp.register_comm_hook(None, default_hooks.bf16_compress_hook)
+        return BaselineStep(
+            ddp, loss, sizes=sizes, device=device, dtype=dtype, tf32=tf32, tuned=True, compile_mode=mode
+        )
+
+    modes = _DDP_MODES if arguments.compile else (None,)
+    # Gradients in bfloat16 are half the bytes. gloo cannot average them.
+    hooks = (False, True) if device.type == "cuda" else (False,)
+    steps: dict[str, OurStep | BaselineStep] = {f"ours, {config.exchange.what} averaged": ours}
+    for mode, compressed in itertools.product(modes, hooks):
+        how = f"compiled ({mode})" if mode else "not compiled"
+        steps[f"DistributedDataParallel, {how}{', bf16 gradients' if compressed else ''}"] = peer(mode, compressed)
 
     def turn(images_per_s: Callable[[int], float]) -> float:
         distributed.barrier()
         return worker.world_size * images_per_s(arguments.iterations)
 
-    contenders = [Contender(name, partial(turn, images_per_s)) for name, images_per_s in steps.items()]
+    contenders = [Contender(name, partial(turn, step.images_per_s)) for name, step in steps.items()]
     for contender in contenders:
         contender.turn()
-    rows = take_turns(f"{worker.world_size} x {size}", "images/s", contenders, arguments.rounds)
+    case = f"{arguments.model}, {worker.world_size} x {size}"
+    rows = take_turns(case, "images/s", contenders, arguments.rounds, strongest=True)
     ours.exchange.close()
     return rows
 
@@ -149,6 +158,7 @@ def _configuration(worker: Worker, arguments: argparse.Namespace) -> Config:
         *("--data.img_size", str(arguments.img_size)),
         *("--run.patience_s", str(arguments.patience_s / _LAST_RESORT)),
         *workers(worker.world_size),
+        *(["--compute.compile", "always"] if arguments.compile and torch.cuda.is_available() else []),
         *arguments.keys,
     ]
     return configuration(keys)

@@ -66,10 +66,7 @@ class DevicePeer(Peer):
         return replicas
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
-        if self._world_size == 2:  # one copy of the whole takes less time than two of its halves, one after the other
-            for segment in segments:
-                mean(self.gather(segment), segment)
-        elif sum(segment.nbytes for segment in segments) <= _SMALL:
+        if sum(segment.nbytes for segment in segments) <= _SMALL:
             self._average_whole(segments)
         else:
             self._average_chunks(segments)

@@ -19,7 +19,6 @@ def test_the_json_has_all_cases(capsys: pytest.CaptureFixture[str]) -> None:
     pair = ["ours, Peer", "all-reduce"]
     assert cases == {
         "2 workers, gradients, float32, 0.0 MB: ms": pair,
-        "2 workers, momentum, float32, 0.0 MB: ms": pair,
         "2 workers, weights and momentum, float32, 0.0 MB: ms": pair,
-        "2 x 4: images/s": ["ours", "DistributedDataParallel"],
+        "tiny, 2 x 4: images/s": ["ours, weights averaged", "DistributedDataParallel, not compiled"],
     }
