@@ -1,5 +1,6 @@
 """What the processes of all roles have in common: how they start, report, and end."""
 
+import gc
 import json
 import os
 import shutil
@@ -121,6 +122,7 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
     try:
         client.heartbeat("starting")
         body(context)
+        gc.collect()  # memory lent through CUDA must be freed before the interpreter ends; hooks of autograd are cycles
     except UserError as error:
         if sheet.config.logging.debug:
             traceback.print_exc()

@@ -192,6 +192,7 @@ def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, name, locked(getattr(module, name)))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 @pytest.mark.parametrize("what", ["gradients", "weights"])
 def test_two_workers_are_averaged_segment_by_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any
