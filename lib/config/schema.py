@@ -257,9 +257,11 @@ class Regime(Section, prefix="schedule.regimes: "):
 class ScheduleConfig(Section, prefix="schedule."):
     """schedule: how the learning rate changes."""
 
-    policy: Literal["step", "auto", "regimes", "cosine", "linear"] = "step"
+    policy: Literal["step", "auto", "regimes", "cosine", "flat_cosine", "one_cycle", "linear"] = "step"
     """step: divide after the epochs in schedule.steps; auto: divide when the validation error stops falling;
-    regimes: follow schedule.regimes; cosine, linear: fall to 0 at run.n_epochs along that curve"""
+    regimes: follow schedule.regimes; cosine, linear: fall to 0 at run.n_epochs along that curve; flat_cosine: stay
+    constant for schedule.flat of the run, then cosine; one_cycle: rise from a 25th for schedule.rise of the run, then
+    cosine"""
 
     steps: Annotated[tuple[PositiveInt, ...], Example("[20, 40]")] = (20, 40)
     """step: epochs, counted from 1, after which the learning rate is divided"""
@@ -274,8 +276,15 @@ class ScheduleConfig(Section, prefix="schedule."):
     """regimes: factors of learning rate and weight decay, e.g. [{first_epoch: 1, rate: 1, decay: 1}, {first_epoch:
     19, rate: 0.5, decay: 0}]"""
 
+    flat: FractionBelow1 = 0.7
+    """flat_cosine: share of the run with a constant learning rate"""
+
+    rise: FractionBelow1 = 0.3
+    """one_cycle: share of the run in which the learning rate rises"""
+
     warmup_epochs: NonNegativeFloat = 0.0
-    """epochs over which the learning rate first rises linearly from 0, with every policy"""
+    """epochs over which the learning rate first rises linearly from 0, a little in each iteration, with every
+    policy"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

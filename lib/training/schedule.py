@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from lib.config.schema import Regime, ScheduleConfig
 
+# one_cycle begins with a 25th of the highest rate and ends with a 10,000th of that, as torch's OneCycleLR by default.
+_FIRST_OF_CYCLE = 1 / 25
+_LAST_OF_CYCLE = _FIRST_OF_CYCLE / 10_000
 # auto compares an epoch with the one this many before it.
 _LOOK_BACK = 2
 # auto leaves the rate alone until this many epochs are done (theano_alexnet's constant).
@@ -36,9 +39,30 @@ def _factor(schedule: ScheduleConfig, epoch: float, n_epochs: int, val_errors: S
         case "regimes":
             return _regime(schedule, epoch).rate
         case "cosine":
-            return (1 + math.cos(math.pi * epoch / n_epochs)) / 2
+            return cosine(epoch / n_epochs)
+        case "flat_cosine":
+            return flat_cosine(epoch / n_epochs, schedule.flat)
+        case "one_cycle":
+            return one_cycle(epoch / n_epochs, schedule.rise)
         case "linear":
             return 1 - epoch / n_epochs
+
+
+def cosine(done: float, start: float = 1.0, end: float = 0.0) -> float:
+    """Return the value of half a cosine from ``start`` to ``end`` when the share ``done`` of it is over."""
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def flat_cosine(done: float, flat: float) -> float:
+    """Return 1 for the share ``flat`` of the run, and half a cosine from 1 to 0 after it."""
+    return cosine(max(0.0, done - flat) / (1 - flat))
+
+
+def one_cycle(done: float, rise: float) -> float:
+    """Return the factor of the one-cycle policy (arXiv:1708.07120): half a cosine up for ``rise``, then down."""
+    if done < rise:
+        return cosine(done / rise, _FIRST_OF_CYCLE, 1.0)
+    return cosine((done - rise) / (1 - rise), 1.0, _LAST_OF_CYCLE)
 
 
 def _regime(schedule: ScheduleConfig, epoch: float) -> Regime:

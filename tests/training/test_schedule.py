@@ -1,10 +1,12 @@
+import math
 from typing import Literal
 
 import pytest
+import torch
 
 from lib.config.schema import Regime, ScheduleConfig
 from lib.models.recipes import SOUMITH
-from lib.training.schedule import learning_rate, weight_decay
+from lib.training.schedule import cosine, flat_cosine, learning_rate, one_cycle, weight_decay
 
 
 def rates(schedule: ScheduleConfig, errors: list[float]) -> list[float]:
@@ -68,6 +70,37 @@ def test_curves_end_at_zero(policy: Literal["cosine", "linear"], quarter: float)
     schedule = ScheduleConfig(policy=policy)
     got = [learning_rate(2.0, schedule, epoch=e, n_epochs=8, val_errors=[]) for e in (0, 2, 4, 8)]
     assert got == pytest.approx([2, 2 * quarter, 1, 0])
+
+
+def test_cosine_is_half_a_cosine_between_any_two_values() -> None:
+    assert [cosine(i / 12) for i in range(13)] == pytest.approx([math.cos(math.pi * i / 24) ** 2 for i in range(13)])
+    assert [cosine(done, 3.0, 5.0) for done in (0, 0.5, 1)] == pytest.approx([3, 4, 5])
+
+
+def test_flat_cosine_is_constant_and_then_a_cosine_over_the_rest() -> None:
+    assert [flat_cosine(done, 0.7) for done in (0, 0.3, 0.7)] == [1, 1, 1]
+    falling = [math.cos(math.pi / 2 * (done - 0.7) / 0.3) ** 2 for done in (0.75, 0.85, 0.95, 1)]
+    assert [flat_cosine(done, 0.7) for done in (0.75, 0.85, 0.95, 1)] == pytest.approx(falling)
+    assert [flat_cosine(i / 8, 0.0) for i in range(9)] == [cosine(i / 8) for i in range(9)]
+    schedule = ScheduleConfig(policy="flat_cosine", flat=0.5)
+    got = [learning_rate(2.0, schedule, epoch=e, n_epochs=8, val_errors=[]) for e in (0, 4, 6, 8)]
+    assert got == pytest.approx([2, 2, 1, 0])
+
+
+@pytest.mark.parametrize("rise", [0.3, 0.1])
+def test_one_cycle_is_torchs(rise: float) -> None:
+    """The curve of torch has a point per update: its phases end at the updates rise * n - 1 and n - 1."""
+    n = 200
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2.0, total_steps=n, pct_start=rise)
+    schedule, top = ScheduleConfig(policy="one_cycle", rise=rise), rise * n - 1
+    for update in range(n):
+        done = update / top * rise if update <= top else rise + (update - top) / (n - 1 - top) * (1 - rise)
+        ours = learning_rate(2.0, schedule, epoch=10 * done, n_epochs=10, val_errors=[])
+        assert ours == pytest.approx(torchs.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        torchs.step()
+    assert one_cycle(0.0, 0.0) == 1
 
 
 def test_warm_up_rises_linearly_whatever_the_policy() -> None:
