@@ -6,8 +6,9 @@ from pathlib import Path
 
 import scipy.io
 
-from lib.errors import DataError
+from lib.errors import DataError, reading
 
+CLASS_NUMBER = re.compile(r"[0-9]{1,9}")
 ID_FIELD = re.compile(r"ILSVRC\d{4}_(CLSLOC_)?ID")
 
 
@@ -25,13 +26,13 @@ def read_synsets(path: Path) -> list[Synset]:
 
     Raises DataError if the file is missing or is neither.
     """
-    try:
-        with path.open("rb") as file:
-            synsets = scipy.io.loadmat(file, squeeze_me=True)["synsets"].reshape(-1)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; set meta_clsloc_mat to the devkit's .mat file") from None
-    except Exception as error:  # SciPy raises many types for a file that is not MATLAB's
-        raise DataError(f"{path} is not the devkit's list of classes: {error}") from None
+    with reading(path, DataError, "set meta_clsloc_mat to the devkit's list of classes, a .mat file"):
+        return _synsets(path)
+
+
+def _synsets(path: Path) -> list[Synset]:
+    with path.open("rb") as file:
+        synsets = scipy.io.loadmat(file, squeeze_me=True)["synsets"].reshape(-1)
     fields = synsets.dtype.names or ()
     id_field = next((field for field in fields if ID_FIELD.fullmatch(field)), None)
     name_field = next((field for field in ("words", "name") if field in fields), None)
@@ -42,15 +43,11 @@ def read_synsets(path: Path) -> list[Synset]:
 
 def read_ground_truth(path: Path) -> list[int]:
     """Return the class numbers in a file of one number a line. Raises DataError for anything else."""
-    try:
-        lines = path.read_text().split("\n")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; set val_label_file to the devkit's ground truth") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from None
+    with reading(path, DataError, "set val_label_file to the devkit's ground truth, a text file"):
+        lines = path.read_text("utf-8-sig").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     for number, line in enumerate(lines, 1):
-        if not line.strip().isdecimal():
+        if not CLASS_NUMBER.fullmatch(line.strip()):
             raise DataError(f"{path}, line {number}: {line.strip()[:40]!r} is not a class number")
     return [int(line) for line in lines]

@@ -8,6 +8,7 @@ from typing import Self
 import msgspec
 
 from lib.data.packed.manifest import BatchFile
+from lib.errors import DataError, reading
 from lib.types import Split
 
 
@@ -33,13 +34,14 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Read the file, and remove a line that a killed run left incomplete."""
         self.finished: list[Finished] = []
-        self._file = path.open("a+b")
+        with reading(path, DataError, "delete it, and packing starts again"):
+            self._file = path.open("a+b")
         self._file.seek(0)
         complete = 0
         for line in self._file:
             try:
                 self.finished.append(msgspec.json.decode(line, type=Finished))
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 break
             if not line.endswith(b"\n"):
                 self.finished.pop()

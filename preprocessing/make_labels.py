@@ -8,10 +8,11 @@ import numpy as np
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import read_manifest
 from lib.data.packed.metadata import read_classes, read_labels
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.system.npy import to_npy_bytes
 from lib.types import SPLITS, Split
 from preprocessing.command import run, say
+from preprocessing.devkit import CLASS_NUMBER
 from preprocessing.files import write_file, write_manifest
 from preprocessing.make_train_val_txt import read_filenames
 from preprocessing.settings import Settings
@@ -43,17 +44,15 @@ def make_labels(settings: Settings) -> None:
 def _labels(at: Layout, split: Split) -> list[int]:
     """Return the labels in the list file, which must name the packed images in their order. Raises DataError."""
     path = at.list_file(split)
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; run preprocessing/make_train_val_txt.py") from None
+    with reading(path, DataError, _FIX):
+        lines = path.read_text("utf-8-sig").splitlines()
     names = read_filenames(at, split)
     if len(lines) != len(names):
         raise DataError(f"{path} has {len(lines)} lines for {len(names)} packed images; {_FIX}")
     labels = []
     for number, (line, name) in enumerate(zip(lines, names, strict=True), 1):
         listed, _, label = line.rpartition(" ")
-        if listed != name or not label.isdecimal():
+        if listed != name or not CLASS_NUMBER.fullmatch(label):
             raise DataError(f"{path}, line {number}: {line!r}, but image {number - 1} is {name}; {_FIX}")
         labels.append(int(label))
     return labels

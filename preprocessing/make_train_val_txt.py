@@ -10,7 +10,7 @@ from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import read_manifest
 from lib.errors import DataError
-from lib.system.npy import from_npy_bytes
+from lib.system.npy import read_npy
 from lib.types import SPLITS, Split
 from preprocessing.command import run, say
 from preprocessing.devkit import read_synsets
@@ -49,13 +49,12 @@ def readable_names(settings: Settings) -> dict[str, str]:
 
 def read_filenames(at: Layout, split: Split) -> list[str]:
     """Return the names of the split's images, in the order of the batch files. Raises DataError."""
-    try:
-        names: list[str] = from_npy_bytes(at.filenames(split).read_bytes()).tolist()
-    except FileNotFoundError:
-        raise DataError(f"{at.filenames(split)} is missing; run preprocessing/make_hkl.py") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{at.filenames(split)} is damaged ({error}); run preprocessing/make_hkl.py") from None
-    return names
+    path, fix = at.filenames(split), "delete it and run preprocessing/make_hkl.py"
+    names = read_npy(path, DataError, fix)
+    if names.dtype.kind != "U" or names.ndim != 1 or not len(names):
+        raise DataError(f"{path} holds {names.dtype} {names.shape}, not names of images; {fix}")
+    found: list[str] = names.tolist()
+    return found
 
 
 def _folders(settings: Settings, wnids: Sequence[str], names: list[str]) -> list[str]:

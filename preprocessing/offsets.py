@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lib.errors import DataError
+from lib.errors import DataError, reading
 
 
 def locate_pixels(path: Path, shape: tuple[int, int, int, int]) -> tuple[int, int]:
@@ -14,16 +14,13 @@ def locate_pixels(path: Path, shape: tuple[int, int, int, int]) -> tuple[int, in
 
     Raises DataError unless the file holds one contiguous uint8 dataset "data" of this shape.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            dataset = file.get("data")
-            if not isinstance(dataset, h5py.Dataset):
-                raise DataError(f"{path} is not a batch file: it has no dataset 'data'")
-            if dataset.dtype != np.uint8 or dataset.shape != shape:
-                raise DataError(f"{path} holds {dataset.dtype} {dataset.shape} where uint8 {shape} should be")
-            offset = None if dataset.external else dataset.id.get_offset()
-    except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file ({error})") from None
+    with reading(path, DataError, "put it back, or pack the images again"), h5py.File(path, "r") as file:
+        dataset = file.get("data")
+        if not isinstance(dataset, h5py.Dataset):
+            raise DataError(f"{path} is not a batch file: it has no dataset 'data'")
+        if dataset.dtype != np.uint8 or dataset.shape != shape:
+            raise DataError(f"{path} holds {dataset.dtype} {dataset.shape} where uint8 {shape} should be")
+        offset = None if dataset.external else dataset.id.get_offset()
     if not offset:
         raise DataError(f"{path} is chunked, compressed or external; rows can be read only from contiguous files")
     with path.open("rb") as opened:

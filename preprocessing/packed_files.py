@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import BatchFile, Manifest
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.types import Split
 from preprocessing.journal import Journal, Skipped
 from preprocessing.sources import SourceList
@@ -58,10 +58,9 @@ def lists_exist(at: Layout) -> bool:
 
 
 def _read_skipped(at: Layout, manifest: Manifest, split: Split) -> list[Skipped]:
-    lines = at.skipped.read_text().splitlines() if at.skipped.exists() else []
-    if len(lines) != manifest.skipped:
-        raise DataError(
-            f"{at.skipped} names {len(lines)} images, but {manifest.skipped} were skipped; "
-            f"restore it, or delete {at.dir} to make all of it again"
-        )
-    return [Skipped(split, *line.split("\t")[1:]) for line in lines if line.startswith(f"{split}\t")]
+    fix = f"restore it, or delete {at.dir} to make all of it again"
+    with reading(at.skipped, DataError, fix):
+        lines = at.skipped.read_text("utf-8").splitlines() if at.skipped.exists() else []
+        if len(lines) != manifest.skipped:
+            raise DataError(f"{at.skipped} names {len(lines)} images, but {manifest.skipped} were skipped; {fix}")
+        return [Skipped(split, *line.split("\t")[1:]) for line in lines if line.startswith(f"{split}\t")]

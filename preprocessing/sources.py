@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lib.data.images.listing import ImageFile
 from lib.data.packed.layout import Layout
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.types import SPLITS, Split
 from preprocessing.command import say
 from preprocessing.files import write_file
@@ -108,7 +108,8 @@ def record_sources(at: Layout, sources: Sources) -> None:
         write_file(at.recipe, msgspec.json.format(msgspec.json.encode(sources.recipe)))
         return
     changes = _recipe_changes(read_recipe(at), sources.recipe)
-    changes += _list_changes(at.source_list.read_text().splitlines(), sources.listing().splitlines())
+    with reading(at.source_list, DataError, f"put a copy of it back, or delete {at.dir} to make all of it again"):
+        changes += _list_changes(at.source_list.read_text("utf-8").splitlines(), sources.listing().splitlines())
     if changes:
         raise DataError(
             f"{at.dir} holds a data set of other settings or images: {'; '.join(changes)}. "
@@ -118,12 +119,8 @@ def record_sources(at: Layout, sources: Sources) -> None:
 
 def read_recipe(at: Layout) -> PackingRecipe:
     """Return the settings with which the data set in ``at`` was made. Raises DataError."""
-    try:
+    with reading(at.recipe, DataError, "put a copy of it back, or run preprocessing/make_hkl.py in an empty folder"):
         return msgspec.json.decode(at.recipe.read_bytes(), type=PackingRecipe)
-    except FileNotFoundError:
-        raise DataError(f"{at.recipe} is missing; run preprocessing/make_hkl.py first") from None
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{at.recipe} is damaged: {error}") from None
 
 
 def _check_unused(at: Layout) -> None:

@@ -70,7 +70,7 @@ def _write_cache(path: Path, content: bytes) -> None:
 def _read_cache(path: Path, key: tuple[str, int, int]) -> list[Member] | None:
     try:
         index = msgspec.msgpack.decode(path.read_bytes(), type=_CachedIndex)
-    except (OSError, msgspec.MsgspecError):
+    except Exception:  # whatever is wrong with it, it is made again
         return None
     return index.members if (index.path, index.bytes, index.mtime_ns) == key else None
 

@@ -5,14 +5,14 @@ all agree even if the files change.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import ConfigError, DataError
-from lib.system.npy import from_npy_bytes
+from lib.system.npy import read_npy
 from lib.types import Split
 
 
@@ -74,10 +74,7 @@ def read_mean_image(data: DataSet) -> NDArray[np.float32]:
     if data.mean_image is None:
         return np.full(shape, data.mean_value, np.float32)
     path = data.mean_image
-    try:
-        mean: NDArray[Any] = from_npy_bytes(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
+    mean = read_npy(path, DataError, "delete it and start again")
     if mean.shape != shape or mean.dtype.kind != "f":
         raise DataError(f"{path} holds {mean.dtype} {mean.shape} where floats of shape {shape} should be")
     return mean.astype(np.float32)

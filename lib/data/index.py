@@ -2,18 +2,13 @@
 
 import hashlib
 import io
-import tokenize
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import DataError
-
-# What NumPy and zipfile raise for a damaged file.
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, tokenize.TokenError, zipfile.BadZipFile)
+from lib.errors import DataError, reading
 
 
 class Index(NamedTuple):
@@ -35,13 +30,11 @@ def index_bytes(index: Index) -> bytes:
 
 def read_index(path: Path) -> Index:
     """Return the index in a file. Raises DataError if it is missing or damaged."""
-    try:
+    with reading(path, DataError, "delete it and start again"):
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             index = Index(arrays["names"], arrays["labels"])
         if index.names.dtype.kind != "S" or index.labels.dtype != np.int64 or index.names.shape != index.labels.shape:
             raise ValueError("it holds other arrays than names and labels")
-    except _DAMAGE as error:
-        raise DataError(f"{path} is missing or damaged ({error}); delete it and start again") from None
     return index
 
 

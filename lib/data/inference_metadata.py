@@ -6,7 +6,7 @@ is used.
 """
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import read_manifest
 from lib.data.packed.metadata import read_classes, read_mean
 from lib.errors import DataError
-from lib.system.npy import from_npy_bytes
+from lib.system.npy import read_npy
 
 # Red, green and blue. Caffe has 104, 117, 123 (BGR) and torchvision 0.485, 0.456, 0.406 for the same.
 IMAGENET_MEAN = (123.68, 116.78, 103.94)
@@ -61,10 +61,7 @@ def _mean(at: Layout) -> NDArray[np.float32]:
     if path is None:
         color_C11 = np.array(IMAGENET_MEAN, np.float32)[:, None, None]
         return np.broadcast_to(color_C11, (3, _IMG_SIZE, _IMG_SIZE)).copy()
-    try:
-        mean: NDArray[Any] = from_npy_bytes(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); download it again, or delete it") from None
+    mean = read_npy(path, DataError, "download it again, or delete it")
     if mean.ndim != 3 or mean.shape != (3, mean.shape[1], mean.shape[1]) or mean.dtype.kind != "f":
         raise DataError(f"{path} holds {mean.dtype} {mean.shape}, not a mean image (3, H, H); download it again")
     return mean.astype(np.float32)

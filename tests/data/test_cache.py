@@ -72,6 +72,6 @@ def test_a_damaged_index_is_reported_in_one_line(tmp_path: Path, damage: str) ->
             "gone": b"",
         }[damage]
     )
-    with pytest.raises(DataError, match=r"x\.npz is missing or damaged \(.+\); delete it and start again$") as error:
+    with pytest.raises(DataError, match=r"x\.npz is damaged \(.+\); delete it and start again$") as error:
         read_index(path)
     assert "\n" not in str(error.value)

@@ -71,7 +71,7 @@ def test_missing_and_other_manifests_are_refused(at: Layout, tmp_path: Path) -> 
     with pytest.raises(DataError, match="holds no complete data set"):
         read_manifest(at)
     at.manifest.write_text("{")
-    with pytest.raises(DataError, match="is not a manifest of this program"):
+    with pytest.raises(DataError, match="manifest.json is damaged .*; put a copy of it back"):
         read_manifest(at)
     write_manifest(at, colour="red")
     with pytest.raises(DataError, match="colour"):
@@ -91,7 +91,7 @@ def test_classes_count_up_from_zero(at: Layout) -> None:
     with pytest.raises(DataError, match="count up from 0"):
         read_classes(at)
     at.classes.write_text("[1]")
-    with pytest.raises(DataError, match="is not a list of classes"):
+    with pytest.raises(DataError, match="classes.json is damaged .*; run preprocessing/make_train"):
         read_classes(at)
 
 

@@ -408,7 +408,7 @@ def lose_train(data: Path) -> None:
         ("lmdb", turn_a_record_round, "12 bytes for a shape of \\(3, -2, -2\\)"),
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
         ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: it is not a file of CIFAR-10"),
-        ("mnist", cut_the_images, "train-images-idx3-ubyte.gz cannot be unpacked"),
+        ("mnist", cut_the_images, "train-images-idx3-ubyte.gz is damaged .*; download it again"),
         (
             "mnist",
             claim_much,

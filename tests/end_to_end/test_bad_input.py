@@ -132,7 +132,7 @@ def a_newer_manifest(data: Path) -> None:
         (pickle_the_labels, "train_labels.npy is damaged (Object arrays cannot be loaded"),
         (damage_the_mean, "data/misc/img_mean.npy is damaged"),
         (lose_classes, "data/misc/classes.json is missing; run preprocessing/make_train_val_txt.py"),
-        (damage_the_manifest, "data/misc/manifest.json is not a manifest of this program"),
+        (damage_the_manifest, "data/misc/manifest.json is damaged"),
         (a_newer_manifest, "data/misc/manifest.json has format 2; this version reads format 1"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

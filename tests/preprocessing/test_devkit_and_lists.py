@@ -36,13 +36,13 @@ def test_every_form_of_the_list_of_classes_is_read(tmp_path: Path, id_field: str
 
 
 def test_other_files_than_the_list_of_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="m.mat is missing; set meta_clsloc_mat"):
         read_synsets(tmp_path / "m.mat")
     (tmp_path / "m.mat").write_bytes(b"something else entirely")
-    with pytest.raises(DataError, match="is not the devkit's list"):
+    with pytest.raises(DataError, match=r"m.mat is damaged \(.*; set meta_clsloc_mat to the devkit's list of classes"):
         read_synsets(tmp_path / "m.mat")
     scipy.io.savemat(tmp_path / "m.mat", {"other": 1})
-    with pytest.raises(DataError, match="is not the devkit's list"):
+    with pytest.raises(DataError, match=r"m.mat is damaged \(.*; set meta_clsloc_mat to the devkit's list of classes"):
         read_synsets(tmp_path / "m.mat")
     with pytest.raises(DataError, match=r"has the fields \['NUMBER'"):
         read_synsets(write_synsets(tmp_path / "m.mat", "NUMBER", "words"))
@@ -55,7 +55,7 @@ def test_the_ground_truth_has_one_number_a_line(tmp_path: Path) -> None:
     path.write_text("3\nx\n2\n")
     with pytest.raises(DataError, match="line 2: 'x' is not a class number"):
         read_ground_truth(path)
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="no.txt is missing; set val_label_file"):
         read_ground_truth(tmp_path / "no.txt")
 
 

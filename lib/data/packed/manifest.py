@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from lib.data.packed.layout import Layout
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.types import SPLITS, Split
 
 FORMAT = 1
@@ -104,17 +104,13 @@ def read_manifest(at: Layout) -> Manifest:
             f"data folder {at.dir} does not exist; make one with preprocessing/generate_data.sh "
             "(or generate_toy_data.sh), or name yours with --data.dir"
         )
-    try:
-        text = at.manifest.read_bytes()
-    except FileNotFoundError:
+    if not at.manifest.exists():
         raise DataError(
             f"{at.manifest} is missing, so {at.dir} holds no complete data set; "
             "run preprocessing/generate_data.sh (it continues where it stopped)"
-        ) from None
-    try:
-        manifest = msgspec.json.decode(text, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DataError(f"{at.manifest} is not a manifest of this program: {error}; {_FIX}") from None
+        )
+    with reading(at.manifest, DataError, _FIX):
+        manifest = msgspec.json.decode(at.manifest.read_bytes(), type=Manifest)
     if manifest.format != FORMAT:
         raise DataError(f"{at.manifest} has format {manifest.format}; this version reads format {FORMAT}")
     if manifest.has_checksum and manifest != manifest.with_checksum():

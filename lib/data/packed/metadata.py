@@ -11,19 +11,15 @@ from numpy.typing import NDArray
 from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import Manifest
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.system.npy import from_npy_bytes
 from lib.types import Split
 
 
 def read_classes(at: Layout) -> list[ClassName]:
     """Return the classes by index. Raises DataError if the file is missing, damaged or out of order."""
-    try:
+    with reading(at.classes, DataError, "run preprocessing/make_train_val_txt.py"):
         classes = msgspec.json.decode(at.classes.read_bytes(), type=list[ClassName])
-    except FileNotFoundError:
-        raise DataError(f"{at.classes} is missing; run preprocessing/make_train_val_txt.py") from None
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{at.classes} is not a list of classes: {error}") from None
     if [c.index for c in classes] != list(range(len(classes))):
         raise DataError(f"{at.classes}: indices must count up from 0")
     return classes
@@ -58,13 +54,8 @@ def read_mean(at: Layout, manifest: Manifest) -> NDArray[np.float32]:
 
 def _load(path: Path, crc32: int | None, fix: str) -> NDArray[Any]:
     """Return the array in a .npy file. Raises DataError if the file's checksum is not ``crc32`` (None: unknown)."""
-    try:
+    with reading(path, DataError, f"delete it and {fix} again" if path.exists() else fix):
         content = path.read_bytes()
         if crc32 not in (None, zlib.crc32(content)):
-            raise DataError(f"{path} is damaged (its checksum is not the manifest's); delete it and {fix} again")
-        loaded: NDArray[Any] = from_npy_bytes(content)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; {fix}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and {fix} again") from None
-    return loaded
+            raise ValueError("its checksum is not the manifest's")
+        return from_npy_bytes(content)

@@ -13,7 +13,7 @@ from lib.data.dataset import DataSet, check_labels, named_classes
 from lib.data.index import fingerprint
 from lib.data.sources.base import Source, SourceKind, Warn
 from lib.data.sources.in_memory import InMemory
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.types import SPLITS, Split
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -59,19 +59,13 @@ def _speed_advice(data: DataConfig) -> str:
 
 def read_file(path: Path, name: str) -> bytes:
     """Return the bytes of a published file of data set ``name``. Raises DataError."""
-    try:
+    with reading(path, DataError, f"name the folder that holds the unpacked binary files of {name} with --data.dir"):
         return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} is missing; name the folder that holds the unpacked binary files of {name} with --data.dir"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def read_names(path: Path, name: str, count: int) -> tuple[str, ...]:
     """Return the class names in ``path``, one a line. Raises DataError unless there are ``count``."""
-    lines = read_file(path, name).decode(errors="replace").split("\n")
+    lines = read_file(path, name).decode("utf-8-sig", errors="replace").split("\n")
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != count:
         raise DataError(f"{path} names {len(names)} classes where {name} has {count}")

@@ -8,7 +8,6 @@ Source: http://yann.lecun.com/exdb/mnist
 import gzip
 import io
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from lib.data.images.decode import MAX_SIDE
 from lib.data.sources.array_dataset import Images, array_dataset, read_file
-from lib.errors import DataError
+from lib.errors import DataError, reading
 from lib.types import Split
 
 _UBYTE = 0x08
@@ -37,11 +36,9 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
     packed = path.with_name(f"{path.name}.gz")
     if path.exists() or not packed.exists():
         return _parse(io.BytesIO(read_file(path, "MNIST")), path, axes)
-    try:
-        with gzip.open(io.BytesIO(read_file(packed, "MNIST"))) as unpacked:
-            return _parse(unpacked, path, axes)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{packed} cannot be unpacked ({error}); download it again") from None
+    content = read_file(packed, "MNIST")
+    with reading(packed, DataError, "download it again"), gzip.open(io.BytesIO(content)) as unpacked:
+        return _parse(unpacked, path, axes)
 
 
 def _parse(file: io.BufferedIOBase, path: Path, axes: int) -> NDArray[np.uint8]:

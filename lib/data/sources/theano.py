@@ -28,8 +28,8 @@ from lib.data.dataset import DataSet, check_labels, read_mean_image
 from lib.data.index import fingerprint
 from lib.data.packed.layout import Layout
 from lib.data.sources.base import SynchronousSource
-from lib.errors import ConfigError, DataError
-from lib.system.npy import from_npy_bytes
+from lib.errors import ConfigError, DataError, reading
+from lib.system.npy import read_npy
 from lib.types import Split
 
 # Consecutive batches share a file.
@@ -172,10 +172,7 @@ def _batch_files(folder: Path) -> list[Path]:
 
 
 def _load_labels(path: Path) -> NDArray[np.int64]:
-    try:
-        labels: NDArray[Any] = from_npy_bytes(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); make_labels.py of theano_alexnet writes it") from None
+    labels = read_npy(path, DataError, "make_labels.py of theano_alexnet writes it")
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{path} holds {labels.dtype} {labels.shape} where one integer an image should be")
     return labels.astype(np.int64)
@@ -190,15 +187,12 @@ def _shape(path: Path) -> tuple[int, ...]:
 @contextlib.contextmanager
 def _dataset(path: Path) -> Iterator[h5py.Dataset]:
     """Open the file's only uint8 (3, H, H, B) dataset, whose name depends on the version of hickle."""
-    try:
-        with h5py.File(path, "r") as file:
-            found: list[h5py.Dataset] = []
-            file.visititems(lambda name, item: found.append(item) if _is_batch(item) else None)
-            if len(found) != 1:
-                raise DataError(f"{path} is not a batch file of theano_alexnet: it has no uint8 dataset (3, H, H, B)")
-            yield found[0]
-    except OSError as error:
-        raise DataError(f"{path} is not a readable HDF5 file ({error})") from None
+    with reading(path, DataError, "copy it again"), h5py.File(path, "r") as file:
+        found: list[h5py.Dataset] = []
+        file.visititems(lambda name, item: found.append(item) if _is_batch(item) else None)
+        if len(found) != 1:
+            raise DataError(f"{path} is not a batch file of theano_alexnet: it has no uint8 dataset (3, H, H, B)")
+        yield found[0]
 
 
 def _is_batch(item: Any) -> bool:
