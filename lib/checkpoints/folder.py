@@ -7,6 +7,7 @@ A power failure at any moment leaves the previous checkpoint intact: a file is r
 are on disk, and a pointer moves only after its file is in place.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,18 @@ class CheckpointFolder:
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
 
-    def save(self, checkpoint: Checkpoint, on_progress: Callable[[], Any] = lambda: None, *, is_best: bool) -> Path:
+    def save(
+        self,
+        checkpoint: Checkpoint,
+        on_progress: Callable[[], Any] = lambda: None,
+        *,
+        is_best: bool,
+        base_epoch: int | None = None,
+    ) -> Path:
         """Write ``checkpoint``, point ``latest`` (and ``best``) at it, and delete old checkpoints.
 
-        ``on_progress`` is called whenever another part of the file is on disk. Raises CheckpointError if the file
-        cannot be written; earlier checkpoints then stay.
+        The ``base`` of ``base_epoch`` is kept, if that is not None. ``on_progress`` is called whenever another part of
+        the file is on disk. Raises CheckpointError if the file cannot be written; earlier checkpoints then stay.
         """
         path = self._folder / checkpoint.name
         try:
@@ -42,7 +50,8 @@ class CheckpointFolder:
                 f"cannot save {path}: {reason} ({free_bytes(path) / 1e9:.2f} GB free); make room and start "
                 "again: the run resumes from the previous checkpoint"
             ) from error
-        self._prune(path)
+        base = None if base_epoch is None else self.base(base_epoch, (checkpoint.epoch, checkpoint.iteration))
+        self._prune(path, self._target("best"), base)
         return path
 
     def require_space(self, n_bytes: int) -> None:
@@ -91,6 +100,12 @@ class CheckpointFolder:
         """Return the checkpoint with the lowest validation error, like ``latest``."""
         return self._resolve("best", "another checkpoint with --checkpoint")
 
+    def base(self, epoch: int, position: tuple[int, int]) -> Path | None:
+        """Return the earliest checkpoint from the start of ``epoch`` to ``position`` (epoch, iteration), or None."""
+        found = {path: _position(path) for path in self._folder.glob("epoch*_iter*.pt")}
+        between = [path for path, at in found.items() if at and (epoch, 0) <= at <= position]
+        return min(between, key=lambda path: found[path] or position, default=None)
+
     def _resolve(self, pointer: str, fix: str) -> Path | None:
         path = self._target(pointer)
         if path and not path.is_file():
@@ -104,13 +119,22 @@ class CheckpointFolder:
         except FileNotFoundError:
             return None
 
-    def _prune(self, newest: Path) -> None:
-        best = self._target("best")  # its file may have been removed, which must not stop a save
+    def _prune(self, *kept: Path | None) -> None:
         others = sorted(self._folder.glob("epoch*_iter*.pt"), key=lambda path: path.stat().st_mtime_ns)
-        others = [path for path in others if path not in (newest, best)]
+        others = [path for path in others if path not in kept]
         for path in others[: max(0, len(others) - (self._keep - 1))]:
             path.unlink()
         remove_partials(self._folder)
+
+
+def _position(path: Path) -> tuple[int, int] | None:
+    """Return epoch and iteration in the name of a checkpoint.
+
+    >>> _position(Path("epoch012_iter00345.pt")), _position(Path("epoch_of_mine_iter.pt"))
+    ((12, 345), None)
+    """
+    match = re.fullmatch(r"epoch(\d+)_iter(\d+)\.pt", path.name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def best_of_run(folder: Path) -> Path | None:

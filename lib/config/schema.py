@@ -56,7 +56,7 @@ class RunConfig(Section, prefix="run."):
 
     on_nan: Literal["stop", "rollback"] = "stop"
     """when the loss becomes NaN or infinite. stop: end the run and name the last checkpoint; rollback: continue
-    from that checkpoint with another order of images, augmentation and dropout"""
+    from the last checkpoint that run.snapshot_freq made, with another order of images, augmentation and dropout"""
 
     rollbacks: NonNegativeInt = 3
     """rollbacks after which the training stops"""

@@ -1,7 +1,7 @@
 """Loss and top-k errors: exact sums on the device, and the means computed from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,20 @@ class Meter:
         for sums in (self._sums, *self._logged.values()):
             sums.zero_()
         self._bad_at.fill_(math.inf)
+
+    def counted(self) -> dict[str, Tensor]:
+        """Return a copy of what was counted, for ``restore``."""
+        return {name: value.clone() for name, value in self._accumulators().items()}
+
+    def restore(self, counted: Mapping[str, Tensor]) -> None:
+        """Discard what was counted since ``counted`` was returned."""
+        self.reset()
+        for name, value in counted.items():
+            self._accumulators()[name].copy_(value)
+
+    def _accumulators(self) -> dict[str, Tensor]:
+        logged = {f"logged {name}": value for name, value in self._logged.items()}
+        return {"sums": self._sums, "bad_at": self._bad_at} | logged
 
     def note(self) -> "PendingMetrics":
         """Return what was counted since the last call, without waiting for the device."""

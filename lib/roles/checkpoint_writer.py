@@ -1,7 +1,9 @@
 """Checkpoints of a run: worker 0 writes them, while the training continues."""
 
+from typing import NoReturn
+
 from lib.checkpoints.progress import Progress
-from lib.errors import DivergedError
+from lib.errors import AllDivergedError
 from lib.recording.recorder import NullRecorder
 from lib.roles.train_state import TrainState
 from lib.runtime.process import Context
@@ -11,7 +13,7 @@ class CheckpointWriter:
     """One worker's part in it. Worker 0's replica stands for all, so the other workers write nothing."""
 
     def __init__(self, context: Context, state: TrainState, recorder: NullRecorder) -> None:
-        self._writes, self._client, self._on_nan = context.rank == 0, context.client, context.config.run.on_nan
+        self._writes, self._client = context.rank == 0, context.client
         self._exchange, self._snapshots = state.exchange, state.snapshots
         self.recorder = recorder
         """records each checkpoint that is on the disk"""
@@ -27,19 +29,21 @@ class CheckpointWriter:
         """Start to write a checkpoint, once the one before is on the disk.
 
         With ``soon`` this does not wait, and the checkpoint is dropped if a newer one is started first.
-        Raises CheckpointError if the one before failed, DivergedError rather than save weights that are not finite.
+        Called by all workers while their replicas are equal. Raises CheckpointError if the one before failed, and, on
+        all workers, AllDivergedError rather than save weights that are not finite.
         """
-        if not self._writes:
-            return
         self._exchange.synchronize()
         if not soon:
             self.finish()
-        try:
+        if not self._snapshots.finite():
+            self.diverged(f"the weights are NaN or infinite after iteration {progress.iteration}", progress)
+        if self._writes:
             self._snapshots.save(progress)
-        except DivergedError:
-            if self._on_nan == "stop":
-                raise
-            # The checkpoint before stays the latest: the rollback, here or in a resume, goes back to it.
+
+    def diverged(self, what: str, progress: Progress) -> NoReturn:
+        """Raise AllDivergedError. Called by all workers at the same point."""
+        self.finish()  # this is the last good checkpoint: the one to name, or to go back to
+        raise AllDivergedError(what, str(self._snapshots.diverged(what, progress)))
 
     def poll(self) -> None:
         """Report a checkpoint that is on the disk by now. Raises CheckpointError if it failed."""

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NoReturn
 
 from lib.checkpoints.progress import Progress
 from lib.data.feed import Feed
@@ -31,6 +30,9 @@ from lib.system.signals import WARNINGS
 from lib.training.schedule import learning_rate, weight_decay
 from lib.training.snapshots import broadcast_progress
 
+# Updates between two looks at worker 0's clock, which all workers wait for.
+_CLOCK_FREQ = 20
+
 
 class Trainer:
     """One worker's part of a run, from ``progress`` to its end. All workers call the same methods."""
@@ -45,8 +47,7 @@ class Trainer:
             if not self.train_update():
                 break
             self.after_update(first)
-        else:
-            self.metrics.note(at.iteration, self.lr)
+        self.metrics.note(at.iteration, self.lr)
         self.report(now=True)
         self.recorder.end()
 
@@ -54,6 +55,7 @@ class Trainer:
         """Train the batches of one update. Return False, on all workers, if one of them cannot read its batches."""
         update = self.plan.train.of_one_update(self.progress.iteration, self.config.optimizer.accumulate)
         images = sum(map(self.plan.train.all_workers_count, update))
+        counted = self.metrics.meter.counted() if len(update) > 1 else {}
         for iteration, batch in self.batches(update):
             self.step.gradients(
                 batch,
@@ -63,6 +65,8 @@ class Trainer:
                 seed=self.dropout_seed(iteration),
             )
         if self.cannot_update(update):
+            if counted:  # a resume trains these batches again
+                self.metrics.meter.restore(counted)
             return False
         self.lr, decay = self.lr_and_decay()
         self.step.update(self.lr, decay)  # average with the other replicas, then move the weights
@@ -84,11 +88,13 @@ class Trainer:
         """learning rate of the last update"""
         self.missing = False
         """whether this worker cannot read a batch of the current update"""
+        self.snapshot_due = False
+        """whether a checkpoint within the epoch waits until replicas are equal"""
         self.writer = CheckpointWriter(context, state, recorder)
 
     def train(self) -> None:
         """Train and validate epoch by epoch, until all are done or all replicas stop."""
-        if self.config.run.on_nan == "rollback":
+        if self.config.run.on_nan == "rollback" and self.snapshots.rollback_target(self.progress) is None:
             self.writer.begin(self.progress)  # so that there always is a checkpoint to go back to
         going = True
         try:
@@ -96,7 +102,7 @@ class Trainer:
                 try:
                     going = self.train_and_validate()
                 except AllDivergedError as error:
-                    self.rollback(error)
+                    going = self.rollback(error)
         finally:
             self.writer.finish()
 
@@ -125,7 +131,20 @@ class Trainer:
             self.metrics.note(at.iteration, self.lr)
         self.report()
         self.writer.poll()
-        if self.context.rank == 0 and self.snapshots.due() and self.replica.sync.in_sync:
+        self.save_if_due(first)
+
+    def save_if_due(self, first: int) -> None:
+        """Save a checkpoint within an epoch if worker 0's clock asks for one, at the next moment of equal replicas."""
+        at, freq = self.progress, min(_CLOCK_FREQ, self.config.logging.print_freq)
+        if self.config.world_size == 1:
+            self.snapshot_due = self.snapshots.due()
+        elif self.config.run.snapshot_minutes and at.iteration // freq > first // freq:
+            self.snapshot_due = bool(self.exchange.all_gather([self.snapshots.due()])[0][0])
+        if self.snapshot_due and self.replica.sync.in_sync:
+            self.snapshot_due = False
+            # A resume finds the metrics of every image that the checkpoint has seen.
+            self.metrics.note(at.iteration, self.lr)
+            self.report(now=True)
             with self.replica.sync.synchronized():
                 self.writer.begin(at)
 
@@ -179,7 +198,7 @@ class Trainer:
         if metrics is None:
             return False
         if not math.isfinite(metrics.loss):
-            self.diverged("the validation loss is NaN or infinite at the end")
+            self.writer.diverged("the validation loss is NaN or infinite at the end", self.progress)
         self.progress.val_record.append((metrics.top1_error, metrics.loss))
         self.recorder.validation(self.progress, metrics)
         return True
@@ -203,22 +222,29 @@ class Trainer:
         """Record the metrics that are due. Raise AllDivergedError if a loss was NaN or infinite."""
         for interval in self.metrics.due(now=now):
             if interval.first_bad < math.inf:
-                self.diverged(f"the loss became NaN or infinite at iteration {interval.first_bad + 1:.0f}")
+                what = f"the loss became NaN or infinite at iteration {interval.first_bad + 1:.0f}"
+                self.writer.diverged(what, self.progress)
             at = replace(self.progress, iteration=interval.iteration)
             self.recorder.interval(at, interval)
 
-    def rollback(self, error: AllDivergedError) -> None:
-        """Go back to the last checkpoint, on all workers, and continue in another order.
+    def rollback(self, error: AllDivergedError) -> bool:
+        """Go back to the last epoch's checkpoint, on all workers, to continue in another order.
 
-        Raise ``error`` if ``run.on_nan`` or ``run.rollbacks`` forbid it.
+        Return False if all replicas stop: the resume will come to the same point and go back then. Raise ``error`` if
+        ``run.on_nan`` or ``run.rollbacks`` forbid it.
         """
         run, rollbacks = self.config.run, self.progress.rollbacks + 1
         if run.on_nan == "stop" or rollbacks > run.rollbacks:
             raise error
+        what = f"{error.what} of epoch {self.progress.epoch + 1}"
+        if self.exchange.stopping:
+            self.recorder.warning(f"{what}, so this is not saved; start again: the run continues from before that")
+            return False
         self.context.client.heartbeat("going back to the last checkpoint", patience_s=10 * run.patience_s)
-        where = f"epoch {self.progress.epoch + 1}; going back to the last checkpoint"
-        self.recorder.warning(f"{error.what} of {where}, {rollbacks} of at most {run.rollbacks} times (run.rollbacks)")
-        saved = self.snapshots.restore_latest() if self.context.rank == 0 else Progress()
+        times = f"{rollbacks} of at most {run.rollbacks} times (run.rollbacks)"
+        self.recorder.warning(f"{what}; going back to the last epoch's checkpoint, {times}")
+        target = self.snapshots.rollback_target(self.progress)
+        saved = self.snapshots.restore(target) if self.context.rank == 0 and target else Progress()
         self.progress = replace(broadcast_progress(saved, self.replica, self.exchange), rollbacks=rollbacks)
         self.plan = plan_from(self.context, self.replica, self.progress)
         self.feed.restart(self.plan.run(self.progress.epoch, self.progress.iteration))
@@ -227,11 +253,7 @@ class Trainer:
         self.recorder = build_recorder(self.context, self.plan, self.progress, self.replica.device)
         self.writer.recorder = self.recorder
         self.writer.begin(self.progress)  # with its count of rollbacks: a resume goes the other way, too
-
-    def diverged(self, what: str) -> NoReturn:
-        """Raise AllDivergedError. Called by all workers at the same point."""
-        self.writer.finish()  # this is the last good checkpoint: the one to name, and to go back to
-        raise AllDivergedError(what, str(self.snapshots.diverged(what, self.progress)))
+        return True
 
 
 def run(context: Context) -> None:

@@ -74,13 +74,8 @@ class Snapshots:
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
     def save(self, progress: Progress) -> None:
-        """Copy the training's current state, and start to write it as a checkpoint while the training continues.
-
-        Raises DivergedError rather than save weights that are not finite.
-        """
+        """Copy the training's current state, and start to write it as a checkpoint while the training continues."""
         replica = self._replica
-        if not torch.isfinite(replica.flat.state).all():
-            raise self.diverged(f"the weights are NaN or infinite after iteration {progress.iteration}", progress)
         self.async_saver.discard_pending()
         saved = Checkpoint(
             identity=self._identity,
@@ -95,15 +90,24 @@ class Snapshots:
             parameters=_copied(replica.model.state_dict()),
             momentum=_copied(replica.flat.momentum_of),
         )
-        self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best))
+        base_epoch = self._base_epoch(progress) if self._run.on_nan == "rollback" else None
+        self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best, base_epoch=base_epoch))
         self._saved_at = time.monotonic()
 
-    def restore_latest(self) -> Progress:
-        """Restore the latest checkpoint, as ``restore``."""
-        path = self.folder.latest()
-        if path is None:
-            raise CheckpointError(f"there is no checkpoint in {self._run.weights_dir} to go back to")
-        return self.restore(path)
+    def finite(self) -> bool:
+        """Return whether all weights and momentum are finite. Waits for the device."""
+        return bool(torch.isfinite(self._replica.flat.state).all())
+
+    def rollback_target(self, progress: Progress) -> Path | None:
+        """Return the checkpoint to go back to: that of the last epoch that ``run.snapshot_freq`` saves.
+
+        Others depend on when the run was stopped and on the clock, so they would not lead to the same training. Only
+        where that one is missing, because the run began later, return the earliest one after it. None if there is none.
+        """
+        return self.folder.base(self._base_epoch(progress), (progress.epoch, progress.iteration))
+
+    def _base_epoch(self, progress: Progress) -> int:
+        return progress.epoch - progress.epoch % self._run.snapshot_freq
 
     def restore(self, path: Path) -> Progress:
         """Load the checkpoint at ``path`` into the replica. Return its progress.

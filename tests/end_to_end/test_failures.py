@@ -114,7 +114,7 @@ def test_a_loss_that_is_nan_or_infinite_stops_the_run(finished_run: Path, run_sc
     assert done.returncode == 2
     assert re.fullmatch(
         r"warning: the loss became NaN or infinite at iteration \d+ of epoch 2; "
-        r"going back to the last checkpoint, 1 of "
+        r"going back to the last epoch's checkpoint, 1 of "
         r"at most 1 times \(run.rollbacks\)\n"
         r"error: the loss became NaN or infinite at iteration \d+ of epoch 2; the last good checkpoint is "
         r"models/checkpoints/epoch001_iter00000.pt; lower optimizer.learning_rate and start again\n",

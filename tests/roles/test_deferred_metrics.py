@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lib.checkpoints.progress import Progress
-from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
+from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, OptimizerConfig, RunConfig
 from lib.data.feed import Feed
 from lib.evaluation.metrics import Metrics
 from lib.exchange.alone import Alone
@@ -17,6 +17,7 @@ from lib.recording.intervals import IntervalMetrics
 from lib.recording.recorder import NullRecorder
 from lib.roles import trainer
 from lib.roles.deferred_metrics import DeferredMetrics
+from lib.training.snapshots import Snapshots
 from lib.types import Phase
 from tests.support import in_process
 from tests.support.in_process import Run
@@ -54,7 +55,15 @@ def run_behind(
     tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[RecordingRecorder, Progress]]:
     def run(
-        behind: int, *, print_freq: int, batch_size: int = 8, exchange: Exchange | None = None, **options: Any
+        behind: int,
+        *,
+        print_freq: int,
+        batch_size: int = 8,
+        exchange: Exchange | None = None,
+        broken: int | None = None,
+        accumulate: int = 1,
+        snapshot_minutes: float = 30,
+        **options: Any,
     ) -> tuple[RecordingRecorder, Progress]:
         class Late(DeferredMetrics):
             def __init__(self, device: Any, feed: Feed, exchange: Exchange) -> None:
@@ -65,14 +74,15 @@ def run_behind(
         monkeypatch.setattr(trainer, "DeferredMetrics", Late)
         monkeypatch.setattr(in_process, "NullRecorder", lambda: recorder)
         config = Config(
-            run=RunConfig(weights_dir=tmp_path / f"{behind}", n_epochs=2),
+            run=RunConfig(weights_dir=tmp_path / f"{behind}", n_epochs=2, snapshot_minutes=snapshot_minutes),
             data=DataConfig(dir=small_data_set),
             model=ModelConfig(name="tiny"),
+            optimizer=OptimizerConfig(accumulate=accumulate),
             logging=LoggingConfig(print_freq=print_freq, report=False, tensorboard=False, quiet=True, **options),
             devices=("cpu",),
             batch_size=batch_size,
         )
-        _, progress, _ = Run(config).train(exchange=exchange)
+        _, progress, _ = Run(config).train(broken, exchange=exchange)
         return recorder, progress
 
     return run
@@ -111,3 +121,32 @@ def test_a_stop_between_two_notes_reports_everything_trained(
     assert progress.iteration == 3 + 2
     images = [(iteration, n) for _, _, iteration, *_, n, _ in recorder.entries]
     assert images == [(3, 12), (5, 8)]
+
+
+@pytest.mark.parametrize(("accumulate", "broken"), [(1, 4), (2, 3), (1, 8), (2, 9)])
+def test_every_checkpoint_follows_the_metrics_of_all_images_that_it_has_seen(
+    run_behind: Callable[..., tuple[RecordingRecorder, Progress]],
+    monkeypatch: pytest.MonkeyPatch,
+    accumulate: int,
+    broken: int,
+) -> None:
+    """Checkpoints come with the clock, after each epoch, and where a batch cannot be read."""
+    recorders: list[RecordingRecorder] = []
+    saved: list[tuple[int, float]] = []
+    save = Snapshots.save
+
+    def check(self: Snapshots, progress: Progress) -> None:
+        recorded = sum(entry[6] for entry in recorders[0].entries if entry[:2] == ("train", progress.epoch))
+        saved.append((4 * progress.iteration, recorded))
+        save(self, progress)
+
+    class Kept(RecordingRecorder):
+        def __init__(self) -> None:
+            super().__init__()
+            recorders.append(self)
+
+    monkeypatch.setattr(f"{__name__}.RecordingRecorder", Kept)
+    monkeypatch.setattr(Snapshots, "save", check)
+    run_behind(2, print_freq=100, batch_size=4, broken=broken, accumulate=accumulate, snapshot_minutes=1e-9)
+    assert len(saved) >= 2
+    assert all(seen == recorded for seen, recorded in saved if seen)

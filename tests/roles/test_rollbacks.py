@@ -12,6 +12,7 @@ import torch
 from lib.checkpoints.checkpoint import load
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.errors import DivergedError
+from lib.recording.recorder import NullRecorder
 from lib.rng import Stream, rollback_seed, torch_seed
 from lib.training.plain_step import PlainStep
 from tests.support.in_process import Run
@@ -82,26 +83,43 @@ def test_on_nan_rollback_returns_to_the_checkpoint_and_draws_another_order(
     assert any(not torch.equal(value, weights[name]) for name, value in other.items())
 
 
-@pytest.mark.parametrize("broken", [5, 9, 10, 12, 14])
-def test_a_resume_after_a_rollback_is_exact(tmp_path: Path, small_data_set: Path, poison: Poison, broken: int) -> None:
-    """An unreadable batch stops the run at the checkpoint of the rollback, or after the rollback."""
+@pytest.mark.parametrize(
+    ("broken", "options"),
+    [
+        *((broken, {}) for broken in (5, 6, 7, 9, 10, 12, 14)),
+        *((broken, {"snapshot_minutes": 1e-9, "keep": 1}) for broken in (6, 10)),
+        *((broken, {"snapshot_freq": 2}) for broken in (4, 6, 12)),
+    ],
+    ids=str,
+)
+def test_a_stop_before_or_after_a_rollback_changes_no_bit(
+    tmp_path: Path, small_data_set: Path, poison: Poison, broken: int, options: dict[str, Any]
+) -> None:
+    """An unreadable batch stops the run; checkpoints of the clock come between those that a rollback goes back to."""
     poison({1})
-    _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rollback")).train()
-    stopped = Run(config(small_data_set, tmp_path / "stopped", on_nan="rollback"))
+    freq = {key: value for key, value in options.items() if key == "snapshot_freq"}
+    _, done, weights = Run(config(small_data_set, tmp_path / "run", on_nan="rollback", **freq)).train()
+    stopped = Run(config(small_data_set, tmp_path / "stopped", on_nan="rollback", **options))
     assert stopped.train(broken)[0].failure
     _, again, resumed = stopped.train()
     assert again == done
     assert all(torch.equal(value, weights[name]) for name, value in resumed.items())
 
 
-def test_a_run_stopped_with_nan_weights_resumes_from_before_them(
-    tmp_path: Path, small_data_set: Path, poison: Poison
+def test_a_run_stopped_with_nan_weights_says_so_and_resumes_from_before_them(
+    tmp_path: Path, small_data_set: Path, poison: Poison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The weights are NaN after the second iteration, but no loss has shown it yet."""
+    warnings: list[str] = []
+    monkeypatch.setattr(NullRecorder, "warning", lambda _, text: warnings.append(text))
     poison({1})
     run = Run(config(small_data_set, tmp_path / "run", on_nan="rollback"))
     assert run.train(7)[0].failure
     assert (tmp_path / "run/checkpoints/latest").read_text() == "epoch001_iter00000.pt"
+    assert warnings == [
+        "the weights are NaN or infinite after iteration 2 of epoch 2, so this is not saved; start again: the run "
+        "continues from before that"
+    ]
     _, progress, _ = run.train()
     assert (progress.epoch, progress.rollbacks) == (3, 1)
 
