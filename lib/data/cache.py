@@ -39,9 +39,7 @@ def cached(path: Path, compute: Callable[[], bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = open_lock_file(path.parent / ".lock")
         try:
-            if not wait_for_lock(
-                lock, _TIMEOUT_S, lambda: print(f"waiting for another run, which is making {path} ...", flush=True)
-            ):
+            if not _wait(lock, path):
                 raise ConfigError(
                     f"another run has been making {path} for {_TIMEOUT_S} s; end it, or name another folder with "
                     "--data.misc_dir"
@@ -56,6 +54,16 @@ def cached(path: Path, compute: Callable[[], bytes]) -> Path:
             f"{path} cannot be written: {error.strerror}; name a writable folder with --data.misc_dir"
         ) from None
     return path
+
+
+def _wait(lock: int, path: Path) -> bool:
+    """Wait for the lock. Returns False after a long time, and True where there are no locks: writing is atomic."""
+    try:
+        return wait_for_lock(
+            lock, _TIMEOUT_S, lambda: print(f"waiting for another run, which is making {path} ...", flush=True)
+        )
+    except OSError:
+        return True
 
 
 def describe_with_mean(

@@ -1,5 +1,6 @@
 """Write files so that they are complete or not there at all, even after a power cut."""
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -70,8 +71,8 @@ def make_folder(folder: Path) -> None:
     """Make ``folder`` unless it exists, and bring its name and that of its parent to the disk. Raises OSError."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        _sync(folder.parent)
-        _sync(folder.parent.parent)
+        _sync_folder(folder.parent)
+        _sync_folder(folder.parent.parent)
 
 
 @contextmanager
@@ -84,11 +85,20 @@ def _renamed(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    _sync_folder(path.parent)
 
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
+
+
+def _sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk, where that is possible: CIFS and some FUSE file systems refuse it."""
+    try:
+        _sync(path)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES):
+            raise
 
 
 def _sync(path: Path) -> None:

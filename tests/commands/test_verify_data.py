@@ -42,11 +42,12 @@ def test_each_bad_file_is_named_with_its_fix(
     flip_a_byte(at.batch_file("val", 16, 1), -1)
     assert run_verify_data(monkeypatch, "--data.dir", data_set, "--data.readers", 3) == 2
     wrong, again = "is damaged (its checksum is not the manifest's)", "run preprocessing/generate_data.sh again"
+    header = "is damaged (its header is not the one that was packed)"
     assert capsys.readouterr().out.splitlines()[1:] == [
         f"bad: {at.labels('val')} {wrong}; delete it and run preprocessing/make_labels.py again",
         f"bad: {at.mean} {wrong}; delete it and {again}",
         f"bad: {at.batch_file('train', 16, 1)} is missing; {again}",
-        f"bad: {at.batch_file('train', 16, 2)} {wrong}; delete it and {again}",
+        f"bad: {at.batch_file('train', 16, 2)} {header}; delete it and {again}",
         f"bad: {at.batch_file('val', 16, 1)} {wrong}; delete it and {again}",
         "5 bad, see above",
     ]

@@ -1,5 +1,6 @@
 """Results that several runs need at once are computed by one of them."""
 
+import errno
 import fcntl
 import os
 import threading
@@ -42,6 +43,14 @@ def test_waiting_for_another_run_has_an_end(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
     with pytest.raises(ConfigError, match=r"has been making .*x for 0\.2 s; end it, or name another folder"):
         cached(tmp_path / "x", lambda: b"ours")
+
+
+def test_a_disk_without_locks_can_hold_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert cached(tmp_path / "x", lambda: b"ours").read_bytes() == b"ours"
 
 
 def test_a_cached_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lib.data.packed import reader
-from lib.data.packed.batch_file import open_batch_file
+from lib.data.packed.batch_file import open_batch_file, verify_batch_file
 from lib.data.packed.checks import check_data
 from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import BatchFile, read_manifest
@@ -115,6 +115,10 @@ def test_another_file_of_the_same_size_is_refused(at: Layout, kind: str) -> None
 def test_a_missing_file_is_named(at: Layout, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"00007.hkl is missing"):
         open_batch_file(tmp_path / "00007.hkl", first_file(at)[1])
+    os.mkfifo(tmp_path / "00007.hkl")
+    for check in (open_batch_file, verify_batch_file):
+        with pytest.raises(DataError, match=r"00007.hkl has 0 bytes where the manifest says"):
+            check(tmp_path / "00007.hkl", first_file(at)[1])
 
 
 @pytest.mark.parametrize("offset", [-1, 10**6, 2**62])

@@ -144,7 +144,7 @@ def test_a_missing_database_is_not_a_broken_image(tmp_path: Path) -> None:
     folder = write_lmdb(tmp_path / "data") / "ilsvrc12_train_lmdb"
     source, out = opened(config("lmdb", tmp_path / "data")), np.zeros((24, 32, 32, 3), np.uint8)
     folder.rename(tmp_path / "away")
-    with pytest.raises(UnavailableError, match="ilsvrc12_train_lmdb is no LMDB, or damaged .*No such file"):
+    with pytest.raises(UnavailableError, match="ilsvrc12_train_lmdb/data.mdb is missing; copy it again, or make"):
         source.read(np.arange(24), out)
     write_records(folder, [])
     with pytest.raises(UnavailableError, match="record 00000000_n00/x.JPEG is missing; put the database back, or make"):
@@ -403,8 +403,8 @@ def lose_train(data: Path) -> None:
         ("lmdb", cut_a_database, r"train_lmdb/data.mdb is truncated: it has [\d,]+ of [\d,]+ bytes; copy it again"),
         ("lmdb", lose_a_database, "holds 0 folders \\*val\\* with a data.mdb, where one should be"),
         ("lmdb", too_few_names, "data has labels up to 3, but its list of names has 1 classes"),
-        ("lmdb", damage_a_database, "ilsvrc12_val_lmdb is no LMDB, or damaged"),
-        ("lmdb", damage_its_pages, "ilsvrc12_val_lmdb is no LMDB, or damaged .*; copy it again, or make"),
+        ("lmdb", damage_a_database, "ilsvrc12_val_lmdb/data.mdb is damaged"),
+        ("lmdb", damage_its_pages, "ilsvrc12_val_lmdb/data.mdb is damaged .*; copy it again, or make"),
         ("lmdb", turn_a_record_round, "12 bytes for a shape of \\(3, -2, -2\\)"),
         ("cifar10", lose_a_batch, "data_batch_3.bin is missing; name the folder that holds the unpacked binary files"),
         ("cifar10", cut_a_batch, "has 12,291 bytes, not a multiple of 3073: it is not a file of CIFAR-10"),

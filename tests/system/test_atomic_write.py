@@ -1,6 +1,8 @@
 """Tests of writing files atomically."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,27 @@ def test_progress_is_reported_for_every_piece_on_disk(tmp_path: Path, monkeypatc
     )
     assert (tmp_path / "file").read_bytes() == content
     assert sizes == [1100, 2100, 3100, 3500]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let fsync of a folder fail, but not that of a file."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_a_file_system_that_cannot_sync_folders_can_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, errno.EINVAL)
+    atomic_write.make_folder(tmp_path / "new")
+    atomic_write.atomic_write(tmp_path / "new/file", lambda file: file.write(b"content"))
+    assert (tmp_path / "new/file").read_bytes() == b"content"
+    refuse(monkeypatch, errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        atomic_write.atomic_write(tmp_path / "new/file", lambda file: file.write(b"other"))

@@ -20,7 +20,7 @@ def open_batch_file(path: Path, file: BatchFile) -> int:
     Raises DataError unless its size and the bytes before its pixels are those in the manifest.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for a writer
     except FileNotFoundError:
         raise DataError(f"{path} is missing; {MAKE}") from None
     except OSError as error:
@@ -42,13 +42,11 @@ def open_batch_file(path: Path, file: BatchFile) -> int:
 
 
 def verify_batch_file(path: Path, file: BatchFile) -> None:
-    """Read all of a batch file. Raises DataError unless it has the checksum in the manifest."""
-    try:
-        with path.open("rb", buffering=0) as opened:
+    """Read all of a batch file. Raises DataError unless it has the size and checksum in the manifest."""
+    with os.fdopen(open_batch_file(path, file), "rb", buffering=0) as opened:
+        try:
             crc32 = file_crc32(opened)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; {MAKE}") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; {CHECK_DISK}") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}; {CHECK_DISK}") from None
     if crc32 != file.crc32:
         raise DataError(f"{path} is damaged (its checksum is not the manifest's); {FIX}")

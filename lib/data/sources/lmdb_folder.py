@@ -7,7 +7,7 @@ On first use every record is read once, to check that it is an image and to inde
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from lib.data.packed.layout import layout
 from lib.data.sources.base import Source, SourceKind, Warn
 from lib.data.sources.decoded import DecodedImages
 from lib.data.sources.decoders import decoder_advice, open_decoders
-from lib.errors import DataError, UnavailableError
+from lib.errors import DataError, UnavailableError, reading
 from lib.types import SPLITS, Split
 
 _FIX = "make the database again with Caffe's convert_imageset"
@@ -160,8 +160,8 @@ def _open_database(folder: Path) -> lmdb.Environment:
     LMDB maps the file: reading a page beyond its end would kill the process.
     """
     with _translated_errors(folder):
+        size = (folder / "data.mdb").stat().st_size
         database = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
-    size = (folder / "data.mdb").stat().st_size
     used = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
     if size < used:
         database.close()
@@ -169,13 +169,9 @@ def _open_database(folder: Path) -> lmdb.Environment:
     return database
 
 
-@contextmanager
-def _translated_errors(folder: Path) -> Iterator[None]:
+def _translated_errors(folder: Path) -> AbstractContextManager[None]:
     """Raise errors of LMDB as UnavailableError."""
-    try:
-        yield
-    except lmdb.Error as error:
-        raise UnavailableError(f"{folder} is no LMDB, or damaged ({error}); copy it again, or {_FIX}") from None
+    return reading(folder / "data.mdb", UnavailableError, f"copy it again, or {_FIX}")
 
 
 def _index_path(data: DataConfig, version: str, split: Split) -> Path:
