@@ -14,7 +14,8 @@ class SupervisorClient:
 
     def __init__(self, path: Path, role: str, patience_s: float) -> None:
         self._role, self._patience_s = role, patience_s
-        self._last, self._last_at = "", 0.0
+        self._last: tuple[str, float | None] = ("", None)
+        self._last_at = 0.0
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.connect(f"ipc://{path}")
@@ -25,9 +26,9 @@ class SupervisorClient:
         ``patience_s`` is the time it may take, if longer than usual.
         """
         now = time.monotonic()
-        if doing == self._last and now - self._last_at < TICK_S:
+        if (doing, patience_s) == self._last and now - self._last_at < TICK_S:
             return
-        self._last, self._last_at = doing, now
+        self._last, self._last_at = (doing, patience_s), now
         self._send(Heartbeat(self._role, doing, patience_s or self._patience_s))
 
     def failed(self, error: str, traceback: str, *, consequence: bool) -> None:

@@ -35,6 +35,7 @@ def run(context: Context) -> None:
     # A trainer that receives SIGTERM finishes its iteration and then sends Stop, so the loader ignores the signal.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config, data = context.config, context.sheet.data
+    context.be_patient("opening the data set")
     kind = source_kind(config.data.source)
     train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
     sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}

@@ -24,6 +24,7 @@ from lib.roles.exchange_builder import build_exchange
 from lib.roles.run_summary import resolved_config, run_facts, run_summary
 from lib.roles.train_state import TrainState, build, plan_from
 from lib.roles.validation import Validation
+from lib.runtime.pace import Pace
 from lib.runtime.process import Context, mark_started, run_role
 from lib.runtime.run_dir import claim_run_dir, refuse_changed_settings
 from lib.system.signals import WARNINGS
@@ -84,6 +85,7 @@ class Trainer:
         self.guard = DataGuard(feed, state.exchange)
         self.validation = Validation(context, state.replica, feed, state.exchange, self.guard)
         self.metrics = DeferredMetrics(state.replica.device, feed, state.exchange)
+        self.pace = Pace(context.client, context.config.run.patience_s)
         self.lr = 0.0
         """learning rate of the last update"""
         self.missing = False
@@ -155,11 +157,12 @@ class Trainer:
             if self.plan.subset_due(iteration) and not self.validate_subset():
                 self.missing = True
                 return
-            self.context.client.heartbeat(f"training iteration {iteration + 1} of epoch {self.progress.epoch + 1}")
             # The first batch of an update was checked before the update before.
             self.missing = self.missing or (iteration > update.start and self.guard.fails())
             if not self.missing:
-                yield iteration, next(self.feed)
+                batch = next(self.feed)
+                with self.pace.work(f"training iteration {iteration + 1} of epoch {self.progress.epoch + 1}"):
+                    yield iteration, batch
                 self.feed.release()
                 self.recorder.step()
 
@@ -265,6 +268,7 @@ def run(context: Context) -> None:
     replica, snapshots, plan, progress = state.replica, state.snapshots, state.plan, state.progress
     settings, notes = Settings.of(config, progress.epoch, progress.iteration), []
     if context.rank == 0 and progress.epoch < config.run.n_epochs:
+        context.be_patient("preparing run.weights_dir")
         snapshots.require_room()
         notes = claim_run_dir(
             config.run, settings, resolved_config(config), context.sheet.command, anew=snapshots.start() is None
@@ -273,7 +277,7 @@ def run(context: Context) -> None:
     exchange.all_gather([])  # from here on the run's log is ours, and loaders may write to it
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
     if progress.epoch < config.run.n_epochs:
-        context.client.heartbeat("opening the log")
+        context.be_patient("opening the log")
         recorder = build_recorder(context, plan, progress, device)
         recorder.info("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin, *notes])))
         if context.rank == 0:

@@ -9,6 +9,7 @@ from lib.evaluation.metrics import Meter, Metrics
 from lib.exchange.base import Exchange, sums
 from lib.recording.recorder import NullRecorder
 from lib.roles.data_guard import DataGuard
+from lib.runtime.pace import Pace
 from lib.runtime.process import Context
 from lib.training.replica import Replica
 from lib.training.step import evaluate
@@ -18,7 +19,8 @@ class Validation:
     """One worker's part in it. All workers call the same methods at the same points."""
 
     def __init__(self, context: Context, replica: Replica, feed: Feed, exchange: Exchange, guard: DataGuard) -> None:
-        self._client, self._replica, self._feed = context.client, replica, feed
+        self._pace = Pace(context.client, context.config.run.patience_s)
+        self._replica, self._feed = replica, feed
         self._exchange, self._guard = exchange, guard
 
     def whole_set(self, plan: Plan, epoch: int, recorder: NullRecorder) -> Metrics | None:
@@ -47,8 +49,9 @@ class Validation:
         for _ in range(plan.val.iterations):
             if self._guard.fails() or self._exchange.stop_requested:
                 return
-            self._client.heartbeat(f"validating after epoch {epoch + 1}")
-            yield next(self._feed)
+            batch = next(self._feed)
+            with self._pace.work(f"validating after epoch {epoch + 1}"):
+                yield batch
             recorder.step()
         self._guard.fails(within=self._guard.ahead)  # the next epoch's first update relies on these batches
 
@@ -57,5 +60,6 @@ class Validation:
         for _ in range(plan.val_subset.iterations):
             if self._feed.fails():
                 return
-            self._client.heartbeat(f"validating a subset at iteration {iteration}")
-            yield next(self._feed)
+            batch = next(self._feed)
+            with self._pace.work(f"validating a subset at iteration {iteration}"):
+                yield batch

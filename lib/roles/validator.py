@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from lib.roles.batch_order import batch_order
 from lib.roles.builders import identity, init_device, open_feed, preparation
 from lib.roles.exchange_builder import build_exchange
 from lib.roles.replica_builder import build_replica
+from lib.runtime.pace import Pace
 from lib.runtime.process import Context, run_role
 from lib.training.replica import Replica
 from lib.training.step import crop_log_probabilities
@@ -52,7 +54,7 @@ def run(context: Context) -> None:
     context.client.heartbeat("waiting for the other workers")
     exchange.all_gather([])  # from here on everyone's results are on the disk
     if context.rank == 0:
-        context.client.heartbeat("computing metrics", patience_s=10 * config.run.patience_s)
+        context.be_patient("computing metrics")
         whole = Predictions.concatenate([Predictions.load(result) for result in results])
         if not config.run.limit_batches:
             whole.check_complete(data.count("val"))
@@ -93,10 +95,11 @@ def predict(
 
     ``order`` is the number in the network of each class.
     """
+    pace = Pace(context.client, context.config.run.patience_s)
     for number, batch in enumerate(feed):
-        context.client.heartbeat(f"validating batch {number + 1}")
         if len(batch.labels_B):
-            log_probabilities_BK = crop_log_probabilities(replica.step, batch, params_C3)[:, order]
+            work = partial(pace.work, f"validating batch {number + 1}")
+            log_probabilities_BK = crop_log_probabilities(replica.step, batch, params_C3, work)[:, order]
             yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
 
 

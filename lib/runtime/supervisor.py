@@ -29,6 +29,8 @@ from lib.system.terminal import print_stderr
 _TICK_S = 0.1
 # After the first failure, wait this long for messages of other processes: one of them may be the cause.
 _LAST_MESSAGES_S = 0.5
+# The first heartbeat may take this many times as long as the others.
+_START_FACTOR = 10
 # The kernel ends a killed process at once, unless the process waits inside the kernel for a disk or a device.
 _KILLED_S = 10.0
 
@@ -83,7 +85,8 @@ class Supervisor:
                     pass_fds=() if self.lock is None or role != "trainer" else (self.lock,),
                 )
                 name = f"{role} {rank}"
-                self._children[name] = Child(name, process, patience_s=self.patience_s)
+                # Until its first heartbeat a process imports torch, which takes minutes from some network disks.
+                self._children[name] = Child(name, process, patience_s=_START_FACTOR * self.patience_s)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 

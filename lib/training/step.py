@@ -1,6 +1,7 @@
 """The training step: what the training loop asks of a network, however it is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import torch
@@ -42,10 +43,16 @@ def evaluate(step: Step, batches: Iterable[Batch], meter: Meter) -> None:
 
 
 @torch.no_grad()
-def crop_log_probabilities(step: Step, batch: Batch, params_CV: Tensor) -> Tensor:
-    """Return the log of each image's mean probabilities over the crops ``params_CV``, float64 (B, K)."""
-    return log_probabilities(
-        lambda params_BV: main_logits(step.outputs(batch._replace(params_BV=params_BV))),
-        params_CV,
-        len(batch.labels_B),
-    )
+def crop_log_probabilities(
+    step: Step, batch: Batch, params_CV: Tensor, work: Callable[[], AbstractContextManager[object]]
+) -> Tensor:
+    """Return the log of each image's mean probabilities over the crops ``params_CV``, float64 (B, K).
+
+    Each crop is computed inside ``work()``.
+    """
+
+    def logits(params_BV: Tensor) -> Tensor:
+        with work():
+            return main_logits(step.outputs(batch._replace(params_BV=params_BV)))
+
+    return log_probabilities(logits, params_CV, len(batch.labels_B))
