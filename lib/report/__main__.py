@@ -43,10 +43,10 @@ def main() -> int:
     )
     try:
         path = write_report(options.weights_dir, budget)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if options.debug:
             traceback.print_exc()
-        print_stderr(f"error: {error}")
+        print_stderr(f"error: {'cannot write the report: ' if isinstance(error, OSError) else ''}{error}")
         return 2
     print(path)
     return 0

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -32,8 +33,9 @@ def write_report(folders: Sequence[Path], budget: SampleBudget) -> Path:
     for number, run in enumerate(runs, 1):
         folder = images if len(runs) == 1 else images / f"{number}_{run.name}"
         folder.mkdir(exist_ok=True)
-        sections.append(build_section(run, budget, folder))
-        write_events(sections[-1])
+        section = build_section(run, budget, folder)
+        section.attempt("images for TensorBoard", partial(write_events, section))
+        sections.append(section)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

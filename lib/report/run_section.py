@@ -38,11 +38,19 @@ class RunSection:
     missing: list[str] = field(default_factory=list)
     """for each part that is missing, why"""
 
+    def attempt(self, part: str, build: Callable[[], _T]) -> _T | None:
+        """Return ``build()``. If it fails, return None and note why."""
+        try:
+            return build()
+        except Exception as error:  # of any type: what is on the disk may be damaged in any way
+            self.missing.append(f"No {part}: {printable(' '.join(error_text(error).split()))}")
+            return None
+
 
 def build_section(run: Run, budget: SampleBudget, folder: Path) -> RunSection:
     """Inspect the run's latest checkpoint. Images are also written into ``folder``."""
     section = RunSection(run=run)
-    section.saved = saved = _try(section, "filters", lambda: latest_checkpoint(run.folder))
+    section.saved = saved = section.attempt("filters", lambda: latest_checkpoint(run.folder))
     if saved is None:
         return section
     filters = first_filters(saved.parameters)
@@ -50,30 +58,20 @@ def build_section(run: Run, budget: SampleBudget, folder: Path) -> RunSection:
         count, _, height, width = filters.shape
         section.filters = f"{count} filters of {height} x {width}"
         section.sheets["filters"] = images.filter_sheet(filters)
-    inspector = _try(
-        section,
-        "augmented images and predictions",
-        lambda: CheckpointInspector(read_inputs(run.folder), saved, budget),
+    inspector = section.attempt(
+        "augmented images and predictions", lambda: CheckpointInspector(read_inputs(run.folder), saved, budget)
     )
     if inspector:
-        inputs = _try(section, "augmented images", inspector.training_inputs)
+        inputs = section.attempt("augmented images", inspector.training_inputs)
         if inputs is not None:
             section.sheets["augmented_images"] = images.input_sheet(inputs)
-        section.predictions = _try(section, "predictions", inspector.predictions)
+        section.predictions = section.attempt("predictions", inspector.predictions)
     for name, sheet in section.sheets.items():
         replace_file(folder / f"{name}.png", images.png(sheet))
-    if section.predictions:
-        if section.predictions.confusion.has_matrix:
-            section.confusion = confusion_plot(section.predictions)
-            section.confusion.write(folder)
-        samples_plot(section.predictions.samples).write(folder)
+    if predictions := section.predictions:
+        section.attempt("samples.png", lambda: samples_plot(predictions.samples).write(folder))
+        if predictions.confusion.has_matrix:
+            section.confusion = section.attempt("confusion matrix", lambda: confusion_plot(predictions))
+    if section.confusion:
+        section.confusion.write(folder)
     return section
-
-
-def _try(section: RunSection, part: str, build: Callable[[], _T]) -> _T | None:
-    """Return ``build()``. If it fails, return None and note why."""
-    try:
-        return build()
-    except Exception as error:  # of any type: what is on the disk may be damaged in any way
-        section.missing.append(f"No {part}: {printable(' '.join(error_text(error).split()))}")
-        return None

@@ -150,6 +150,26 @@ def test_without_the_data_set_the_rest_is_still_shown(trained: Path, report: Run
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
 
 
+def test_without_images_for_tensorboard_the_rest_is_still_shown(trained: Path, report: RunReport) -> None:
+    blocked = trained / "blocked"
+    shutil.copytree(trained / "models", blocked)
+    shutil.rmtree(blocked / "tensorboard/pictures", ignore_errors=True)
+    (blocked / "tensorboard/pictures").write_text("a file where the folder should be")
+    assert report(trained, "blocked") == (0, "blocked/report.html\n", "")
+    page = Page((blocked / "report.html").read_text())
+    assert "No images for TensorBoard: " in page.text
+    assert "16 filters of 5 x 5" in page.text
+
+
+def test_a_page_that_cannot_be_written_is_a_one_line_error(trained: Path, report: RunReport) -> None:
+    blocked = trained / "no_folder"
+    blocked.mkdir()
+    shutil.copy(trained / "models/config.yaml", blocked)
+    (blocked / "report").write_text("a file where the folder should be")
+    status, _, stderr = report(trained, "no_folder")
+    assert (status, stderr.count("\n"), stderr.startswith("error: cannot write the report: ")) == (2, 1, True)
+
+
 def test_a_run_without_a_checkpoint_has_a_page(trained: Path, report: RunReport) -> None:
     early = trained / "early"
     early.mkdir()
