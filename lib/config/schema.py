@@ -150,6 +150,10 @@ class AugmentConfig(Section, prefix="augment."):
     """window of the training image. random: at a random place; center: in the middle; resized: of random area
     (8 to 100 %) and aspect ratio (3/4 to 4/3), stretched to the crop size"""
 
+    pad: NonNegativeInt = 0
+    """random: border of the training image in pixels, zero when normalized, that the window may cover; 0: none; usual
+    for images of 32 x 32: 4"""
+
     mirror: bool = True
     """flip half of the training images horizontally"""
 
@@ -162,6 +166,14 @@ class AugmentConfig(Section, prefix="augment."):
     pca_lighting: Fraction = 0.0
     """shift colors along ImageNet's principal components by normal noise with this standard deviation; 0: off;
     usual: 0.1"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pad and self.crop != "random":
+            raise ConfigError(
+                f"augment.pad is {self.pad}, but augment.crop {self.crop} cuts no window at a random place; "
+                "set augment.crop to random or augment.pad to 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,3 +134,46 @@ SQUEEZENET = Recipe(
     optimizer=OptimizerConfig(learning_rate=0.04, weight_decay=2e-4, decayed="all", bias_rate_factor=1.0),
     schedule=ScheduleConfig(policy="linear"),
 )
+
+# The source's efficient training with its refinements but mixup and distillation. It jitters hue instead of contrast.
+BAG_OF_TRICKS = Recipe(
+    source="arXiv:1812.01187, with label smoothing and a cosine, without mixup and distillation",
+    images=256,
+    scales=True,
+    n_epochs=120,
+    augment=AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1),
+    normalize=NormalizeConfig(mean="channel", std=IMAGENET_STD),
+    optimizer=OptimizerConfig(
+        learning_rate=0.1, nesterov=True, weight_decay=1e-4, bias_rate_factor=1.0, label_smoothing=0.1
+    ),
+    schedule=ScheduleConfig(policy="cosine", warmup_epochs=5.0),
+)
+
+# 64,000 iterations of 128 images are 164 epochs of 50,000; the rate is divided after 32,000 and 48,000.
+CIFAR_RESNET = Recipe(
+    source="arXiv:1512.03385, section 4.2",
+    images=128,
+    n_epochs=164,
+    augment=AugmentConfig(pad=4),
+    optimizer=OptimizerConfig(learning_rate=0.1, weight_decay=1e-4, decayed="all", bias_rate_factor=1.0),
+    schedule=ScheduleConfig(policy="step", steps=(82, 123)),
+)
+
+# 10,000 iterations of 64 images are 11 epochs of 60,000. Caffe's rate falls in each iteration, as (1 + 1e-4 i)^-0.75;
+# here it has the value of the middle of an epoch.
+_ITERATIONS = 60_000 / 64
+LENET = Recipe(
+    source="Caffe's examples/mnist, lenet_train_test.prototxt and lenet_solver.prototxt",
+    images=64,
+    n_epochs=11,
+    augment=AugmentConfig(crop="center", mirror=False),
+    normalize=NormalizeConfig(mean="none", std=(256.0, 256.0, 256.0)),
+    optimizer=OptimizerConfig(decayed="all"),
+    schedule=ScheduleConfig(
+        policy="regimes",
+        regimes=tuple(
+            Regime(first_epoch=epoch, rate=round((1 + 1e-4 * _ITERATIONS * (epoch - 0.5)) ** -0.75, 3), decay=1.0)
+            for epoch in range(1, 12)
+        ),
+    ),
+)

@@ -8,6 +8,7 @@ from lib.models import recipes
 from lib.models.spec import ModelSpec
 
 _RESNET = "arXiv:1512.03385 and torchvision; what resnet-imagenet-caffe meant"
+_RESNET_D = "arXiv:1812.01187, ResNet-D, with timm's parameter names"
 _CAFFE = "resnet-imagenet-caffe's prototxt, for its published weights"
 
 # What the networks of one family share.
@@ -18,6 +19,17 @@ _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss=
 _squeezenet = partial(ModelSpec, crop=227, source="arXiv:1602.07360 as published for Caffe", recipe=recipes.SQUEEZENET)
 _basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
 _bottleneck = partial(_basic, network="resnet.bottleneck")
+_basic_d = partial(_basic, network="resnet.basic_d", source=_RESNET_D, recipe=recipes.BAG_OF_TRICKS)
+_bottleneck_d = partial(_basic_d, network="resnet.bottleneck_d")
+_cifar = partial(
+    ModelSpec,
+    network="resnet_cifar.CifarResNet",
+    crop=32,
+    img_size=32,
+    min_crop=4,
+    source="arXiv:1512.03385, section 4.2, for images of 32 x 32",
+    recipe=recipes.CIFAR_RESNET,
+)
 _caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE)
 _torchnet = partial(ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet", recipe=recipes.TORCHNET)
 _tiny = partial(ModelSpec, network="tiny.Tiny", parameters=132_552, crop=227, min_crop=13, recipe=recipes.THEANO)
@@ -57,6 +69,20 @@ MODELS = {
     "resnet50": _bottleneck(options={"counts": (3, 4, 6, 3)}, parameters=25_557_032),
     "resnet101": _bottleneck(options={"counts": (3, 4, 23, 3)}, parameters=44_549_160),
     "resnet152": _bottleneck(options={"counts": (3, 8, 36, 3)}, parameters=60_192_808),
+    "resnet18_d": _basic_d(options={"counts": (2, 2, 2, 2)}, parameters=11_708_744),
+    "resnet34_d": _basic_d(options={"counts": (3, 4, 6, 3)}, parameters=21_816_904),
+    "resnet50_d": _bottleneck_d(options={"counts": (3, 4, 6, 3)}, parameters=25_576_264),
+    "resnet20_cifar": _cifar(options={"counts": (3, 3, 3)}, parameters=334_072),
+    "resnet56_cifar": _cifar(options={"counts": (9, 9, 9)}, parameters=917_368),
+    "lenet": ModelSpec(
+        network="lenet.LeNet",
+        parameters=928_070,
+        crop=28,
+        img_size=28,
+        min_crop=16,
+        source="Caffe's examples/mnist, for digits of 28 x 28",
+        recipe=recipes.LENET,
+    ),
     "caffe_resnet18": _caffe(options={"counts": (3, 2)}, parameters=248_693_864),
     "caffe_resnet32": _caffe(options={"counts": (3, 4, 2), "tail": 256}, parameters=20_722_280),
     "caffe_resnet50": _caffe(options={"counts": (3, 4, 6, 3)}, parameters=25_557_096),

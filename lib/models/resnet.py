@@ -1,11 +1,46 @@
-"""ResNet (arXiv:1512.03385) as in torchvision, with its parameter names, and as in Caffe's prototxts."""
+"""ResNet (arXiv:1512.03385) as in torchvision, with its parameter names, and as in Caffe's prototxts; ResNet-D."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
-from lib.models.layers import BatchNorm2d, map_shape
+from lib.models.layers import BatchNorm2d, map_shape, redraw_convolutions
+
+
+def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
+    """Return a convolution padded to keep the size of the map, without bias: a norm with a bias follows it."""
+    return nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+
+
+def projection(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Return a shortcut: the input itself, or a 1x1 convolution and a norm where its shape differs."""
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(_conv(inputs, outputs, 1, stride), BatchNorm2d(outputs))
+
+
+def _pooled_projection(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Return ResNet-D's shortcut: it averages the pixels of a stride, of which ``projection`` drops three in four."""
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    # Rounds up, as the strided convolution beside it does.
+    pool = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
+    return nn.Sequential(pool, _conv(inputs, outputs, 1), BatchNorm2d(outputs))
+
+
+def _stem() -> nn.Module:
+    return nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+
+
+def _deep_stem() -> nn.Module:
+    """Return ResNet-D's stem, three 3x3 convolutions in place of one 7x7."""
+    first = (_conv(3, 32, 3, 2), BatchNorm2d(32), nn.ReLU())
+    return nn.Sequential(*first, _conv(32, 32, 3), BatchNorm2d(32), nn.ReLU(), _conv(32, 64, 3))
+
+
+Shortcut = Callable[[int, int, int], nn.Module]
+"""(inputs, outputs, stride) -> what brings a block's input to the shape of its output"""
 
 
 class Basic(nn.Module):
@@ -13,14 +48,18 @@ class Basic(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, *, shortcut: Shortcut = projection) -> None:
         super().__init__()
         self.conv1 = _conv(inputs, width, 3, stride)
         self.bn1 = BatchNorm2d(width)
         self.conv2 = _conv(width, width, 3)
         self.bn2 = BatchNorm2d(width)
         self.relu = nn.ReLU()
-        self.downsample = _shortcut(inputs, width, stride)
+        self.downsample = shortcut(inputs, width, stride)
+
+    @property
+    def last_norm(self) -> BatchNorm2d:
+        return self.bn2
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x_BCHW)))
@@ -36,7 +75,15 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int, *, stride_on_first: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        *,
+        stride_on_first: bool = False,
+        shortcut: Shortcut = projection,
+    ) -> None:
         super().__init__()
         first, second = (stride, 1) if stride_on_first else (1, stride)
         self.conv1 = _conv(inputs, width, 1, first)
@@ -46,7 +93,11 @@ class Bottleneck(nn.Module):
         self.conv3 = _conv(width, 4 * width, 1)
         self.bn3 = BatchNorm2d(4 * width)
         self.relu = nn.ReLU()
-        self.downsample = _shortcut(inputs, 4 * width, stride)
+        self.downsample = shortcut(inputs, 4 * width, stride)
+
+    @property
+    def last_norm(self) -> BatchNorm2d:
+        return self.bn3
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x_BCHW)))
@@ -59,21 +110,34 @@ Block = Callable[[int, int, int], Basic | Bottleneck]
 
 
 class ResNet(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes)."""
+    """Images (B, 3, crop, crop) to logits (B, n_classes).
 
-    def __init__(self, n_classes: int, crop: int, *, block: Block, counts: Sequence[int]) -> None:
+    With ``zero_last_norms`` every block begins as its shortcut (arXiv:1706.02677).
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        crop: int,
+        *,
+        block: Block,
+        counts: Sequence[int],
+        stem: Callable[[], nn.Module] = _stem,
+        zero_last_norms: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.conv1 = stem()
         self.bn1 = BatchNorm2d(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        (self.layer1, self.layer2, self.layer3, self.layer4), channels = _build_stages(block, counts)
+        (self.layer1, self.layer2, self.layer3, self.layer4), channels = build_stages(block, counts)
         _, side = map_shape(nn.Sequential(*self.children()), crop)
         self.avgpool = nn.AvgPool2d(side)
         self.fc = nn.Linear(channels, n_classes)
+        redraw_convolutions(self, "kaiming")
         for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if zero_last_norms and isinstance(layer, Basic | Bottleneck):
+                nn.init.zeros_(layer.last_norm.weight)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(images_BCHW))))
@@ -84,6 +148,10 @@ class ResNet(nn.Module):
 
 basic = partial(ResNet, block=Basic)
 bottleneck = partial(ResNet, block=Bottleneck)
+# ResNet-D of arXiv:1812.01187, with timm's parameter names.
+_resnet_d = partial(ResNet, stem=_deep_stem, zero_last_norms=True)
+basic_d = partial(_resnet_d, block=partial(Basic, shortcut=_pooled_projection))
+bottleneck_d = partial(_resnet_d, block=partial(Bottleneck, shortcut=_pooled_projection))
 
 
 class CaffeResNet(nn.Module):
@@ -101,7 +169,7 @@ class CaffeResNet(nn.Module):
         self.bn1 = BatchNorm2d(64)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, ceil_mode=True)
-        stages, channels = _build_stages(partial(Bottleneck, stride_on_first=True), counts)
+        stages, channels = build_stages(partial(Bottleneck, stride_on_first=True), counts)
         self.layers = nn.Sequential(*stages)
         truncated_block = (_conv(channels, tail, 1), BatchNorm2d(tail), nn.ReLU()) if tail else ()
         self.tail = nn.Sequential(*truncated_block)
@@ -121,29 +189,18 @@ class CaffeResNet(nn.Module):
         return logits
 
 
-def _build_stages(block: Block, counts: Sequence[int]) -> tuple[list[nn.Sequential], int]:
-    """Return stages with ``counts`` blocks for an input of 64 channels, and the output channels of the last one.
+def build_stages(block: Block, counts: Sequence[int], first: int = 64) -> tuple[list[nn.Sequential], int]:
+    """Return stages with ``counts`` blocks for an input of ``first`` channels, and the output channels of the last one.
 
     Each stage doubles the width. All but the first halve the map.
     """
     stages: list[nn.Sequential] = []
-    channels = 64
+    channels = first
     for number, count in enumerate(counts):
         blocks: list[nn.Module] = []
         for i in range(count):
-            width, stride = 64 * 2**number, 2 if number and i == 0 else 1
+            width, stride = first * 2**number, 2 if number and i == 0 else 1
             blocks.append(layer := block(channels, width, stride))
             channels = width * layer.expansion
         stages.append(nn.Sequential(*blocks))
     return stages, channels
-
-
-def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
-    """Return a convolution padded to keep the size of the map, without bias: a norm with a bias follows it."""
-    return nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
-
-
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    if stride == 1 and inputs == outputs:
-        return nn.Identity()
-    return nn.Sequential(_conv(inputs, outputs, 1, stride), BatchNorm2d(outputs))

@@ -20,7 +20,9 @@ class ModelSpec:
     parameters: int
     """number of parameters with 1,000 classes at its crop"""
     crop: int
-    """side of the window cut from a 256 x 256 image; for other sizes in proportion"""
+    """side of the window cut from an image of ``img_size``; for other sizes in proportion"""
+    img_size: int = 256
+    """side of the images that the network was made for"""
     min_crop: int
     """smallest window for which every layer has an output"""
     source: str
@@ -59,11 +61,12 @@ class ModelSpec:
 
     def crop_of(self, img_size: int) -> int:
         """Return the side of the window for images of ``img_size`` pixels. Raises ConfigError if it is too small."""
-        crop = round(img_size * self.crop / 256)
+        crop = round(img_size * self.crop / self.img_size)
         if crop < self.min_crop:
             raise ConfigError(
                 f"images of {img_size} x {img_size} give a crop of {crop}, but this network needs at least "
-                f"{self.min_crop}; use data.img_size {-(-self.min_crop * 256 // self.crop)} or more (hickle: pack so)"
+                f"{self.min_crop}; use data.img_size {-(-self.min_crop * self.img_size // self.crop)} or more "
+                "(hickle: pack so)"
             )
         return crop
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment import color_jitter, pca_lighting, resized_crop
+from lib.data.augment import color_jitter, padded_crop, pca_lighting, resized_crop
 from lib.data.augment.color_jitter import COLOR_JITTER, GRAY, ORDERS
+from lib.data.augment.padded_crop import PADDED_CROP
 from lib.data.augment.params import AugmentParams, center_params, draw_params
 from lib.data.augment.pca_lighting import EIGENVALUES, EIGENVECTORS, PCA_LIGHTING
 from lib.data.augment.registry import AUGMENTATIONS, COLUMNS, PLAIN_COLUMNS, columns_of
@@ -14,7 +15,7 @@ from lib.data.augment.resized_crop import RESIZED_CROP
 from lib.data.augment.transform import Transform, crop_and_normalize
 from lib.data.upload import view_as
 
-WINDOW, JITTER, LIGHTING = map(columns_of, (RESIZED_CROP, COLOR_JITTER, PCA_LIGHTING))
+WINDOW, JITTER, LIGHTING, PADDED = map(columns_of, (RESIZED_CROP, COLOR_JITTER, PCA_LIGHTING, PADDED_CROP))
 SIZE, CROP = 20, 14
 ALL = AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
 CPU = torch.device("cpu")
@@ -130,6 +131,26 @@ def test_a_resized_crop_loses_the_mean_of_its_own_window() -> None:
         expected = bilinear(image - mean_HWC, row[WINDOW].astype(int), CROP)
         expected = expected[:, ::-1] if row[2] else expected
         np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
+
+
+def test_padded_crops_equal_plain_numpy() -> None:
+    """The border is zero after the mean image is subtracted."""
+    augment = AugmentConfig(pad=4)
+    rows = draw(augment)
+    padded = np.pad(IMAGES.numpy().transpose(0, 3, 1, 2) - MEAN_CHW, ((0, 0), (0, 0), (4, 4), (4, 4)))
+    for image, row, view in zip(padded, rows, seen(augment, rows), strict=True):
+        top, left = (row[PADDED][:2] * (SIZE - CROP + 9)).astype(int)
+        window = image[:, top : top + CROP, left : left + CROP]
+        np.testing.assert_allclose(view, window[:, :, ::-1] if row[2] else window, atol=1e-4)
+
+
+def test_every_place_of_a_padded_crop_is_equally_likely() -> None:
+    drawn = padded_crop.draw(90_000, 32, AugmentConfig(pad=4), np.random.default_rng(0)).astype(np.float32)
+    assert (drawn[:, 2] == 4).all()
+    for axis in (0, 1):
+        counts = np.bincount((drawn[:, axis] * 9).astype(int))
+        assert len(counts) == 9
+        assert ((counts - 10_000) ** 2 / 10_000).sum() < 26.1  # 8 degrees of freedom: once in a thousand by chance
 
 
 def gray_of(image_CHW: np.ndarray) -> np.ndarray:

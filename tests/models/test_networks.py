@@ -8,9 +8,12 @@ from lib.errors import ConfigError
 from lib.models import googlenet, squeezenet
 from lib.models.layers import BatchNorm1d, BatchNorm2d, redraw_convolutions
 from lib.models.losses import cross_entropy, main_logits, with_auxiliary
+from lib.models.recipes import LENET
 from lib.models.registry import MODELS, model_spec
-from lib.models.resnet import CaffeResNet
+from lib.models.resnet import Basic, Bottleneck, CaffeResNet, basic_d
+from lib.models.resnet_cifar import CifarResNet, ZeroPadded
 from lib.models.squeezenet import Fire
+from lib.training.schedule import learning_rate
 
 # Parameters in the systems the networks come from, with 1,000 classes.
 PARAMETERS = {
@@ -31,6 +34,12 @@ PARAMETERS = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    "resnet18_d": 11_708_744,
+    "resnet34_d": 21_816_904,
+    "resnet50_d": 25_576_264,
+    "resnet20_cifar": 269_722 + 990 * 65,
+    "resnet56_cifar": 853_018 + 990 * 65,
+    "lenet": 431_080 + 2 * 500 + 990 * 501,  # of gray images and 10 digits; here images have three channels
     "caffe_resnet18": 248_693_864,
     "caffe_resnet32": 20_722_280,
     "caffe_resnet50": 25_557_096,
@@ -166,6 +175,59 @@ def test_the_stride_of_a_bottleneck_is_on_the_3x3_or_in_caffe_on_the_first_1x1()
     assert modules[0]["layer2.0.bn1"].eps == modules[1]["layers.1.0.bn1"].eps == 1e-5
     assert caffe.conv1.bias is not None
     assert ours.conv1.bias is None
+
+
+@pytest.mark.parametrize("name", ["resnet18_d", "resnet50_d"])
+def test_blocks_of_resnet_d_begin_as_their_shortcut(name: str) -> None:
+    model = MODELS[name].build(10, 64)
+    for block in (block for block in model.modules() if isinstance(block, Basic | Bottleneck)):
+        x = torch.randn(2, block.conv1.in_channels, 9, 9)
+        torch.testing.assert_close(block(x), block.relu(block.downsample(x)))
+    assert not any((norm.weight == 0).any() for norm in MODELS["resnet18"].build(10, 64).modules() if is_norm(norm))
+
+
+def is_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, BatchNorm2d)
+
+
+def test_resnet_d_has_three_small_convolutions_first_and_pools_in_its_shortcuts() -> None:
+    model = basic_d(10, 64, counts=(1, 1, 1, 1))
+    shapes = [tuple(layer.weight.shape) for layer in model.conv1.children() if isinstance(layer, nn.Conv2d)]
+    assert shapes == [(32, 3, 3, 3), (32, 32, 3, 3), (64, 32, 3, 3)]
+    pool, projection, _ = model.get_submodule("layer2.0.downsample").children()
+    assert pool(torch.arange(15.0).view(1, 1, 3, 5)).tolist() == [[[[3, 5, 6.5], [10.5, 12.5, 14]]]]
+    assert projection.stride == (1, 1)
+    names = on_meta("resnet50_d", 10, 64).state_dict()
+    assert {"conv1.6.weight", "layer1.0.downsample.1.weight", "layer2.0.downsample.2.running_mean"} <= set(names)
+
+
+def test_shortcuts_of_the_resnets_for_cifar_have_no_parameters() -> None:
+    x = torch.randn(2, 3, 5, 5)
+    got = ZeroPadded(3, 6, 2)(x)
+    assert torch.equal(got[:, :3], x[:, :, ::2, ::2])
+    assert (got[:, 3:] == 0).all()
+    assert torch.equal(ZeroPadded(3, 3, 1)(x), x)
+    sizes = [sum(p.numel() for p in CifarResNet(10, 32, counts=(n, n, n)).parameters()) for n in (3, 9)]
+    assert sizes == [269_722, 853_018]  # 0.27 M and 0.85 M in table 6 of arXiv:1512.03385
+
+
+@pytest.mark.parametrize(("name", "side"), [("lenet", 28), ("resnet20_cifar", 32), ("alexnet", 227)])
+def test_the_crop_of_images_of_a_networks_own_size(name: str, side: int) -> None:
+    spec = MODELS[name]
+    assert spec.crop_of(spec.img_size) == spec.crop == side
+    with pytest.raises(ConfigError, match=f"this network needs at least {spec.min_crop}"):
+        spec.crop_of(3)
+
+
+def test_lenet_is_caffes() -> None:
+    torch.manual_seed(0)
+    model, solver = MODELS["lenet"].build(10, 28), LENET.schedule
+    weight = model.features[2].weight.detach()
+    assert float(weight.abs().max()) == pytest.approx((3 / (20 * 25)) ** 0.5, rel=1e-3)
+    assert all((p == 0).all() for name, p in model.named_parameters() if name.endswith("bias"))
+    rates = [0.01 * (1 + 1e-4 * iteration) ** -0.75 for iteration in range(937 // 2, 10_000, 937)]
+    ours = [learning_rate(0.01, solver, epoch=epoch, n_epochs=11, val_errors=[]) for epoch in range(11)]
+    assert ours == pytest.approx(rates, rel=2e-3)
 
 
 def test_caffes_resnets_round_up_and_are_truncated() -> None:
