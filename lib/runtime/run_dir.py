@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 from pathlib import Path
 
 from lib.config.schema import RunConfig
@@ -58,7 +59,7 @@ def _move_older_run(run: RunConfig) -> Path | None:
     aside = next(path for n in itertools.count(1) if not (path := folder / f"old_{n}").exists())
     aside.mkdir()
     for path in older:
-        path.rename(aside / path.name)
+        shutil.move(path, aside)  # copies where the file system refuses to rename, as overlayfs does for folders
     return aside
 
 

@@ -1,5 +1,7 @@
 """How a run claims its folder."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,3 +86,19 @@ def test_settings_of_a_run_without_a_record_are_those_of_its_config(tmp_path: Pa
     (tmp_path / "config.yaml").write_text("optimizer: {learning_rate: 0.5}\nrun: {n_epochs: 2}\n")
     with pytest.raises(ConfigError, match=r"optimizer.learning_rate 0.5 -> 0.1;"):
         refuse_changed_settings(tmp_path, Settings.of(with_rate(tmp_path, 0.1), 2))
+
+
+def test_an_older_run_is_moved_aside_where_folders_cannot_be_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on overlayfs, for the folders of an image's lower layer."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/latest").write_text("a.pt")
+
+    def rename(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "rename", rename)
+    claim_run_dir(RunConfig(weights_dir=tmp_path, resume="never"), NEW, "run: {}\n", "python train.py", anew=True)
+    assert (tmp_path / "old_1/checkpoints/latest").read_text() == "a.pt"
+    assert not (tmp_path / "checkpoints").exists()

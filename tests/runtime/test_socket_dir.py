@@ -4,15 +4,18 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lib.errors import ResourceError
 from lib.runtime.socket_dir import run_folder
 from tests.support.scripts import ROOT
 
@@ -73,3 +76,45 @@ def test_a_long_temporary_path_is_replaced_by_tmp(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tempfile.tempdir", str(place / ("x" * 80)))
     with run_folder() as folder:
         assert folder.parent == Path("/tmp")
+
+
+def test_the_path_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    (place / ("数" * 20)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place / ("数" * 20)))
+    with run_folder() as folder:
+        assert folder.parent == Path("/tmp")
+
+
+def test_a_disk_without_sockets_is_passed_over(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    real = socket.socket.bind
+
+    class Socket(socket.socket):
+        def bind(self, address: Any) -> None:
+            if os.fsencode(place) in address:
+                raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+            real(self, address)
+
+    monkeypatch.setattr("socket.socket", Socket)
+    with run_folder() as folder:
+        assert folder.parent == Path("/tmp")
+    assert not list(place.iterdir())
+
+
+def test_where_no_disk_holds_sockets_the_error_names_them(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    class Socket(socket.socket):
+        def bind(self, address: Any) -> None:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("socket.socket", Socket)
+    with pytest.raises(ResourceError, match=rf"{place}: Operation not permitted; /tmp: .*set TMPDIR"), run_folder():
+        pass
+    assert not list(place.iterdir())
+
+
+def test_the_folder_of_another_machine_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock may not be seen here, as on a network disk."""
+    other = place / "trainer-00000000-abcdefgh"
+    other.mkdir()
+    (other / "lock").touch()
+    with run_folder():
+        assert other.is_dir()
