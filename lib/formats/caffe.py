@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lib.errors import WeightsError
-from lib.formats.caffe_names import rename_table
+from lib.formats.caffe_names import network_name, rename_table
+from lib.formats.scaled_weights import ScaledWeights
 
 # The fields of caffe.proto that store weights, by message: (name, number, type). A str names another message; a list
 # means repeated. Packed numbers look like bytes on the wire: declared as bytes, they are read without a copy.
@@ -50,7 +51,7 @@ def recognizes(path: Path) -> bool:
     return path.suffix == ".caffemodel" and path.is_file()
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> ScaledWeights:
     """Return the weights in this program's names. Raises WeightsError if file or network are not supported."""
     layers = read_layers(path)
     names = rename_table(path, layers)
@@ -62,7 +63,8 @@ def read(path: Path) -> dict[str, Tensor]:
     first_weight = f"{names[first]}.weight"
     if tensors[first_weight].ndim != 4 or tensors[first_weight].shape[1] != 3:
         raise WeightsError(f"{path}: its first layer {first} is not a convolution of a color image")
-    return tensors | {first_weight: tensors[first_weight].flip(1)}
+    tensors[first_weight] = tensors[first_weight].flip(1)
+    return ScaledWeights(tensors, network=network_name(layers))
 
 
 def read_layers(path: Path) -> dict[str, Blobs]:

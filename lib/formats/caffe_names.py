@@ -70,6 +70,13 @@ def _submodule(branch: str, *, is_norm: bool, truncated: bool) -> str:
     return f"{'bn' if is_norm else 'conv'}{ord(branch[1]) - ord('a') + 1}"
 
 
+def network_name(layers: Mapping[str, Sequence[Any]]) -> str:
+    """Return the name of the network where others have weights of the same shapes, or an empty text."""
+    if "fire2/squeeze1x1" not in layers:
+        return ""
+    return "squeezenet_v1_0_caffe" if layers["conv1"][0].shape[-1] == 7 else "squeezenet_v1_1"
+
+
 def squeezenet(layers: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     """Return the names in SqueezeNet 1.0 or 1.1, which differ in the first convolution's kernel."""
     fires = FIRES_V1_0 if layers["conv1"][0].shape[-1] == 7 else FIRES_V1_1

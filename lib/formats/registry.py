@@ -36,7 +36,7 @@ FORMATS = {
     "theano": Format(recognizes=theano.recognizes, read=_unscaled(theano.read)),
     # Its files look like those of theano, so it must be named.
     "cudaconvnet": Format(recognizes=lambda _: False, read=_unscaled(partial(theano.read, lib_conv="cudaconvnet"))),
-    "caffe": Format(recognizes=caffe.recognizes, read=_unscaled(caffe.read)),
+    "caffe": Format(recognizes=caffe.recognizes, read=caffe.read),
 }
 
 UNUSED_BUFFER = "num_batches_tracked"
@@ -78,7 +78,7 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> tuple[str, ...]:
+def load_weights(model: nn.Module, path: str | Path, std: Std | None = None, network: str = "") -> tuple[str, ...]:
     """Copy the weights at ``path`` into ``model``, in place: tensors that are views of other memory stay views.
 
     They are rescaled for inputs divided by ``std`` (``normalize.std``). ``path`` is as for ``read_weights``. Returns
@@ -86,6 +86,8 @@ def load_weights(model: nn.Module, path: str | Path, std: Std | None = None) -> 
     WeightsError unless the names and shapes of file and network agree exactly and all numbers are finite.
     """
     read, expected = read_weights(path), loadable_tensors(model)
+    if network and read.network not in ("", network):
+        raise WeightsError(f"{path} is of the network {read.network}, not {network}; use --model.name {read.network}")
     weights = read.rescaled(std, path)
     check_fit(path, weights, expected, WeightsError)
     with torch.no_grad():

@@ -35,7 +35,7 @@ def read(path: Path) -> ScaledWeights:
             return ScaledWeights(load_file(path), TORCHVISION_STD)
         std = msgspec.json.decode(metadata.get("std", "null"), type=Std | None)
         folders = msgspec.json.decode(metadata.get("folders", "[]"), type=tuple[str, ...])
-        return ScaledWeights(load_file(path), std, folders)
+        return ScaledWeights(load_file(path), std, folders, metadata["network"])
     except (SafetensorError, OSError, msgspec.DecodeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
 

@@ -34,6 +34,9 @@ class ScaledWeights(NamedTuple):
     folders: tuple[str, ...] = ()
     """the folder name of each class, by index; empty where the file does not say"""
 
+    network: str = ""
+    """the name in lib/models/registry.py of the network that was trained; empty where the file does not say"""
+
     def rescaled(self, std: Std | None, path: str | Path) -> dict[str, Tensor]:
         """Return the weights of the same function for inputs divided by ``std``: the first convolution is rescaled.
 

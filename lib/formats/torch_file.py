@@ -43,7 +43,7 @@ def read(path: Path) -> ScaledWeights:
         raise WeightsError(f"{path} is damaged or contains more than tensors: {first_line(error)}") from None
     if isinstance(state, dict) and "format" in state:
         saved = checkpoint.load(path)
-        return ScaledWeights(saved.parameters, saved.preparation.std, saved.preparation.folders)
+        return ScaledWeights(saved.parameters, saved.preparation.std, saved.preparation.folders, saved.identity.model)
     if isinstance(state, dict):
         state = next((state[key] for key in _STATE_KEYS if isinstance(state.get(key), dict)), state)
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):

@@ -16,7 +16,7 @@ _soumith = partial(ModelSpec, crop=224, source="soumith's imagenet-multiGPU.torc
 _vgg = partial(_soumith, network="vgg.VGG", min_crop=32)
 _vgg_bn = partial(_vgg, source="soumith's tables, with batch norm in the convolutions too")
 _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss="losses.with_auxiliary")
-_squeezenet = partial(ModelSpec, crop=227, source="arXiv:1602.07360 as published for Caffe", recipe=recipes.SQUEEZENET)
+_squeezenet = partial(ModelSpec, crop=227, recipe=recipes.SQUEEZENET)
 _basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
 _bottleneck = partial(_basic, network="resnet.bottleneck")
 _basic_d = partial(_basic, network="resnet.basic_d", source=_RESNET_D, recipe=recipes.BAG_OF_TRICKS)
@@ -62,8 +62,21 @@ MODELS = {
     "googlenet_bn": _googlenet(options={"norm": True}, parameters=19_147_888),
     "nin_bn": _soumith(network="nin.NiN", parameters=8_655_336, min_crop=32, recipe=recipes.NIN),
     "squeezenet": _soumith(network="squeezenet.with_bypass", parameters=1_248_424, min_crop=35),
-    "squeezenet_v1_0": _squeezenet(network="squeezenet.v1_0", parameters=1_248_424, min_crop=21),
-    "squeezenet_v1_1": _squeezenet(network="squeezenet.v1_1", parameters=1_235_496, min_crop=17),
+    "squeezenet_v1_0": _squeezenet(
+        network="squeezenet.v1_0", parameters=1_248_424, min_crop=21, source="torchvision's squeezenet1_0"
+    ),
+    "squeezenet_v1_0_caffe": _squeezenet(
+        network="squeezenet.v1_0_caffe",
+        parameters=1_248_424,
+        min_crop=21,
+        source="SqueezeNet_v1.0's train_val.prototxt, layer by layer: conv10 has pad 1",
+    ),
+    "squeezenet_v1_1": _squeezenet(
+        network="squeezenet.v1_1",
+        parameters=1_235_496,
+        min_crop=17,
+        source="SqueezeNet_v1.1's deploy.prototxt, layer by layer; torchvision's is the same",
+    ),
     "resnet18": _basic(options={"counts": (2, 2, 2, 2)}, parameters=11_689_512),
     "resnet34": _basic(options={"counts": (3, 4, 6, 3)}, parameters=21_797_672),
     "resnet50": _bottleneck(options={"counts": (3, 4, 6, 3)}, parameters=25_557_032),

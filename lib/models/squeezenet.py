@@ -1,4 +1,4 @@
-"""SqueezeNet (arXiv:1602.07360): soumith's, with bypasses, and the two published versions.
+"""SqueezeNet (arXiv:1602.07360): soumith's, with bypasses, and the published versions of Caffe and torchvision.
 
 Parameters are named as in torchvision.
 """
@@ -40,10 +40,17 @@ class SqueezeNet(nn.Module):
     """
 
     def __init__(
-        self, n_classes: int, crop: int, stem: nn.Conv2d, pool_after: Collection[int], *, soumith: bool = False
+        self,
+        n_classes: int,
+        crop: int,
+        stem: nn.Conv2d,
+        pool_after: Collection[int],
+        *,
+        last_padding: int = 0,
+        soumith: bool = False,
     ) -> None:
         super().__init__()
-        inputs, last_padding = stem.out_channels, int(soumith)
+        inputs = stem.out_channels
         layers: list[nn.Module] = [stem, nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=not soumith)]
         for number, (squeeze, expand) in enumerate(_FIRES, 1):
             layers.append(Fire(inputs, squeeze, expand, bypass=soumith and number % 2 == 0))
@@ -70,12 +77,17 @@ class SqueezeNet(nn.Module):
 
 def with_bypass(n_classes: int, crop: int) -> SqueezeNet:
     """Return soumith's: four fires have a bypass, the last convolution is padded by 1; 1,248,424 parameters."""
-    return SqueezeNet(n_classes, crop, nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7), soumith=True)
+    return SqueezeNet(n_classes, crop, nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7), last_padding=1, soumith=True)
 
 
 def v1_0(n_classes: int, crop: int) -> SqueezeNet:
-    """Return the published version 1.0, whose pooling rounds up as in Caffe; 1,248,424 parameters."""
+    """Return version 1.0 as in torchvision, whose pooling rounds up as in Caffe; 1,248,424 parameters."""
     return SqueezeNet(n_classes, crop, nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7))
+
+
+def v1_0_caffe(n_classes: int, crop: int) -> SqueezeNet:
+    """Return version 1.0 as published for Caffe: the last convolution is padded by 1; 1,248,424 parameters."""
+    return SqueezeNet(n_classes, crop, nn.Conv2d(3, 96, 7, 2), pool_after=(3, 7), last_padding=1)
 
 
 def v1_1(n_classes: int, crop: int) -> SqueezeNet:

@@ -78,7 +78,10 @@ def load(
         any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
         checkpoint.check_identity(path, any_data, here, "use its own --model.name, classes and image size")
         checkpoint.check_preparation(path, saved.preparation, preparation(config, data))
-    theirs, ours = load_weights(replica.model, path, config.normalize.std), [c.wnid for c in data.classes]
+    theirs, ours = (
+        load_weights(replica.model, path, config.normalize.std, config.model.name),
+        [c.wnid for c in data.classes],
+    )
     replica.refresh()
     order = (
         match_classes(path, theirs, ours) if theirs and config.model.classes == "by_name" else list(range(len(ours)))

@@ -22,6 +22,7 @@ def start_from(
     std: Std | None = None,
     folders: Sequence[str] = (),
     class_tensors: Sequence[str] = (),
+    network: str = "",
 ) -> str:
     """Copy the weights at ``path`` into ``model``, in place; returns what was done, as one line.
 
@@ -29,6 +30,7 @@ def start_from(
     ``folders`` are the classes of the data set and ``class_tensors`` the weights with one row a class. If the file
     tells its classes too, these rows are matched by name. Where the file has other classes, or another number of them,
     last layers, which have one output a class, keep their new values.
+    ``network`` is the name of ``model``: weights of another one that fit are taken, and the line says so.
     Raises UserError when the file cannot be read or is of another network.
     """
     read, wanted = read_weights(path), loadable_tensors(model)
@@ -45,7 +47,9 @@ def start_from(
     check_fit(path, {name: value for name, value in weights.items() if name not in new}, cached, WeightsError)
     for name, value in cached.items():
         value.copy_(weights[name])
-    brought = "" if read.std == std else f"; made for {describe_scale(read.std)}, here brought to {describe_scale(std)}"
+    brought = f"; trained as {read.network}" if network and read.network not in ("", network) else ""
+    if read.std != std:
+        brought += f"; made for {describe_scale(read.std)}, here brought to {describe_scale(std)}"
     if not new:
         return f"{path}, {order}{brought}"
     here, there = len(wanted[new[0]]), len(weights[new[0]])

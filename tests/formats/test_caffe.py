@@ -48,7 +48,7 @@ def write(tmp_path: Path, layers: Layers) -> Path:
 def test_the_first_layers_compute_what_caffes_do(tmp_path: Path) -> None:
     """Convolution of a BGR image, BatchNorm and Scale, in NumPy, by Caffe's definitions."""
     layers = resnet({"2a": ["1", "2a", "2b", "2c"]})
-    weights = caffe.read(write(tmp_path, layers))
+    weights = caffe.read(write(tmp_path, layers)).tensors
     image_RGB = randn(3, 7, 7)
     (weight, bias), (mean, variance, factor), (gamma, beta) = (
         layers[name] for name in ("conv1", "bn_conv1", "scale_conv1")
@@ -64,7 +64,7 @@ def test_the_first_layers_compute_what_caffes_do(tmp_path: Path) -> None:
 
 
 def test_a_batch_norm_with_factor_zero_has_zero_statistics(tmp_path: Path) -> None:
-    weights = caffe.read(write(tmp_path, resnet({"2a": ["2a"]}, first_factor=0.0)))
+    weights = caffe.read(write(tmp_path, resnet({"2a": ["2a"]}, first_factor=0.0))).tensors
     assert not weights["bn1.running_mean"].any()
     assert not weights["bn1.running_var"].any()
 
@@ -72,7 +72,7 @@ def test_a_batch_norm_with_factor_zero_has_zero_statistics(tmp_path: Path) -> No
 def test_layers_of_a_resnet_are_renamed(tmp_path: Path) -> None:
     whole = ["1", "2a", "2b", "2c"]
     layers = resnet({"2a": whole, "2b": whole[1:], "3a": whole, "3b1": whole[1:], "3b12": whole[1:], "4c": ["2a"]})
-    weights = caffe.read(write(tmp_path, layers))
+    weights = caffe.read(write(tmp_path, layers)).tensors
     norms = ("weight", "bias", "running_mean", "running_var")
     prefixes = ["layers.0.0", "layers.0.1", "layers.1.0", "layers.1.1", "layers.1.12"]
     expected = {"conv1.weight", "conv1.bias", "fc.weight", "fc.bias", *(f"bn1.{n}" for n in norms)}
@@ -93,7 +93,7 @@ def test_alexnet_in_old_and_new_files(tmp_path: Path, write: Callable[[Layers], 
     path = tmp_path / "bvlc_alexnet.caffemodel"
     path.write_bytes(write(layers))
     assert caffe.recognizes(path)
-    weights = caffe.read(path)
+    weights = caffe.read(path).tensors
     assert np.array_equal(weights["features.0.weight"], layers["conv1"][0][:, ::-1])
     for theirs, ours in ALEXNET.items():
         assert np.array_equal(weights[f"{ours}.bias"], layers[theirs][1])
@@ -110,7 +110,7 @@ def test_layers_of_squeezenet_are_renamed(tmp_path: Path, kernel: int, indices: 
         for part in ("squeeze1x1", "expand1x1", "expand3x3"):
             layers[f"fire{fire}/{part}"] = [randn(2, 2, 1, 1), randn(2)]
     layers["conv10"] = [randn(10, 2, 1, 1), randn(10)]
-    weights = caffe.read(write(tmp_path, layers))
+    weights = caffe.read(write(tmp_path, layers)).tensors
     for fire, index in enumerate(indices, 2):
         assert np.array_equal(weights[f"features.{index}.squeeze.weight"], layers[f"fire{fire}/squeeze1x1"][0])
         assert np.array_equal(weights[f"features.{index}.expand3x3.bias"], layers[f"fire{fire}/expand3x3"][1])

@@ -104,3 +104,12 @@ def test_what_training_scripts_wrap_around_weights_is_taken_off(
     torch.save(wrap(trained.state_dict()), tmp_path / "w.pth.tar")
     load_weights(fresh, tmp_path / "w.pth.tar", (255 * 0.229, 255 * 0.224, 255 * 0.225))
     assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in trained.state_dict().items())
+
+
+def test_weights_of_another_network_with_the_same_shapes_are_refused(tmp_path: Path) -> None:
+    """SqueezeNet 1.0 of Caffe pads its last convolution, torchvision's does not: only the names differ."""
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(caffemodel(SQUEEZENET | {"conv1": [np.ones((2, 3, 7, 7)), np.ones(2)]}))
+    assert read_weights(path).network == "squeezenet_v1_0_caffe"
+    with pytest.raises(WeightsError, match="is of the network squeezenet_v1_0_caffe, not squeezenet_v1_0; use --"):
+        load_weights(Tiny(4, 28), path, network="squeezenet_v1_0")

@@ -28,6 +28,7 @@ PARAMETERS = {
     "nin_bn": 8_655_336,
     "squeezenet": 1_248_424,
     "squeezenet_v1_0": 1_248_424,
+    "squeezenet_v1_0_caffe": 1_248_424,
     "squeezenet_v1_1": 1_235_496,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -131,6 +132,18 @@ def test_feature_maps_of_googlenet_have_the_original_sizes() -> None:
         assert stem.shape == (1, 576, 14, 14)
         assert model.trunk(stem).shape == (1, 1024, 7, 7)
     assert sum(p.numel() for p in model.auxiliary.parameters()) == 2_416_488
+
+
+def test_caffes_squeezenet_averages_a_padded_border_too() -> None:
+    torchvisions, caffes = MODELS["squeezenet_v1_0"].build(5, 64).eval(), MODELS["squeezenet_v1_0_caffe"].build(5, 64)
+    caffes.eval().load_state_dict(torchvisions.state_dict())
+    nn.init.constant_(caffes.classifier[1].bias, 2.0)
+    nn.init.constant_(torchvisions.classifier[1].bias, 2.0)
+    images = 50 * torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        _, _, side, _ = torchvisions.features(images).shape
+        inner = torchvisions(images) * side**2
+        torch.testing.assert_close(caffes(images), (inner + 2.0 * (4 * side + 4)) / (side + 2) ** 2)
 
 
 def test_a_fire_with_bypass_adds_its_input() -> None:
