@@ -167,6 +167,10 @@ class AugmentConfig(Section, prefix="augment."):
     """shift colors along ImageNet's principal components by normal noise with this standard deviation; 0: off;
     usual: 0.1"""
 
+    erasing: Fraction = 0.0
+    """cover a random rectangle of this share of the training images, 2 to 33 % of the area, with a random color; 0:
+    off; usual: 0.25"""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pad and self.crop != "random":

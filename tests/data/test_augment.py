@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment import color_jitter, padded_crop, pca_lighting, resized_crop
+from lib.data.augment import color_jitter, erasing, padded_crop, pca_lighting, resized_crop
 from lib.data.augment.color_jitter import COLOR_JITTER, GRAY, ORDERS
+from lib.data.augment.erasing import ERASING
 from lib.data.augment.padded_crop import PADDED_CROP
 from lib.data.augment.params import AugmentParams, center_params, draw_params
 from lib.data.augment.pca_lighting import EIGENVALUES, EIGENVECTORS, PCA_LIGHTING
@@ -16,8 +17,9 @@ from lib.data.augment.transform import Transform, crop_and_normalize
 from lib.data.upload import view_as
 
 WINDOW, JITTER, LIGHTING, PADDED = map(columns_of, (RESIZED_CROP, COLOR_JITTER, PCA_LIGHTING, PADDED_CROP))
+ERASED = columns_of(ERASING)
 SIZE, CROP = 20, 14
-ALL = AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1)
+ALL = AugmentConfig(crop="resized", color_jitter=0.4, pca_lighting=0.1, erasing=0.7)
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
 IMAGES = torch.from_numpy(RNG.integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8))
@@ -43,7 +45,7 @@ def test_by_default_rows_are_plain_and_only_cropped_and_mirrored() -> None:
 
 def test_wide_rows_depend_on_seed_epoch_and_image() -> None:
     assert draw(ALL).tobytes() == draw(ALL).tobytes()
-    for part in (WINDOW, JITTER, LIGHTING):
+    for part in (WINDOW, JITTER, LIGHTING, ERASED):
         assert len({draw(ALL, seed=s, epoch=e)[:, part].tobytes() for s in (1, 2) for e in (0, 1)}) == 4
     assert len(np.unique(draw(ALL, 100), axis=0)) == 100
 
@@ -54,6 +56,7 @@ def test_an_augmentation_draws_the_same_whichever_others_are_on() -> None:
         (WINDOW, AugmentConfig(crop="resized")),
         (JITTER, AugmentConfig(color_jitter=0.4)),
         (LIGHTING, AugmentConfig(pca_lighting=0.1)),
+        (ERASED, AugmentConfig(erasing=0.7)),
     ):
         alone = draw(kind)
         assert alone.shape == (8, COLUMNS)
@@ -73,9 +76,11 @@ def test_drawn_parameters_are_the_same_in_every_version() -> None:
         [3, 3, 1, *(11, 13, 24, 24), *(0.984, 1.269, 1.044, 2), *(-14.910, -15.441, -15.339)],
         [3, 3, 0, *(0, 3, 12, 12), *(0.979, 1.298, 1.243, 3), *(-4.464, -3.671, -3.023)],
     ]
-    augment = AugmentConfig(crop="resized", color_jitter=0.3, pca_lighting=0.2)
+    erased = [[0.760, 0.338, 0, 0, 117.616, 213.715, 195.076], [0.140, 0.617, 0.758, 0.360, 208.743, 167.358, 25.121]]
+    augment = AugmentConfig(crop="resized", color_jitter=0.3, pca_lighting=0.2, erasing=0.7)
     drawn = draw_params(2, img_size=40, crop=33, augment=augment, seed=1, epoch=0)
     np.testing.assert_allclose(drawn[:, : len(expected[0])], expected, atol=1e-3)
+    np.testing.assert_allclose(drawn[:, ERASED], erased, atol=1e-3)
 
 
 def test_windows_have_the_documented_areas_and_ratios() -> None:
@@ -189,6 +194,35 @@ def test_lighting_follows_the_principal_components() -> None:
     vectors, values = np.array(EIGENVECTORS), np.array(EIGENVALUES)
     expected = (vectors * (25.5 * values) ** 2) @ vectors.T
     assert np.allclose(np.cov(added.T), expected, rtol=0.02, atol=0.05)
+
+
+def test_erased_rectangles_equal_plain_numpy() -> None:
+    drawn = erasing.draw(20, SIZE, AugmentConfig(erasing=0.7), RNG).astype(np.float32)
+    images = RNG.random((20, 3, 12, 12), dtype=np.float32) * 255
+    got = erasing.apply(torch.from_numpy(images), torch.from_numpy(drawn)).numpy()
+    for image, (top, left, height, width, *color), view in zip(images.copy(), drawn, got, strict=True):
+        for i, j in np.ndindex(12, 12):
+            if top <= (i + 0.5) / 12 < top + height and left <= (j + 0.5) / 12 < left + width:
+                image[:, i, j] = color
+        assert np.array_equal(view, image)
+    assert 0 < (got != images).any((1, 2, 3)).sum() < 20
+
+
+def test_rectangles_have_the_documented_share_areas_and_ratios() -> None:
+    drawn = erasing.draw(50_000, SIZE, AugmentConfig(erasing=0.25), np.random.default_rng(0))
+    corners, sizes, color = drawn[:, :2], drawn[:, 2:4], drawn[:, 4:]
+    erased = sizes.any(1)
+    assert abs(erased.mean() - 0.25) < 0.01
+    assert corners.min() >= 0
+    assert (corners + sizes).max() <= 1
+    height, width = sizes[erased].T
+    assert (height * width).min() == pytest.approx(0.02, abs=0.001)
+    assert (height * width).max() == pytest.approx(1 / 3, abs=0.001)
+    assert (height * width).mean() == pytest.approx((0.02 + 1 / 3) / 2, rel=0.02)
+    assert (height / width).min() == pytest.approx(0.3, rel=0.02)
+    assert (height / width).max() == pytest.approx(1 / 0.3, rel=0.02)
+    assert abs((corners / (1 - sizes).clip(1e-9))[erased & (sizes < 0.9).all(1)].mean() - 0.5) < 0.01
+    assert np.allclose(color.mean(0), 127.5, atol=2)
 
 
 def plainly_cut(whole_CHW: np.ndarray, row: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from lib.config.schema import AugmentConfig
 from lib.data.augment.base import Augmentation
 from lib.data.augment.color_jitter import COLOR_JITTER
+from lib.data.augment.erasing import ERASING
 from lib.data.augment.padded_crop import PADDED_CROP
 from lib.data.augment.pca_lighting import PCA_LIGHTING
 from lib.data.augment.resized_crop import RESIZED_CROP
@@ -12,6 +13,7 @@ AUGMENTATIONS: tuple[Augmentation, ...] = (
     COLOR_JITTER,
     PCA_LIGHTING,
     PADDED_CROP,
+    ERASING,
 )
 
 PLAIN_COLUMNS = 3
