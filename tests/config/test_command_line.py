@@ -375,9 +375,9 @@ def test_list_models_prints_networks_and_recipes(capsys: pytest.CaptureFixture[s
     lines = networks.splitlines()
     assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "kernels", "recipe", "source"]
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
-    assert (
-        "googlenet_bn           19,147,888   224        47                2  soumith's imagenet-multiGPU.torch" in lines
-    )
+    row = ["googlenet_bn", "19,147,888", "224", "47", "2", "soumith's", "imagenet-multiGPU.torch"]
+    assert row in [line.split() for line in lines]
+    assert len({line.index("  soumith's") for line in lines if "  soumith's" in line}) == 1  # columns are aligned
     recipe = (
         "recipe 2: 55 epochs of 128 images per update, rate 0.01, regimes; soumith's imagenet-multiGPU.torch, train.lua"
     )
