@@ -395,7 +395,7 @@ class ExchangeConfig(Section, prefix="exchange."):
 
     what: Averaged = "weights"
     """what is averaged at each update. weights: weights and momentum, as theano_alexnet does; gradients: gradients in
-    the precision of the backward pass, before the update"""
+    the precision of the backward pass, half the bytes among more than four GPUs or through torch.distributed"""
 
     meet: Literal["auto", "host", "device"] = "auto"
     """peer: where replicas wait for each other. device: on the GPU; host: through ZeroMQ; auto: device where each

@@ -113,7 +113,7 @@ def test_a_gpu_trains_as_a_cpu_does(tmp_path: Path, data_set: Path, run_script: 
         torch.testing.assert_close(value, states[1][key], rtol=1e-3, atol=1e-4, msg=key)
 
 
-@pytest.mark.parametrize("model", ["tiny", "alexnet"])
+@pytest.mark.parametrize("model", ["tiny", "alexnet", "resnet18"])
 def test_resumed_equals_uninterrupted_when_deterministic(tmp_path: Path, run_script: Script, model: str) -> None:
     write_data_set(tmp_path / "data", img_size=96)
     options = (*DETERMINISTIC, "--model.name", model)
