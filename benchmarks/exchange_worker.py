@@ -168,5 +168,5 @@ def _exchange(worker: Worker, config: Config, name: str, device: torch.device) -
     """Return the exchange of a trainer with this configuration; its sockets are in a new folder ``name``."""
     folder = worker.folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
-    sheet = RunSheet(config, source_kind(config.data.source).describe(config.data), worker.parent)
+    sheet = RunSheet(config, source_kind(config.data).describe(config.data), worker.parent)
     return build_exchange(Context(f"trainer {worker.rank}", worker.rank, folder, sheet, worker.client), device)

@@ -36,7 +36,7 @@ class OurStep:
 
     def __init__(self, config: Config, rank: int = 0, exchange: Exchange | None = None) -> None:
         self.device, self.dtype = init_device(config, rank)
-        self.data: DataSet = source_kind(config.data.source).describe(config.data)
+        self.data: DataSet = source_kind(config.data).describe(config.data)
         self.exchange = exchange or Alone(self.device)
         self.replica = build_replica(config, self.data, self.device, self.dtype, self.exchange)
         self._config, self._rank = config, rank

@@ -20,12 +20,12 @@ from lib.config.field_type import field_types
 from lib.config.hints import key_hint
 from lib.config.load import read_file
 from lib.config.schema import Config
-from lib.data.sources.registry import SOURCES
+from lib.data.sources.registry import AUTO, SOURCES
 from lib.errors import ConfigError
 from lib.models.registry import MODELS, model_spec, table
 from lib.runtime.torchrun import count_workers
 
-_CHOICES = {"model.name": tuple(MODELS), "data.source": tuple(SOURCES)}
+_CHOICES = {"model.name": tuple(MODELS), "data.source": (AUTO, *SOURCES)}
 
 
 def parse_config(

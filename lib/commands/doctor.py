@@ -25,7 +25,7 @@ from lib.commands.report_errors import report_errors
 from lib.config.schema import Config
 from lib.data.packed.layout import layout
 from lib.data.packed.manifest import read_manifest
-from lib.data.sources.registry import source_kind
+from lib.data.sources.registry import source_kind, source_name
 from lib.errors import UserError
 from lib.system import disk, gpu_peers
 from lib.system.devices import choose_device
@@ -145,14 +145,14 @@ def _limits(_: Config) -> Iterator[Finding]:
 
 def _data(config: Config) -> Iterator[Finding]:
     try:
-        data = source_kind(config.data.source).describe(config.data)
+        data = source_kind(config.data).describe(config.data)
     except UserError as error:
         yield Finding(subject="data set", state="bad", text=str(error))
         return
     text = f"{data.where}: {data.count('train'):,} training and {data.count('val'):,} validation images, complete"
     yield Finding(subject="data set", state="fine", text=text)
     at = layout(config.data.dir, config.data.misc_dir)
-    if config.data.source != "hickle" or not at.manifest.exists():
+    if source_name(config.data) != "hickle" or not at.manifest.exists():
         return  # other sources are limited by decoding, not by the disk
     manifest = read_manifest(at)
     folder = at.batch_dir("train", manifest.file_batch_size)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.config.schema import Config
 from lib.data.dataset import DataSet, check_batch_size
-from lib.data.sources.registry import source_kind
+from lib.data.sources.registry import source_kind, source_name
 from lib.evaluation.options import Evaluation
 from lib.models.registry import model_spec
 from lib.recording.log import open_log
@@ -26,10 +26,10 @@ Roles = Sequence[tuple[str, int]]
 
 def check_run(config: Config) -> DataSet:
     """Return the data set. Raises UserError when it is incomplete or does not fit the configuration."""
-    if config.data.source != "hickle":
+    if source_name(config.data) != "hickle":
         # Packed images have their own size. Other sources may take long to describe, so check their size first.
         model_spec(config.model.name).crop_of(config.data.img_size)
-    data = source_kind(config.data.source).describe(config.data)
+    data = source_kind(config.data).describe(config.data)
     check_batch_size(
         data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
     )

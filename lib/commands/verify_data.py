@@ -14,6 +14,7 @@ from lib.data.packed.batch_file import verify_batch_file
 from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import Manifest, read_manifest
 from lib.data.packed.metadata import read_classes, read_labels, read_mean
+from lib.data.sources.registry import source_name
 from lib.errors import ConfigError, DataError
 from lib.types import SPLITS
 
@@ -22,8 +23,8 @@ from lib.types import SPLITS
 def verify_data(description: str, spec: Path) -> int:
     """Run validate_data.py. Returns the exit status, 2 if a file is damaged or missing."""
     config, _ = parse_config(sys.argv[1:], description=description, spec=spec)
-    if config.data.source != "hickle":
-        raise ConfigError(f"data.source is {config.data.source}; only packed data sets (hickle) have checksums")
+    if (source := source_name(config.data)) != "hickle":
+        raise ConfigError(f"data.source is {source}; only packed data sets (hickle) have checksums")
     at = layout(config.data.dir, config.data.misc_dir)
     manifest = read_manifest(at)
     n_files = sum(len(manifest.split(split).files) for split in SPLITS)

@@ -87,9 +87,9 @@ class SyntheticConfig(Section, prefix="data.synthetic."):
 class DataConfig(Section, prefix="data."):
     """data: where the images are and how they are read."""
 
-    source: str = "hickle"
-    """format of the data set: hickle (packed by preprocessing/generate_data.sh), jpeg_folder, lmdb, cifar10,
-    cifar100, mnist, or synthetic (random images)"""
+    source: str = "auto"
+    """format of the data set: auto (recognised by its files), hickle (packed by preprocessing/generate_data.sh),
+    jpeg_folder (class folders), lmdb, cifar10, cifar100, mnist, or synthetic (random images)"""
 
     dir: Path = Path("data")
     """folder of the data set"""
@@ -97,6 +97,10 @@ class DataConfig(Section, prefix="data."):
     misc_dir: Path = Path("misc")
     """folder of mean image, class names and manifest, and the cache of sources other than hickle; relative to
     data.dir"""
+
+    val_share: Annotated[float, Constraint("lie between 0 and 1", lambda value: 0 < value < 1)] = 0.2
+    """class folders without a validation set: share of the images that are used for validation, chosen by a hash
+    of their names; misc_dir/split.csv lists them"""
 
     img_size: PositiveInt = 256
     """side of the square images, in pixels (hickle: ignored, images keep the size they were packed with)"""

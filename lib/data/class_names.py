@@ -6,6 +6,7 @@ LOC_synset_mapping.txt      the same, as Kaggle has it
 words.txt                   the same for any synsets in any order, as WordNet has it
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +25,8 @@ def classes_of_folders(at: Layout, folders: Sequence[str]) -> tuple[ClassName, .
 
     Raises DataError.
     """
-    names = _names(at, WORDS)
-    return tuple(ClassName(c.index, c.wnid, names.get(c.wnid, c.name)) for c in named_classes(tuple(folders)))
+    names = {composed(folder): name for folder, name in _names(at, WORDS).items()}
+    return tuple(ClassName(c.index, c.wnid, names.get(composed(c.wnid), c.name)) for c in named_classes(tuple(folders)))
 
 
 def classes_of_numbers(at: Layout, count: int) -> tuple[ClassName, ...]:
@@ -36,6 +37,11 @@ def classes_of_numbers(at: Layout, count: int) -> tuple[ClassName, ...]:
     if len(names) < count:
         raise DataError(f"{at.dir} has labels up to {count - 1}, but its list of names has {len(names)} classes")
     return tuple(ClassName(index, *pair) for index, pair in zip(range(count), names.items(), strict=False))
+
+
+def composed(name: str) -> str:
+    """Return a class name in Unicode's composed form (NFC), in which names are compared: a Mac decomposes them."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read_words(path: Path) -> dict[str, str]:

@@ -68,7 +68,7 @@ class CheckpointInspector:
 
     def __init__(self, inputs: InputSettings, saved: Checkpoint, budget: SampleBudget) -> None:
         self._inputs, self._saved, self._budget = inputs, saved, budget
-        self._data: DataSet = source_kind(inputs.data.source).describe(inputs.data)
+        self._data: DataSet = source_kind(inputs.data).describe(inputs.data)
         if inputs.by_name:
             check_same_order(saved.name, saved.preparation.folders, [c.wnid for c in self._data.classes])
 
@@ -121,7 +121,7 @@ class CheckpointInspector:
         return Predictions.concatenate(parts)
 
     def _open(self, split: Split) -> Source:
-        return source_kind(self._inputs.data.source).open(self._inputs.data, self._data, split, print)
+        return source_kind(self._inputs.data).open(self._inputs.data, self._data, split, print)
 
     def _read(self, source: Source, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         size = self._data.img_size

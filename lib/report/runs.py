@@ -124,7 +124,7 @@ def wait_advice(run: Run) -> str:
     """
     try:
         data = read_inputs(run.folder).data
-        advice = WaitAdvice(source_kind(data.source).speed_advice(data))
+        advice = WaitAdvice(source_kind(data).speed_advice(data))
     except UserError:  # a configuration of another version, which this one cannot read
         return ""
     for entry in run.train:

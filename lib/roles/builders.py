@@ -68,7 +68,7 @@ def build_recorder(context: Context, plan: Plan, progress: Progress, device: tor
         n_epochs=config.run.n_epochs,
         iterations=iterations,
         trackers=open_trackers(config.logging, config.run.weights_dir, settings, step),
-        slow_data_advice=source_kind(config.data.source).speed_advice(config.data),
+        slow_data_advice=source_kind(config.data).speed_advice(config.data),
         device=device,
     )
 

@@ -36,7 +36,7 @@ def run(context: Context) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config, data = context.config, context.sheet.data
     context.be_patient("opening the data set")
-    kind = source_kind(config.data.source)
+    kind = source_kind(config.data)
     train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
     sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")

@@ -391,7 +391,7 @@ def test_list_models_prints_networks_and_recipes(capsys: pytest.CaptureFixture[s
     [
         ("--model.name alexnet_o", {"alexnet_owt", "alexnet_owt_bn"}),
         ("--model.init ", {"default", "kaiming", "xavier"}),
-        ("--data.source ", set(SOURCES)),
+        ("--data.source ", {"auto", *SOURCES}),
         ("--dry", {"--dry_run "}),
         ("--optimizer.le", {"--optimizer.learning_rate "}),
     ],

@@ -31,7 +31,7 @@ def config(source: str, folder: Path, **more: object) -> DataConfig:
 
 
 def described(data: DataConfig) -> DataSet:
-    return source_kind(data.source).describe(data)
+    return source_kind(data).describe(data)
 
 
 def opened(data: DataConfig, split: str = "train", warnings: list[str] | None = None) -> Source:
@@ -275,16 +275,16 @@ def test_synthetic_needs_no_files() -> None:
 def test_speed_advice_names_the_settings_that_matter_for_the_source(
     tmp_path: Path, source: str, named: set[str], unnamed: set[str]
 ) -> None:
-    advice = source_kind(source).speed_advice(config(source, tmp_path, readers=7, slots=9, decoders=3))
+    advice = SOURCES[source].speed_advice(config(source, tmp_path, readers=7, slots=9, decoders=3))
     assert all(words in advice for words in named)
     assert not any(words in advice for words in unnamed)
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match="data.source is jpg_folder; did you mean jpeg_folder\\? known sources: hickle"
+        ConfigError, match="data.source is jpg_folder; did you mean jpeg_folder\\? known sources: auto, hickle"
     ):
-        source_kind("jpg_folder")
+        source_kind(DataConfig(source="jpg_folder"))
 
 
 def unclass_val(data: Path) -> None:

@@ -116,7 +116,7 @@ def a_newer_manifest(data: Path) -> None:
     ("damage", "says"),
     [
         (remove, "data folder data does not exist; make one with preprocessing/generate_data.sh"),
-        (empty, "data/misc/manifest.json is missing, so data holds no complete data set; run preprocessing"),
+        (empty, "data holds no files, which is no data set of a known layout; name with --data.dir a folder"),
         (lose_a_file, "1 of 3 files are missing from data/train_hkl_b16, the first is 00001.hkl; run preprocessing"),
         (truncate_a_file, "data/val_hkl_b16/00001.hkl has "),
         (

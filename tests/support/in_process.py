@@ -60,7 +60,7 @@ class Run:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.data: DataSet = source_kind("hickle").describe(config.data)
+        self.data: DataSet = source_kind(config.data).describe(config.data)
         rng = np.random.default_rng(0)
         self.images = {
             split: torch.from_numpy(rng.integers(0, 256, (count, 32, 32, 3), np.uint8))

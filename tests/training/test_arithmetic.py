@@ -38,7 +38,7 @@ def settings_of_the_process() -> Iterator[None]:
 def step(tmp_path: Path) -> Callable[..., Replica]:
     """Return a function that makes a replica with these ``compute`` settings and trains one update."""
     config = Config(data=DataConfig(dir=write_data_set(tmp_path / "data").dir), model=ModelConfig(name="tiny"))
-    data: DataSet = source_kind("hickle").describe(config.data)
+    data: DataSet = source_kind(config.data).describe(config.data)
 
     def make(**compute: Any) -> Replica:
         settings = replace(config, compute=ComputeConfig(threads=1, **compute))

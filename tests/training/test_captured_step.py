@@ -116,7 +116,7 @@ def captured(monkeypatch: pytest.MonkeyPatch, *, reason_not_to: str = "") -> Ite
 
 
 def build(settings: Config, exchange: Exchange, device: torch.device = CPU) -> Replica:
-    data = source_kind("synthetic").describe(settings.data)
+    data = source_kind(settings.data).describe(settings.data)
     return build_replica(settings, data, device, torch.float32, exchange)
 
 

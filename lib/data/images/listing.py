@@ -38,12 +38,12 @@ class ImageList:
 
 def list_images(root: Path) -> ImageList:
     """List every image in the folder ``root``, as ``image_list`` does. Raises DataError as that does."""
-    return image_list(root, _walk(root))
+    return image_list(root, walk(root))
 
 
 def find_images(folder: Path) -> list[Path]:
     """Return every image in ``folder`` and the folders in it, sorted. Raises DataError for a link to nowhere."""
-    return sorted(folder / file.name for file in _walk(folder) if is_image(file.name) and not _is_hidden(file.name))
+    return sorted(folder / file.name for file in walk(folder) if is_image(file.name) and not _is_hidden(file.name))
 
 
 def image_list(root: Path, files: Iterable[ImageFile]) -> ImageList:
@@ -111,7 +111,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in name.split("/"))
 
 
-def _walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
+def walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
     """Yield every file and folder under ``root``. Hidden folders are yielded, but not what is in them."""
     try:
         with os.scandir(root / folder) as items:
@@ -121,7 +121,7 @@ def _walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
                 yield ImageFile(name, 0)
             elif item.is_dir():
                 yield ImageFile(f"{name}/", 0)
-                yield from _walk(root, f"{name}/")
+                yield from walk(root, f"{name}/")
             else:
                 yield ImageFile(name, _size(item))
     except OSError as error:

@@ -1,6 +1,7 @@
-"""``data.source: jpeg_folder``: image files in train/CLASS/ and val/CLASS/, decoded during training."""
+"""``data.source: jpeg_folder``: image files in class folders (see ``class_folders``), decoded during training."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,14 @@ from lib.data.cache import cached, describe_with_mean
 from lib.data.class_names import classes_of_folders
 from lib.data.dataset import DataSet
 from lib.data.images.decode import Resize, decode
-from lib.data.images.listing import ImageList, list_images
 from lib.data.index import Index, fingerprint, index_bytes, read_index
 from lib.data.packed.layout import layout
 from lib.data.sources.base import Source, SourceKind, Warn
+from lib.data.sources.class_folders import LabeledImages, find_labeled_images, split_roots
 from lib.data.sources.decoded import DecodedImages
 from lib.data.sources.decoders import decoder_advice, open_decoders
-from lib.errors import DataError, UnavailableError
+from lib.data.sources.split import LabeledImage
+from lib.errors import UnavailableError
 from lib.types import SPLITS, Split
 
 
@@ -46,59 +48,43 @@ class FileDecoder:
 
 
 def _describe(data: DataConfig) -> DataSet:
-    if not data.dir.is_dir():
-        raise DataError(f"data folder {data.dir} does not exist; name one that holds train/ and val/ with --data.dir")
-    for split in SPLITS:
-        if not (data.dir / split).is_dir():
-            raise DataError(f"{data.dir} holds no folder {split}/; its images must be in train/CLASS/ and val/CLASS/")
-    found: dict[Split, ImageList] = {split: list_images(data.dir / split) for split in SPLITS}
-    for images in found.values():
-        if images.passed_over:
-            print(images.passed_over, flush=True)
-    _check_classes(found)
-    listing = {split: [(entry.name, entry.bytes) for entry in found[split].entries] for split in SPLITS}
+    found = find_labeled_images(data)
+    for passed_over in dict.fromkeys(images.passed_over for images in found.values() if images.passed_over):
+        print(passed_over, flush=True)
+    listing = {split: [_identity(image) for image in found[split].images] for split in SPLITS}
     content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
+    classes = found["train"].classes
     for split in SPLITS:
-        cached(_index_path(data, content, split), partial(_index, found[split]))
+        cached(_index_path(data, content, split), partial(_index, found[split], classes))
     return describe_with_mean(
         data,
-        counts={split: len(found[split].entries) for split in SPLITS},
-        classes=classes_of_folders(layout(data.dir, data.misc_dir), found["train"].classes),
+        counts={split: len(found[split].images) for split in SPLITS},
+        classes=classes_of_folders(layout(data.dir, data.misc_dir), classes),
         fingerprint=content,
         open_split=_open,
     )
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
-    root = data.dir / split
+    root = split_roots(data.dir)[split]
     decoders = open_decoders(data.decoders, FileDecoder(root, data.img_size, data.resize), data.img_size)
     return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), decoders, str(root), warn)
+
+
+def _identity(image: LabeledImage) -> tuple[str | int, ...]:
+    """Return what identifies an image: its name and size, and its class unless that is its folder."""
+    return image[:2] if image.name.startswith(f"{image.label}/") else image
 
 
 def _index_path(data: DataConfig, content: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{content}.npz"
 
 
-def _index(images: ImageList) -> bytes:
-    number = {name: index for index, name in enumerate(images.classes)}
-    names = np.array([os.fsencode(entry.name) for entry in images.entries])
-    labels = np.array([number[entry.name.split("/")[0]] for entry in images.entries], np.int64)
+def _index(found: LabeledImages, classes: Sequence[str]) -> bytes:
+    number = {name: index for index, name in enumerate(classes)}
+    names = np.array([os.fsencode(image.name) for image in found.images])
+    labels = np.array([number[image.label] for image in found.images], np.int64)
     return index_bytes(Index(names, labels))
-
-
-def _check_classes(found: dict[Split, ImageList]) -> None:
-    """Raise DataError unless both splits have the same class folders."""
-    for images in found.values():
-        if not images.classes:
-            raise DataError(f"{images.root} holds images but no class folders; sort them into one folder a class")
-    train, val = found["train"], found["val"]
-    for here, there in ((train, val), (val, train)):
-        foreign = sorted(set(here.classes) - set(there.classes))
-        if foreign:
-            raise DataError(
-                f"{here.root} has {len(foreign)} class folders that are not in {there.root}: "
-                f"{', '.join(foreign[:5])}; both must have the same"
-            )
 
 
 JPEG_FOLDER = SourceKind(describe=_describe, open=_open, speed_advice=decoder_advice)

@@ -2,14 +2,18 @@
 
 import difflib
 
+from lib.config.schema import DataConfig
 from lib.data.sources.base import SourceKind
 from lib.data.sources.cifar import CIFAR10, CIFAR100
 from lib.data.sources.hickle_folder import HICKLE
 from lib.data.sources.jpeg_folder import JPEG_FOLDER
 from lib.data.sources.lmdb_folder import LMDB
 from lib.data.sources.mnist import MNIST
+from lib.data.sources.recognise import recognise
 from lib.data.sources.synthetic import SYNTHETIC
 from lib.errors import ConfigError
+
+AUTO = "auto"
 
 SOURCES: dict[str, SourceKind] = {
     "hickle": HICKLE,
@@ -22,10 +26,17 @@ SOURCES: dict[str, SourceKind] = {
 }
 
 
-def source_kind(name: str) -> SourceKind:
-    """Return the source of this name. Raises ConfigError for an unknown name, with the known ones."""
+def source_name(data: DataConfig) -> str:
+    """Return ``data.source``, or what auto recognises in ``data.dir``. Raises DataError if that is nothing."""
+    return recognise(data) if data.source == AUTO else data.source
+
+
+def source_kind(data: DataConfig) -> SourceKind:
+    """Return the source of this data set. Raises ConfigError for an unknown name, with the known ones."""
+    name = source_name(data)
     if name in SOURCES:
         return SOURCES[name]
-    close = difflib.get_close_matches(name, SOURCES, n=1)
+    known = (AUTO, *SOURCES)
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise ConfigError(f"data.source is {name}; {hint}known sources: {', '.join(SOURCES)}")
+    raise ConfigError(f"data.source is {name}; {hint}known sources: {', '.join(known)}")

@@ -1,0 +1,48 @@
+"""``data.source: auto``: recognise the kind of a data set by the files in its folder."""
+
+from itertools import islice
+
+from lib.config.schema import DataConfig
+from lib.data.images.listing import is_image, walk
+from lib.data.packed.layout import layout
+from lib.errors import DataError
+
+# Files, relative to data.dir, that only a data set of this kind has.
+_MARKS = {
+    "hickle": ("train_hkl_b*",),
+    "lmdb": ("*train*/data.mdb",),
+    "cifar10": ("data_batch_1.bin",),
+    "cifar100": ("fine_label_names.txt",),
+    "mnist": ("train-images-idx3-ubyte*",),
+}
+_LAYOUTS = (
+    "folders train/CLASS/ and val/CLASS/ of images (or valid/, validation/, test/ for val/)",
+    "folders CLASS/ of images, which data.val_share splits",
+    "Tiny ImageNet (train/CLASS/images/, val/val_annotations.txt)",
+    "a packed data set (misc/manifest.json, train_hkl_b256/), which preprocessing/generate_data.sh makes",
+    "LMDB (*train*/data.mdb)",
+    "CIFAR's binary files (data_batch_1.bin, train.bin)",
+    "MNIST's files (train-images-idx3-ubyte)",
+)
+_NAMED_FILES = 5
+
+
+def recognise(data: DataConfig) -> str:
+    """Return the value of ``data.source`` that reads the data set in ``data.dir``.
+
+    Raises DataError with the layouts that are recognised if it is none of them. Of a folder that does not exist, say
+    hickle, whose own error names the ways to make a data set.
+    """
+    at = layout(data.dir, data.misc_dir)
+    if not data.dir.is_dir() or at.manifest.exists() or at.journal.exists():
+        return "hickle"
+    for name, patterns in _MARKS.items():
+        if any(next(data.dir.glob(pattern), None) for pattern in patterns):
+            return name
+    if any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
+        return "jpeg_folder"
+    found = [file.name for file in islice((f for f in walk(data.dir) if "/" not in f.name.rstrip("/")), _NAMED_FILES)]
+    raise DataError(
+        f"{data.dir} holds {', '.join(found) or 'no files'}, which is no data set of a known layout; name with "
+        f"--data.dir a folder that holds {'; or '.join(_LAYOUTS)}"
+    )

@@ -1,0 +1,164 @@
+"""Split images that come without a validation set.
+
+A keyed hash of its name decides on which side an image is, so that an image keeps its side when others are added, and
+on every machine. Two rules go beyond it, and what they decided is kept in ``misc/split.csv``: equal files are on the
+same side, and every class of two or more different images has one on each side.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import NamedTuple
+
+from lib.data.class_names import composed
+from lib.errors import ConfigError, DataError, UnavailableError, reading
+from lib.system.atomic_write import atomic_write
+from lib.types import SPLITS, Split
+
+_KEY = b"validation split"
+_COLUMNS = ["image", "split", "val_share"]
+# Files of the same size rarely end alike, so few are read whole to compare them.
+_END_BYTES = 4096
+
+
+class LabeledImage(NamedTuple):
+    """An image file, its size and the name of its class."""
+
+    name: str
+    bytes: int
+    label: str
+
+
+def split_images(
+    root: Path, images: Sequence[LabeledImage], val_share: float, record: Path
+) -> dict[Split, list[LabeledImage]]:
+    """Return the images of each split, in the given order, and write the sides to ``record``, a CSV file.
+
+    An image that the record has for this ``val_share`` keeps its side. Raises DataError if no class has two different
+    images.
+    """
+    sides = _read(record, val_share)
+    if {_key(image) for image in images} != sides.keys():
+        equal = equal_files(root, images)
+        _warn_of_classes(root, equal)
+        sides = draw_sides(images, equal, val_share, sides)
+    found: dict[Split, list[LabeledImage]] = {
+        split: [image for image in images if sides[_key(image)] == split] for split in SPLITS
+    }
+    if not found["val"]:
+        raise DataError(f"{root} cannot be split: no class has two different images; add images to its class folders")
+    if _write(record, sides, val_share):
+        counts = f"{len(found['train']):,} training and {len(found['val']):,} validation images"
+        print(f"split by data.val_share {val_share:g}: {counts}, listed in {record}", flush=True)
+    return found
+
+
+def draw_sides(
+    images: Iterable[LabeledImage], equal: Sequence[Sequence[LabeledImage]], val_share: float, known: dict[str, Split]
+) -> dict[str, Split]:
+    """Return the side of each image by its name. Those that are ``equal`` share one; ``known`` images keep theirs.
+
+    A class of several different images that are all on one side gives the one with the nearest hash to the other.
+    """
+    together = {image.name for group in equal for image in group}
+    units = [*equal, *([image] for image in images if image.name not in together)]
+    hashes = [_hash(min(_key(image) for image in unit)) for unit in units]
+    kept = [next((known[_key(image)] for image in unit if _key(image) in known), None) for unit in units]
+    sides: list[Split] = [
+        side or ("val" if hash < val_share else "train") for side, hash in zip(kept, hashes, strict=True)
+    ]
+    of_class = defaultdict[str, list[int]](list)
+    for index, unit in enumerate(units):
+        for label in {image.label for image in unit}:
+            of_class[label].append(index)
+    for indices in of_class.values():
+        movable = [index for index in indices if kept[index] is None] or indices
+        if all(sides[index] == "val" for index in indices):
+            sides[max(movable, key=hashes.__getitem__)] = "train"
+        elif len(indices) > 1 and all(sides[index] == "train" for index in indices):
+            sides[min(movable, key=hashes.__getitem__)] = "val"
+    return {_key(image): side for unit, side in zip(units, sides, strict=True) for image in unit}
+
+
+def equal_files(root: Path, images: Iterable[LabeledImage]) -> list[list[LabeledImage]]:
+    """Return each group of images whose files have the same bytes. Raises UnavailableError if one cannot be read."""
+
+    def end(image: LabeledImage) -> bytes:
+        with (root / image.name).open("rb") as file:
+            file.seek(max(0, image.bytes - _END_BYTES))
+            return file.read()
+
+    def content(image: LabeledImage) -> bytes:
+        with (root / image.name).open("rb") as file:
+            return file_digest(file, "sha256").digest()
+
+    groups = [list(images)]
+    try:
+        for key in (lambda image: image.bytes, end, content):
+            groups = [part for group in groups for part in _grouped(group, key)]
+    except OSError as error:
+        raise UnavailableError(f"{error.filename} cannot be read: {error.strerror}; check its disk") from None
+    return groups
+
+
+def _grouped(images: Iterable[LabeledImage], key: Callable[[LabeledImage], Hashable]) -> list[list[LabeledImage]]:
+    """Return the groups of two or more images with the same key."""
+    groups = defaultdict[Hashable, list[LabeledImage]](list)
+    for image in images:
+        groups[key(image)].append(image)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _warn_of_classes(root: Path, equal: Iterable[Sequence[LabeledImage]]) -> None:
+    """Name the first image that is in two classes."""
+    mixed = [group for group in equal if len({image.label for image in group}) > 1]
+    if mixed:
+        names = " and ".join(image.name for image in {image.label: image for image in mixed[0]}.values())
+        print(f"warning: {root}: {len(mixed):,} images are in several classes, e.g. {names} are equal", flush=True)
+
+
+def _key(image: LabeledImage) -> str:
+    """Return the name of an image, the same on a Mac and on Linux."""
+    return composed(image.name)
+
+
+def _hash(name: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=6, key=_KEY).digest()) / (1 << 48)
+
+
+def _read(record: Path, val_share: float) -> dict[str, Split]:
+    """Return the sides in the record that were drawn for this share. Raises DataError if it is damaged."""
+    if not record.exists():
+        return {}
+    with reading(record, DataError, "delete it to split anew"):
+        rows = list(csv.reader(record.read_text("utf-8").splitlines()))
+    known: dict[str, Split] = {}
+    for row in rows[1:]:
+        if len(row) != len(_COLUMNS) or row[1] not in SPLITS:
+            raise DataError(f"{record} has a line that is not NAME,train or val,SHARE: {','.join(row)}; correct it")
+        if row[2] == f"{val_share:g}":
+            known[row[0]] = row[1]
+    return known
+
+
+def _write(record: Path, sides: dict[str, Split], val_share: float) -> bool:
+    """Write the record unless it has this content already. Return whether it was written. Raises ConfigError."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [_COLUMNS, *([name, sides[name], f"{val_share:g}"] for name in sorted(sides))]
+    )
+    content = text.getvalue().encode()
+    try:
+        if record.exists() and record.read_bytes() == content:
+            return False
+        record.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(record, lambda file: file.write(content))
+    except OSError as error:
+        raise ConfigError(
+            f"{record} cannot be written: {error.strerror}; name a writable folder with --data.misc_dir"
+        ) from None
+    return True

@@ -1,0 +1,190 @@
+"""Class folders in the layouts that people have, and the kinds of data sets that ``data.source: auto`` recognises."""
+
+import shutil
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lib.config.schema import DataConfig
+from lib.data.dataset import DataSet
+from lib.data.sources.registry import source_kind, source_name
+from lib.errors import DataError
+from tests.support.data_files import write_jpeg_folder, write_lmdb, write_mnist
+from tests.support.data_sets import write_data_set
+
+
+def config(folder: Path, **more: object) -> DataConfig:
+    return DataConfig(**({"dir": folder, "img_size": 32, "decoders": 0} | more))  # type: ignore[arg-type]
+
+
+def described(data: DataConfig) -> DataSet:
+    return source_kind(data).describe(data)
+
+
+def labels(data: DataConfig) -> list[list[int]]:
+    of, kind = described(data), source_kind(data)
+    sources = [kind.open(data, of, split, lambda text: None) for split in ("train", "val")]
+    for source in sources:
+        source.close()
+    return [source.labels.tolist() for source in sources]
+
+
+def unsplit(folder: Path, train: int = 24) -> Path:
+    write_jpeg_folder(folder, train=train)
+    for path in (folder / "train").iterdir():
+        path.rename(folder / path.name)
+    shutil.rmtree(folder / "train")
+    shutil.rmtree(folder / "val")
+    return folder
+
+
+def tiny_imagenet(folder: Path) -> Path:
+    write_jpeg_folder(folder)
+    for path in list((folder / "train").iterdir()):
+        images = [image.rename(image.with_name(f"{path.name}_{image.name}")) for image in path.iterdir()]
+        (path / "images").mkdir()
+        for image in images:
+            image.rename(path / "images" / image.name)
+        (path / f"{path.name}_boxes.txt").write_text("n00_0.JPEG\t0\t0\t62\t62\n")
+    (folder / "val/images").mkdir()
+    lines = []
+    for path in sorted((folder / "val").glob("n*/*")):
+        path.rename(folder / "val/images" / f"val_{path.name}")
+        lines.append(f"val_{path.name}\t{path.parent.name}\t0\t0\t62\t62\n")
+        if not list(path.parent.iterdir()):
+            path.parent.rmdir()
+    (folder / "val/val_annotations.txt").write_text("".join(lines))
+    return folder
+
+
+def only(name: str) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        (folder / name).touch()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (write_jpeg_folder, "jpeg_folder"),
+        (unsplit, "jpeg_folder"),
+        (tiny_imagenet, "jpeg_folder"),
+        (write_lmdb, "lmdb"),
+        (write_mnist, "mnist"),
+        (only("data_batch_1.bin"), "cifar10"),
+        (only("fine_label_names.txt"), "cifar100"),
+        (write_data_set, "hickle"),
+        (lambda folder: None, "hickle"),
+    ],
+    ids=["split", "unsplit", "tiny imagenet", "lmdb", "mnist", "cifar10", "cifar100", "packed", "missing"],
+)
+def test_auto_recognises(tmp_path: Path, write: Callable[[Path], object], name: str) -> None:
+    write(tmp_path / "data")
+    assert source_name(config(tmp_path / "data")) == name
+
+
+def test_what_is_not_recognised_is_shown_the_layouts(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"")
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(DataError, match=r"holds .*1.jpg.*, which is no data set .* train/CLASS/") as error:
+        described(config(tmp_path))
+    assert "notes/" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["valid", "validation", "test"])
+def test_the_validation_folder_has_several_names(tmp_path: Path, name: str) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    expected = labels(config(folder))
+    (folder / "val").rename(folder / name)
+    assert labels(config(folder)) == expected
+
+
+def test_a_train_folder_alone_is_an_error_that_names_both_ways(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    shutil.rmtree(folder / "val")
+    with pytest.raises(DataError, match="none of val/, valid/, validation/, test/; add one, or name .*data/train"):
+        described(config(folder))
+    assert described(config(folder / "train")).count("val")
+
+
+def test_class_folders_without_a_split_are_split_the_same_each_time(tmp_path: Path) -> None:
+    folder = unsplit(tmp_path / "data")
+    first = described(config(folder))
+    assert first.count("train") + first.count("val") == 24
+    assert [c.wnid for c in first.classes] == ["n00", "n01", "n02", "n03"]
+    assert (folder / "misc/split.csv").read_text().count("\n") == 25
+    assert described(config(folder)) == first
+    assert {*labels(config(folder))[1]} == {0, 1, 2, 3}
+    assert described(config(folder, val_share=0.7)).count("val") > first.count("val")
+
+
+def test_what_a_run_writes_beside_class_folders_is_no_class(tmp_path: Path) -> None:
+    folder = unsplit(tmp_path / "data")
+    first = described(config(folder))
+    (folder / "models/report").mkdir(parents=True)
+    (folder / "models/metrics.jsonl").touch()
+    shutil.copy(next((folder / "n00").iterdir()), folder / "models/confusion.jpg")
+    assert described(config(folder)) == first
+
+
+def test_tiny_imagenet_is_read_as_it_is_unpacked(tmp_path: Path) -> None:
+    assert labels(config(tiny_imagenet(tmp_path / "data"))) == [[i // 6 for i in range(24)], [0, 1, 2, 3] * 2]
+    annotations = tmp_path / "data/val/val_annotations.txt"
+    lines = annotations.read_text()
+    before = described(config(tmp_path / "data")).fingerprint
+    annotations.write_text(lines.replace("n03", "n00", 1))
+    assert described(config(tmp_path / "data" / ".." / "data", misc_dir=tmp_path / "m")).fingerprint != before
+    annotations.write_text(lines.partition("\n")[2])
+    with pytest.raises(DataError, match="val_annotations.txt names no class for .*val/images/val_000.JPEG"):
+        described(config(tmp_path / "data"))
+
+
+def test_class_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    expected = labels(config(folder))
+    for split, form in (("train", "NFC"), ("val", "NFD")):
+        (folder / split / "n03").rename(folder / split / unicodedata.normalize(form, "n0\xe4"))  # type: ignore[arg-type]
+    (folder / "words.txt").write_text(unicodedata.normalize("NFD", "n0\xe4 cheese\n"))
+    assert labels(config(folder)) == expected
+    assert described(config(folder)).classes[3].wnid == "n0\xe4"
+    assert described(config(folder)).classes[3].name == "cheese"
+
+
+def test_a_single_class_is_an_error_that_says_what_was_found(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data", n_classes=1)
+    with pytest.raises(DataError, match=r"train holds a single class folder, n00 \(24 images\).*; name with"):
+        described(config(folder))
+    alone = unsplit(tmp_path / "alone")
+    for name in ("n01", "n02", "n03"):
+        shutil.rmtree(alone / name)
+    with pytest.raises(DataError, match=r"alone holds a single class folder, n00 \(6 images\)"):
+        described(config(alone))
+
+
+def test_one_folder_for_training_and_validation_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    shutil.rmtree(folder / "val")
+    (folder / "val").symlink_to("train")
+    assert described(config(folder)).count("val") == 24
+    assert "warning: " in (said := capsys.readouterr().out)
+    assert "are the same folder" in said
+
+
+def test_litter_is_neither_a_class_nor_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = unsplit(tmp_path / "data")
+    first = described(config(folder))
+    capsys.readouterr()
+    (folder / "@eaDir/x.jpg").mkdir(parents=True)
+    (folder / "@eaDir/x.jpg/SYNO.jpg").write_bytes(b"x")
+    for name in ("__MACOSX/._x.jpg", "n00/._y.jpg", "n00/Thumbs.db", ".DS_Store", "desktop.ini"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert described(config(folder)) == first
+    assert f"files passed over in {folder}: 4 hidden or of the system" in capsys.readouterr().out
