@@ -35,7 +35,7 @@ old, new = (draw_params(400, img_size=9, crop=7, augment=a, seed=1, epoch=0) for
 transform = Transform(both, NormalizeConfig(mean="none"), np.zeros((3, 9, 9), np.float32), 7, torch.device("cpu"))
 out = transform(images, torch.from_numpy(new))
 gray = (out - out[:, :1]).abs().amax((1, 2, 3)) < 1e-4
-print(json.dumps([bool((old[:, :14] == new[:, :14]).all()), gray.numpy().tolist() == (new[:, 14] == 1).tolist(),
+print(json.dumps([bool((old[:, :-1] == new[:, :-1]).all()), gray.numpy().tolist() == (new[:, -1] == 1).tolist(),
                   gray.float().mean().item()]))
 """
 
