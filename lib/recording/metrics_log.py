@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -20,9 +21,9 @@ class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``metrics.jsonl``."""
 
     kind: Phase
-    epoch: int
+    epoch: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     """from 1"""
-    iteration: int
+    iteration: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     """iterations of the epoch that were done"""
     values: dict[str, float]
     """all other keys: see ``lib.recording.metric_table``"""
@@ -30,6 +31,8 @@ class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.values.keys() >= {"loss", "top1_error", "top5_error", "images"}:
             raise ValueError("an entry needs loss, top1_error, top5_error and images")
+        if not 0 <= self.values["images"] < 2**53:
+            raise ValueError("the number of images is not that of an interval")
 
     @property
     def position(self) -> tuple[int, float]:
@@ -51,7 +54,8 @@ class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):
     def seconds(self) -> float:
         """Wall-clock time of the interval; 0 if its speed was not recorded."""
         images_per_s = self.values.get("images_per_s", 0.0)
-        return self.values["images"] / images_per_s if images_per_s else 0.0
+        seconds = self.values["images"] / images_per_s if images_per_s else 0.0
+        return seconds if math.isfinite(seconds) else 0.0
 
 
 def read_lines(path: Path) -> list[tuple[MetricsEntry | None, bytes]]:
@@ -65,9 +69,16 @@ def _entry(line: bytes) -> MetricsEntry | None:
         tree = json.loads(line)
         head = {key: tree.pop(key) for key in ("kind", "epoch", "iteration")}
         # Skip keys that are not numbers: another version may have written them.
-        values = {key: value for key, value in tree.items() if isinstance(value, int | float)}
+        values = {key: float(value) for key, value in tree.items() if isinstance(value, int | float)}
         return msgspec.convert(head | {"values": values}, MetricsEntry)
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):  # msgspec's error is a ValueError
+    except (
+        ValueError,
+        RecursionError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ):  # msgspec's error is a ValueError
         return None
 
 

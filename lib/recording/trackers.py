@@ -51,7 +51,9 @@ class RunIdFile:
     def __init__(self, weights_dir: Path, tracker: str, step: int) -> None:
         """``step`` is the number of iterations done."""
         self._path = weights_dir / f"{tracker}_run.txt"
-        self.run_id = self._path.read_text(encoding="utf-8").strip() if step and self._path.is_file() else None
+        self.run_id = (
+            self._path.read_text(encoding="utf-8", errors="replace").strip() if step and self._path.is_file() else None
+        )
         """None for a run that starts from iteration 0"""
 
     def save(self, run_id: str) -> None:

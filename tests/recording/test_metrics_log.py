@@ -34,6 +34,11 @@ def test_a_resumed_log_drops_lines_after_the_checkpoint(tmp_path: Path) -> None:
     [
         *(b'{"kind": "tra', b"\0" * 40, b"\xff\xfe", b"5", b"[]", b'{"kind": "train", "epoch": 1, "iteration": 7}'),
         b'{"kind": "other", "epoch": 1, "iteration": 7, "loss": 1, "top1_error": 0, "top5_error": 0, "images": 9}',
+        b'{"kind": "val", "epoch": 1, "iteration": 7, "loss": 1, "top1_error": 0, "top5_error": 0, "images": NaN}',
+        b'{"kind": "val", "epoch": 1, "iteration": 1e9, "loss": 1, "top1_error": 0, "top5_error": 0, "images": 9}',
+        b'{"kind": "val", "epoch": 1, "iteration": 1' + b"0" * 400 + b"}",
+        b'{"kind": "val", "epoch": 1, "iteration": 7, "loss": 1' + b"0" * 400 + b"}",
+        b"[" * 100_000,
     ],
 )
 def test_damaged_lines_are_dropped_and_counted(tmp_path: Path, damaged: bytes) -> None:
@@ -99,3 +104,14 @@ def test_keys_that_are_not_numbers_are_ignored_and_kept(tmp_path: Path) -> None:
     ((entry, _),) = read_lines(path)
     assert entry
     assert entry.values == VALUES | {"norm": 2.5}
+
+
+@pytest.mark.parametrize("speed", ["NaN", "1e-320", "Infinity"])
+def test_an_interval_of_impossible_speed_took_no_time(tmp_path: Path, speed: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(
+        json.dumps({"kind": "train", "epoch": 1, "iteration": 5} | VALUES)[:-1] + f', "images_per_s": {speed}}}'
+    )
+    (entry, _), *_ = read_lines(path)
+    assert entry
+    assert entry.seconds == 0.0
