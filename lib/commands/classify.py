@@ -12,8 +12,8 @@ from lib.config.plain_parser import PlainParser
 from lib.data.images.decode import decode
 from lib.data.images.listing import SUFFIXES, find_images
 from lib.errors import ConfigError, DataError
+from lib.evaluation.opening import open_network
 from lib.evaluation.output_formats import PRINTERS
-from lib.evaluation.predictor import open_predictor
 from lib.system.devices import choose_device
 from lib.system.terminal import print_stderr
 
@@ -22,7 +22,7 @@ from lib.system.terminal import print_stderr
 def classify(description: str) -> int:
     """Run classify.py. Returns the exit status, 2 if an image cannot be read."""
     options = parse(sys.argv[1:], description)
-    predictor = open_predictor(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
+    predictor = open_network(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
     printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
     status = 0
     for name in file_names(options.pictures):
@@ -61,7 +61,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the weights and their preprocessing."""
     add = parser.add_argument
     text = (
-        "a checkpoint, or the folder of a run, for its best checkpoint (default: %(default)s). "
+        "a checkpoint, the folder of a run, for its best checkpoint, or a .safetensors or .onnx file of export.py "
+        "(default: %(default)s). "
         "With --data: weights in any format that lib/formats/registry.py reads"
     )
     add("--checkpoint", default="models", metavar="PATH", help=text)

@@ -1,18 +1,19 @@
 """export.py: write the weights of a network in the format of another program."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from lib.checkpoints.checkpoint import Preparation
 from lib.commands.classify import add_network_options
 from lib.commands.report_errors import report_errors
 from lib.config.plain_parser import PlainParser
 from lib.errors import ConfigError
-from lib.evaluation.predictor import Predictor, open_predictor
+from lib.evaluation.exported import PictureNetwork, metadata, subtracted
+from lib.evaluation.onnx_predictor import OnnxPredictor
+from lib.evaluation.opening import open_network
+from lib.evaluation.predictor import Predictor
 from lib.formats import onnx_file, safe_tensors, theano
 from lib.formats.scaled_weights import ScaledWeights
 
@@ -21,7 +22,9 @@ from lib.formats.scaled_weights import ScaledWeights
 def export(description: str) -> int:
     """Run export.py. Returns the exit status."""
     options = parse(sys.argv[1:], description)
-    predictor = open_predictor(options)
+    predictor = open_network(options)
+    if isinstance(predictor, OnnxPredictor):
+        raise ConfigError(f"{options.checkpoint} is ONNX, which cannot be converted; export the checkpoint")
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         WRITERS[options.format](predictor, options.out)
@@ -45,33 +48,14 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     return options
 
 
-def metadata(predictor: Predictor) -> dict[str, str]:
-    """Return what a file says about the network: its name, input and classes."""
-    return {
-        "network": predictor.name,
-        "crop": str(predictor.crop),
-        "img_size": str(predictor.img_size),
-        "input": describe_input(predictor.preparation),
-        "std": json.dumps(predictor.preparation.std),
-        "folders": json.dumps(predictor.preparation.folders),
-        "classes": json.dumps([readable or folder for folder, readable in predictor.preparation.classes]),
-    }
-
-
-def describe_input(preparation: Preparation) -> str:
-    """Return how an image becomes the network's input."""
-    means = [round(value, 2) for value in preparation.mean.mean((1, 2)).tolist()]
-    mean = {"image": ", minus the mean image", "channel": f", minus the channel means {means}", "none": ""}
-    std = f", divided by {list(preparation.std)}" if preparation.std else ""
-    return f"float32 RGB, 0 to 255{mean[preparation.subtracted]}{std}"
-
-
 def write_safetensors(predictor: Predictor, path: Path) -> None:
-    safe_tensors.write(predictor.model.state_dict(), metadata(predictor), path)
+    """Write the weights, and what is subtracted from pictures."""
+    mean = {safe_tensors.MEAN: subtracted(predictor.preparation)}
+    safe_tensors.write(predictor.model.state_dict() | mean, metadata(predictor), path)
 
 
 def write_onnx(predictor: Predictor, path: Path) -> None:
-    onnx_file.write(predictor.model, predictor.crop, metadata(predictor), path)
+    onnx_file.write(PictureNetwork(predictor).eval(), predictor.img_size, metadata(predictor), path)
 
 
 def write_theano(predictor: Predictor, path: Path, lib_conv: theano.LibConv = "cudnn") -> None:

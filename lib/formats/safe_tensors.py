@@ -1,7 +1,8 @@
 """safetensors: tensors by name after a JSON header. Files of this program have its own names.
 
-Their header contains "network", "std" and "folders", the folder names of the classes. Files without "network" are
-taken for torchvision's.
+Their header contains "network", "std" and "folders", the folder names of the classes; files that ``export.py`` writes
+have more (docs/exports.md), and beside the weights the tensor ``MEAN``. Files without "network" are taken for
+torchvision's.
 """
 
 from collections.abc import Mapping
@@ -9,12 +10,16 @@ from pathlib import Path
 
 import msgspec
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lib.errors import WeightsError
 from lib.formats.scaled_weights import ScaledWeights, Std
 from lib.formats.torch_file import TORCHVISION_STD
+from lib.system.atomic_write import atomic_write
+
+MEAN = "mean_image"
+"""name of the tensor that is subtracted from pictures, float32 (3, H, W); it is no weight"""
 
 
 def recognizes(path: Path) -> bool:
@@ -29,17 +34,28 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> ScaledWeights:
     """Return all tensors by name. Raises WeightsError."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+        metadata, _ = read_header(path)
         if "network" not in metadata:
             return ScaledWeights(load_file(path), TORCHVISION_STD)
         std = msgspec.json.decode(metadata.get("std", "null"), type=Std | None)
         folders = msgspec.json.decode(metadata.get("folders", "[]"), type=tuple[str, ...])
-        return ScaledWeights(load_file(path), std, folders, metadata["network"])
+        weights = {name: value for name, value in load_file(path).items() if name != MEAN}
+        return ScaledWeights(weights, std, folders, metadata["network"])
     except (SafetensorError, OSError, msgspec.DecodeError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
 
 
+def read_header(path: Path) -> tuple[dict[str, str], Tensor | None]:
+    """Return the metadata, and the tensor ``MEAN`` if there is one. Raises WeightsError."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, file.get_tensor(MEAN) if MEAN in file.keys() else None  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
+
+
 def write(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
-    """Write ``tensors``, with ``metadata`` in the header."""
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(metadata))
+    """Write ``tensors``, with ``metadata`` in the header. Raises OSError."""
+    # The library's own save_file gives the file a mode that only its owner can read.
+    content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata))
+    atomic_write(path, lambda file: file.write(content))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, check_preparation
-from lib.commands.export import describe_input
 from lib.errors import CheckpointError, WeightsError
+from lib.evaluation.exported import describe_input
 from lib.evaluation.predictor import open_predictor, predictor_of_checkpoint
 from lib.formats import safe_tensors
 from lib.models.recipes import IMAGENET_STD
