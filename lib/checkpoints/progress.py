@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
+from lib.config.schema import RunConfig
+
 
 @dataclass
 class Progress:
@@ -32,3 +34,22 @@ class Progress:
     def is_best(self) -> bool:
         """Whether the weights are those of the last validation, and its error is the lowest so far."""
         return self.iteration == 0 and self.improved
+
+    @property
+    def epochs_since_best(self) -> int:
+        """Epochs that were validated after the one with the lowest error; of equal ones the first counts."""
+        errors = self.val_errors
+        return len(errors) - 1 - errors.index(min(errors)) if errors else 0
+
+    def is_done(self, run: RunConfig) -> bool:
+        """Whether all epochs are trained, or the last ``run.stop_after`` brought no better validation."""
+        return self.epoch >= run.n_epochs or 0 < run.stop_after <= self.epochs_since_best
+
+    def reason_done(self, run: RunConfig) -> str:
+        """Return why nothing is left to do, and what to raise for more, for people."""
+        if self.epoch >= run.n_epochs:
+            return f"epoch {self.epoch} of {run.n_epochs} is done; raise run.n_epochs for more"
+        return (
+            f"the last {self.epochs_since_best} of {self.epoch} epochs brought no better validation; raise "
+            "run.stop_after for more"
+        )

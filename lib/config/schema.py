@@ -34,6 +34,9 @@ class RunConfig(Section, prefix="run."):
     n_epochs: PositiveInt = 60
     """number of epochs of the whole training, including those before a resume"""
 
+    stop_after: NonNegativeInt = 0
+    """stop after this many epochs in a row without a lower validation error; 0: train all epochs"""
+
     seed: Seed = 1
     """seed of everything random: initial weights, order of images, augmentation, dropout"""
 

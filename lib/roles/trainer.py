@@ -100,13 +100,15 @@ class Trainer:
             self.writer.begin(self.progress)  # so that there always is a checkpoint to go back to
         going = True
         try:
-            while going and self.progress.epoch < self.config.run.n_epochs:
+            while going and not self.progress.is_done(self.config.run):
                 try:
                     going = self.train_and_validate()
                 except AllDivergedError as error:
                     going = self.rollback(error)
         finally:
             self.writer.finish()
+        if going and self.progress.epoch < self.config.run.n_epochs:
+            self.recorder.info(f"stopped:  {self.progress.reason_done(self.config.run)}")
 
     def train_and_validate(self) -> bool:
         """Finish the current epoch and save what is due. Return False if all replicas stop before."""
@@ -118,7 +120,7 @@ class Trainer:
                 return False
             self.exchange.verify(self.replica.flat.state)
             at.epoch, at.iteration = at.epoch + 1, 0
-            if at.epoch % run.snapshot_freq == 0 or at.epoch == run.n_epochs:
+            if at.epoch % run.snapshot_freq == 0 or at.is_done(run):
                 self.writer.begin(at)
             elif at.is_best:
                 self.writer.begin(at, soon=True)
@@ -267,7 +269,7 @@ def run(context: Context) -> None:
     state = build(context, exchange, device, dtype)
     replica, snapshots, plan, progress = state.replica, state.snapshots, state.plan, state.progress
     settings, notes = Settings.of(config, progress.epoch, progress.iteration), []
-    if context.rank == 0 and progress.epoch < config.run.n_epochs:
+    if context.rank == 0 and not progress.is_done(config.run):
         context.be_patient("preparing run.weights_dir")
         snapshots.require_room()
         notes = claim_run_dir(
@@ -276,7 +278,7 @@ def run(context: Context) -> None:
         mark_started(context.folder)
     exchange.all_gather([])  # from here on the run's log is ours, and loaders may write to it
     feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
-    if progress.epoch < config.run.n_epochs:
+    if not progress.is_done(config.run):
         context.be_patient("opening the log")
         recorder = build_recorder(context, plan, progress, device)
         recorder.info("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin, *notes])))
@@ -287,8 +289,7 @@ def run(context: Context) -> None:
         train_until_stopped(Trainer(context, state, feed, recorder))
     elif context.rank == 0:
         refuse_changed_settings(config.run.weights_dir, settings)
-        last = f"epoch {progress.epoch} of {config.run.n_epochs}"
-        done = f"nothing is left to do: {last} is done; raise run.n_epochs for more"
+        done = f"nothing is left to do: {progress.reason_done(config.run)}"
         open_console(config.run.n_epochs, quiet=config.logging.quiet).info(done)
     exchange.close()  # all workers meet here, so from here on every process ends soon
     feed.close()
@@ -315,7 +316,7 @@ def train_until_stopped(trainer: Trainer) -> None:
         for number in WARNINGS:
             signal.signal(number, signal.SIG_IGN)
     trainer.context.client.heartbeat("stopping")
-    if signals and trainer.progress.epoch < trainer.config.run.n_epochs:
+    if signals and not trainer.progress.is_done(trainer.config.run):
         trainer.context.client.stopped(signals[0], trainer.writer.last)
     trainer.recorder.close()
 

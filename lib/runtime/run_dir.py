@@ -66,7 +66,7 @@ def _move_older_run(run: RunConfig) -> Path | None:
 def refuse_changed_settings(folder: Path, now: Settings) -> None:
     """Raise ConfigError if the finished run in ``folder`` was trained with other settings than ``now``."""
     history = [entry for entry in read_history(folder) if entry.position < now.position]
-    changed = history and now.changes(history[-1], ignored=("run.n_epochs",))
+    changed = history and now.changes(history[-1], ignored=("run.n_epochs", "run.stop_after"))
     if changed:
         raise ConfigError(
             f"the run in {folder} is finished, and it had other settings: {changed}; to train on with the new ones "
