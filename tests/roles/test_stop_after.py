@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def train(tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch)
         batch_size=8,
     )
 
-    def run(**more: int) -> Progress:
+    def run(**more: Any) -> Progress:
         options = RunConfig(weights_dir=tmp_path, n_epochs=8, snapshot_freq=1, keep=9)
         return Run(replace(config, run=replace(options, **more))).train()[1]
 
