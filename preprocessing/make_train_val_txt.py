@@ -7,6 +7,7 @@ import msgspec
 
 from lib.data.class_names import find_words, read_words
 from lib.data.dataset import ClassName
+from lib.data.images.listing import class_of
 from lib.data.packed.layout import Layout
 from lib.data.packed.manifest import read_manifest
 from lib.errors import DataError
@@ -60,7 +61,7 @@ def read_filenames(at: Layout, split: Split) -> list[str]:
 def _folders(settings: Settings, wnids: Sequence[str], names: list[str]) -> list[str]:
     """Return the class folder of each image."""
     if "/" in names[0]:
-        return [name.split("/")[0] for name in names]
+        return [class_of(name) for name in names]
     wnid_of = wnids_of_flat(settings, wnids)
     missing = next((name for name in names if name not in wnid_of), None)
     if missing is not None:

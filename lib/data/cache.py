@@ -72,9 +72,13 @@ def describe_with_mean(
     counts: dict[Split, int],
     classes: tuple[ClassName, ...],
     fingerprint: str,
+    version: int = 0,
     open_split: Callable[[DataConfig, DataSet, Split, Warn], Source],
 ) -> DataSet:
-    """Return the description of a data set that is not packed, with the cached mean of up to 10,000 training images."""
+    """Return the description of a data set that is not packed, with the cached mean of up to 10,000 training images.
+
+    Another ``version`` of the images has the same ``fingerprint`` (it may be a copy of the data set), but not the mean.
+    """
     described = DataSet(
         where=str(data.dir),
         img_size=data.img_size,
@@ -94,7 +98,8 @@ def describe_with_mean(
         finally:
             source.close()
 
-    mean = cached(layout(data.dir, data.misc_dir).misc / f"mean_{fingerprint}.npy", compute)
+    name = f"mean_{fingerprint}_{version:x}.npy" if version else f"mean_{fingerprint}.npy"
+    mean = cached(layout(data.dir, data.misc_dir).misc / name, compute)
     return msgspec.structs.replace(described, mean_image=mean)
 
 

@@ -17,6 +17,8 @@ from lib.data.packed.metadata import read_classes
 from lib.errors import DataError, reading
 
 IN_ORDER = ("synset_words.txt", "LOC_synset_mapping.txt")
+# A few times the largest number in use. A single wrong label would ask for a network of terabytes.
+_MAX_CLASSES = 1_000_000
 WORDS = (*IN_ORDER, "words.txt")
 
 
@@ -30,7 +32,12 @@ def classes_of_folders(at: Layout, folders: Sequence[str]) -> tuple[ClassName, .
 
 
 def classes_of_numbers(at: Layout, count: int) -> tuple[ClassName, ...]:
-    """Return classes 0 to ``count`` - 1, named in the order of a file. Raises DataError if the file names fewer."""
+    """Return classes 0 to ``count`` - 1, named in the order of a file.
+
+    Raises DataError if the file names fewer, or if there are more than any data set has.
+    """
+    if count > _MAX_CLASSES:
+        raise DataError(f"{at.dir} has labels up to {count - 1:,}, so {count:,} classes; number them 0, 1, 2, ...")
     names = _names(at, IN_ORDER)
     if not names:
         return numbered_classes(count)

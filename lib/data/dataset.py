@@ -106,6 +106,17 @@ def named_classes(names: tuple[str, ...]) -> tuple[ClassName, ...]:
     return tuple(ClassName(i, name, name) for i, name in enumerate(names))
 
 
+def warn_of_empty_classes(labels: NDArray[np.int64], n_classes: int, where: str) -> None:
+    """Print a warning if there are classes without a training image, as with labels that begin at 1 or have gaps."""
+    empty = np.flatnonzero(np.bincount(labels, minlength=n_classes) == 0)
+    if len(empty):
+        print(
+            f"warning: {where}: {len(empty):,} of {n_classes:,} classes are without a training image, the first is "
+            f"{empty[0]}; labels should be 0, 1, 2, ...",
+            flush=True,
+        )
+
+
 def check_labels(labels: NDArray[np.int64], n_classes: int, where: str) -> None:
     """Raise DataError if a label is not the number of a class."""
     if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:

@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,6 +191,53 @@ def test_the_mean_is_computed_once(tmp_path: Path, capsys: pytest.CaptureFixture
     (data.dir / "train/n00/000.JPEG").write_bytes((data.dir / "val/n01/001.JPEG").read_bytes() + b" ")
     assert described(data).fingerprint != first.fingerprint
     assert "computing the mean image" in capsys.readouterr().out
+
+
+def test_images_replaced_by_others_of_the_same_size_have_another_mean(tmp_path: Path) -> None:
+    data = config("jpeg_folder", write_jpeg_folder(tmp_path / "data", train=8))
+    first = described(data)
+    for path in (data.dir / "train").rglob("*.JPEG"):
+        content = path.read_bytes()
+        path.write_bytes((data.dir / "val/n01/001.JPEG").read_bytes()[: len(content)].ljust(len(content), b"\0"))
+        os.utime(path, ns=(1, path.stat().st_mtime_ns + 10**9))
+    second = described(data)
+    assert second.fingerprint == first.fingerprint  # a copy of the data set has other times, but is the same
+    assert not np.array_equal(read_mean_image(second), read_mean_image(first))
+
+
+def test_a_class_may_be_spelled_in_two_ways(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    for split, form in (("train", "NFC"), ("val", "NFD")):
+        (folder / split / "n02").rename(folder / split / unicodedata.normalize(form, "käse"))  # type: ignore[arg-type]
+    data = config("jpeg_folder", folder)
+    assert [c.wnid for c in described(data).classes] == ["käse", "n00", "n01", "n03"]
+    source = opened(data, "val")
+    assert source.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert all_rows(source).any()
+
+
+def test_a_single_class_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="train holds a single class folder, n00"):
+        described(config("jpeg_folder", write_jpeg_folder(tmp_path / "data", n_classes=1)))
+
+
+def test_classes_without_a_training_image_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split in ("train", "val"):
+        images, labels = images_of(8)
+        records = [datum_of(image, int(label) * 3 + 1) for image, label in zip(images, labels, strict=True)]
+        write_records(tmp_path / f"ilsvrc12_{split}_lmdb", records)
+    assert described(config("lmdb", tmp_path)).n_classes == 11
+    assert "train_lmdb: 7 of 11 classes are without a training image, the first is 0;" in capsys.readouterr().out
+    write_lmdb(tmp_path / "whole")
+    described(config("lmdb", tmp_path / "whole"))
+    assert "without a training image" not in capsys.readouterr().out
+
+
+def test_a_label_beyond_any_data_set_is_refused(tmp_path: Path) -> None:
+    write_lmdb(tmp_path)
+    write_records(tmp_path / "ilsvrc12_train_lmdb", [datum_of(images_of(1)[0][0], 2**31 - 1)])
+    with pytest.raises(DataError, match="has labels up to 2,147,483,647, so 2,147,483,648 classes; number them 0, 1"):
+        described(config("lmdb", tmp_path))
 
 
 WORDS = "".join(f"n{i:02d} beast {i}, Bestia {i}\n" for i in range(5))

@@ -66,6 +66,14 @@ def test_too_few_labels_are_named(tmp_path: Path) -> None:
         HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
 
 
+def test_a_negative_label_is_refused(tmp_path: Path) -> None:
+    write_theano_data_set(tmp_path, 1)
+    path = tmp_path / "labels/train_labels.npy"
+    np.save(path, np.load(path) - 1)
+    with pytest.raises(DataError, match="labels: train has labels from -1 to 2, but there are 3 classes"):
+        HICKLE.describe(DataConfig(dir=tmp_path, shuffle="files"))
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
     write_theano_data_set(tmp_path, 1)
     with h5py.File(tmp_path / "train_hkl_b16_b_16/0001.hkl", "w") as file:

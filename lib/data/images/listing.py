@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from lib.data.class_names import composed
 from lib.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
@@ -23,6 +24,8 @@ class ImageFile(NamedTuple):
     name: str
     bytes: int
     offset: int | None = None
+    modified_ns: int = 0
+    """when the file was modified; 0 in a tar"""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,11 @@ def image_list(root: Path, files: Iterable[ImageFile]) -> ImageList:
     """
     classes, entries, passed_over = set[str](), list[ImageFile](), Counter[str]()
     for file in files:
-        folder, slash, _ = file.name.partition("/")
         if _is_hidden(file.name):
             passed_over["hidden or of the system"] += 1
             continue
-        if slash:
-            classes.add(folder)
+        if "/" in file.name:
+            classes.add(class_of(file.name))
         if is_image(file.name):
             if file.name.count("/") > 1:
                 raise DataError(
@@ -71,6 +73,11 @@ def image_list(root: Path, files: Iterable[ImageFile]) -> ImageList:
         elif not file.name.endswith("/"):
             passed_over[Path(file.name).suffix.lower() or "without a suffix"] += 1
     return _checked(ImageList(root, sorted(entries), tuple(sorted(classes)), _counted(root, passed_over)))
+
+
+def class_of(name: str) -> str:
+    """Return the class of the image ``class/file``: its folder, in Unicode's composed form."""
+    return composed(name.partition("/")[0])
 
 
 def is_image(name: str) -> bool:
@@ -88,7 +95,7 @@ def _checked(images: ImageList) -> ImageList:
     flat = [entry.name for entry in entries if "/" not in entry.name]
     if flat and classes:
         raise DataError(f"{root} holds both class folders ({classes[0]}) and single images ({flat[0]})")
-    filled = {entry.name.partition("/")[0] for entry in entries}
+    filled = {class_of(entry.name) for entry in entries}
     if empty := [name for name in classes if name not in filled]:
         raise DataError(f"{root}: {len(empty)} class folders hold no image, the first is {empty[0]}; fill or remove it")
     if len({entry.name for entry in entries}) != len(entries):
@@ -123,16 +130,17 @@ def walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
                 yield ImageFile(f"{name}/", 0)
                 yield from walk(root, f"{name}/")
             else:
-                yield ImageFile(name, _size(item))
+                status = _stat(item)
+                yield ImageFile(name, status.st_size, modified_ns=status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"{error.filename or root / folder} cannot be listed: {error.strerror}") from None
 
 
-def _size(item: os.DirEntry[str]) -> int:
+def _stat(item: os.DirEntry[str]) -> os.stat_result:
     try:
         status = item.stat()
     except FileNotFoundError:
         raise DataError(f"{item.path} is a link to nowhere; restore what it points at, or remove it") from None
     if is_image(item.name) and not stat.S_ISREG(status.st_mode):
         raise DataError(f"{item.path} is a pipe or a device, not an image; remove it")
-    return status.st_size
+    return status

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lib.config.schema import DataConfig
 from lib.data.cache import describe_with_mean
-from lib.data.dataset import DataSet, check_labels, named_classes
+from lib.data.dataset import DataSet, check_labels, named_classes, warn_of_empty_classes
 from lib.data.index import fingerprint
 from lib.data.sources.base import Source, SourceKind, Warn
 from lib.data.sources.in_memory import InMemory
@@ -33,6 +33,8 @@ def array_dataset(
         for split in SPLITS:
             images, labels = read(data.dir, split)
             check_labels(labels, len(classes), f"{data.dir}: {split}")
+            if split == "train":
+                warn_of_empty_classes(labels, len(classes), str(data.dir))
             counts[split] = len(labels)
             checksums += [zlib.crc32(images.data), zlib.crc32(labels.data)]
         return describe_with_mean(

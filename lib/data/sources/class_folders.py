@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lib.config.schema import DataConfig
 from lib.data.class_names import composed
-from lib.data.images.listing import ImageFile, image_list, is_image, list_images, walk
+from lib.data.images.listing import ImageFile, class_of, image_list, is_image, list_images, walk
 from lib.data.packed.layout import layout
 from lib.data.sources.split import LabeledImage, split_images
 from lib.errors import DataError, reading
@@ -95,7 +95,7 @@ def images_of_folders(root: Path, files: Iterable[ImageFile] | None = None) -> L
     if not found.classes:
         raise DataError(f"{root} holds images but no class folders; sort them into one folder a class")
     images = [
-        LabeledImage(original[file.name], file.bytes, composed(file.name.partition("/")[0])) for file in found.entries
+        LabeledImage(original[file.name], file.bytes, class_of(file.name), file.modified_ns) for file in found.entries
     ]
     return LabeledImages(root, images, found.passed_over)
 

@@ -61,6 +61,7 @@ def _describe(data: DataConfig) -> DataSet:
         counts={split: len(found[split].images) for split in SPLITS},
         classes=classes_of_folders(layout(data.dir, data.misc_dir), classes),
         fingerprint=content,
+        version=sum(image.modified_ns for image in found["train"].images),
         open_split=_open,
     )
 
@@ -73,7 +74,7 @@ def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Sou
 
 def _identity(image: LabeledImage) -> tuple[str | int, ...]:
     """Return what identifies an image: its name and size, and its class unless that is its folder."""
-    return image[:2] if image.name.startswith(f"{image.label}/") else image
+    return image[:2] if image.name.startswith(f"{image.label}/") else image[:3]
 
 
 def _index_path(data: DataConfig, content: str, split: Split) -> Path:

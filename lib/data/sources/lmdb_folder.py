@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lib.config.schema import DataConfig
 from lib.data.cache import cached, describe_with_mean
 from lib.data.class_names import classes_of_numbers
-from lib.data.dataset import DataSet, check_labels
+from lib.data.dataset import DataSet, check_labels, warn_of_empty_classes
 from lib.data.images.datum import datum_image, read_datum
 from lib.data.images.decode import Resize
 from lib.data.index import Index, fingerprint, index_bytes, read_index, readable
@@ -85,11 +85,13 @@ def _describe(data: DataConfig) -> DataSet:
     n_classes = int(indices["train"].labels.max()) + 1
     for split in SPLITS:
         check_labels(indices[split].labels, n_classes, str(folders[split]))
+    classes = classes_of_numbers(layout(data.dir, data.misc_dir), n_classes)
+    warn_of_empty_classes(indices["train"].labels, n_classes, str(folders["train"]))
     content = fingerprint("lmdb", versions, data.img_size, data.resize)
     return describe_with_mean(
         data,
         counts={split: len(indices[split].labels) for split in SPLITS},
-        classes=classes_of_numbers(layout(data.dir, data.misc_dir), n_classes),
+        classes=classes,
         fingerprint=content,
         open_split=_open,
     )

@@ -25,11 +25,12 @@ _END_BYTES = 4096
 
 
 class LabeledImage(NamedTuple):
-    """An image file, its size and the name of its class."""
+    """An image file, its size, the name of its class, and when it was modified."""
 
     name: str
     bytes: int
     label: str
+    modified_ns: int = 0
 
 
 def split_images(

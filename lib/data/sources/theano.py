@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.data.class_names import classes_of_numbers
-from lib.data.dataset import DataSet, check_labels, read_mean_image
+from lib.data.dataset import DataSet, check_labels, read_mean_image, warn_of_empty_classes
 from lib.data.index import fingerprint
 from lib.data.packed.layout import Layout
 from lib.data.sources.base import SynchronousSource
@@ -66,13 +66,16 @@ def describe(at: Layout, shuffle: str) -> DataSet:
                 raise DataError(f"{path} holds {count} images, but the file after it {following}; copy it again")
     labels = {split: read_labels(at, split, per_file) for split, per_file in counts.items()}
     n_classes = int(labels["train"].max()) + 1
-    check_labels(labels["val"], n_classes, f"{at.dir / 'labels'}: val")
+    for split in counts:
+        check_labels(labels[split], n_classes, f"{at.dir / 'labels'}: {split}")
+    classes = classes_of_numbers(at, n_classes)
+    warn_of_empty_classes(labels["train"], n_classes, str(at.dir / "labels"))
     described = DataSet(
         where=str(at.dir),
         img_size=sizes.pop(),
         train_counts=counts["train"],
         val_counts=counts["val"],
-        classes=classes_of_numbers(at, n_classes),
+        classes=classes,
         fingerprint=fingerprint("theano_alexnet", counts, [zlib.crc32(labels[split].data) for split in counts]),
         mean_image=at.mean,
     )
