@@ -74,3 +74,16 @@ def test_close_leaves_no_file_open(tmp_path: Path) -> None:
     recorder(tmp_path, Progress()).close()
     opened = {path.resolve() for path in Path("/proc/self/fd").iterdir()}
     assert tmp_path / "metrics.jsonl" not in opened
+
+
+def test_no_name_of_a_file_controls_the_terminal_or_breaks_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorder(tmp_path, Progress())
+    recording.warning("a \x1b]0;title\x07")
+    recording.info("b \x1b[31m \udcff.jpg")  # the log alone: this console is quiet
+    recording.close()
+    assert capsys.readouterr().err == "warning: a \\x1b]0;title\\x07\n"
+    first, second = (tmp_path / "train.log").read_text().splitlines()
+    assert first.endswith(r"a \x1b]0;title\x07")
+    assert second.endswith(r"b \x1b[31m \udcff.jpg")
