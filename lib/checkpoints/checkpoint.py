@@ -142,7 +142,8 @@ def _flaw(saved: Checkpoint) -> str:
     momentum = {f"momentum of {name}": value for name, value in saved.momentum.items()}
     others = {"mean image": preparation.mean, "validation record": saved.val_record}
     for name, tensor in (others | saved.parameters | momentum).items():
-        if tensor.is_floating_point() and tensor.dtype != torch.float32 and tensor is not saved.val_record:
+        must_be_float32 = name in momentum or (tensor.is_floating_point() and tensor is not saved.val_record)
+        if must_be_float32 and tensor.dtype != torch.float32:
             return f"its {name} has {tensor.dtype} numbers instead of torch.float32"
         if flaw := tensor_flaw(tensor):
             return f"its {name} {flaw}"

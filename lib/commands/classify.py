@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -16,6 +17,7 @@ from lib.evaluation.opening import open_network
 from lib.evaluation.output_formats import PRINTERS
 from lib.system.devices import choose_device
 from lib.system.terminal import print_stderr
+from lib.types import MadeFor
 
 
 @report_errors
@@ -74,6 +76,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     add("--model", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
     text = "with --data: how its classes are matched with those of weights that tell theirs (default: %(default)s)"
     add("--classes", choices=("by_name", "by_order"), default="by_name", help=text)
+    text = "with --data: images that weights were trained on which do not tell it; see model.made_for (default: auto)"
+    add("--made_for", choices=get_args(MadeFor), default="auto", help=text)
     text = "with --data: normalize.mean (default: the recipe of the network)"
     add("--mean", choices=("image", "channel", "none"), help=text)
     text = "with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network)"

@@ -20,6 +20,7 @@ from lib.config.section import (
     Seed,
 )
 from lib.errors import ConfigError
+from lib.types import MadeFor
 
 Averaged = Literal["weights", "gradients"]
 
@@ -216,6 +217,11 @@ class ModelConfig(Section, prefix="model."):
     """fine-tuning: file or folder with the initial weights: a checkpoint, the folder of a run, safetensors, a
     PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
     differs"""
+
+    made_for: MadeFor = "auto"
+    """images that weights of other programs were trained on, where the file (PyTorch, safetensors) does not tell.
+    auto: torchvision; torchvision: RGB, 0 to 1, less a mean, divided by 0.229, 0.224, 0.225; caffe: BGR, 0 to 255, less
+    a mean; 0..1, 0..255: RGB, less a mean (normalize.mean). It changes the weights, unlike normalize.std"""
 
     classes: Literal["by_name", "by_order"] = "by_name"
     """how the classes of a checkpoint or of other weights are matched with those of the data set. by_name: by the

@@ -11,6 +11,8 @@ from lib.evaluation.predictions import Predictions
 
 # A matrix of more classes is too large to read, and soon to hold: with 21,841 classes it takes 4 GB.
 _MAX_MATRIX = 1000
+# Fewer images may be of one class by chance.
+_MIN_JUDGED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,26 @@ def class_metrics(predictions: Predictions) -> ClassMetrics:
     return ClassMetrics(
         images=counts, top1_error=error(1), top5_error=error(5), average_precision=np.array(precisions, np.float64)
     )
+
+
+def one_class_warning(predicted: NDArray[np.int64], images: NDArray[np.int64]) -> str:
+    """Return a warning if nearly all images are taken for one class that few of them are of, or an empty text.
+
+    ``predicted`` is the class (n,) of each image, ``images`` the number of images (K,) of each class.
+
+    >>> one_class_warning(np.zeros(30, np.int64), np.array([10, 20]))
+    '100 % of 30 images are taken for class 0; the inputs may differ from those of the training: see model.made_for'
+    >>> one_class_warning(np.zeros(30, np.int64), np.array([28, 2])), one_class_warning(np.arange(30), np.ones(30))
+    ('', '')
+    """
+    if len(predicted) < _MIN_JUDGED:
+        return ""
+    counts = np.bincount(predicted)
+    most = int(counts.argmax())
+    if counts[most] < 0.9 * len(predicted) or images[most] > 0.5 * len(predicted):
+        return ""
+    share = f"{100 * counts[most] / len(predicted):.0f} % of {len(predicted):,} images"
+    return f"{share} are taken for class {most}; the inputs may differ from those of the training: see model.made_for"
 
 
 def average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:

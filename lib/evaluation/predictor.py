@@ -121,7 +121,7 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
     )
     crop = spec.crop_of(metadata.mean_CHW.shape[1])
     model = spec.build(len(metadata.classes), crop)
-    folders = load_weights(model, options.checkpoint, preparation.std, options.model)
+    folders = load_weights(model, options.checkpoint, preparation.std, options.model, options.made_for)
     if folders and options.classes == "by_name":
         match_classes(options.checkpoint, folders, preparation.folders)
         named = dict(preparation.classes)

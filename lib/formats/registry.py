@@ -13,6 +13,7 @@ from lib.checkpoints.tensor_checks import check_fit
 from lib.errors import WeightsError, reading
 from lib.formats import caffe, safe_tensors, theano, torch_file
 from lib.formats.scaled_weights import ScaledWeights, Std
+from lib.types import MadeFor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +44,12 @@ UNUSED_BUFFER = "num_batches_tracked"
 """counter in the batch norms of some versions of torch, which no computation uses"""
 
 
-def read_weights(path: str | Path) -> ScaledWeights:
+def read_weights(path: str | Path, made_for: MadeFor = "auto") -> ScaledWeights:
     """Return the weights at ``path`` without the counters of batch norms.
 
     ``path`` may name its format, as in ``cudaconvnet:FOLDER``; otherwise the content decides. The folder of a run
-    means its best checkpoint. Raises WeightsError if the format is unknown, the file is damaged, or its network is
-    unknown.
+    means its best checkpoint. ``made_for`` (``model.made_for``) is for files that do not tell their inputs. Raises
+    WeightsError if the format is unknown, the file is damaged, or its network is unknown.
     """
     prefix, _, rest = str(path).partition(":")
     named = FORMATS.get(prefix) if rest else None
@@ -62,6 +63,8 @@ def read_weights(path: str | Path) -> ScaledWeights:
             known = ", ".join(FORMATS)
             raise WeightsError(f"{file} is in none of the known formats: {known}; to choose one, write FORMAT:{file}")
         weights = chosen.read(file)
+    if made_for != "auto":
+        weights = torch_file.made_for(weights, made_for, file)
     tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(UNUSED_BUFFER)}
     return weights._replace(tensors=_without_wrappers(tensors))
 
@@ -78,14 +81,16 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def load_weights(model: nn.Module, path: str | Path, std: Std | None = None, network: str = "") -> tuple[str, ...]:
+def load_weights(
+    model: nn.Module, path: str | Path, std: Std | None = None, network: str = "", made_for: MadeFor = "auto"
+) -> tuple[str, ...]:
     """Copy the weights at ``path`` into ``model``, in place: tensors that are views of other memory stay views.
 
     They are rescaled for inputs divided by ``std`` (``normalize.std``). ``path`` is as for ``read_weights``. Returns
     the folder names of the network's classes, by number, or none where the file does not say. Raises
     WeightsError unless the names and shapes of file and network agree exactly and all numbers are finite.
     """
-    read, expected = read_weights(path), loadable_tensors(model)
+    read, expected = read_weights(path, made_for), loadable_tensors(model)
     if network and read.network not in ("", network):
         raise WeightsError(f"{path} is of the network {read.network}, not {network}; use --model.name {read.network}")
     weights = read.rescaled(std, path)

@@ -44,8 +44,13 @@ class ScaledWeights(NamedTuple):
         """
         if self.std == std:
             return self.tensors
-        first = next((name for name, value in self.tensors.items() if value.ndim == 4 and value.shape[1] == 3), None)
-        if first is None:
-            raise WeightsError(f"{path} has no convolution of a color image; use the weights of an image network")
+        first = self.first_convolution(path)
         factor = torch.tensor(std or (1.0, 1.0, 1.0)) / torch.tensor(self.std or (1.0, 1.0, 1.0))
         return self.tensors | {first: self.tensors[first] * factor.view(1, 3, 1, 1)}
+
+    def first_convolution(self, path: str | Path) -> str:
+        """Return the name of the first convolution's weight. Raises WeightsError if none takes three channels."""
+        for name, value in self.tensors.items():
+            if value.ndim == 4 and value.shape[1] == 3:
+                return name
+        raise WeightsError(f"{path} has no convolution of a color image; use the weights of an image network")

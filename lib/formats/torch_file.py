@@ -16,7 +16,8 @@ from torch.serialization import safe_globals
 from lib.checkpoints import checkpoint
 from lib.checkpoints.tensor_checks import load_tensors
 from lib.errors import WeightsError, first_line
-from lib.formats.scaled_weights import ScaledWeights
+from lib.formats.scaled_weights import ScaledWeights, Std
+from lib.types import MadeFor
 
 # torchvision's networks take inputs of 0 to 1, less a mean, divided by 0.229, 0.224, 0.225.
 TORCHVISION_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
@@ -26,12 +27,35 @@ TORCHVISION_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
 _STATE_KEYS = ("state_dict", "model_state_dict", "model")
 
 
+# What the images were divided by, and whether their channels are blue, green, red.
+_INPUTS: dict[MadeFor, tuple[Std | None, bool]] = {
+    "torchvision": (TORCHVISION_STD, False),
+    "caffe": (None, True),
+    "0..1": (3 * (255.0,), False),
+    "0..255": (None, False),
+}
+
+
 def recognizes(path: Path) -> bool:
     """Return whether ``path`` is a zip file or, from before torch 1.6, a pickle. Nothing is unpickled."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
         return file.read(2) in (b"PK", b"\x80\x02")
+
+
+def made_for(weights: ScaledWeights, kind: MadeFor, path: str | Path) -> ScaledWeights:
+    """Return weights that do not tell their inputs as those of a network for inputs of ``kind``, not "auto".
+
+    Raises WeightsError, which names ``path``, if they tell it.
+    """
+    if weights.network or weights.std != TORCHVISION_STD:
+        raise WeightsError(f"{path} tells what images it was made for; leave made_for out")
+    std, bgr = _INPUTS[kind]
+    if bgr:
+        first = weights.first_convolution(path)
+        weights = weights._replace(tensors=weights.tensors | {first: weights.tensors[first].flip(1)})
+    return weights._replace(std=std)
 
 
 def read(path: Path) -> ScaledWeights:

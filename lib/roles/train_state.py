@@ -86,6 +86,8 @@ def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Pr
         if model.weights:
             folders = [c.wnid for c in context.sheet.data.classes] if model.classes == "by_name" else []
             rows = model_spec(model.name).class_tensors(replica.crop)
-            origin = start_from(replica.model, model.weights, context.config.normalize.std, folders, rows, model.name)
+            origin = start_from(
+                replica.model, model.weights, context.config.normalize.std, folders, rows, model.name, model.made_for
+            )
             return Progress(), f"weights:  {origin}"
     return Progress(), ""

@@ -17,7 +17,7 @@ from lib.data.dataset import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
 from lib.errors import CheckpointError
-from lib.evaluation.class_metrics import Confusion, class_metrics, overall_metrics
+from lib.evaluation.class_metrics import Confusion, class_metrics, one_class_warning, overall_metrics
 from lib.evaluation.options import Evaluation
 from lib.evaluation.output_folder import write_evaluation
 from lib.evaluation.predictions import Predictions
@@ -79,7 +79,7 @@ def load(
         checkpoint.check_identity(path, any_data, here, "use its own --model.name, classes and image size")
         checkpoint.check_preparation(path, saved.preparation, preparation(config, data))
     theirs, ours = (
-        load_weights(replica.model, path, config.normalize.std, config.model.name),
+        load_weights(replica.model, path, config.normalize.std, config.model.name, config.model.made_for),
         [c.wnid for c in data.classes],
     )
     replica.refresh()
@@ -114,6 +114,8 @@ def report(whole: Predictions, path: Path, options: Evaluation, names: list[tupl
     write_evaluation(out, metrics, classes, Confusion.of(whole), names, more)
     print(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
     crops = "1 crop" if options.crops == 1 else f"{options.crops} crops"
+    if warning := one_class_warning(whole.predicted, classes.images):
+        print(f"warning: {warning}")
     print(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}", flush=True)
 
 

@@ -11,6 +11,7 @@ from lib.checkpoints.tensor_checks import check_fit
 from lib.errors import ConfigError, WeightsError
 from lib.formats.registry import loadable_tensors, read_weights
 from lib.formats.scaled_weights import Std, describe_scale
+from lib.types import MadeFor
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -23,6 +24,7 @@ def start_from(
     folders: Sequence[str] = (),
     class_tensors: Sequence[str] = (),
     network: str = "",
+    made_for: MadeFor = "auto",
 ) -> str:
     """Copy the weights at ``path`` into ``model``, in place; returns what was done, as one line.
 
@@ -33,7 +35,7 @@ def start_from(
     ``network`` is the name of ``model``: weights of another one that fit are taken, and the line says so.
     Raises UserError when the file cannot be read or is of another network.
     """
-    read, wanted = read_weights(path), loadable_tensors(model)
+    read, wanted = read_weights(path, made_for), loadable_tensors(model)
     weights = read.rescaled(std, path)
     new, order = _of_other_classes(wanted, weights), "all of them"
     if folders and read.folders and not new and tuple(folders) != read.folders:

@@ -25,6 +25,7 @@ CRAFTED: dict[str, tuple[Callable[[State], object], str]] = {
     "float64": (lambda s: s["parameters"].update(w=ONES.double()), "w has torch.float64 numbers"),
     "expanded": (lambda s: s["parameters"].update(w=torch.ones(1).expand(3)), "w claims more numbers than"),
     "momentum of shape (1,)": (lambda s: s["momentum"].update(w=torch.ones(1)), "momentum has other shapes"),
+    "integer momentum": (lambda s: s["momentum"].update(w=ONES.int()), "momentum of w has torch.int32 numbers instead"),
     "momentum of nothing": (lambda s: s["momentum"].update(v=ONES), "momentum of unknown parameters"),
     "record of NaN": (lambda s: s["val_record"].fill_(math.nan), "validation record contains NaN"),
     "record of one row": (lambda s: s.update(val_record=torch.zeros(2)), "inconsistent"),

@@ -67,6 +67,7 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
         "model": "resnet18",
         "data": tmp_path / "data",
         "classes": "by_name",
+        "made_for": "auto",
     }
     predictor = open_predictor(argparse.Namespace(**options, mean=None, std=None))
     assert (predictor.preparation.subtracted, predictor.preparation.std) == ("channel", None)
@@ -81,7 +82,13 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
 def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
     torch.save(model_spec("tiny").build(4, 35).state_dict(), tmp_path / "w.pt")
     options = argparse.Namespace(
-        checkpoint=str(tmp_path / "w.pt"), model="tiny", data=None, classes="by_name", mean=None, std=None
+        checkpoint=str(tmp_path / "w.pt"),
+        model="tiny",
+        data=None,
+        classes="by_name",
+        made_for="auto",
+        mean=None,
+        std=None,
     )
     with pytest.raises(
         WeightsError, match="w.pt is no checkpoint of this program; weights of other programs need --model"
@@ -118,7 +125,13 @@ def test_class_names_follow_the_classes_that_weights_tell(tmp_path: Path) -> Non
     metadata = {"network": "tiny", "folders": json.dumps(folders)}
     safe_tensors.write(state, metadata, tmp_path / "w.safetensors")
     options = argparse.Namespace(
-        checkpoint=str(tmp_path / "w.safetensors"), model="tiny", data=at.dir, classes="by_name", mean=None, std=None
+        checkpoint=str(tmp_path / "w.safetensors"),
+        model="tiny",
+        data=at.dir,
+        classes="by_name",
+        made_for="auto",
+        mean=None,
+        std=None,
     )
     assert open_predictor(options).preparation.classes[0] == ("n00000002", "class 2")
     options.classes = "by_order"

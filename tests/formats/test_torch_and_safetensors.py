@@ -12,6 +12,7 @@ from lib.errors import WeightsError
 from lib.formats import safe_tensors, torch_file
 from lib.formats.registry import read_weights
 from lib.formats.scaled_weights import ScaledWeights
+from lib.types import MadeFor
 
 IMAGENET_STD = (58.4, 57.12, 57.38)
 
@@ -79,3 +80,30 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(WeightsError, match="cannot be read as safetensors"):
         safe_tensors.read(path)
+
+
+@pytest.mark.parametrize(
+    ("made_for", "inputs_of"),
+    [
+        ("torchvision", lambda rgb: rgb / 255 / torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)),
+        ("0..1", lambda rgb: rgb / 255),
+        ("0..255", lambda rgb: rgb),
+        ("caffe", lambda rgb: rgb.flip(1)),
+    ],
+)
+def test_weights_compute_what_they_did_on_the_images_that_they_were_made_for(
+    tmp_path: Path, made_for: MadeFor, inputs_of: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    path = tmp_path / "w.pth"
+    torch.save(model.state_dict(), path)
+    pixels = torch.randint(-128, 128, (2, 3, 8, 8)).float()  # less the mean
+    expected = model(inputs_of(pixels))
+    model.load_state_dict(read_weights(path, made_for).rescaled(IMAGENET_STD, path))
+    torch.testing.assert_close(model(pixels / torch.tensor(IMAGENET_STD).view(3, 1, 1)), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_file_that_tells_its_inputs_is_not_taken_for_another(tmp_path: Path) -> None:
+    safe_tensors.write({"conv.weight": torch.zeros(4, 3, 2, 2)}, {"network": "x"}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="w.safetensors tells what images it was made for; leave made_for out"):
+        read_weights(tmp_path / "w.safetensors", "caffe")
