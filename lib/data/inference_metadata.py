@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from lib.data.class_names import IN_ORDER, classes_of_folders, find_words, read_words
 from lib.data.dataset import ClassName
-from lib.data.images.listing import list_images
 from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import read_manifest
 from lib.data.packed.metadata import read_classes, read_mean
+from lib.data.sources.class_folders import images_of_folders
 from lib.errors import DataError
 from lib.system.npy import read_npy
 
@@ -47,7 +47,7 @@ def _classes(at: Layout) -> tuple[ClassName, ...]:
     if at.classes.is_file():
         return tuple(read_classes(at))
     if (train := at.dir / "train").is_dir():
-        return classes_of_folders(at, list_images(train).classes)
+        return classes_of_folders(at, images_of_folders(train).classes)
     if path := find_words((at.misc, at.dir), IN_ORDER):
         return tuple(ClassName(i, *pair) for i, pair in enumerate(read_words(path).items()))
     raise DataError(

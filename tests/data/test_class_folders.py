@@ -9,6 +9,7 @@ import pytest
 
 from lib.config.schema import DataConfig
 from lib.data.dataset import DataSet
+from lib.data.inference_metadata import inference_metadata
 from lib.data.sources.registry import source_kind, source_name
 from lib.errors import DataError
 from tests.support.data_files import write_jpeg_folder, write_lmdb, write_mnist
@@ -132,8 +133,15 @@ def test_what_a_run_writes_beside_class_folders_is_no_class(tmp_path: Path) -> N
     assert described(config(folder)) == first
 
 
+def test_what_lies_beside_train_does_not_matter(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    (folder / "latest").symlink_to("lost")
+    assert described(config(folder)).count("train") == 24
+
+
 def test_tiny_imagenet_is_read_as_it_is_unpacked(tmp_path: Path) -> None:
     assert labels(config(tiny_imagenet(tmp_path / "data"))) == [[i // 6 for i in range(24)], [0, 1, 2, 3] * 2]
+    assert [c.wnid for c in inference_metadata(tmp_path / "data").classes] == ["n00", "n01", "n02", "n03"]
     annotations = tmp_path / "data/val/val_annotations.txt"
     lines = annotations.read_text()
     before = described(config(tmp_path / "data")).fingerprint

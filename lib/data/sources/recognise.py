@@ -39,7 +39,7 @@ def recognise(data: DataConfig) -> str:
     for name, patterns in _MARKS.items():
         if any(next(data.dir.glob(pattern), None) for pattern in patterns):
             return name
-    if any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
+    if (data.dir / "train").is_dir() or any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
         return "jpeg_folder"
     found = [file.name for file in islice((f for f in walk(data.dir) if "/" not in f.name.rstrip("/")), _NAMED_FILES)]
     raise DataError(
