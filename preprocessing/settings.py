@@ -1,7 +1,6 @@
 """The settings of all preprocessing scripts: paths.yaml, overridden on the command line."""
 
 import difflib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from lib.config.section import Fraction, NonNegativeInt, PositiveInt, Section, S
 from lib.config.yaml_file import read_settings
 from lib.data.packed.layout import Layout, layout
 from lib.errors import ConfigError
+from lib.system.cpus import usable_cores
 from lib.types import Split
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -81,7 +81,7 @@ class Settings(Section, prefix=""):
     @property
     def n_workers(self) -> int:
         """Processes that decode."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or usable_cores()
 
     def limit(self, split: Split) -> int | None:
         """Return the most images to take of the split."""

@@ -15,6 +15,7 @@ from lib.data.images.listing import SUFFIXES, find_images
 from lib.errors import ConfigError, DataError
 from lib.evaluation.opening import open_network
 from lib.evaluation.output_formats import PRINTERS
+from lib.system.cpus import free_cores
 from lib.system.devices import choose_device
 from lib.system.terminal import print_stderr
 from lib.types import MadeFor
@@ -24,6 +25,7 @@ from lib.types import MadeFor
 def classify(description: str) -> int:
     """Run classify.py. Returns the exit status, 2 if an image cannot be read."""
     options = parse(sys.argv[1:], description)
+    torch.set_num_threads(options.threads or min(torch.get_num_threads(), free_cores()))
     predictor = open_network(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
     printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
     status = 0
@@ -51,9 +53,12 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     add("--csv", dest="format", action="store_const", const="csv", help="print CSV: picture,place,folder,name,score")
     add_network_options(parser)
     add("--debug", action="store_true", help="print the traceback of every error")
+    add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: the number of free cores)")
     add("--device", default="auto", help="auto (a GPU if there is one, else the CPU), cpu, cuda:0, ...")
     parser.set_defaults(format="text")
     options = parser.parse_args(argv)
+    if options.threads < 0:
+        raise ConfigError(f"--threads is {options.threads}; it must be at least 0")
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}; it must be at least 1")
     return options

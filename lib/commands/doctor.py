@@ -28,6 +28,7 @@ from lib.data.packed.manifest import read_manifest
 from lib.data.sources.registry import source_kind, source_name
 from lib.errors import UserError
 from lib.system import disk, gpu_peers
+from lib.system.cpus import free_cores
 from lib.system.devices import choose_device
 
 _ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ def _python(_: Config) -> Iterator[Finding]:
 
 
 def _torch(_: Config) -> Iterator[Finding]:
-    yield Finding(subject="torch", state="fine", text=f"{torch.__version__}, {torch.get_num_threads()} CPU threads")
+    yield Finding(subject="torch", state="fine", text=f"{torch.__version__}, {free_cores()} CPU threads")
     if torch.cuda.is_available():
         gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         text = ", ".join(f"{gpu.name} ({gpu.total_memory / _GB:.0f} GB)" for gpu in gpus)

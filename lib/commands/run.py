@@ -1,14 +1,18 @@
 """What training and validation share: the checks before any process starts, and the run itself."""
 
+import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from lib.config.load import read_file
 from lib.config.schema import Config
 from lib.data.dataset import DataSet, check_batch_size
 from lib.data.sources.registry import source_kind, source_name
+from lib.errors import ConfigError
 from lib.evaluation.options import Evaluation
 from lib.models.registry import model_spec
 from lib.recording.log import open_log
@@ -17,6 +21,7 @@ from lib.recording.trackers import check_trackers
 from lib.runtime.process import RunSheet, has_started, write_run_sheet
 from lib.runtime.socket_dir import run_folder
 from lib.runtime.supervisor import Supervisor
+from lib.system.cpus import free_cores
 from lib.system.limits import raise_open_files_limit
 from lib.system.terminal import print_stderr
 
@@ -55,6 +60,7 @@ def run_roles(
     ``lock`` is the descriptor whose lock the run holds. ``evaluation`` says what validators do.
     """
     weights_dir = config.run.weights_dir
+    config = replace(config, compute=replace(config.compute, threads=_threads(config)))
     command = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['python', *sys.argv])}"
     fix = ""
     if ("trainer", 0) in roles:
@@ -75,3 +81,14 @@ def run_roles(
         if outcome.status == 0 and config.logging.report and not Refresher(weights_dir).finish():
             print(f"no report; python -m lib.report {weights_dir} prints the reason", file=sys.stderr)
     return outcome.status
+
+
+def _threads(config: Config) -> int:
+    """Return the CPU threads of each worker: those of the run that may be resumed, or its share of the free cores."""
+    if config.compute.threads:
+        return config.compute.threads
+    with contextlib.suppress(ConfigError, OSError):
+        if threads := read_file(config.run.weights_dir / "config.yaml").get("compute.threads"):
+            return int(threads)
+    n_cpu_workers = sum(not name.startswith("cuda") for name in config.devices)
+    return max(1, free_cores() // max(1, n_cpu_workers))

@@ -349,7 +349,8 @@ class ComputeConfig(Section, prefix="compute."):
     """use deterministic algorithms on GPUs too, at some cost in speed; on CPUs results are always deterministic"""
 
     threads: NonNegativeInt = 0
-    """CPU threads per trainer; 0: the number of cores divided by the number of workers"""
+    """CPU threads per trainer; 0: the cores that quota, affinity and load leave free, divided by the number of workers;
+    a resumed run keeps its number, on which the last bits depend"""
 
 
 @dataclass(frozen=True, kw_only=True)

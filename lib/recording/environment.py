@@ -1,7 +1,6 @@
 """Record the machine and the versions that a run used, in ``weights_dir/environment.json``."""
 
 import json
-import os
 import platform
 import subprocess
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from lib.system.atomic_write import replace_file
+from lib.system.cpus import usable_cores
 
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 
@@ -23,7 +23,7 @@ def write_environment(folder: Path, facts: Mapping[str, Any]) -> None:
     content = dict(facts) | {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "CPU cores": str(len(os.sched_getaffinity(0))),
+        "CPU cores": str(usable_cores()),
         "GPUs": gpus or ["none"],
         "Python": platform.python_version(),
         "CUDA": str(torch.version.cuda or "none"),

@@ -1,6 +1,5 @@
 """Parts that more than one role builds from the configuration."""
 
-import os
 from collections.abc import Iterator
 
 import torch
@@ -25,12 +24,11 @@ MAX_AHEAD = 2
 def init_device(config: Config, rank: int) -> tuple[torch.device, torch.dtype]:
     """Prepare the device of worker ``rank``. Return it, and the dtype that the network computes in."""
     devices = all_devices(config)
-    n_cpu_workers = sum(device.type == "cpu" for device in devices)
     dtype = prepare(
         devices[rank],
         precision=config.compute.precision,
         deterministic=config.compute.deterministic,
-        threads=config.compute.threads or max(1, len(os.sched_getaffinity(0)) // max(1, n_cpu_workers)),
+        threads=config.compute.threads or 1,
     )
     return devices[rank], dtype
 

@@ -20,6 +20,7 @@ from lib.training.replica import Replica
 def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:
     """Return a few lines about data, network, devices, recipe and folder."""
     names = ", ".join(map(describe, all_devices(config)))
+    threads = f"; {pluralize(config.compute.threads, 'CPU thread')} each" if "cpu" in names else ""
     batch = f"batch {config.batch_size}"
     if config.world_size > 1:
         batch += f" each, {config.batch_size * config.world_size} in total"
@@ -37,7 +38,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
             f"{config.model.name}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
             f"computed in {str(dtype).removeprefix('torch.')}, {replica.note}",
         ),
-        ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}"),
+        ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}{threads}"),
         ("recipe", f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"),
         ("run", f"{config.run.weights_dir}, {pluralize(config.run.n_epochs, 'epoch')}, seed {config.run.seed}"),
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
