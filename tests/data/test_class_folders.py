@@ -12,7 +12,7 @@ from lib.data.dataset import DataSet
 from lib.data.inference_metadata import inference_metadata
 from lib.data.sources.registry import source_kind, source_name
 from lib.errors import DataError
-from tests.support.data_files import write_jpeg_folder, write_lmdb, write_mnist
+from tests.support.data_files import write_jpeg_folder, write_lmdb, write_mnist, write_unsplit_folder
 from tests.support.data_sets import write_data_set
 
 
@@ -30,15 +30,6 @@ def labels(data: DataConfig) -> list[list[int]]:
     for source in sources:
         source.close()
     return [source.labels.tolist() for source in sources]
-
-
-def unsplit(folder: Path, train: int = 24) -> Path:
-    write_jpeg_folder(folder, train=train)
-    for path in (folder / "train").iterdir():
-        path.rename(folder / path.name)
-    shutil.rmtree(folder / "train")
-    shutil.rmtree(folder / "val")
-    return folder
 
 
 def tiny_imagenet(folder: Path) -> Path:
@@ -72,7 +63,7 @@ def only(name: str) -> Callable[[Path], object]:
     ("write", "name"),
     [
         (write_jpeg_folder, "jpeg_folder"),
-        (unsplit, "jpeg_folder"),
+        (write_unsplit_folder, "jpeg_folder"),
         (tiny_imagenet, "jpeg_folder"),
         (write_lmdb, "lmdb"),
         (write_mnist, "mnist"),
@@ -114,7 +105,7 @@ def test_a_train_folder_alone_is_an_error_that_names_both_ways(tmp_path: Path) -
 
 
 def test_class_folders_without_a_split_are_split_the_same_each_time(tmp_path: Path) -> None:
-    folder = unsplit(tmp_path / "data")
+    folder = write_unsplit_folder(tmp_path / "data")
     first = described(config(folder))
     assert first.count("train") + first.count("val") == 24
     assert [c.wnid for c in first.classes] == ["n00", "n01", "n02", "n03"]
@@ -125,7 +116,7 @@ def test_class_folders_without_a_split_are_split_the_same_each_time(tmp_path: Pa
 
 
 def test_what_a_run_writes_beside_class_folders_is_no_class(tmp_path: Path) -> None:
-    folder = unsplit(tmp_path / "data")
+    folder = write_unsplit_folder(tmp_path / "data")
     first = described(config(folder))
     (folder / "models/report").mkdir(parents=True)
     (folder / "models/metrics.jsonl").touch()
@@ -167,7 +158,7 @@ def test_a_single_class_is_an_error_that_says_what_was_found(tmp_path: Path) -> 
     folder = write_jpeg_folder(tmp_path / "data", n_classes=1)
     with pytest.raises(DataError, match=r"train holds a single class folder, n00 \(24 images\).*; name with"):
         described(config(folder))
-    alone = unsplit(tmp_path / "alone")
+    alone = write_unsplit_folder(tmp_path / "alone")
     for name in ("n01", "n02", "n03"):
         shutil.rmtree(alone / name)
     with pytest.raises(DataError, match=r"alone holds a single class folder, n00 \(6 images\)"):
@@ -186,7 +177,7 @@ def test_one_folder_for_training_and_validation_is_a_warning(
 
 
 def test_litter_is_neither_a_class_nor_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = unsplit(tmp_path / "data")
+    folder = write_unsplit_folder(tmp_path / "data")
     first = described(config(folder))
     capsys.readouterr()
     (folder / "@eaDir/x.jpg").mkdir(parents=True)

@@ -74,6 +74,12 @@ def test_equal_files_of_large_size_are_found_and_similar_ones_are_not(tmp_path: 
     assert [[image.name for image in group] for group in equal_files(tmp_path, images)] == [["a/1", "a/3"]]
 
 
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_no_class_is_without_training_images_if_one_is_in_several_classes(tmp_path: Path, share: float) -> None:
+    names = {f"{label}/{i}.jpg": str(i) for label in "abcdef" for i in range(ord(label) - ord("a") + 1)}
+    assert {name[0] for name in split(tmp_path, write(tmp_path, names), share)["train"]} == set("abcdef")
+
+
 def test_an_image_in_two_classes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     split(tmp_path, write(tmp_path, many(3) | many(3, "dog") | {"dog/9.jpg": "cat 1"}))
     assert "1 images are in several classes, e.g. cat/1.jpg and dog/9.jpg are equal" in capsys.readouterr().out

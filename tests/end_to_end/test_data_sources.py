@@ -1,12 +1,13 @@
 """Real runs that read data sets of other programs, or synthetic data."""
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.data_files import write_jpeg_folder, write_lmdb
+from tests.support.data_files import write_jpeg_folder, write_lmdb, write_unsplit_folder
 from tests.support.runs import assert_same_bits
 from tests.support.scripts import Script
 
@@ -49,6 +50,19 @@ def test_a_broken_image_does_not_end_the_run(tmp_path: Path, run_script: Script)
     assert len(np.load(tmp_path / "models/val_record.npy")) == 2
 
 
+def test_a_folder_of_class_folders_just_trains(tmp_path: Path, run_script: Script) -> None:
+    write_unsplit_folder(tmp_path / "photos", train=40)
+    for _ in range(2):
+        done = run_script("train.py", *SMALL[:-1], "[cpu]", *SIZE, "--data.dir", "photos", "--run.resume", "never")
+        assert done.returncode == 0, done.stderr
+    with (tmp_path / "photos/misc/split.csv").open() as file:
+        sides = [row["split"] for row in csv.DictReader(file)]
+    counts = f"{sides.count('train')} training and {sides.count('val')} validation images of 4 classes, 32 x 32"
+    assert f"photos: {counts}" in done.stdout
+    assert len(sides) == 40
+    assert sides.count("val") >= 4
+
+
 def test_synthetic_data_needs_no_files(tmp_path: Path, run_script: Script) -> None:
     sizes = ("--data.synthetic.train", 40, "--data.synthetic.val", 9, "--data.synthetic.classes", 3)
     uniform = ("--data.sampling", "class_uniform", "--data.epoch_size", 4, "--logging.print_freq", 4)
@@ -64,7 +78,7 @@ def test_synthetic_data_needs_no_files(tmp_path: Path, run_script: Script) -> No
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--data.source", "cifar"], "data.source is cifar; did you mean cifar10? known sources: hickle, jpeg_folder"),
+        (["--data.source", "cifar"], "data.source is cifar; did you mean cifar10? known sources: auto, hickle, "),
         (["--data.source", "lmdb"], "data holds 0 folders *train* with a data.mdb, where one should be"),
         (["--data.source", "jpeg_folder", "--data.img_size", 8], "images of 8 x 8 give a crop of 7, but this network"),
         (["--data.epoch_size", 3], "data.epoch_size is 3, but data.sampling shuffled uses every image once per epoch"),

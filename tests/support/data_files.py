@@ -1,6 +1,7 @@
 """Write small data sets in the formats of other programs. The brightest quarter of an image tells its class."""
 
 import gzip
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def write_jpeg_folder(folder: Path, *, train: int = 24, val: int = 8, n_classes:
             path = folder / split / f"n{label:02d}" / f"{number:03d}.JPEG"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path, "JPEG", quality=95)
+    return folder
+
+
+def write_unsplit_folder(folder: Path, train: int = 24) -> Path:
+    """Write class folders that are not split into training and validation."""
+    write_jpeg_folder(folder, train=train)
+    for path in (folder / "train").iterdir():
+        path.rename(folder / path.name)
+    shutil.rmtree(folder / "train")
+    shutil.rmtree(folder / "val")
     return folder
 
 

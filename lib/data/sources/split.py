@@ -19,6 +19,8 @@ from lib.system.atomic_write import atomic_write
 from lib.types import SPLITS, Split
 
 _KEY = b"validation split"
+# How the image that is moved to a side is chosen by its hash.
+_NEAREST: tuple[tuple[Split, Callable[..., int]], ...] = (("val", min), ("train", max))
 _COLUMNS = ["image", "split", "val_share"]
 # Files of the same size rarely end alike, so few are read whole to compare them.
 _END_BYTES = 4096
@@ -75,12 +77,13 @@ def draw_sides(
     for index, unit in enumerate(units):
         for label in {image.label for image in unit}:
             of_class[label].append(index)
-    for indices in of_class.values():
-        movable = [index for index in indices if kept[index] is None] or indices
-        if all(sides[index] == "val" for index in indices):
-            sides[max(movable, key=hashes.__getitem__)] = "train"
-        elif len(indices) > 1 and all(sides[index] == "train" for index in indices):
-            sides[min(movable, key=hashes.__getitem__)] = "val"
+    # Training comes last: an image in several classes may be moved twice, and no class may be without training images.
+    for wanted, nearest in _NEAREST:
+        for _, indices in sorted(of_class.items()):
+            alone = wanted == "val" and len(indices) == 1
+            if not alone and all(sides[index] != wanted for index in indices):
+                movable = [index for index in indices if kept[index] is None] or indices
+                sides[nearest(movable, key=hashes.__getitem__)] = wanted
     return {_key(image): side for unit, side in zip(units, sides, strict=True) for image in unit}
 
 
