@@ -12,7 +12,7 @@ examples:
 
 import sys
 
-from lib.commands.classify import classify
+from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(classify(__doc__))
+    sys.exit(call("classify", __doc__))

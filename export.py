@@ -10,7 +10,7 @@ examples:
 
 import sys
 
-from lib.commands.export import export
+from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(export(__doc__))
+    sys.exit(call("export", __doc__))

@@ -11,7 +11,7 @@ examples:
 import sys
 from pathlib import Path
 
-from lib.commands.train import train
+from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(train(__doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))
+    sys.exit(call("train", __doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))

@@ -11,7 +11,7 @@ examples:
 import sys
 from pathlib import Path
 
-from lib.commands.validate import validate
+from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(validate(__doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))
+    sys.exit(call("validate", __doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))

@@ -11,7 +11,7 @@ exit status: 0 every file is intact; 2 a file is missing or damaged, each is nam
 import sys
 from pathlib import Path
 
-from lib.commands.verify_data import verify_data
+from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(verify_data(__doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))
+    sys.exit(call("verify_data", __doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))
