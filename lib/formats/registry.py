@@ -66,7 +66,9 @@ def read_weights(path: str | Path, made_for: MadeFor = "auto") -> ScaledWeights:
     if made_for != "auto":
         weights = torch_file.made_for(weights, made_for, file)
     tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(UNUSED_BUFFER)}
-    return weights._replace(tensors=_without_wrappers(tensors))
+    tensors = _without_wrappers(tensors)
+    tensors.pop(safe_tensors.MEAN, None)  # tensors of an exported file, saved again by another program
+    return weights._replace(tensors=tensors)
 
 
 def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -94,8 +94,9 @@ def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         lambda state: {"epoch": 9, "arch": "tiny", "state_dict": prefixed(state, "module."), "best": torch.ones(1)},
         lambda state: {"model": state, "args": argparse.Namespace(lr=0.1), "optimizer": {"state": {}}},
         lambda state: {name: torch.nn.Parameter(value) for name, value in state.items()},
+        lambda state: prefixed(state | {"mean_image": torch.zeros(3, 32, 32)}, "module."),
     ],
-    ids=["DistributedDataParallel", "compiled", "the ImageNet example", "with options", "parameters"],
+    ids=["DistributedDataParallel", "compiled", "the ImageNet example", "with options", "parameters", "exported"],
 )
 def test_what_training_scripts_wrap_around_weights_is_taken_off(
     tmp_path: Path, wrap: Callable[[dict[str, Tensor]], object]
