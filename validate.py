@@ -5,7 +5,10 @@
 examples:
   python validate.py
   python validate.py --checkpoint models/checkpoints/epoch060_iter00000.pt --crops 10 --out figures
+  python validate.py --checkpoint models --data.dir other_data
   python validate.py --spec spec_2gpu.yaml
+
+Network, data and sizes are those of the checkpoint's run, as far as no option and no --config says otherwise.
 """
 
 import sys

@@ -4,10 +4,12 @@ import contextlib
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lib.commands.run_end import end_summary
 from lib.config.load import read_file
 from lib.config.schema import Config
 from lib.data.dataset import DataSet, check_batch_size
@@ -23,7 +25,7 @@ from lib.runtime.socket_dir import run_folder
 from lib.runtime.supervisor import Supervisor
 from lib.system.cpus import free_cores
 from lib.system.limits import raise_open_files_limit
-from lib.system.terminal import print_stderr
+from lib.system.terminal import ignore_broken_pipe, print_stderr, printable
 
 Roles = Sequence[tuple[str, int]]
 """(role, rank) of every process"""
@@ -66,6 +68,7 @@ def run_roles(
     if ("trainer", 0) in roles:
         option = "" if config.run.resume == "auto" else " with --run.resume auto"
         fix = f"Start the same command again{option} to continue from the last checkpoint."
+    began = time.monotonic()
     with run_folder() as folder:
         write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation))
         outcome = Supervisor(folder, roles, config.run.patience_s, fix=fix, lock=lock).run()
@@ -80,6 +83,11 @@ def run_roles(
             log.info("%s", outcome.traceback)
         if outcome.status == 0 and config.logging.report and not Refresher(weights_dir).finish():
             print(f"no report; python -m lib.report {weights_dir} prints the reason", file=sys.stderr)
+        if outcome.status == 0 and not config.logging.quiet:
+            summary = printable(end_summary(config, seconds=time.monotonic() - began))
+            log.info("%s", summary)
+            with ignore_broken_pipe():
+                print(summary, flush=True)
     return outcome.status
 
 

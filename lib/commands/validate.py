@@ -1,7 +1,9 @@
 """validate.py: evaluate a checkpoint over all validation images."""
 
+import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lib.commands.configuration import parse_config
@@ -20,5 +22,47 @@ def validate(description: str, spec: Path) -> int:
 
 
 def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, Evaluation]:
-    """Return the configuration and what to evaluate. Raises ConfigError."""
-    return parse_config(argv, description=description, spec=spec, options=Evaluation, shortcuts=("--debug",))
+    """Return the configuration and what to evaluate. Raises UserError.
+
+    Unless a --config is named, network, data and sizes are those of the checkpoint and of its run; devices are not.
+    """
+    parse_all = partial(parse_config, description=description, spec=spec, options=Evaluation, shortcuts=("--debug",))
+    config, evaluation = parse_all(argv)
+    if any(word.partition("=")[0] == "--config" for word in argv):
+        return config, evaluation
+    if own := config_of_run(evaluation.checkpoint or config.run.weights_dir):
+        here = {
+            "config": str(own),
+            "run.weights_dir": str(config.run.weights_dir),
+            "run.limit_batches": str(config.run.limit_batches),
+            "devices": json.dumps(config.devices),
+            "exchange.method": config.exchange.method,
+        }
+    elif evaluation.checkpoint:
+        here = settings_of_checkpoint(evaluation.checkpoint)
+    else:
+        return config, evaluation
+    return parse_all([*(f"--{key}={value}" for key, value in here.items()), *argv])
+
+
+def config_of_run(path: Path) -> Path | None:
+    """Return the configuration of the run whose folder, or whose checkpoint, is ``path``; None if there is none."""
+    folder = path if path.is_dir() else path.parent.parent
+    found = folder / "config.yaml"
+    return found if found.is_file() and (folder / "checkpoints").is_dir() else None
+
+
+def settings_of_checkpoint(path: Path) -> dict[str, str]:
+    """Return the settings that a checkpoint without its run's folder holds; none for weights of other programs."""
+    from lib.checkpoints import checkpoint  # noqa: PLC0415  (imports torch, which --help does not need)
+
+    if not checkpoint.may_be_checkpoint(path):
+        return {}
+    saved = checkpoint.load(path)
+    return {
+        "model.name": saved.identity.model,
+        "data.img_size": str(saved.identity.img_size),
+        "data.resize": saved.preparation.resize,
+        "normalize.mean": saved.preparation.subtracted,
+        "normalize.std": json.dumps(saved.preparation.std),
+    }

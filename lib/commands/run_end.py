@@ -1,0 +1,72 @@
+"""The lines at the end of a training: what it reached, and the commands that come next."""
+
+import os
+import shlex
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.config.schema import Config
+from lib.data.images.listing import SUFFIXES
+from lib.recording.metrics_log import read_lines
+from lib.system.npy import from_npy_bytes
+
+# Where a data set has pictures, those that were not trained on first. generate_toy_data.sh draws into toy_images.
+_PICTURES = ("val", "valid", "validation", "test", "toy_images/val", "")
+
+
+def end_summary(config: Config, *, seconds: float) -> str:
+    """Return best epoch, time, speed, paths and next commands of a training that took ``seconds`` since its start."""
+    folder = config.run.weights_dir
+    rows = [*_best(folder), ("time", f"{tqdm.format_interval(seconds)}{_speed(folder)}")]
+    if config.logging.report:
+        rows.append(("page", str(folder / "report.html")))
+    rows += zip(("next", "", ""), next_commands(folder, config.data.dir), strict=True)
+    return "\n".join(f"{name + ':' if name else '':<9} {text}" for name, text in rows)
+
+
+def next_commands(folder: Path, data_dir: Path) -> list[str]:
+    """Return the commands for the run in ``folder``, which work in the current folder: classify, validate, export."""
+    python, scripts = sys.orig_argv[0], Path(sys.argv[0]).parent
+    picture = example_picture(data_dir) or Path("PHOTO.jpg")
+    return [
+        shlex.join([python, str(scripts / script), *map(str, words)])
+        for script, words in (
+            ("classify.py", (picture, "--checkpoint", folder)),
+            ("validate.py", ("--checkpoint", folder)),
+            ("export.py", (folder / "network.safetensors", "--checkpoint", folder)),
+        )
+    ]
+
+
+def example_picture(folder: Path) -> Path | None:
+    """Return the first picture of the data set in ``folder``, or None if it holds no files of pictures."""
+    for part in _PICTURES:
+        for root, folders, files in os.walk(folder / part):
+            folders[:] = sorted(name for name in folders if not name.startswith((".", "@", "misc")))
+            if names := [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]:
+                return Path(root, min(names))
+    return None
+
+
+def _best(folder: Path) -> list[tuple[str, str]]:
+    try:
+        errors = np.asarray(from_npy_bytes((folder / "val_record.npy").read_bytes()))[:, 0]
+        name = (folder / "checkpoints/best").read_text(encoding="utf-8")
+    except (OSError, ValueError, IndexError):  # nothing was validated, or someone else removed the files
+        return []
+    best = int(errors.argmin())
+    text = f"epoch {best + 1} of {len(errors)}, accuracy {100 * (1 - errors[best]):.2f} %"
+    return [
+        ("best", f"{text} (error {100 * errors[best]:.2f} %)"),
+        ("weights", str(folder / "checkpoints" / name)),
+    ]
+
+
+def _speed(folder: Path) -> str:
+    entries = [entry for entry, _ in read_lines(folder / "metrics.jsonl") if entry and entry.kind == "train"]
+    speeds = [entry.values["images_per_s"] for entry in entries if "images_per_s" in entry.values]
+    return f", {statistics.median(speeds):,.0f} images/s (median)" if speeds else ""
