@@ -12,6 +12,15 @@ from lib.commands.run import check_run, run_roles, worker_roles
 from lib.config.schema import Config
 from lib.evaluation.options import Evaluation
 
+# The metadata of exports (docs/exports.md) that are settings.
+_EXPORTED = {
+    "network": "model.name",
+    "img_size": "data.img_size",
+    "resize": "data.resize",
+    "mean": "normalize.mean",
+    "std": "normalize.std",
+}
+
 
 @report_errors
 def validate(description: str, spec: Path) -> int:
@@ -39,7 +48,7 @@ def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, Ev
             "exchange.method": config.exchange.method,
         }
     elif evaluation.checkpoint:
-        here = settings_of_checkpoint(evaluation.checkpoint)
+        here = settings_of_file(evaluation.checkpoint)
     else:
         return config, evaluation
     return parse_all([*(f"--{key}={value}" for key, value in here.items()), *argv])
@@ -52,10 +61,14 @@ def config_of_run(path: Path) -> Path | None:
     return found if found.is_file() and (folder / "checkpoints").is_dir() else None
 
 
-def settings_of_checkpoint(path: Path) -> dict[str, str]:
-    """Return the settings that a checkpoint without its run's folder holds; none for weights of other programs."""
+def settings_of_file(path: Path) -> dict[str, str]:
+    """Return the settings that a checkpoint without its run's folder, or a safetensors export, holds; else none."""
     from lib.checkpoints import checkpoint  # noqa: PLC0415  (imports torch, which --help does not need)
+    from lib.formats import safe_tensors  # noqa: PLC0415
 
+    if safe_tensors.recognizes(path):
+        said, _ = safe_tensors.read_header(path)
+        return {key: said[name] for name, key in _EXPORTED.items() if name in said}
     if not checkpoint.may_be_checkpoint(path):
         return {}
     saved = checkpoint.load(path)

@@ -1,6 +1,6 @@
 """Write an evaluation into a folder.
 
-figures.json     loss, top1_error, top5_error, images, mean_average_precision, crops, checkpoint
+figures.json     loss, top1_error, top5_error, images, accuracy, mean_average_precision, crops, checkpoint
 classes.csv      index, folder, name, images, top1_error, top5_error, average_precision of each class
 mistakes.csv     class, predicted, images: folders of each pair of classes that was confused, most frequent first
 confusion.csv    one row for each true class, one column for each predicted class; for up to 1,000 classes
@@ -50,7 +50,8 @@ def write_evaluation(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        figures = asdict(metrics) | {"mean_average_precision": classes.mean_average_precision} | facts
+        more = {"accuracy": 1 - metrics.top1_error, "mean_average_precision": classes.mean_average_precision}
+        figures = asdict(metrics) | more | facts
         (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         _write_csv(folder / "classes.csv", _class_rows(classes, names))
         wrong = ((names[label][0], names[predicted][0], count) for label, predicted, count in confusion.wrong())

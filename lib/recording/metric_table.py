@@ -17,7 +17,7 @@ class MetricSpec:
     """How a metric is reduced over the workers and shown. The key of its row is its name everywhere."""
 
     text: str
-    """format with its unit, for lines of text"""
+    """format with its unit, for lines of text; a second field gets what a fraction lacks to the whole"""
     short: str = ""
     """format for the progress bar (default: ``text``)"""
     scale: float = 1.0
@@ -35,7 +35,7 @@ class MetricSpec:
 METRICS = {
     "loss": MetricSpec(text="loss {:.4f}", short="loss {:.3f}", title="Loss"),
     "top1_error": MetricSpec(
-        text="top-1 error {:.2f} %", short="top-1 err {:.1f} %", scale=100, title="Top-1 error, %"
+        text="top-1 error {:.2f} % (accuracy {:.2f} %)", short="top-1 err {:.1f} %", scale=100, title="Top-1 error, %"
     ),
     "top5_error": MetricSpec(
         text="top-5 error {:.2f} %", short="top-5 err {:.1f} %", scale=100, title="Top-5 error, %"
@@ -65,12 +65,12 @@ def format_values(values: Mapping[str, float], *, short: bool = False) -> list[s
     """Return each of ``values`` as text, in the order of the table.
 
     >>> format_values({"images_per_s": 1234.5, "top1_error": 0.25})
-    ['top-1 error 25.00 %', '1,234 images/s']
+    ['top-1 error 25.00 % (accuracy 75.00 %)', '1,234 images/s']
     >>> format_values({"images_per_s": 1234.5, "top1_error": 0.25}, short=True)
     ['top-1 err 25.0 %', '1,234 images/s']
     """
     return [
-        ((short and spec.short) or spec.text).format(spec.scale * values[name])
+        ((short and spec.short) or spec.text).format(spec.scale * values[name], spec.scale - spec.scale * values[name])
         for name, spec in METRICS.items()
         if name in values
     ]
@@ -80,6 +80,6 @@ def describe(metrics: Metrics) -> str:
     """Return loss and errors as text.
 
     >>> describe(Metrics(1.5, 0.25, 0.125, 8))
-    'loss 1.5000  top-1 error 25.00 %  top-5 error 12.50 %'
+    'loss 1.5000  top-1 error 25.00 % (accuracy 75.00 %)  top-5 error 12.50 %'
     """
     return "  ".join(format_values(asdict(metrics)))

@@ -36,11 +36,13 @@ def test_the_commands_that_a_run_prints_work_as_printed(tmp_path: Path, run_scri
             assert f"top-1 error {100 * errors[best]:.2f} %" in ran.stdout
     assert (tmp_path / "my run/network.safetensors").is_file()
     assert "best: " in (tmp_path / "my run/train.log").read_text()
-    # A checkpoint alone says what it was trained with, but not on which images.
+    # A file alone says what it was trained with, but not on which images.
     (tmp_path / f"my run/checkpoints/epoch{best + 1:03d}_iter00000.pt").rename(tmp_path / "alone.pt")
-    alone = run_script("validate.py", "--checkpoint", "alone.pt", "--data.dir", "my data", "--batch_size", 8)
-    assert alone.returncode == 0, alone.stderr
-    assert f"top-1 error {100 * errors[best]:.2f} %" in alone.stdout
+    (tmp_path / "my run/network.safetensors").rename(tmp_path / "alone.safetensors")
+    for name in ("alone.pt", "alone.safetensors"):
+        alone = run_script("validate.py", "--checkpoint", name, "--data.dir", "my data", "--batch_size", 8)
+        assert alone.returncode == 0, alone.stderr
+        assert f"top-1 error {100 * errors[best]:.2f} %" in alone.stdout
 
 
 def test_the_picture_to_classify_is_one_that_was_not_trained_on(tmp_path: Path) -> None:

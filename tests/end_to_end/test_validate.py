@@ -81,6 +81,7 @@ def test_figures_are_those_of_a_plain_evaluation(
     assert figures["images"] == 20
     assert figures["loss"] == pytest.approx(float(-probabilities.log()[range(20), labels].mean()), rel=1e-5)
     assert figures["top1_error"] == int((probabilities.argmax(1) != labels).sum()) / 20
+    assert figures["accuracy"] == pytest.approx(1 - figures["top1_error"])
     rows = list(csv.reader((out / "confusion.csv").read_text().splitlines()))
     confusion = np.zeros((4, 4), int)
     np.add.at(confusion, (labels.numpy(), probabilities.argmax(1).numpy()), 1)

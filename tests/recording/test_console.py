@@ -195,9 +195,9 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     console.epoch(row(2, is_best=True))
     out = capsys.readouterr().out
     assert out == (
-        "epoch 2/3  iteration 1/9  loss 1.5000  top-1 error 25.00 %  top-5 error 12.50 %  rate 0.01  1,234 images/s  "
-        "wait 2 %  compute 90 %  exchange 8 %\n"
-        "epoch 2: validation loss 1.5000  top-1 error 25.00 %  top-5 error 12.50 %\n"
+        "epoch 2/3  iteration 1/9  loss 1.5000  top-1 error 25.00 % (accuracy 75.00 %)  top-5 error 12.50 %  "
+        "rate 0.01  1,234 images/s  wait 2 %  compute 90 %  exchange 8 %\n"
+        "epoch 2: validation loss 1.5000  top-1 error 25.00 % (accuracy 75.00 %)  top-5 error 12.50 %\n"
     )
 
 
