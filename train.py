@@ -14,4 +14,4 @@ from pathlib import Path
 from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(call("train", __doc__, spec=Path(__file__).with_name("spec_1gpu.yaml")))
+    sys.exit(call("train", __doc__, spec=Path(__file__).resolve().with_name("spec_1gpu.yaml")))

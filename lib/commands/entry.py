@@ -3,11 +3,21 @@
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
 def call(command: str, *arguments: Any, **options: Any) -> int:
-    """Call the function of this name in its module of ``lib.commands``. Ctrl-C during the imports is no traceback."""
+    """Call the function of this name in its module of ``lib.commands``. Ctrl-C during the imports is no traceback.
+
+    Under ``python -OO`` docstrings are None: an empty description takes their place.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        print("error: the working folder has been deleted; change to another one", file=sys.stderr)
+        return 2
+    arguments = tuple("" if argument is None else argument for argument in arguments)
     try:
         status: int = getattr(import_module(f"lib.commands.{command}"), command)(*arguments, **options)
     except KeyboardInterrupt:

@@ -27,3 +27,18 @@ def test_ctrl_c_during_the_imports_is_no_traceback(tmp_path: Path, script: str) 
     words = [sys.executable, str(ROOT / script), "--help"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (130, "stopped\n")
+
+
+def test_scripts_work_without_docstrings_and_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "linked.py").symlink_to(ROOT / "train.py")
+    words = [sys.executable, "-OO", str(tmp_path / "linked.py"), "--print_config"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_deleted_working_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
+    words = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"]
+    words += [sys.executable, str(ROOT / "train.py"), "--print_config"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: the working folder has been deleted; change to another one\n"
