@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.checkpoints.folder import best_of_run
-from lib.checkpoints.tensor_checks import check_fit
+from lib.checkpoints.tensor_checks import check_fit, tensor_flaw
 from lib.errors import WeightsError, reading
 from lib.formats import caffe, safe_tensors, theano, torch_file
 from lib.formats.scaled_weights import ScaledWeights, Std
@@ -67,7 +67,9 @@ def read_weights(path: str | Path, made_for: MadeFor = "auto") -> ScaledWeights:
         weights = torch_file.made_for(weights, made_for, file)
     tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(UNUSED_BUFFER)}
     tensors = _without_wrappers(tensors)
-    tensors.pop(safe_tensors.MEAN, None)  # tensors of an exported file, saved again by another program
+    mean = tensors.pop(safe_tensors.MEAN, None)  # of an exported file, saved again by another program
+    if mean is not None and (flaw := tensor_flaw(mean)):
+        raise WeightsError(f"{path}: {safe_tensors.MEAN} {flaw}; fetch it again")
     return weights._replace(tensors=tensors)
 
 
