@@ -31,6 +31,7 @@ def test_the_folder_holds_metrics_classes_and_confusion(tmp_path: Path) -> None:
         "top1_error": 0.25,
         "top5_error": 0.0,
         "images": 4,
+        "accuracy": 0.75,
         "mean_average_precision": 0.75,
         "crops": 10,
     }
