@@ -11,7 +11,9 @@ examples:
 """
 
 import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 from lib.commands.entry import call
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ Network, data and sizes are those of the checkpoint's run, as far as no option a
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 from lib.commands.entry import call
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ exit status: 0 every file is intact; 2 a file is missing or damaged, each is nam
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 from lib.commands.entry import call
 
 if __name__ == "__main__":

@@ -29,10 +29,11 @@ def test_ctrl_c_during_the_imports_is_no_traceback(tmp_path: Path, script: str) 
     assert (done.returncode, done.stderr) == (130, "stopped\n")
 
 
-def test_scripts_work_without_docstrings_and_through_a_link(tmp_path: Path) -> None:
+def test_scripts_work_without_docstrings_through_a_link_and_with_a_safe_path(tmp_path: Path) -> None:
     (tmp_path / "linked.py").symlink_to(ROOT / "train.py")
     words = [sys.executable, "-OO", str(tmp_path / "linked.py"), "--print_config"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    environment = os.environ | {"PYTHONSAFEPATH": "1"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
