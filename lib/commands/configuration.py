@@ -77,10 +77,11 @@ def parse_config(
 
 
 def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the network's recipe for the images per update of the run."""
+    """Return the settings of the network's recipe for the images per update of the run, and its size of images."""
     world_size = count_workers(len(values["devices"]), os.environ)
     images = values["batch_size"] * world_size * values["optimizer.accumulate"]
-    return model_spec(values["model.name"]).recipe.settings(images)
+    spec = model_spec(values["model.name"])
+    return {"data.img_size": spec.img_size} | spec.recipe.settings(images)
 
 
 def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:

@@ -207,7 +207,8 @@ class ModelConfig(Section, prefix="model."):
 
     name: str = "alexnet"
     """network to train; --list_models prints all. Its recipe gives the defaults of augment.*, normalize.*,
-    optimizer.*, schedule.* and run.n_epochs"""
+    optimizer.*, schedule.* and run.n_epochs; networks for images of another size than 256 also that of
+    data.img_size"""
 
     init: Literal["default", "kaiming", "xavier"] = "default"
     """initial weights of convolutions. default: as the network's authors; kaiming, xavier: normal, with variance

@@ -335,6 +335,12 @@ def test_a_recipe_lies_below_files_and_arguments(tmp_path: Path) -> None:
     assert config.schedule == replace(NIN.schedule, warmup_epochs=2.0)
 
 
+def test_a_network_for_small_images_brings_their_size() -> None:
+    names = ("alexnet", "resnet20_cifar", "lenet")
+    assert [parsed("--model.name", name).data.img_size for name in names] == [256, 32, 28]
+    assert parsed("--model.name", "lenet", "--data.img_size", "64").data.img_size == 64
+
+
 def test_a_recipe_brings_augmentation_and_normalization(tmp_path: Path) -> None:
     assert parsed("--model.name", "resnet18").normalize == CAFFE_RESNET.normalize
     assert parsed("--model.name", "alexnet_bn").augment == TORCHNET.augment
