@@ -68,7 +68,9 @@ def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
         sides = split_images(data.dir, found.images, data.val_share, record)
         return {split: LabeledImages(data.dir, sides[split], found.passed_over) for split in SPLITS}
     if roots["train"].samefile(roots["val"]):
-        print(f"warning: {roots['train']} and {roots['val']} are the same folder, so validation tells nothing")
+        print(
+            f"warning: {roots['train']} and {roots['val']} are the same folder, so validation tells nothing", flush=True
+        )
     train, annotations = images_of_folders(roots["train"]), roots["val"].parent / _ANNOTATIONS
     annotated = roots["val"].parent != data.dir
     val = _annotated(roots["val"], annotations) if annotated else images_of_folders(roots["val"])
