@@ -4,6 +4,7 @@ FOREIGN_OPTIONS = {
     # Keys, and their names elsewhere.
     "run.weights_dir": "weights_dir cache expDir expID snapshot_prefix output output_dir",
     "run.n_epochs": "n_epochs nEpochs epochNumber max_iter epochs max_epochs",
+    "run.stop_after": "patience",
     "run.seed": "manualSeed random_seed seed",
     "run.resume": "resume_train load_epoch optimState continue start_epoch resume",
     "run.snapshot_freq": "snapshot_freq snapshot",
