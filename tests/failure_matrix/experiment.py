@@ -30,6 +30,7 @@ _REACHED_S = 120.0
 # How long the supervisor is stopped: longer than any other role may be.
 _STOPPED_S = 4.0
 _RUN_S = 240.0
+_PASSED_ON_S = 0.5
 _SYNTHETIC = ("--data.synthetic.train", 24, "--data.synthetic.val", 8, "--data.synthetic.classes", 4)
 
 
@@ -174,6 +175,10 @@ class _Run:
             for _ in range(1 + len(twice)):
                 os.killpg(self._process.pid, signal.Signals[name])
                 time.sleep(0.001)  # equal signals that wait are delivered once
+            # The supervisor passes them on. Until then a paused save stays paused: the short run might be over.
+            deadline = time.monotonic() + _PASSED_ON_S
+            while time.monotonic() < deadline and self._process.poll() is None:
+                time.sleep(0.05)
         elif self._cell.fault.startswith("SIG"):
             pid = self._process.pid if self._cell.role == "supervisor" else self._pids[self._cell.role]
             os.kill(pid, signal.Signals[self._cell.fault])
