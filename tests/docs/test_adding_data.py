@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.data_files import images_of
 from tests.support.scripts import ROOT
-from tests.support.worked_example import apply_example
+from tests.support.worked_example import apply_example, run_python
 
 AUGMENTATION, SOURCE = ROOT / "docs/adding_an_augmentation.md", ROOT / "docs/adding_a_data_source.md"
 MOST_LINES = 60
@@ -40,21 +40,6 @@ print(json.dumps([bool((old[:, :-1] == new[:, :-1]).all()), gray.numpy().tolist(
 """
 
 
-def run(folder: Path, *words: str) -> str:
-    """Run Python in ``folder`` and return its output."""
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-500:]}{done.stderr[-1000:]}"
-    return done.stdout
-
-
 def changed_files(folder: Path) -> list[str]:
     """Return the files of the program that the example has changed or added."""
     files = (path.relative_to(folder) for path in (folder / "lib").rglob("*.py"))
@@ -70,12 +55,12 @@ def test_an_augmentation_takes_three_files_and_changes_no_other_ones_numbers(tmp
         "lib/data/augment/grayscale.py",
         "lib/data/augment/registry.py",
     ]
-    others_are_the_same, gray_where_drawn, share = json.loads(run(tmp_path, "-c", DRAWN))
+    others_are_the_same, gray_where_drawn, share = json.loads(run_python(tmp_path, "-c", DRAWN))
     assert others_are_the_same
     assert gray_where_drawn
     assert share == pytest.approx(0.25, abs=0.07)
     options = ("--data.source", "synthetic", "--run.limit_batches", "3", "--augment.grayscale", "0.5")
-    run(tmp_path, "train.py", *TINY, *options)
+    run_python(tmp_path, "train.py", *TINY, *options)
     assert "grayscale: 0.5" in (tmp_path / "models/config.yaml").read_text()
 
 
@@ -88,7 +73,7 @@ def test_a_data_source_takes_two_files_and_trains(tmp_path: Path) -> None:
         images, labels = images_of(count)
         np.savez(data / f"{split}.npz", images=images, labels=labels)
     (data / "classes.txt").write_text("one two three four")
-    output = run(tmp_path, "train.py", *TINY, "--data.source", "npz")
+    output = run_python(tmp_path, "train.py", *TINY, "--data.source", "npz")
     assert "24 training and 8 validation images of 4 classes" in output
     (data / "val.npz").write_bytes(b"not a zip file")
     done = subprocess.run(

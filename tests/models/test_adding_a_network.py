@@ -1,8 +1,5 @@
 """The worked example of docs/adding_a_network.md: it fits the program as it is, and it trains."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,7 @@ from torch.nn import functional
 
 from tests.support.pages import blocks
 from tests.support.scripts import ROOT
-from tests.support.worked_example import apply_example
+from tests.support.worked_example import apply_example, run_python
 
 PAGE = ROOT / "docs/adding_a_network.md"
 OPTIONS = (
@@ -21,21 +18,6 @@ OPTIONS = (
 )
 
 
-def run(folder: Path, *words: str) -> str:
-    """Run Python in ``folder`` and return its output."""
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-500:]}{done.stderr[-1000:]}"
-    return done.stdout
-
-
 def test_the_example_has_at_most_60_lines_and_its_entry_is_true(tmp_path: Path) -> None:
     assert apply_example(PAGE, tmp_path) <= 60
     code = (
@@ -43,8 +25,8 @@ def test_the_example_has_at_most_60_lines_and_its_entry_is_true(tmp_path: Path) 
         "assert sum(p.numel() for p in spec.build(1000, spec.crop).parameters()) == spec.parameters;"
         "assert spec.build(5, spec.min_crop)(torch.zeros(2, 3, spec.min_crop, spec.min_crop)).shape == (2, 5)"
     )
-    run(tmp_path, "-c", code)
-    run(tmp_path, "train.py", *OPTIONS)
+    run_python(tmp_path, "-c", code)
+    run_python(tmp_path, "train.py", *OPTIONS)
     assert "two_layers" in (tmp_path / "models/config.yaml").read_text()
 
 

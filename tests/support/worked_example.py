@@ -5,8 +5,11 @@ A block ``python`` whose first line is ``# FILE`` is a new file. A block ``diff`
 them. An empty line separates edits of the same file.
 """
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.support.pages import blocks
@@ -45,3 +48,18 @@ def _edit(block: str, folder: Path) -> None:
             assert text.count(before) == 1, f"{name} has no such place, or several; change the page:\n{before}"
             text = text.replace(before, after)
         path.write_text(text, encoding="utf-8")
+
+
+def run_python(folder: Path, *words: str) -> str:
+    """Run Python in ``folder`` and return its output."""
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-500:]}{done.stderr[-1000:]}"
+    return done.stdout
