@@ -1,7 +1,8 @@
 """Train AlexNet on one or more GPUs: each device has a trainer and a loader process, and one supervisor watches them.
 
 Packages are floors. A module imports from its own package and from those below it, never from one above.
-tests/test_floors.py holds the order and checks that this map shows it:
+tests/test_floors.py holds the order and checks that this map shows it. Imports are relative, so that the package may be
+installed under another name:
 
     commands            what train.py, validate.py, classify.py, export.py and the other scripts do; doctor; verify_data
     roles               one file per process: trainer, loader, validator, dry run, batch size finder

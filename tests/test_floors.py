@@ -40,12 +40,15 @@ SEES_CONFIG = ("lib.commands.", "lib.roles.", "lib.config.", "lib.runtime.proces
 
 
 def imports(path: Path) -> set[str]:
-    """Return every module that a file names in an import statement, wherever the statement stands."""
+    """Return the full name of every module that a file imports, wherever the statement stands."""
+    package = path.relative_to(ROOT).parent.parts
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            # "from lib import rng" names a module, "from lib.config.schema import Config" a name in one.
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            # "from .. import rng" names a module, "from ..config.schema import Config" a name in one.
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return found
@@ -135,6 +138,17 @@ def test_packages_import_nothing() -> None:
     for path in (ROOT / "lib").rglob("__init__.py"):
         assert not imports(path), path
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_imports_within_lib_are_relative() -> None:
+    """The package is called ``lib`` in a clone and ``tandem`` where it is installed."""
+    absolute = [
+        f"{path}:{node.lineno}"
+        for path in (ROOT / "lib").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "lib"
+    ]
+    assert not absolute
 
 
 def test_no_test_file_imports_another() -> None:

@@ -12,9 +12,9 @@ import msgspec
 import torch
 from torch import Tensor
 
-from lib.checkpoints.tensor_checks import load_tensors, tensor_flaw
-from lib.checkpoints.zip_checksum import append_checksum, verify_checksum
-from lib.errors import CheckpointError, first_line
+from ..errors import CheckpointError, first_line
+from .tensor_checks import load_tensors, tensor_flaw
+from .zip_checksum import append_checksum, verify_checksum
 
 FORMAT = 3
 # Older formats that can be read: the current name of each key that was renamed.

@@ -6,7 +6,7 @@ The number of a class is the rank of its folder, so folders with other names, or
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.errors import CheckpointError
+from ..errors import CheckpointError
 
 BY_ORDER = (
     "if they are the same classes in the same order, add --model.classes by_order (classify.py: --classes by_order)"

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lib.checkpoints.checkpoint import Checkpoint, write
-from lib.errors import CheckpointError
-from lib.system.atomic_write import atomic_write, make_folder, remove_partials
-from lib.system.disk import free_bytes
+from ..errors import CheckpointError
+from ..system.atomic_write import atomic_write, make_folder, remove_partials
+from ..system.disk import free_bytes
+from .checkpoint import Checkpoint, write
 
 
 class CheckpointFolder:

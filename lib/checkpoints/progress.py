@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from lib.config.schema import RunConfig
+from ..config.schema import RunConfig
 
 
 @dataclass

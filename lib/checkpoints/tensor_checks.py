@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib.errors import UserError
+from ..errors import UserError
 
 
 def load_tensors(path: Path, *, mmap: bool = False) -> Any:

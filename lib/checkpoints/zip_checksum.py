@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from lib.system.checksum import file_crc32
+from ..system.checksum import file_crc32
 
 _TAG = b"crc32:"
 _COMMENT_BYTES = len(_TAG) + 8

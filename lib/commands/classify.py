@@ -8,17 +8,17 @@ from typing import get_args
 
 import torch
 
-from lib.commands.report_errors import report_errors
-from lib.config.plain_parser import PlainParser
-from lib.data.images.decode import decode
-from lib.data.images.listing import SUFFIXES, find_images
-from lib.errors import ConfigError, DataError
-from lib.evaluation.opening import open_network
-from lib.evaluation.output_formats import PRINTERS
-from lib.system.cpus import free_cores
-from lib.system.devices import choose_device
-from lib.system.terminal import print_stderr
-from lib.types import MadeFor
+from ..config.plain_parser import PlainParser
+from ..data.images.decode import decode
+from ..data.images.listing import SUFFIXES, find_images
+from ..errors import ConfigError, DataError
+from ..evaluation.opening import open_network
+from ..evaluation.output_formats import PRINTERS
+from ..system.cpus import free_cores
+from ..system.devices import choose_device
+from ..system.terminal import print_stderr
+from ..types import MadeFor
+from .report_errors import report_errors
 
 
 @report_errors

@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lib.config.arguments import build_parser
-from lib.config.convert import build, from_argument
-from lib.config.dump import dotted, to_yaml
-from lib.config.field_type import field_types
-from lib.config.hints import key_hint
-from lib.config.load import read_file
-from lib.config.schema import Config
-from lib.data.sources.registry import AUTO, SOURCES
-from lib.errors import ConfigError
-from lib.models.registry import MODELS, model_spec, table
-from lib.runtime.torchrun import count_workers
+from ..config.arguments import build_parser
+from ..config.convert import build, from_argument
+from ..config.dump import dotted, to_yaml
+from ..config.field_type import field_types
+from ..config.hints import key_hint
+from ..config.load import read_file
+from ..config.schema import Config
+from ..data.sources.registry import AUTO, SOURCES
+from ..errors import ConfigError
+from ..models.registry import MODELS, model_spec, table
+from ..runtime.torchrun import count_workers
 
 _CHOICES = {"model.name": tuple(MODELS), "data.source": (AUTO, *SOURCES)}
 

@@ -20,16 +20,16 @@ from typing import Literal
 
 import torch
 
-from lib.commands.configuration import parse_config
-from lib.commands.report_errors import report_errors
-from lib.config.schema import Config
-from lib.data.packed.layout import layout
-from lib.data.packed.manifest import read_manifest
-from lib.data.sources.registry import source_kind, source_name
-from lib.errors import UserError
-from lib.system import disk, gpu_peers
-from lib.system.cpus import free_cores
-from lib.system.devices import choose_device
+from ..config.schema import Config
+from ..data.packed.layout import layout
+from ..data.packed.manifest import read_manifest
+from ..data.sources.registry import source_kind, source_name
+from ..errors import UserError
+from ..system import disk, gpu_peers
+from ..system.cpus import free_cores
+from ..system.devices import choose_device
+from .configuration import parse_config
+from .report_errors import report_errors
 
 _ROOT = Path(__file__).parents[2]
 _GB = 1e9

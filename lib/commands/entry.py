@@ -19,7 +19,7 @@ def call(command: str, *arguments: Any, **options: Any) -> int:
         return 2
     arguments = tuple("" if argument is None else argument for argument in arguments)
     try:
-        status: int = getattr(import_module(f"lib.commands.{command}"), command)(*arguments, **options)
+        status: int = getattr(import_module(f".{command}", __package__), command)(*arguments, **options)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from lib.commands.classify import add_network_options
-from lib.commands.report_errors import report_errors
-from lib.config.plain_parser import PlainParser
-from lib.errors import ConfigError
-from lib.evaluation.exported import PictureNetwork, metadata, subtracted
-from lib.evaluation.onnx_predictor import OnnxPredictor
-from lib.evaluation.opening import open_network
-from lib.evaluation.predictor import Predictor
-from lib.formats import onnx_file, safe_tensors, theano
-from lib.formats.scaled_weights import ScaledWeights
+from ..config.plain_parser import PlainParser
+from ..errors import ConfigError
+from ..evaluation.exported import PictureNetwork, metadata, subtracted
+from ..evaluation.onnx_predictor import OnnxPredictor
+from ..evaluation.opening import open_network
+from ..evaluation.predictor import Predictor
+from ..formats import onnx_file, safe_tensors, theano
+from ..formats.scaled_weights import ScaledWeights
+from .classify import add_network_options
+from .report_errors import report_errors
 
 
 @report_errors

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
-from lib.errors import UserError
-from lib.system.disk import disk_error_text
-from lib.system.terminal import prepare_streams, print_stderr
+from ..errors import UserError
+from ..system.disk import disk_error_text
+from ..system.terminal import prepare_streams, print_stderr
 
 _Params = ParamSpec("_Params")
 

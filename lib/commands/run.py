@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lib.commands.run_end import end_summary
-from lib.config.load import read_file
-from lib.config.schema import Config
-from lib.data.dataset import DataSet, check_batch_size
-from lib.data.sources.registry import source_kind, source_name
-from lib.errors import ConfigError
-from lib.evaluation.options import Evaluation
-from lib.models.registry import model_spec
-from lib.recording.log import open_log
-from lib.recording.refresher import Refresher
-from lib.recording.trackers import check_trackers
-from lib.runtime.process import RunSheet, has_started, write_run_sheet
-from lib.runtime.socket_dir import run_folder
-from lib.runtime.supervisor import Supervisor
-from lib.system.cpus import free_cores
-from lib.system.limits import raise_open_files_limit
-from lib.system.terminal import ignore_broken_pipe, print_stderr, printable
+from ..config.load import read_file
+from ..config.schema import Config
+from ..data.dataset import DataSet, check_batch_size
+from ..data.sources.registry import source_kind, source_name
+from ..errors import ConfigError
+from ..evaluation.options import Evaluation
+from ..models.registry import model_spec
+from ..recording.log import open_log
+from ..recording.refresher import Refresher
+from ..recording.trackers import check_trackers
+from ..runtime.process import RunSheet, has_started, write_run_sheet
+from ..runtime.socket_dir import run_folder
+from ..runtime.supervisor import Supervisor
+from ..system.cpus import free_cores
+from ..system.limits import raise_open_files_limit
+from ..system.terminal import ignore_broken_pipe, print_stderr, printable
+from .run_end import end_summary
 
 Roles = Sequence[tuple[str, int]]
 """(role, rank) of every process"""

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lib.config.schema import Config
-from lib.data.images.listing import SUFFIXES
-from lib.recording.metrics_log import read_lines
-from lib.system.npy import from_npy_bytes
+from ..config.schema import Config
+from ..data.images.listing import SUFFIXES
+from ..recording.metrics_log import read_lines
+from ..system.npy import from_npy_bytes
 
 # Where a data set has pictures, those that were not trained on first. generate_toy_data.sh draws into toy_images.
 _PICTURES = ("val", "valid", "validation", "test", "toy_images/val", "")

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lib.commands.configuration import parse_config
-from lib.commands.report_errors import report_errors
-from lib.commands.run import check_run, run_roles, worker_roles
-from lib.config.schema import Config
-from lib.errors import ConfigError
-from lib.runtime.run_dir import refuse_foreign_config
-from lib.runtime.torchrun import mark_start, place_workers, resume_after_restart
-from lib.system.atomic_write import remove_partials
-from lib.system.file_lock import open_lock_file, try_lock
-from lib.system.terminal import print_stderr
+from ..config.schema import Config
+from ..errors import ConfigError
+from ..runtime.run_dir import refuse_foreign_config
+from ..runtime.torchrun import mark_start, place_workers, resume_after_restart
+from ..system.atomic_write import remove_partials
+from ..system.file_lock import open_lock_file, try_lock
+from ..system.terminal import print_stderr
+from .configuration import parse_config
+from .report_errors import report_errors
+from .run import check_run, run_roles, worker_roles
 
 _EXIT_STATUS = """
 exit status: 0 done; 1 a process failed, was lost or killed; 2 an error that you can fix, in one line;

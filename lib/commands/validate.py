@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from lib.commands.configuration import parse_config
-from lib.commands.report_errors import report_errors
-from lib.commands.run import check_run, run_roles, worker_roles
-from lib.config.schema import Config
-from lib.evaluation.options import Evaluation
+from ..config.schema import Config
+from ..evaluation.options import Evaluation
+from .configuration import parse_config
+from .report_errors import report_errors
+from .run import check_run, run_roles, worker_roles
 
 # The metadata of exports (docs/exports.md) that are settings.
 _EXPORTED = {
@@ -63,8 +63,8 @@ def config_of_run(path: Path) -> Path | None:
 
 def settings_of_file(path: Path) -> dict[str, str]:
     """Return the settings that a checkpoint without its run's folder, or a safetensors export, holds; else none."""
-    from lib.checkpoints import checkpoint  # noqa: PLC0415  (imports torch, which --help does not need)
-    from lib.formats import safe_tensors  # noqa: PLC0415
+    from ..checkpoints import checkpoint  # noqa: PLC0415  (imports torch, which --help does not need)
+    from ..formats import safe_tensors  # noqa: PLC0415
 
     if safe_tensors.recognizes(path):
         said, _ = safe_tensors.read_header(path)

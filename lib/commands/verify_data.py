@@ -8,15 +8,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lib.commands.configuration import parse_config
-from lib.commands.report_errors import report_errors
-from lib.data.packed.batch_file import verify_batch_file
-from lib.data.packed.layout import Layout, layout
-from lib.data.packed.manifest import Manifest, read_manifest
-from lib.data.packed.metadata import read_classes, read_labels, read_mean
-from lib.data.sources.registry import source_name
-from lib.errors import ConfigError, DataError
-from lib.types import SPLITS
+from ..data.packed.batch_file import verify_batch_file
+from ..data.packed.layout import Layout, layout
+from ..data.packed.manifest import Manifest, read_manifest
+from ..data.packed.metadata import read_classes, read_labels, read_mean
+from ..data.sources.registry import source_name
+from ..errors import ConfigError, DataError
+from ..types import SPLITS
+from .configuration import parse_config
+from .report_errors import report_errors
 
 
 @report_errors

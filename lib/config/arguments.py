@@ -9,9 +9,9 @@ from typing import Any
 
 from docstring_parser import parse_from_object
 
-from lib.config.dump import flow
-from lib.config.field_type import field_types
-from lib.config.schema import Config
+from .dump import flow
+from .field_type import field_types
+from .schema import Config
 
 _SHORTCUTS: Mapping[str, tuple[str, dict[str, str], str]] = {
     "--profile": ("logging.profile", {"metavar": "N"}, "trace N iterations of worker 0 for https://ui.perfetto.dev"),

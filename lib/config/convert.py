@@ -6,10 +6,10 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from lib.config.field_type import ExpandUser, FieldType, field_types
-from lib.config.hints import value_hint
-from lib.config.yaml_file import parse_value
-from lib.errors import ConfigError
+from ..errors import ConfigError
+from .field_type import ExpandUser, FieldType, field_types
+from .hints import value_hint
+from .yaml_file import parse_value
 
 _T = TypeVar("_T")
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection
 from typing import Any
 
-from lib.config.foreign_options import FOREIGN_OPTIONS
+from .foreign_options import FOREIGN_OPTIONS
 
 RENAMED_KEYS = {
     "views": "augment.* and normalize.*",

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from lib.config.convert import build, from_yaml
-from lib.config.field_type import field_types
-from lib.config.hints import key_hint
-from lib.config.schema import Config
-from lib.config.yaml_file import read_settings
-from lib.errors import ConfigError
+from ..errors import ConfigError
+from .convert import build, from_yaml
+from .field_type import field_types
+from .hints import key_hint
+from .schema import Config
+from .yaml_file import read_settings
 
 
 def load_config(file: Path) -> Config:

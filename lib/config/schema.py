@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from lib.config.field_type import Example, ExpandUser
-from lib.config.section import (
+from ..errors import ConfigError
+from ..types import MadeFor
+from .field_type import Example, ExpandUser
+from .section import (
     Constraint,
     Fraction,
     FractionBelow1,
@@ -19,8 +21,6 @@ from lib.config.section import (
     Section,
     Seed,
 )
-from lib.errors import ConfigError
-from lib.types import MadeFor
 
 Averaged = Literal["weights", "gradients"]
 

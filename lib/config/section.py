@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from lib.config.field_type import FieldType, field_types
-from lib.errors import ConfigError
+from ..errors import ConfigError
+from .field_type import FieldType, field_types
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lib.errors import ConfigError
+from ..errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):

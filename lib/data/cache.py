@@ -11,15 +11,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig
-from lib.data.dataset import ClassName, DataSet
-from lib.data.packed.layout import layout
-from lib.data.sources.base import Source, Warn
-from lib.errors import ConfigError
-from lib.system.atomic_write import atomic_write
-from lib.system.file_lock import open_lock_file, wait_for_lock
-from lib.system.npy import to_npy_bytes
-from lib.types import Split
+from ..config.schema import DataConfig
+from ..errors import ConfigError
+from ..system.atomic_write import atomic_write
+from ..system.file_lock import open_lock_file, wait_for_lock
+from ..system.npy import to_npy_bytes
+from ..types import Split
+from .dataset import ClassName, DataSet
+from .packed.layout import layout
+from .sources.base import Source, Warn
 
 MEAN_SAMPLES = 10_000
 # Images that are read at a time for the mean.

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.data.dataset import ClassName, named_classes, numbered_classes
-from lib.data.packed.layout import Layout
-from lib.data.packed.metadata import read_classes
-from lib.errors import DataError, reading
+from ..errors import DataError, reading
+from .dataset import ClassName, named_classes, numbered_classes
+from .packed.layout import Layout
+from .packed.metadata import read_classes
 
 IN_ORDER = ("synset_words.txt", "LOC_synset_mapping.txt")
 # A few times the largest number in use. A single wrong label would ask for a network of terabytes.

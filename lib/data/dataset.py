@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import ConfigError, DataError
-from lib.system.npy import read_npy
-from lib.types import Split
+from ..errors import ConfigError, DataError
+from ..system.npy import read_npy
+from ..types import Split
 
 
 class ClassName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,12 +7,12 @@ from itertools import islice
 
 import torch
 
-from lib.data.plan import BatchRequest
-from lib.data.upload import Batch, upload_to
-from lib.errors import DataError, ProtocolError
-from lib.ipc import shared_memory
-from lib.ipc.channel import Channel
-from lib.ipc.messages import Fill, Filled, Stop, Unreadable
+from ..errors import DataError, ProtocolError
+from ..ipc import shared_memory
+from ..ipc.channel import Channel
+from ..ipc.messages import Fill, Filled, Stop, Unreadable
+from .plan import BatchRequest
+from .upload import Batch, upload_to
 
 
 class Feed:

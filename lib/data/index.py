@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import DataError, reading
+from ..errors import DataError, reading
 
 
 class Index(NamedTuple):

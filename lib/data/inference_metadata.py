@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.class_names import IN_ORDER, classes_of_folders, find_words, read_words
-from lib.data.dataset import ClassName
-from lib.data.packed.layout import Layout, layout
-from lib.data.packed.manifest import read_manifest
-from lib.data.packed.metadata import read_classes, read_mean
-from lib.data.sources.class_folders import images_of_folders
-from lib.errors import DataError
-from lib.system.npy import read_npy
+from ..errors import DataError
+from ..system.npy import read_npy
+from .class_names import IN_ORDER, classes_of_folders, find_words, read_words
+from .dataset import ClassName
+from .packed.layout import Layout, layout
+from .packed.manifest import read_manifest
+from .packed.metadata import read_classes, read_mean
+from .sources.class_folders import images_of_folders
 
 # Red, green and blue. Caffe has 104, 117, 123 (BGR) and torchvision 0.485, 0.456, 0.406 for the same.
 IMAGENET_MEAN = (123.68, 116.78, 103.94)

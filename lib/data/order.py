@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig, LoggingConfig, RunConfig
-from lib.data.dataset import DataSet
-from lib.rng import Stream, numpy_generator
-from lib.types import Split
+from ..config.schema import DataConfig, LoggingConfig, RunConfig
+from ..rng import Stream, numpy_generator
+from ..types import Split
+from .dataset import DataSet
 
 Shuffle = Literal["images", "files", "none"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.params import AugmentParams, center_params, draw_params
-from lib.data.dataset import DataSet
-from lib.data.order import BatchOrder, WorkerOrder, subset_order, worker_order
-from lib.rng import rollback_seed
-from lib.types import Phase
+from ..config.schema import AugmentConfig
+from ..rng import rollback_seed
+from ..types import Phase
+from .augment.params import AugmentParams, center_params, draw_params
+from .dataset import DataSet
+from .order import BatchOrder, WorkerOrder, subset_order, worker_order
 
 
 @dataclass(frozen=True, slots=True)

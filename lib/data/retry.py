@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from lib.errors import DataError
+from ..errors import DataError
 
 # Seconds of the first pause and of the longest. Each pause is twice as long as the one before.
 _FIRST_S, _LONGEST_S = 0.5, 10.0

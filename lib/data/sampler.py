@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.dataset import DataSet
-from lib.data.order import BatchOrder, WorkerOrder, subset_order, worker_order
-from lib.rng import Stream, numpy_generator, rollback_seed
-from lib.types import Phase
+from ..rng import Stream, numpy_generator, rollback_seed
+from ..types import Phase
+from .dataset import DataSet
+from .order import BatchOrder, WorkerOrder, subset_order, worker_order
 
 
 class Sampler:

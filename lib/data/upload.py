@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.data.augment.params import AugmentParams
-from lib.data.augment.registry import COLUMNS
+from .augment.params import AugmentParams
+from .augment.registry import COLUMNS
 
 # Batches on the device: one that is used, one that is being copied.
 _DEVICE_BUFFERS = 2

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.evaluation.metrics import Metrics
-from lib.evaluation.predictions import Predictions
+from .metrics import Metrics
+from .predictions import Predictions
 
 # A matrix of more classes is too large to read, and soon to hold: with 21,841 classes it takes 4 GB.
 _MAX_MATRIX = 1000

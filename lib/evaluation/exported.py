@@ -13,15 +13,15 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints.checkpoint import Preparation
-from lib.checkpoints.tensor_checks import tensor_flaw
-from lib.data.augment.params import center_params
-from lib.data.augment.transform import MEANS
-from lib.errors import WeightsError
-from lib.evaluation.predictor import Predictor
-from lib.formats import safe_tensors
-from lib.formats.registry import load_weights
-from lib.models.registry import model_spec
+from ..checkpoints.checkpoint import Preparation
+from ..checkpoints.tensor_checks import tensor_flaw
+from ..data.augment.params import center_params
+from ..data.augment.transform import MEANS
+from ..errors import WeightsError
+from ..formats import safe_tensors
+from ..formats.registry import load_weights
+from ..models.registry import model_spec
+from .predictor import Predictor
 
 
 class PictureNetwork(nn.Module):

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lib.errors import ConfigError, WeightsError
-from lib.evaluation.exported import read_preparation
-from lib.evaluation.predictor import Predictor
-from lib.formats.onnx_file import INPUT, OUTPUT, open_session
+from ..errors import ConfigError, WeightsError
+from ..formats.onnx_file import INPUT, OUTPUT, open_session
+from .exported import read_preparation
+from .predictor import Predictor
 
 
 @dataclass(frozen=True, kw_only=True)

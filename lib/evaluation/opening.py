@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from lib.evaluation.exported import open_safetensors
-from lib.evaluation.onnx_predictor import open_onnx
-from lib.evaluation.predictor import Predictor, open_predictor
-from lib.formats import safe_tensors
+from ..formats import safe_tensors
+from .exported import open_safetensors
+from .onnx_predictor import open_onnx
+from .predictor import Predictor, open_predictor
 
 
 def open_network(options: argparse.Namespace) -> Predictor:

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from lib.errors import ConfigError
-from lib.evaluation.class_metrics import ClassMetrics, Confusion
-from lib.evaluation.metrics import Metrics
+from ..errors import ConfigError
+from .class_metrics import ClassMetrics, Confusion
+from .metrics import Metrics
 
 # All sizes are in pixels. The matrix is about this wide, unless that makes a cell smaller than one pixel.
 _SIDE = 900

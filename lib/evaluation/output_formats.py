@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from lib.system.terminal import printable
+from ..system.terminal import printable
 
 TopClasses = list[tuple[int, str, str, float]]
 """(index, folder name, readable name, probability) of the most probable classes, best first"""

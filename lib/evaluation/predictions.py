@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.evaluation.metrics import label_ranks
+from .metrics import label_ranks
 
 
 @dataclass(frozen=True, kw_only=True)

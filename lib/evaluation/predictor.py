@@ -9,20 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import Checkpoint, Preparation
-from lib.checkpoints.classes import match_classes
-from lib.checkpoints.folder import best_of_run
-from lib.checkpoints.tensor_checks import check_fit
-from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment.params import eval_crop_params
-from lib.data.augment.transform import Transform
-from lib.data.inference_metadata import inference_metadata
-from lib.errors import CheckpointError, WeightsError
-from lib.evaluation.crops import log_probabilities
-from lib.evaluation.output_formats import TopClasses
-from lib.formats.registry import load_weights
-from lib.models.registry import model_spec
+from ..checkpoints import checkpoint
+from ..checkpoints.checkpoint import Checkpoint, Preparation
+from ..checkpoints.classes import match_classes
+from ..checkpoints.folder import best_of_run
+from ..checkpoints.tensor_checks import check_fit
+from ..config.schema import AugmentConfig, NormalizeConfig
+from ..data.augment.params import eval_crop_params
+from ..data.augment.transform import Transform
+from ..data.inference_metadata import inference_metadata
+from ..errors import CheckpointError, WeightsError
+from ..formats.registry import load_weights
+from ..models.registry import model_spec
+from .crops import log_probabilities
+from .output_formats import TopClasses
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lib.errors import ReplicasDiffer
+from ..errors import ReplicasDiffer
 
 
 class Exchange(Protocol):

@@ -13,9 +13,9 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from lib.errors import PeerLost
-from lib.exchange.base import count_differing, raise_if_differing
-from lib.exchange.fresh_store import fresh_store
+from ..errors import PeerLost
+from .base import count_differing, raise_if_differing
+from .fresh_store import fresh_store
 
 # The pause between two polls of a collective, in seconds. It starts short because most collectives end soon.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5e-5, 2e-3

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lib.errors import PeerLost
-from lib.exchange.base import chunks
-from lib.exchange.peer import Peer
-from lib.ipc.channel import Channel
-from lib.kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
-from lib.kernels.mean import mean
+from ..errors import PeerLost
+from ..ipc.channel import Channel
+from ..kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
+from ..kernels.mean import mean
+from .base import chunks
+from .peer import Peer
 
 _POLL_S = 50e-6
 # Up to this many bytes, each replica averages whole segments by itself: dividing the work takes longer.

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from torch.distributed import DistStoreError, PrefixStore, Store
 
-from lib.errors import PeerLost
+from ..errors import PeerLost
 
 _POLL_S = 0.01
 

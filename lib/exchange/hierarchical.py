@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lib.errors import ConfigError, ProtocolError
-from lib.exchange.collective import Collective
-from lib.exchange.peer import Peer
-from lib.ipc.channel import Channel
+from ..errors import ConfigError, ProtocolError
+from ..ipc.channel import Channel
+from .collective import Collective
+from .peer import Peer
 
 # The bytes in which a worker sends the path of its folder.
 _PATH_BYTES = 256

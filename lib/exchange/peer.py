@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lib.errors import ProtocolError
-from lib.exchange.base import chunks, count_differing, raise_if_differing
-from lib.ipc import cuda_memory, shared_memory
-from lib.ipc.channel import Channel
-from lib.ipc.messages import Barrier, TensorHandle
+from ..errors import ProtocolError
+from ..ipc import cuda_memory, shared_memory
+from ..ipc.channel import Channel
+from ..ipc.messages import Barrier, TensorHandle
+from .base import chunks, count_differing, raise_if_differing
 
 
 class Peer:

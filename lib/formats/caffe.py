@@ -21,9 +21,9 @@ from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.errors import WeightsError
-from lib.formats.caffe_names import network_name, rename_table
-from lib.formats.scaled_weights import ScaledWeights
+from ..errors import WeightsError
+from .caffe_names import network_name, rename_table
+from .scaled_weights import ScaledWeights
 
 # The fields of caffe.proto that store weights, by message: (name, number, type). A str names another message; a list
 # means repeated. Packed numbers look like bytes on the wire: declared as bytes, they are read without a copy.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib.errors import WeightsError
+from ..errors import WeightsError
 
 ALEXNET = {
     "conv1": "features.0",

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib.errors import ConfigError, WeightsError, first_line
+from ..errors import ConfigError, WeightsError, first_line
 
 INPUT, OUTPUT = "images", "probabilities"
 # Largest accepted difference of a logarithm of a probability, relative to the largest one or 1, whichever is larger.

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints.folder import best_of_run
-from lib.checkpoints.tensor_checks import check_fit, tensor_flaw
-from lib.errors import WeightsError, reading
-from lib.formats import caffe, safe_tensors, theano, torch_file
-from lib.formats.scaled_weights import ScaledWeights, Std
-from lib.types import MadeFor
+from ..checkpoints.folder import best_of_run
+from ..checkpoints.tensor_checks import check_fit, tensor_flaw
+from ..errors import WeightsError, reading
+from ..types import MadeFor
+from . import caffe, safe_tensors, theano, torch_file
+from .scaled_weights import ScaledWeights, Std
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lib.errors import WeightsError
+from ..errors import WeightsError
 
 Std = tuple[float, float, float]
 """what red, green and blue are divided by, on a scale of 0 to 255: normalize.std"""

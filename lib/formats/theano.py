@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.errors import WeightsError
-from lib.system.npy import from_npy_bytes
+from ..errors import WeightsError
+from ..system.npy import from_npy_bytes
 
 LibConv = Literal["cudnn", "cudaconvnet"]
 

@@ -13,11 +13,11 @@ from typing import Any
 from torch import Tensor
 from torch.serialization import safe_globals
 
-from lib.checkpoints import checkpoint
-from lib.checkpoints.tensor_checks import load_tensors
-from lib.errors import WeightsError, first_line
-from lib.formats.scaled_weights import ScaledWeights, Std
-from lib.types import MadeFor
+from ..checkpoints import checkpoint
+from ..checkpoints.tensor_checks import load_tensors
+from ..errors import WeightsError, first_line
+from ..types import MadeFor
+from .scaled_weights import ScaledWeights, Std
 
 # torchvision's networks take inputs of 0 to 1, less a mean, divided by 0.229, 0.224, 0.225.
 TORCHVISION_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)

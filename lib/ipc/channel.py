@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import zmq
 
-from lib.errors import PeerLost, ProtocolError
-from lib.ipc.messages import Message, decode, encode
+from ..errors import PeerLost, ProtocolError
+from .messages import Message, decode, encode
 
 M = TypeVar("M", bound=Message)
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import rebuild_cuda_tensor, reduce_tensor
 
-from lib.errors import ProtocolError
-from lib.ipc.messages import TensorHandle
+from ..errors import ProtocolError
+from .messages import TensorHandle
 
 # The last eight arguments of ``rebuild_cuda_tensor``: the allocation and its size and offset in bytes, requires_grad,
 # the counter of users and its offset, the event after the owner's writes, and whether to wait for it.

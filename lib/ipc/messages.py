@@ -9,8 +9,8 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import asdict, replace
 
-from lib.errors import ProtocolError
-from lib.types import Phase
+from ..errors import ProtocolError
+from ..types import Phase
 
 
 class TensorHandle(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import PeerLost, ProtocolError, ResourceError
-from lib.ipc.messages import TensorHandle
+from ..errors import PeerLost, ProtocolError, ResourceError
+from .messages import TensorHandle
 
 
 def create(name: str, shape: tuple[int, ...], dtype: str) -> tuple[NDArray[Any], TensorHandle]:

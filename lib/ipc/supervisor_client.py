@@ -5,8 +5,8 @@ from pathlib import Path
 
 import zmq
 
-from lib.ipc.channel import MAX_BYTES, TICK_S
-from lib.ipc.messages import Failed, Heartbeat, Message, Stopped, encode
+from .channel import MAX_BYTES, TICK_S
+from .messages import Failed, Heartbeat, Message, Stopped, encode
 
 
 class SupervisorClient:

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lib.kernels.columns import column_sums, split_tiles
+from .columns import column_sums, split_tiles
 
 ZEROED = tl.constexpr(255)
 

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lib.kernels.columns import column_sums, split_tiles
+from .columns import column_sums, split_tiles
 
 _ROWS, _COLUMNS = 32, 128
 

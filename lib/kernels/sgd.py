@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lib.kernels.mean import MAX_REPLICAS
+from .mean import MAX_REPLICAS
 
 _BLOCK = 1024
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, ResponseNorm, flat_length
+from .layers import FeatureClassifier, ResponseNorm, flat_length
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.kernels import rectifier
-from lib.kernels.columns import column_sums
-from lib.models.alexnet import AlexNet
-from lib.models.fused_layers import BLOCK, Groups, Linear, Parameters
-from lib.models.fused_stages import STAGES
-from lib.models.input_layout import InputLayout
+from ..kernels import rectifier
+from ..kernels.columns import column_sums
+from .alexnet import AlexNet
+from .fused_layers import BLOCK, Groups, Linear, Parameters
+from .fused_stages import STAGES
+from .input_layout import InputLayout
 
 
 class FusedAlexNet:

@@ -5,7 +5,7 @@ Initial values are Torch7's, which are also torch's: weights and biases from U(-
 
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, conv_relu, flat_length, map_shape, threshold_classifier, torch7_norm
+from .layers import FeatureClassifier, conv_relu, flat_length, map_shape, threshold_classifier, torch7_norm
 
 
 class AlexNetTowers(FeatureClassifier):

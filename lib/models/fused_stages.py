@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lib.kernels import pooling, rectifier
-from lib.kernels.response_norm import NormConstants, response_norm, response_norm_gradient
-from lib.models.fused_layers import BLOCK, BlockConvolution, Convolution, Groups, Parameters
-from lib.models.layers import ResponseNorm
+from ..kernels import pooling, rectifier
+from ..kernels.response_norm import NormConstants, response_norm, response_norm_gradient
+from .fused_layers import BLOCK, BlockConvolution, Convolution, Groups, Parameters
+from .layers import ResponseNorm
 
 
 class ConvReLU:

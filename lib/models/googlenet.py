@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lib.models.layers import flat_length, map_shape, torch7_norm
+from .layers import flat_length, map_shape, torch7_norm
 
 
 @dataclass(frozen=True)

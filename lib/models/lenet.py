@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, flat_length
+from .layers import FeatureClassifier, flat_length
 
 
 class LeNet(FeatureClassifier):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lib.models.layers import map_shape, torch7_norm
+from .layers import map_shape, torch7_norm
 
 
 class NiN(nn.Module):

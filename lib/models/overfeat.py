@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, conv_relu, flat_length, threshold_classifier
+from .layers import FeatureClassifier, conv_relu, flat_length, threshold_classifier
 
 
 class OverFeat(FeatureClassifier):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lib.config.dump import dotted
-from lib.config.schema import AugmentConfig, NormalizeConfig, OptimizerConfig, Regime, ScheduleConfig
+from ..config.dump import dotted
+from ..config.schema import AugmentConfig, NormalizeConfig, OptimizerConfig, Regime, ScheduleConfig
 
 
 @dataclass(frozen=True, kw_only=True)

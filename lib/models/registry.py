@@ -3,9 +3,9 @@
 import difflib
 from functools import partial
 
-from lib.errors import ConfigError
-from lib.models import recipes
-from lib.models.spec import ModelSpec
+from ..errors import ConfigError
+from . import recipes
+from .spec import ModelSpec
 
 _RESNET = "arXiv:1512.03385 and torchvision; what resnet-imagenet-caffe meant"
 _RESNET_D = "arXiv:1812.01187, ResNet-D, with timm's parameter names"

@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from lib.models.layers import BatchNorm2d, map_shape, redraw_convolutions
+from .layers import BatchNorm2d, map_shape, redraw_convolutions
 
 
 def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:

@@ -6,8 +6,8 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.models.layers import BatchNorm2d, map_shape, redraw_convolutions
-from lib.models.resnet import Basic, build_stages
+from .layers import BatchNorm2d, map_shape, redraw_convolutions
+from .resnet import Basic, build_stages
 
 
 class ZeroPadded(nn.Module):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib.errors import ConfigError
-from lib.models.recipes import Recipe
+from ..errors import ConfigError
+from .recipes import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,4 +73,4 @@ class ModelSpec:
 
 def _find(name: str) -> Any:
     module, _, attribute = name.partition(".")
-    return getattr(importlib.import_module(f"lib.models.{module}"), attribute)
+    return getattr(importlib.import_module(f".{module}", __package__), attribute)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from lib.models.layers import map_shape
+from .layers import map_shape
 
 # Outputs of the squeeze and of each expand convolution of the eight fire modules.
 _FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lib.models.layers import FeatureClassifier, ResponseNorm
+from .layers import FeatureClassifier, ResponseNorm
 
 
 class Tiny(FeatureClassifier):

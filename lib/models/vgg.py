@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from lib.models.layers import FeatureClassifier, flat_length, map_shape, threshold, torch7_norm
+from .layers import FeatureClassifier, flat_length, map_shape, threshold, torch7_norm
 
 Table = Literal["A", "B", "D", "E"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lib.recording.epoch_table import BEST, HEADER, EpochRow
-from lib.recording.metric_table import describe, format_values
-from lib.system.terminal import ignore_broken_pipe, print_stderr
-from lib.types import Phase
+from ..system.terminal import ignore_broken_pipe, print_stderr
+from ..types import Phase
+from .epoch_table import BEST, HEADER, EpochRow
+from .metric_table import describe, format_values
 
 _BOLD, _GREEN, _YELLOW, _RESET = "\033[1m", "\033[32m", "\033[33m", "\033[0m"
 

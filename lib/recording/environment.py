@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from lib.system.atomic_write import replace_file
-from lib.system.cpus import usable_cores
+from ..system.atomic_write import replace_file
+from ..system.cpus import usable_cores
 
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 

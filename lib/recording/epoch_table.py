@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from lib.evaluation.metrics import Metrics
+from ..evaluation.metrics import Metrics
 
 # Errors are top-1 unless the column says otherwise.
 HEADER = (

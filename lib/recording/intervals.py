@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from lib.evaluation.metrics import Metrics
-from lib.recording.epoch_table import EpochRow
+from ..evaluation.metrics import Metrics
+from .epoch_table import EpochRow
 
 # Advise above this share of time spent waiting for data.
 _MAX_WAIT = 0.10

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from lib.evaluation.metrics import Metrics
+from ..evaluation.metrics import Metrics
 
 
 @dataclass(frozen=True, kw_only=True)

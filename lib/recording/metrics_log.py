@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.system.atomic_write import atomic_write, replace_file
-from lib.system.npy import to_npy_bytes
-from lib.types import Phase
+from ..system.atomic_write import atomic_write, replace_file
+from ..system.npy import to_npy_bytes
+from ..types import Phase
 
 
 class MetricsEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib.checkpoints.progress import Progress
-from lib.config.schema import LoggingConfig
-from lib.errors import first_line
-from lib.evaluation.metrics import Metrics
-from lib.recording.console import open_console
-from lib.recording.intervals import EpochSums, IntervalMetrics, WaitAdvice
-from lib.recording.log import open_log
-from lib.recording.metric_table import describe
-from lib.recording.metrics_log import MetricsLog, write_val_record
-from lib.recording.profiler import start_profiler
-from lib.recording.refresher import Refresher
-from lib.recording.trackers import Tracker
-from lib.system.terminal import printable
-from lib.types import Phase
+from ..checkpoints.progress import Progress
+from ..config.schema import LoggingConfig
+from ..errors import first_line
+from ..evaluation.metrics import Metrics
+from ..system.terminal import printable
+from ..types import Phase
+from .console import open_console
+from .intervals import EpochSums, IntervalMetrics, WaitAdvice
+from .log import open_log
+from .metric_table import describe
+from .metrics_log import MetricsLog, write_val_record
+from .profiler import start_profiler
+from .refresher import Refresher
+from .trackers import Tracker
 
 
 class NullRecorder:

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
+
+from ..system.python_module import module_command, module_environment
 
 # The report evaluates the network for at most this long, so that a large network cannot hold it up.
 _EVALUATION_S = 20
@@ -54,15 +55,13 @@ class Refresher:
                 self._process.wait(_KILL_TIMEOUT_S)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
-        root = Path(__file__).parents[2]
-        path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
         # In the background it lowers its priority, hides the GPUs from itself, and ends when this process ends.
-        command = [sys.executable, "-P", "-m", "lib.report", str(self._weights_dir)]
+        command = [*module_command("report"), str(self._weights_dir)]
         command += [f"--background={os.getpid()}", f"--seconds={_EVALUATION_S}"]
         try:
             return subprocess.Popen(
                 command,
-                env=os.environ | {"PYTHONPATH": path},
+                env=module_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

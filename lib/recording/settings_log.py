@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from lib.config.dump import dotted, flow
-from lib.config.load import load_config
-from lib.errors import ConfigError
-from lib.system.atomic_write import replace_file
+from ..config.dump import dotted, flow
+from ..config.load import load_config
+from ..errors import ConfigError
+from ..system.atomic_write import replace_file
 
 # Settings that do not change what a run learns.
 _IRRELEVANT = (

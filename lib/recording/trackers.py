@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from lib.config.schema import LoggingConfig
-from lib.errors import ConfigError, first_line
+from ..config.schema import LoggingConfig
+from ..errors import ConfigError, first_line
 
 # Retry once. MLflow's default of seven retries with growing pauses would stall the run when its server is down.
 _MLFLOW_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}

@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.config.plain_parser import PlainParser
-from lib.errors import UserError
-from lib.system.limits import spare_memory
-from lib.system.parent_death import end_with_parent
-from lib.system.terminal import prepare_streams, print_stderr
+from ..config.plain_parser import PlainParser
+from ..errors import UserError
+from ..system.limits import spare_memory
+from ..system.parent_death import end_with_parent
+from ..system.terminal import prepare_streams, print_stderr
 
 
 def main() -> int:
@@ -33,8 +33,8 @@ def main() -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["OMP_NUM_THREADS"] = "1"
     # Imported here: torch and matplotlib are slow to import, and torch reads the variables set above.
-    from lib.report.inspector import SampleBudget  # noqa: PLC0415
-    from lib.report.page import write_report  # noqa: PLC0415
+    from .inspector import SampleBudget  # noqa: PLC0415
+    from .page import write_report  # noqa: PLC0415
 
     budget = SampleBudget(
         images=None if options.all else options.images,

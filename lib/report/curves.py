@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.recording.metric_table import METRICS
-from lib.recording.metrics_log import MetricsEntry
-from lib.report.plot import COLOURS, Plot
-from lib.report.runs import Run
+from ..recording.metric_table import METRICS
+from ..recording.metrics_log import MetricsEntry
+from .plot import COLOURS, Plot
+from .runs import Run
 
 _SIZE = (5.0, 3.0)
 # Height in inches of one run in a legend of several.

@@ -2,7 +2,7 @@
 
 from torch.utils.tensorboard import SummaryWriter
 
-from lib.report.run_section import RunSection
+from .run_section import RunSection
 
 
 def write_events(section: RunSection) -> None:

@@ -9,24 +9,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.checkpoints import checkpoint
-from lib.checkpoints.checkpoint import Checkpoint
-from lib.checkpoints.classes import check_same_order
-from lib.checkpoints.folder import CheckpointFolder
-from lib.data.augment.transform import Transform
-from lib.data.dataset import DataSet, read_mean_image
-from lib.data.plan import Plan
-from lib.data.sampler import Sampler
-from lib.data.sources.base import Source
-from lib.data.sources.registry import source_kind
-from lib.errors import CheckpointError
-from lib.evaluation.predictions import Predictions
-from lib.evaluation.predictor import Predictor, predictor_of_checkpoint
-from lib.models.registry import model_spec
-from lib.report.plot import drawable
-from lib.report.predictions import SampledPredictions, SampleImage, choose_samples
-from lib.report.runs import InputSettings
-from lib.types import Split
+from ..checkpoints import checkpoint
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.classes import check_same_order
+from ..checkpoints.folder import CheckpointFolder
+from ..data.augment.transform import Transform
+from ..data.dataset import DataSet, read_mean_image
+from ..data.plan import Plan
+from ..data.sampler import Sampler
+from ..data.sources.base import Source
+from ..data.sources.registry import source_kind
+from ..errors import CheckpointError
+from ..evaluation.predictions import Predictions
+from ..evaluation.predictor import Predictor, predictor_of_checkpoint
+from ..models.registry import model_spec
+from ..types import Split
+from .plot import drawable
+from .predictions import SampledPredictions, SampleImage, choose_samples
+from .runs import InputSettings
 
 _BATCH = 32
 _TOP = 5

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.recording.settings_log import differing
-from lib.report.curves import charts, time_shares
-from lib.report.events import write_events
-from lib.report.images import data_uri
-from lib.report.inspector import SampleBudget
-from lib.report.plot import COLOURS
-from lib.report.run_section import build_section
-from lib.report.runs import read_run, wait_advice
-from lib.system.atomic_write import replace_file
+from ..recording.settings_log import differing
+from ..system.atomic_write import replace_file
+from .curves import charts, time_shares
+from .events import write_events
+from .images import data_uri
+from .inspector import SampleBudget
+from .plot import COLOURS
+from .run_section import build_section
+from .runs import read_run, wait_advice
 
 # Number of best and of worst classes that the page lists.
 _RANKED = 10

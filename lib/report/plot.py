@@ -16,8 +16,8 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from lib.system.atomic_write import replace_file
-from lib.system.terminal import printable
+from ..system.atomic_write import replace_file
+from ..system.terminal import printable
 
 # One colour per run. They are distinguishable with colour vision deficiencies, on white and on near black.
 COLOURS = ("#2f86d6", "#e07b2a", "#2a9d6f", "#c0569f", "#8a7bd8", "#a08520")

@@ -7,8 +7,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.report.plot import COLOURS, INK, Plot
-from lib.report.predictions import SampledPredictions, SampleImage
+from .plot import COLOURS, INK, Plot
+from .predictions import SampledPredictions, SampleImage
 
 # With more classes than these, the matrix has no names, or no numbers in its cells.
 _MAX_NAMED, _MAX_NUMBERED = 30, 12

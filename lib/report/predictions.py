@@ -7,8 +7,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.evaluation.class_metrics import Confusion
-from lib.evaluation.predictions import Predictions
+from ..evaluation.class_metrics import Confusion
+from ..evaluation.predictions import Predictions
 
 _SAMPLES = 8
 

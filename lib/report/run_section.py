@@ -8,16 +8,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.checkpoints.checkpoint import Checkpoint
-from lib.errors import error_text
-from lib.report import images
-from lib.report.inspector import CheckpointInspector, SampleBudget, first_filters, latest_checkpoint
-from lib.report.plot import Plot
-from lib.report.prediction_plots import confusion_plot, samples_plot
-from lib.report.predictions import SampledPredictions
-from lib.report.runs import Run, read_inputs
-from lib.system.atomic_write import replace_file
-from lib.system.terminal import printable
+from ..checkpoints.checkpoint import Checkpoint
+from ..errors import error_text
+from ..system.atomic_write import replace_file
+from ..system.terminal import printable
+from . import images
+from .inspector import CheckpointInspector, SampleBudget, first_filters, latest_checkpoint
+from .plot import Plot
+from .prediction_plots import confusion_plot, samples_plot
+from .predictions import SampledPredictions
+from .runs import Run, read_inputs
 
 _T = TypeVar("_T")
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.config.dump import flow
-from lib.config.load import load_config
-from lib.config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
-from lib.config.yaml_file import read_settings
-from lib.data.order import BatchOrder
-from lib.data.sources.registry import source_kind
-from lib.errors import ConfigError, UserError, reading
-from lib.recording.intervals import WaitAdvice
-from lib.recording.metrics_log import MetricsEntry, read_lines
-from lib.recording.settings_log import describe_history, read_history
-from lib.report.plot import drawable
+from ..config.dump import flow
+from ..config.load import load_config
+from ..config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
+from ..config.yaml_file import read_settings
+from ..data.order import BatchOrder
+from ..data.sources.registry import source_kind
+from ..errors import ConfigError, UserError, reading
+from ..recording.intervals import WaitAdvice
+from ..recording.metrics_log import MetricsEntry, read_lines
+from ..recording.settings_log import describe_history, read_history
+from .plot import drawable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The order of a run's batches, from its configuration. Imports no torch, as loaders use it too."""
 
-from lib.config.schema import Config
-from lib.data.order import BatchOrder
+from ..config.schema import Config
+from ..data.order import BatchOrder
 
 
 def batch_order(config: Config) -> BatchOrder:

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib.data.augment.params import center_params
-from lib.data.upload import Batch
-from lib.evaluation.metrics import Meter
-from lib.exchange.alone import Alone
-from lib.models.recipes import Recipe
-from lib.models.registry import model_spec
-from lib.roles.builders import init_device
-from lib.roles.replica_builder import MAX_FUSED_BATCH, build_replica
-from lib.runtime.process import Context, run_role
-from lib.training.replica import Replica
+from ..data.augment.params import center_params
+from ..data.upload import Batch
+from ..evaluation.metrics import Meter
+from ..exchange.alone import Alone
+from ..models.recipes import Recipe
+from ..models.registry import model_spec
+from ..runtime.process import Context, run_role
+from ..training.replica import Replica
+from .builders import init_device
+from .replica_builder import MAX_FUSED_BATCH, build_replica
 
 _ITERATIONS = 3
 # A full system would kill this process, or others: the CPU's memory is never filled further than this.

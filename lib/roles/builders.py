@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import torch
 
-from lib.checkpoints.checkpoint import Identity, Preparation
-from lib.checkpoints.progress import Progress
-from lib.config.dump import dotted
-from lib.config.schema import Config
-from lib.data.dataset import DataSet, read_mean_image
-from lib.data.feed import Feed
-from lib.data.plan import BatchRequest, Plan
-from lib.data.sources.registry import source_kind
-from lib.recording.recorder import NullRecorder, Recorder
-from lib.recording.trackers import open_trackers
-from lib.runtime.process import Context
-from lib.system.devices import choose_device, prepare
+from ..checkpoints.checkpoint import Identity, Preparation
+from ..checkpoints.progress import Progress
+from ..config.dump import dotted
+from ..config.schema import Config
+from ..data.dataset import DataSet, read_mean_image
+from ..data.feed import Feed
+from ..data.plan import BatchRequest, Plan
+from ..data.sources.registry import source_kind
+from ..recording.recorder import NullRecorder, Recorder
+from ..recording.trackers import open_trackers
+from ..runtime.process import Context
+from ..system.devices import choose_device, prepare
 
 MAX_AHEAD = 2
 """updates that a host may be ahead of its GPU: one that the GPU computes, one that waits"""

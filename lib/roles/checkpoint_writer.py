@@ -2,11 +2,11 @@
 
 from typing import NoReturn
 
-from lib.checkpoints.progress import Progress
-from lib.errors import AllDivergedError
-from lib.recording.recorder import NullRecorder
-from lib.roles.train_state import TrainState
-from lib.runtime.process import Context
+from ..checkpoints.progress import Progress
+from ..errors import AllDivergedError
+from ..recording.recorder import NullRecorder
+from ..runtime.process import Context
+from .train_state import TrainState
 
 
 class CheckpointWriter:

@@ -1,7 +1,7 @@
 """Stop all workers together when one of them cannot read its data."""
 
-from lib.data.feed import Feed
-from lib.exchange.base import Exchange
+from ..data.feed import Feed
+from ..exchange.base import Exchange
 
 
 class DataGuard:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import torch
 
-from lib.data.feed import Feed
-from lib.evaluation.metrics import Meter, PendingMetrics
-from lib.exchange.base import Exchange, sums
-from lib.recording.intervals import IntervalMetrics, IntervalTimer, interval_values
-from lib.recording.metric_table import LOGGED, reduce_workers
-from lib.roles.builders import MAX_AHEAD
+from ..data.feed import Feed
+from ..evaluation.metrics import Meter, PendingMetrics
+from ..exchange.base import Exchange, sums
+from ..recording.intervals import IntervalMetrics, IntervalTimer, interval_values
+from ..recording.metric_table import LOGGED, reduce_workers
+from .builders import MAX_AHEAD
 
 
 @dataclass(frozen=True, slots=True)

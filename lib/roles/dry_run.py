@@ -8,16 +8,16 @@ from dataclasses import replace
 import torch
 from tqdm import tqdm
 
-from lib.evaluation.metrics import Metrics
-from lib.exchange.base import sums
-from lib.recording.metric_table import describe
-from lib.recording.recorder import NullRecorder
-from lib.roles.builders import init_device, open_feed
-from lib.roles.exchange_builder import build_exchange
-from lib.roles.run_summary import run_summary
-from lib.roles.train_state import build
-from lib.roles.trainer import Trainer
-from lib.runtime.process import Context, run_role
+from ..evaluation.metrics import Metrics
+from ..exchange.base import sums
+from ..recording.metric_table import describe
+from ..recording.recorder import NullRecorder
+from ..runtime.process import Context, run_role
+from .builders import init_device, open_feed
+from .exchange_builder import build_exchange
+from .run_summary import run_summary
+from .train_state import build
+from .trainer import Trainer
 
 _UPDATES = 4
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import torch
 
-from lib.errors import ConfigError
-from lib.exchange.alone import Alone
-from lib.exchange.base import Exchange
-from lib.exchange.collective import Collective
-from lib.exchange.hierarchical import Hierarchical, find_neighbors
-from lib.exchange.peer import Peer
-from lib.ipc.channel import Channel
-from lib.roles.builders import MAX_AHEAD, all_devices
-from lib.runtime.process import Context
+from ..errors import ConfigError
+from ..exchange.alone import Alone
+from ..exchange.base import Exchange
+from ..exchange.collective import Collective
+from ..exchange.hierarchical import Hierarchical, find_neighbors
+from ..exchange.peer import Peer
+from ..ipc.channel import Channel
+from ..runtime.process import Context
+from .builders import MAX_AHEAD, all_devices
 
 _MAX_DEVICES = 8  # of the kernels of the device exchange
 
@@ -55,7 +55,7 @@ def _peer(context: Context, device: torch.device) -> Peer:
     if config.exchange.meet == "host" or not capable:
         return Peer(context.rank, channels, device)
     # Imported here because it needs Triton, which is not installed everywhere.
-    from lib.exchange.device_peer import DevicePeer  # noqa: PLC0415
+    from ..exchange.device_peer import DevicePeer  # noqa: PLC0415
 
     return DevicePeer(
         context.rank,

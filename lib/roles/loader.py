@@ -14,17 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.retry import retry
-from lib.data.sampler import Sampler
-from lib.data.sources.base import PendingRead, Source
-from lib.data.sources.registry import source_kind
-from lib.errors import DataError
-from lib.ipc import shared_memory
-from lib.ipc.channel import Channel
-from lib.ipc.messages import Fill, Filled, Stop, TensorHandle, Unreadable
-from lib.roles.batch_order import batch_order
-from lib.runtime.process import Context, run_role
-from lib.types import SPLITS, Phase
+from ..data.retry import retry
+from ..data.sampler import Sampler
+from ..data.sources.base import PendingRead, Source
+from ..data.sources.registry import source_kind
+from ..errors import DataError
+from ..ipc import shared_memory
+from ..ipc.channel import Channel
+from ..ipc.messages import Fill, Filled, Stop, TensorHandle, Unreadable
+from ..runtime.process import Context, run_role
+from ..types import SPLITS, Phase
+from .batch_order import batch_order
 
 # With data.verify, the first batch of 256 images may have to read 256 whole files of 50 MB to check them.
 _VERIFY_FACTOR = 10

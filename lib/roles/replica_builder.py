@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lib.config.schema import Config, ExchangeConfig
-from lib.data.augment.transform import Transform
-from lib.data.dataset import DataSet, read_mean_image
-from lib.exchange.base import Exchange
-from lib.models.losses import HEAD_WEIGHTS
-from lib.models.registry import model_spec
-from lib.models.spec import ModelSpec
-from lib.training.compilation import Compilation, decide
-from lib.training.fine_tuning import freeze
-from lib.training.flat import FlatParameters
-from lib.training.optimizer import MomentumSGD, Optimizer
-from lib.training.periodic_sync import Elastic, LocalSGD, moving_rate
-from lib.training.plain_step import PlainStep
-from lib.training.replica import Replica
-from lib.training.step import Step
-from lib.training.sync import EVERY_UPDATE, SyncStrategy
+from ..config.schema import Config, ExchangeConfig
+from ..data.augment.transform import Transform
+from ..data.dataset import DataSet, read_mean_image
+from ..exchange.base import Exchange
+from ..models.losses import HEAD_WEIGHTS
+from ..models.registry import model_spec
+from ..models.spec import ModelSpec
+from ..training.compilation import Compilation, decide
+from ..training.fine_tuning import freeze
+from ..training.flat import FlatParameters
+from ..training.optimizer import MomentumSGD, Optimizer
+from ..training.periodic_sync import Elastic, LocalSGD, moving_rate
+from ..training.plain_step import PlainStep
+from ..training.replica import Replica
+from ..training.step import Step
+from ..training.sync import EVERY_UPDATE, SyncStrategy
 
 if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
-    from lib.training.captured_step import CapturableNetwork
+    from ..training.captured_step import CapturableNetwork
 
 # Segments of gradients that are averaged while the backward pass continues.
 _SEGMENT_BYTES = 16 << 20
@@ -138,7 +138,7 @@ def _fused_step(parts: _Parts, patient: Callable[[str], None]) -> tuple[Step, Sy
 def _autograd_step(
     parts: _Parts, compilation: Compilation, patient: Callable[[str], None]
 ) -> tuple[Step, SyncStrategy, str]:
-    from lib.training.autograd_network import AutogradNetwork  # noqa: PLC0415  needs Triton
+    from ..training.autograd_network import AutogradNetwork  # noqa: PLC0415  needs Triton
 
     weights = parts.flat.parameters.to(parts.dtype)
     network = AutogradNetwork(
@@ -165,8 +165,8 @@ def _captured_step(
     parts: _Parts, network: "CapturableNetwork", weights: Tensor, building: Callable[[], AbstractContextManager[None]]
 ) -> tuple[Step, SyncStrategy]:
     # Imported here: they need Triton, which is not installed everywhere.
-    from lib.training.captured_step import CapturedStep  # noqa: PLC0415
-    from lib.training.fused_optimizer import FusedSGD  # noqa: PLC0415
+    from ..training.captured_step import CapturedStep  # noqa: PLC0415
+    from ..training.fused_optimizer import FusedSGD  # noqa: PLC0415
 
     config = parts.config
     optimizer = FusedSGD(parts.flat, weights, config.optimizer)

@@ -5,16 +5,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib.config.dump import dotted, plain, to_yaml
-from lib.config.schema import Config, ExchangeConfig
-from lib.data.dataset import DataSet
-from lib.data.plan import Plan
-from lib.models.registry import model_spec
-from lib.roles.builders import all_devices
-from lib.runtime.process import Context
-from lib.system.devices import describe
-from lib.training.periodic_sync import moving_rate
-from lib.training.replica import Replica
+from ..config.dump import dotted, plain, to_yaml
+from ..config.schema import Config, ExchangeConfig
+from ..data.dataset import DataSet
+from ..data.plan import Plan
+from ..models.registry import model_spec
+from ..runtime.process import Context
+from ..system.devices import describe
+from ..training.periodic_sync import moving_rate
+from ..training.replica import Replica
+from .builders import all_devices
 
 
 def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:

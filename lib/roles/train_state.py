@@ -4,20 +4,20 @@ from dataclasses import dataclass
 
 import torch
 
-from lib.checkpoints.progress import Progress
-from lib.data.order import describe_order
-from lib.data.plan import Plan
-from lib.errors import CheckpointError
-from lib.exchange.base import Exchange
-from lib.models.registry import model_spec
-from lib.roles.batch_order import batch_order
-from lib.roles.builders import identity, preparation
-from lib.roles.replica_builder import build_replica
-from lib.roles.run_summary import pluralize
-from lib.runtime.process import Context
-from lib.training.fine_tuning import start_from
-from lib.training.replica import Replica
-from lib.training.snapshots import Snapshots, broadcast_progress
+from ..checkpoints.progress import Progress
+from ..data.order import describe_order
+from ..data.plan import Plan
+from ..errors import CheckpointError
+from ..exchange.base import Exchange
+from ..models.registry import model_spec
+from ..runtime.process import Context
+from ..training.fine_tuning import start_from
+from ..training.replica import Replica
+from ..training.snapshots import Snapshots, broadcast_progress
+from .batch_order import batch_order
+from .builders import identity, preparation
+from .replica_builder import build_replica
+from .run_summary import pluralize
 
 
 @dataclass(kw_only=True)

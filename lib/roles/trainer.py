@@ -7,29 +7,29 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lib.checkpoints.progress import Progress
-from lib.data.feed import Feed
-from lib.data.upload import Batch
-from lib.errors import AllDivergedError, DataError
-from lib.recording.console import open_console
-from lib.recording.environment import write_environment
-from lib.recording.recorder import NullRecorder
-from lib.recording.settings_log import Settings
-from lib.rng import Stream, rollback_seed, torch_seed
-from lib.roles.builders import build_recorder, init_device, open_feed
-from lib.roles.checkpoint_writer import CheckpointWriter
-from lib.roles.data_guard import DataGuard
-from lib.roles.deferred_metrics import DeferredMetrics
-from lib.roles.exchange_builder import build_exchange
-from lib.roles.run_summary import resolved_config, run_facts, run_summary
-from lib.roles.train_state import TrainState, build, plan_from
-from lib.roles.validation import Validation
-from lib.runtime.pace import Pace
-from lib.runtime.process import Context, mark_started, run_role
-from lib.runtime.run_dir import claim_run_dir, refuse_changed_settings
-from lib.system.signals import WARNINGS
-from lib.training.schedule import learning_rate, weight_decay
-from lib.training.snapshots import broadcast_progress
+from ..checkpoints.progress import Progress
+from ..data.feed import Feed
+from ..data.upload import Batch
+from ..errors import AllDivergedError, DataError
+from ..recording.console import open_console
+from ..recording.environment import write_environment
+from ..recording.recorder import NullRecorder
+from ..recording.settings_log import Settings
+from ..rng import Stream, rollback_seed, torch_seed
+from ..runtime.pace import Pace
+from ..runtime.process import Context, mark_started, run_role
+from ..runtime.run_dir import claim_run_dir, refuse_changed_settings
+from ..system.signals import WARNINGS
+from ..training.schedule import learning_rate, weight_decay
+from ..training.snapshots import broadcast_progress
+from .builders import build_recorder, init_device, open_feed
+from .checkpoint_writer import CheckpointWriter
+from .data_guard import DataGuard
+from .deferred_metrics import DeferredMetrics
+from .exchange_builder import build_exchange
+from .run_summary import resolved_config, run_facts, run_summary
+from .train_state import TrainState, build, plan_from
+from .validation import Validation
 
 # Updates between two looks at worker 0's clock, which all workers wait for.
 _CLOCK_FREQ = 20

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from lib.data.feed import Feed
-from lib.data.plan import Plan
-from lib.data.upload import Batch
-from lib.evaluation.metrics import Meter, Metrics
-from lib.exchange.base import Exchange, sums
-from lib.recording.recorder import NullRecorder
-from lib.roles.data_guard import DataGuard
-from lib.runtime.pace import Pace
-from lib.runtime.process import Context
-from lib.training.replica import Replica
-from lib.training.step import evaluate
+from ..data.feed import Feed
+from ..data.plan import Plan
+from ..data.upload import Batch
+from ..evaluation.metrics import Meter, Metrics
+from ..exchange.base import Exchange, sums
+from ..recording.recorder import NullRecorder
+from ..runtime.pace import Pace
+from ..runtime.process import Context
+from ..training.replica import Replica
+from ..training.step import evaluate
+from .data_guard import DataGuard
 
 
 class Validation:

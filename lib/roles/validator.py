@@ -8,29 +8,29 @@ from pathlib import Path
 
 import torch
 
-from lib.checkpoints import checkpoint
-from lib.checkpoints.classes import match_classes
-from lib.checkpoints.folder import best_of_run
-from lib.config.schema import Config
-from lib.data.augment.params import eval_crop_params
-from lib.data.dataset import DataSet
-from lib.data.feed import Feed
-from lib.data.plan import Plan
-from lib.errors import CheckpointError
-from lib.evaluation.class_metrics import Confusion, class_metrics, one_class_warning, overall_metrics
-from lib.evaluation.options import Evaluation
-from lib.evaluation.output_folder import write_evaluation
-from lib.evaluation.predictions import Predictions
-from lib.formats.registry import load_weights
-from lib.recording.metric_table import describe
-from lib.roles.batch_order import batch_order
-from lib.roles.builders import identity, init_device, open_feed, preparation
-from lib.roles.exchange_builder import build_exchange
-from lib.roles.replica_builder import build_replica
-from lib.runtime.pace import Pace
-from lib.runtime.process import Context, run_role
-from lib.training.replica import Replica
-from lib.training.step import crop_log_probabilities
+from ..checkpoints import checkpoint
+from ..checkpoints.classes import match_classes
+from ..checkpoints.folder import best_of_run
+from ..config.schema import Config
+from ..data.augment.params import eval_crop_params
+from ..data.dataset import DataSet
+from ..data.feed import Feed
+from ..data.plan import Plan
+from ..errors import CheckpointError
+from ..evaluation.class_metrics import Confusion, class_metrics, one_class_warning, overall_metrics
+from ..evaluation.options import Evaluation
+from ..evaluation.output_folder import write_evaluation
+from ..evaluation.predictions import Predictions
+from ..formats.registry import load_weights
+from ..recording.metric_table import describe
+from ..runtime.pace import Pace
+from ..runtime.process import Context, run_role
+from ..training.replica import Replica
+from ..training.step import crop_log_probabilities
+from .batch_order import batch_order
+from .builders import identity, init_device, open_feed, preparation
+from .exchange_builder import build_exchange
+from .replica_builder import build_replica
 
 
 def run(context: Context) -> None:

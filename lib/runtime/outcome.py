@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.ipc.messages import Failed, Stopped
-from lib.system.signals import signal_name
+from ..ipc.messages import Failed, Stopped
+from ..system.signals import signal_name
 
 # A process that a signal suspended (SIGSTOP, or Ctrl-Z for it alone) gets this long to be continued.
 _SUSPENDED_S = 3.0

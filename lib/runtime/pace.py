@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lib.ipc.supervisor_client import SupervisorClient
+from ..ipc.supervisor_client import SupervisorClient
 
 # The first may compile, choose kernels or allocate. None may take longer.
 _FIRST_FACTOR = 10

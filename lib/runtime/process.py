@@ -12,17 +12,17 @@ from pathlib import Path
 
 import msgspec
 
-from lib.config.schema import Config
-from lib.data.dataset import DataSet
-from lib.errors import PeerLost, UserError, error_text
-from lib.evaluation.options import Evaluation
-from lib.ipc.channel import Channel
-from lib.ipc.supervisor_client import SupervisorClient
-from lib.recording.log import open_log
-from lib.system.disk import disk_error_text
-from lib.system.parent_death import end_with_parent
-from lib.system.signals import ignore_group_signals
-from lib.system.terminal import prepare_streams, print_stderr
+from ..config.schema import Config
+from ..data.dataset import DataSet
+from ..errors import PeerLost, UserError, error_text
+from ..evaluation.options import Evaluation
+from ..ipc.channel import Channel
+from ..ipc.supervisor_client import SupervisorClient
+from ..recording.log import open_log
+from ..system.disk import disk_error_text
+from ..system.parent_death import end_with_parent
+from ..system.signals import ignore_group_signals
+from ..system.terminal import prepare_streams, print_stderr
 
 # The supervisor ends a waiting process when the process that it waits for dies or falls silent. Waits that end by
 # themselves after this many times run.patience_s are the last resort, for processes that all wait for each other.

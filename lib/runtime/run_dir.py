@@ -5,11 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
-from lib.config.schema import RunConfig
-from lib.errors import ConfigError
-from lib.recording.metrics_log import read_lines
-from lib.recording.settings_log import Settings, continued, describe_history, read_history, record
-from lib.system.atomic_write import replace_file
+from ..config.schema import RunConfig
+from ..errors import ConfigError
+from ..recording.metrics_log import read_lines
+from ..recording.settings_log import Settings, continued, describe_history, read_history, record
+from ..system.atomic_write import replace_file
 
 # Without the lock file and the mark of torchrun: they belong to the current run.
 _RUN_FILES = (

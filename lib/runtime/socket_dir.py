@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lib.errors import ResourceError
-from lib.system.file_lock import open_lock_file, try_lock
+from ..errors import ResourceError
+from ..system.file_lock import open_lock_file, try_lock
 
 # The path of a Unix socket has at most 107 bytes. The names of our sockets take up to 24 of them.
 _FOLDER_BYTES = 107 - 24

@@ -5,7 +5,7 @@ import time
 from types import FrameType
 from typing import Any, Self
 
-from lib.system.signals import TERMINAL, WARNINGS
+from ..system.signals import TERMINAL, WARNINGS
 
 # Only these may end a run at once, when one of them follows another. The rest come from systems that give a run time
 # to save, and in groups: the end of a terminal sends SIGHUP twice.

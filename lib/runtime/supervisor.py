@@ -5,10 +5,8 @@ supervisor never blocks for long, so it can always do that.
 """
 
 import contextlib
-import os
 import signal
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -17,13 +15,14 @@ from pathlib import Path
 
 import zmq
 
-from lib.errors import ProtocolError, error_text
-from lib.ipc.channel import MAX_BYTES
-from lib.ipc.messages import Failed, Heartbeat, Stopped, decode
-from lib.runtime.outcome import Child, Outcome, explain_end, explain_failure, find_unresponsive, first_failure
-from lib.runtime.stop_signals import StopSignals
-from lib.system.signals import SUPERVISOR_ONLY
-from lib.system.terminal import print_stderr
+from ..errors import ProtocolError, error_text
+from ..ipc.channel import MAX_BYTES
+from ..ipc.messages import Failed, Heartbeat, Stopped, decode
+from ..system.python_module import module_command, module_environment
+from ..system.signals import SUPERVISOR_ONLY
+from ..system.terminal import print_stderr
+from .outcome import Child, Outcome, explain_end, explain_failure, find_unresponsive, first_failure
+from .stop_signals import StopSignals
 
 # The pause between two checks of the processes, in seconds.
 _TICK_S = 0.1
@@ -71,16 +70,14 @@ class Supervisor:
         return replace(outcome, message=" ".join(filter(None, [outcome.message, stuck])))
 
     def _start(self) -> None:
-        root = Path(__file__).parents[2]
-        path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
         # These signals often reach all processes, but only the supervisor may react. Children inherit that they are
         # blocked, until they ignore them. A signal that arrives meanwhile reaches the supervisor afterwards.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_ONLY)
         try:
             for role, rank in self.roles:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", f"lib.roles.{role}", str(self.folder), str(rank)],
-                    env=os.environ | {"PYTHONPATH": path},
+                    [*module_command(f"roles.{role}"), str(self.folder), str(rank)],
+                    env=module_environment(),
                     stdin=subprocess.DEVNULL,
                     pass_fds=() if self.lock is None or role != "trainer" else (self.lock,),
                 )

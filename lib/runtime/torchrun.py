@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from lib.config.schema import RunConfig
-from lib.errors import ConfigError
+from ..config.schema import RunConfig
+from ..errors import ConfigError
 
 # Exchanges whose processes connect through the environment that torchrun sets.
 _METHODS = ("collective", "hierarchical")

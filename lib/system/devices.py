@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lib.errors import ConfigError
+from ..errors import ConfigError
 
 
 def choose_device(names: Sequence[str], rank: int, n_gpus: int) -> torch.device:

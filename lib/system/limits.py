@@ -5,7 +5,7 @@ import re
 import resource
 from pathlib import Path
 
-from lib.errors import ResourceError
+from ..errors import ResourceError
 
 # Files that Python, torch and their libraries open in a process, and sockets to one more worker.
 _BASE_FILES, _FILES_PER_WORKER = 64, 16

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import UserError, reading
+from ..errors import UserError, reading
 
 # NumPy reads headers with the ast module, which in Python 3.11 fails in several threads at once (cpython issue 106905).
 _ONE_AT_A_TIME = threading.Lock()

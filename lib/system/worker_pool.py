@@ -19,8 +19,8 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
-from lib.errors import DataError, UnavailableError, error_text
-from lib.system.signals import signal_name
+from ..errors import DataError, UnavailableError, error_text
+from .signals import signal_name
 
 # Tasks given to a worker at a time: while it runs one, the next waits in its pipe.
 _AHEAD = 2

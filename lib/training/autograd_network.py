@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lib.models.input_layout import use_blocks
-from lib.models.losses import Outputs
-from lib.training.flat import FlatParameters
+from ..models.input_layout import use_blocks
+from ..models.losses import Outputs
+from .flat import FlatParameters
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 

@@ -13,16 +13,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lib.data.augment.transform import Transform
-from lib.data.upload import Batch
-from lib.evaluation.metrics import Meter
-from lib.kernels.crop import crop_to_blocks, to_blocks
-from lib.kernels.loss import accumulate, cross_entropy
-from lib.models.input_layout import InputLayout
-from lib.training.flat import FlatParameters
-from lib.training.graph import Graph
-from lib.training.optimizer import Optimizer
-from lib.training.sync import SyncStrategy
+from ..data.augment.transform import Transform
+from ..data.upload import Batch
+from ..evaluation.metrics import Meter
+from ..kernels.crop import crop_to_blocks, to_blocks
+from ..kernels.loss import accumulate, cross_entropy
+from ..models.input_layout import InputLayout
+from .flat import FlatParameters
+from .graph import Graph
+from .optimizer import Optimizer
+from .sync import SyncStrategy
 
 
 class CapturableNetwork(Protocol):

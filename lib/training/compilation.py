@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from lib.config.schema import ComputeConfig
+from ..config.schema import ComputeConfig
 
 # Compiling saves about 30 % of a step. It took 15 to 140 s the first time, 5 to 40 s from torch's cache: so many
 # iterations of some 20 ms win that back.

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.checkpoints.classes import BY_ORDER, match_classes, same_names
-from lib.checkpoints.tensor_checks import check_fit
-from lib.errors import ConfigError, WeightsError
-from lib.formats.registry import loadable_tensors, read_weights
-from lib.formats.scaled_weights import Std, describe_scale
-from lib.types import MadeFor
+from ..checkpoints.classes import BY_ORDER, match_classes, same_names
+from ..checkpoints.tensor_checks import check_fit
+from ..errors import ConfigError, WeightsError
+from ..formats.registry import loadable_tensors, read_weights
+from ..formats.scaled_weights import Std, describe_scale
+from ..types import MadeFor
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 

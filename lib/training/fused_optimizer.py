@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lib.config.schema import OptimizerConfig
-from lib.kernels import sgd
-from lib.training.flat import FlatParameters
-from lib.training.optimizer import parameter_groups
+from ..config.schema import OptimizerConfig
+from ..kernels import sgd
+from .flat import FlatParameters
+from .optimizer import parameter_groups
 
 
 class FusedSGD:

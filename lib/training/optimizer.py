@@ -18,8 +18,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lib.config.schema import OptimizerConfig
-from lib.training.flat import FlatParameters
+from ..config.schema import OptimizerConfig
+from .flat import FlatParameters
 
 
 class Optimizer(Protocol):

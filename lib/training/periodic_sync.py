@@ -16,10 +16,10 @@ from contextlib import contextmanager
 
 import torch
 
-from lib.config.schema import ExchangeConfig
-from lib.exchange.base import Exchange
-from lib.training.flat import FlatParameters
-from lib.training.optimizer import Optimizer
+from ..config.schema import ExchangeConfig
+from ..exchange.base import Exchange
+from .flat import FlatParameters
+from .optimizer import Optimizer
 
 # The paper's beta: how far the center moves towards the mean of the replicas at an exchange.
 _BETA = 0.9

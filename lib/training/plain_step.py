@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from lib.data.augment.transform import Transform
-from lib.data.upload import Batch
-from lib.evaluation.metrics import Meter
-from lib.models.losses import Outputs, main_logits
-from lib.training.flat import FlatParameters
-from lib.training.optimizer import Optimizer
-from lib.training.sync import SyncStrategy
+from ..data.augment.transform import Transform
+from ..data.upload import Batch
+from ..evaluation.metrics import Meter
+from ..models.losses import Outputs, main_logits
+from .flat import FlatParameters
+from .optimizer import Optimizer
+from .sync import SyncStrategy
 
 
 class PlainStep:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib.training.flat import FlatParameters
-from lib.training.step import Step
-from lib.training.sync import SyncStrategy
+from .flat import FlatParameters
+from .step import Step
+from .sync import SyncStrategy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from lib.config.schema import Regime, ScheduleConfig
+from ..config.schema import Regime, ScheduleConfig
 
 # one_cycle begins with a 25th of the highest rate and ends with a 10,000th of that, as torch's OneCycleLR by default.
 _FIRST_OF_CYCLE = 1 / 25

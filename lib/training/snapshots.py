@@ -8,17 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lib.checkpoints import checkpoint
-from lib.checkpoints.async_saver import AsyncSaver
-from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
-from lib.checkpoints.classes import check_same_order
-from lib.checkpoints.folder import CheckpointFolder
-from lib.checkpoints.progress import Progress
-from lib.checkpoints.tensor_checks import check_fit
-from lib.config.schema import RunConfig
-from lib.errors import CheckpointError, DivergedError
-from lib.exchange.base import Exchange
-from lib.training.replica import Replica
+from ..checkpoints import checkpoint
+from ..checkpoints.async_saver import AsyncSaver
+from ..checkpoints.checkpoint import Checkpoint, Identity, Preparation
+from ..checkpoints.classes import check_same_order
+from ..checkpoints.folder import CheckpointFolder
+from ..checkpoints.progress import Progress
+from ..checkpoints.tensor_checks import check_fit
+from ..config.schema import RunConfig
+from ..errors import CheckpointError, DivergedError
+from ..exchange.base import Exchange
+from .replica import Replica
 
 
 class Snapshots:

@@ -7,10 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lib.data.upload import Batch
-from lib.evaluation.crops import log_probabilities
-from lib.evaluation.metrics import Meter
-from lib.models.losses import Outputs, cross_entropy, main_logits
+from ..data.upload import Batch
+from ..evaluation.crops import log_probabilities
+from ..evaluation.metrics import Meter
+from ..models.losses import Outputs, cross_entropy, main_logits
 
 
 class Step(Protocol):

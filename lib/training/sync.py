@@ -11,10 +11,10 @@ from typing import Protocol
 
 import torch
 
-from lib.config.schema import Averaged
-from lib.exchange.base import Exchange
-from lib.training.flat import FlatParameters
-from lib.training.optimizer import Optimizer
+from ..config.schema import Averaged
+from ..exchange.base import Exchange
+from .flat import FlatParameters
+from .optimizer import Optimizer
 
 
 class SyncStrategy(Protocol):

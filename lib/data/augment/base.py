@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.config.schema import AugmentConfig
+from ...config.schema import AugmentConfig
 
 Draw = Callable[[int, int, AugmentConfig, np.random.Generator], NDArray[np.number]]
 """(count, img_size, augment, rng) -> parameters (count, columns)"""

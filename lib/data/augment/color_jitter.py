@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.base import Augmentation
+from ...config.schema import AugmentConfig
+from .base import Augmentation
 
 GRAY = (0.299, 0.587, 0.114)
 """weights of red, green and blue in gray"""

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.base import Augmentation
+from ...config.schema import AugmentConfig
+from .base import Augmentation
 
 AREA = (0.02, 1 / 3)
 RATIO = (0.3, 1 / 0.3)

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.base import Augmentation
+from ...config.schema import AugmentConfig
+from .base import Augmentation
 
 # Places are drawn as multiples of 1 / _STEPS, so that their product with a number of offsets is exact in float32.
 _STEPS = 2**16

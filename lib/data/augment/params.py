@@ -10,9 +10,9 @@ with ``COLUMNS`` columns.
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.registry import COLUMNS, PLAIN_COLUMNS, columns_of, enabled
-from lib.rng import Stream, numpy_generator
+from ...config.schema import AugmentConfig
+from ...rng import Stream, numpy_generator
+from .registry import COLUMNS, PLAIN_COLUMNS, columns_of, enabled
 
 AugmentParams = NDArray[np.int16] | NDArray[np.float32]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.base import Augmentation
+from ...config.schema import AugmentConfig
+from .base import Augmentation
 
 # Principal components of ImageNet's colors, on a scale of 0 to 1. Each column of the vectors is one component.
 EIGENVALUES = (0.2175, 0.0188, 0.0045)

@@ -1,12 +1,12 @@
 """The registry of augmentations, in the order in which they are applied. New ones are added at the end."""
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.base import Augmentation
-from lib.data.augment.color_jitter import COLOR_JITTER
-from lib.data.augment.erasing import ERASING
-from lib.data.augment.padded_crop import PADDED_CROP
-from lib.data.augment.pca_lighting import PCA_LIGHTING
-from lib.data.augment.resized_crop import RESIZED_CROP
+from ...config.schema import AugmentConfig
+from .base import Augmentation
+from .color_jitter import COLOR_JITTER
+from .erasing import ERASING
+from .padded_crop import PADDED_CROP
+from .pca_lighting import PCA_LIGHTING
+from .resized_crop import RESIZED_CROP
 
 AUGMENTATIONS: tuple[Augmentation, ...] = (
     RESIZED_CROP,

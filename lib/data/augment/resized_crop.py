@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from lib.config.schema import AugmentConfig
-from lib.data.augment.base import Augmentation
+from ...config.schema import AugmentConfig
+from .base import Augmentation
 
 AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lib.config.schema import AugmentConfig, NormalizeConfig
-from lib.data.augment.registry import PLAIN_COLUMNS, columns_of, enabled
+from ...config.schema import AugmentConfig, NormalizeConfig
+from .registry import PLAIN_COLUMNS, columns_of, enabled
 
 
 class Transform:

@@ -11,8 +11,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from lib.data.images.decode import Resize, check_size, decode, resized
-from lib.errors import DataError
+from ...errors import DataError
+from .decode import Resize, check_size, decode, resized
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _FIELDS = (

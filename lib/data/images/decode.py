@@ -16,8 +16,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lib.data.images.resampling import Box, resample
-from lib.errors import DataError
+from ...errors import DataError
+from .resampling import Box, resample
 
 Resize = Literal["squash", "crop"]
 

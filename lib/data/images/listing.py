@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.data.class_names import composed
-from lib.errors import DataError
+from ...errors import DataError
+from ..class_names import composed
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
 # Folders that operating systems and disk stations put beside images. Names that begin with a dot are others.

@@ -5,9 +5,9 @@ import os
 import zlib
 from pathlib import Path
 
-from lib.data.packed.manifest import BatchFile
-from lib.errors import DataError
-from lib.system.checksum import file_crc32
+from ...errors import DataError
+from ...system.checksum import file_crc32
+from .manifest import BatchFile
 
 MAKE = "run preprocessing/generate_data.sh again"
 FIX = f"delete it and {MAKE}"

@@ -2,12 +2,12 @@
 
 import os
 
-from lib.data.packed.batch_file import open_batch_file
-from lib.data.packed.layout import Layout
-from lib.data.packed.manifest import Manifest
-from lib.data.packed.metadata import read_classes, read_labels, read_mean
-from lib.errors import DataError
-from lib.types import SPLITS, Split
+from ...errors import DataError
+from ...types import SPLITS, Split
+from .batch_file import open_batch_file
+from .layout import Layout
+from .manifest import Manifest
+from .metadata import read_classes, read_labels, read_mean
 
 
 def check_data(at: Layout, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ batch size.
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.types import Split
+from ...types import Split
 
 
 @dataclass(frozen=True, slots=True)

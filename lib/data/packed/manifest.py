@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from lib.data.packed.layout import Layout
-from lib.errors import DataError, reading
-from lib.types import SPLITS, Split
+from ...errors import DataError, reading
+from ...types import SPLITS, Split
+from .layout import Layout
 
 FORMAT = 1
 

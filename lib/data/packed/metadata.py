@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.dataset import ClassName
-from lib.data.packed.layout import Layout
-from lib.data.packed.manifest import Manifest
-from lib.errors import DataError, reading
-from lib.system.npy import from_npy_bytes
-from lib.types import Split
+from ...errors import DataError, reading
+from ...system.npy import from_npy_bytes
+from ...types import Split
+from ..dataset import ClassName
+from .layout import Layout
+from .manifest import Manifest
 
 
 def read_classes(at: Layout) -> list[ClassName]:

@@ -17,13 +17,13 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.packed.batch_file import CHECK_DISK, FIX, open_batch_file, verify_batch_file
-from lib.data.packed.layout import Layout
-from lib.data.packed.manifest import Manifest
-from lib.data.packed.metadata import read_labels
-from lib.data.sources.base import PendingRead
-from lib.errors import DataError
-from lib.types import Split
+from ...errors import DataError
+from ...types import Split
+from ..sources.base import PendingRead
+from .batch_file import CHECK_DISK, FIX, open_batch_file, verify_batch_file
+from .layout import Layout
+from .manifest import Manifest
+from .metadata import read_labels
 
 T = TypeVar("T")
 # The part of the process's limit of open files that one split may use: usually enough for all files of ImageNet.

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig
-from lib.data.cache import describe_with_mean
-from lib.data.dataset import DataSet, check_labels, named_classes, warn_of_empty_classes
-from lib.data.index import fingerprint
-from lib.data.sources.base import Source, SourceKind, Warn
-from lib.data.sources.in_memory import InMemory
-from lib.errors import DataError, reading
-from lib.types import SPLITS, Split
+from ...config.schema import DataConfig
+from ...errors import DataError, reading
+from ...types import SPLITS, Split
+from ..cache import describe_with_mean
+from ..dataset import DataSet, check_labels, named_classes, warn_of_empty_classes
+from ..index import fingerprint
+from .base import Source, SourceKind, Warn
+from .in_memory import InMemory
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """images (N, H, W, 3) and labels (N,)"""

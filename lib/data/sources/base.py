@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig
-from lib.data.dataset import DataSet
-from lib.types import Split
+from ...config.schema import DataConfig
+from ...types import Split
+from ..dataset import DataSet
 
 PendingRead = Callable[[], None]
 """waits for a read that has begun, and raises DataError if it fails"""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.sources.array_dataset import Images, array_dataset, concatenate, read_file, read_names
-from lib.errors import DataError
-from lib.types import Split
+from ...errors import DataError
+from ...types import Split
+from .array_dataset import Images, array_dataset, concatenate, read_file, read_names
 
 _SIDE = 32
 

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.config.schema import DataConfig
-from lib.data.class_names import composed
-from lib.data.images.listing import ImageFile, class_of, image_list, is_image, list_images, walk
-from lib.data.packed.layout import layout
-from lib.data.sources.split import LabeledImage, split_images
-from lib.errors import DataError, reading
-from lib.types import SPLITS, Split
+from ...config.schema import DataConfig
+from ...errors import DataError, reading
+from ...types import SPLITS, Split
+from ..class_names import composed
+from ..images.listing import ImageFile, class_of, image_list, is_image, list_images, walk
+from ..packed.layout import layout
+from .split import LabeledImage, split_images
 
 VAL_FOLDERS = ("val", "valid", "validation", "test")
 _ANNOTATIONS = "val_annotations.txt"

@@ -8,10 +8,10 @@ whose bytes cannot be read, because its disk is away, is not broken: that is an 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.index import Index, readable
-from lib.data.sources.base import SynchronousSource, Warn
-from lib.data.sources.decoders import Decoders
-from lib.errors import DataError
+from ...errors import DataError
+from ..index import Index, readable
+from .base import SynchronousSource, Warn
+from .decoders import Decoders
 
 
 class DecodedImages(SynchronousSource):

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig
-from lib.errors import DataError, UnavailableError
-from lib.ipc import shared_memory
-from lib.ipc.messages import TensorHandle
-from lib.system.worker_pool import Future, WorkerDied, WorkerPool
+from ...config.schema import DataConfig
+from ...errors import DataError, UnavailableError
+from ...ipc import shared_memory
+from ...ipc.messages import TensorHandle
+from ...system.worker_pool import Future, WorkerDied, WorkerPool
 
 # Images in memory for each process: those that it decodes, and those that wait for their turn to be copied out.
 _SLOTS_PER_PROCESS = 4

@@ -1,15 +1,15 @@
 """``data.source: hickle``: batch files that preprocessing/ has packed, or those of theano_alexnet."""
 
-from lib.config.schema import DataConfig
-from lib.data.dataset import DataSet
-from lib.data.packed.checks import check_data
-from lib.data.packed.layout import Layout, layout
-from lib.data.packed.manifest import read_manifest
-from lib.data.packed.metadata import read_classes
-from lib.data.packed.reader import HickleBatches
-from lib.data.sources import theano
-from lib.data.sources.base import Source, SourceKind, Warn
-from lib.types import Split
+from ...config.schema import DataConfig
+from ...types import Split
+from ..dataset import DataSet
+from ..packed.checks import check_data
+from ..packed.layout import Layout, layout
+from ..packed.manifest import read_manifest
+from ..packed.metadata import read_classes
+from ..packed.reader import HickleBatches
+from . import theano
+from .base import Source, SourceKind, Warn
 
 
 def _describe(data: DataConfig) -> DataSet:

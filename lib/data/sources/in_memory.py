@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.images.decode import Resize, resized
-from lib.data.sources.base import SynchronousSource
+from ..images.decode import Resize, resized
+from .base import SynchronousSource
 
 # Handing work to a thread takes about 13 us, copying an image of 256 x 256 about 8 us: copy several at a time.
 _COPIED_AT_ONCE = 16

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig
-from lib.data.cache import cached, describe_with_mean
-from lib.data.class_names import classes_of_folders
-from lib.data.dataset import DataSet
-from lib.data.images.decode import Resize, decode
-from lib.data.index import Index, fingerprint, index_bytes, read_index
-from lib.data.packed.layout import layout
-from lib.data.sources.base import Source, SourceKind, Warn
-from lib.data.sources.class_folders import LabeledImages, find_labeled_images, split_roots
-from lib.data.sources.decoded import DecodedImages
-from lib.data.sources.decoders import decoder_advice, open_decoders
-from lib.data.sources.split import LabeledImage
-from lib.errors import UnavailableError
-from lib.types import SPLITS, Split
+from ...config.schema import DataConfig
+from ...errors import UnavailableError
+from ...types import SPLITS, Split
+from ..cache import cached, describe_with_mean
+from ..class_names import classes_of_folders
+from ..dataset import DataSet
+from ..images.decode import Resize, decode
+from ..index import Index, fingerprint, index_bytes, read_index
+from ..packed.layout import layout
+from .base import Source, SourceKind, Warn
+from .class_folders import LabeledImages, find_labeled_images, split_roots
+from .decoded import DecodedImages
+from .decoders import decoder_advice, open_decoders
+from .split import LabeledImage
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,19 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.config.schema import DataConfig
-from lib.data.cache import cached, describe_with_mean
-from lib.data.class_names import classes_of_numbers
-from lib.data.dataset import DataSet, check_labels, warn_of_empty_classes
-from lib.data.images.datum import datum_image, read_datum
-from lib.data.images.decode import Resize
-from lib.data.index import Index, fingerprint, index_bytes, read_index, readable
-from lib.data.packed.layout import layout
-from lib.data.sources.base import Source, SourceKind, Warn
-from lib.data.sources.decoded import DecodedImages
-from lib.data.sources.decoders import decoder_advice, open_decoders
-from lib.errors import DataError, UnavailableError, reading
-from lib.types import SPLITS, Split
+from ...config.schema import DataConfig
+from ...errors import DataError, UnavailableError, reading
+from ...types import SPLITS, Split
+from ..cache import cached, describe_with_mean
+from ..class_names import classes_of_numbers
+from ..dataset import DataSet, check_labels, warn_of_empty_classes
+from ..images.datum import datum_image, read_datum
+from ..images.decode import Resize
+from ..index import Index, fingerprint, index_bytes, read_index, readable
+from ..packed.layout import layout
+from .base import Source, SourceKind, Warn
+from .decoded import DecodedImages
+from .decoders import decoder_advice, open_decoders
 
 _FIX = "make the database again with Caffe's convert_imageset"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.images.decode import MAX_SIDE
-from lib.data.sources.array_dataset import Images, array_dataset, read_file
-from lib.errors import DataError, reading
-from lib.types import Split
+from ...errors import DataError, reading
+from ...types import Split
+from ..images.decode import MAX_SIDE
+from .array_dataset import Images, array_dataset, read_file
 
 _UBYTE = 0x08
 # Twice the largest file of this format, the 814,255 images of EMNIST.

@@ -2,10 +2,10 @@
 
 from itertools import islice
 
-from lib.config.schema import DataConfig
-from lib.data.images.listing import is_image, walk
-from lib.data.packed.layout import layout
-from lib.errors import DataError
+from ...config.schema import DataConfig
+from ...errors import DataError
+from ..images.listing import is_image, walk
+from ..packed.layout import layout
 
 # Files, relative to data.dir, that only a data set of this kind has.
 _MARKS = {

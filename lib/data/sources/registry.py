@@ -2,16 +2,16 @@
 
 import difflib
 
-from lib.config.schema import DataConfig
-from lib.data.sources.base import SourceKind
-from lib.data.sources.cifar import CIFAR10, CIFAR100
-from lib.data.sources.hickle_folder import HICKLE
-from lib.data.sources.jpeg_folder import JPEG_FOLDER
-from lib.data.sources.lmdb_folder import LMDB
-from lib.data.sources.mnist import MNIST
-from lib.data.sources.recognise import recognise
-from lib.data.sources.synthetic import SYNTHETIC
-from lib.errors import ConfigError
+from ...config.schema import DataConfig
+from ...errors import ConfigError
+from .base import SourceKind
+from .cifar import CIFAR10, CIFAR100
+from .hickle_folder import HICKLE
+from .jpeg_folder import JPEG_FOLDER
+from .lmdb_folder import LMDB
+from .mnist import MNIST
+from .recognise import recognise
+from .synthetic import SYNTHETIC
 
 AUTO = "auto"
 

@@ -13,10 +13,10 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.data.class_names import composed
-from lib.errors import ConfigError, DataError, UnavailableError, reading
-from lib.system.atomic_write import atomic_write
-from lib.types import SPLITS, Split
+from ...errors import ConfigError, DataError, UnavailableError, reading
+from ...system.atomic_write import atomic_write
+from ...types import SPLITS, Split
+from ..class_names import composed
 
 _KEY = b"validation split"
 # How the image that is moved to a side is chosen by its hash.

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from lib.config.schema import DataConfig
-from lib.data.dataset import DataSet, numbered_classes
-from lib.data.index import fingerprint
-from lib.data.sources.base import Source, SourceKind, Warn
-from lib.data.sources.in_memory import InMemory
-from lib.types import SPLITS, Split
+from ...config.schema import DataConfig
+from ...types import SPLITS, Split
+from ..dataset import DataSet, numbered_classes
+from ..index import fingerprint
+from .base import Source, SourceKind, Warn
+from .in_memory import InMemory
 
 # Distinct images. More would cost memory and change nothing.
 _DISTINCT = 256

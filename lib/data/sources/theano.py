@@ -23,14 +23,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.data.class_names import classes_of_numbers
-from lib.data.dataset import DataSet, check_labels, read_mean_image, warn_of_empty_classes
-from lib.data.index import fingerprint
-from lib.data.packed.layout import Layout
-from lib.data.sources.base import SynchronousSource
-from lib.errors import ConfigError, DataError, reading
-from lib.system.npy import read_npy
-from lib.types import Split
+from ...errors import ConfigError, DataError, reading
+from ...system.npy import read_npy
+from ...types import Split
+from ..class_names import classes_of_numbers
+from ..dataset import DataSet, check_labels, read_mean_image, warn_of_empty_classes
+from ..index import fingerprint
+from ..packed.layout import Layout
+from .base import SynchronousSource
 
 # Consecutive batches share a file.
 _CACHED_FILES = 2
