@@ -18,6 +18,8 @@ from benchmarks import command
 from benchmarks.exchange_worker import ROWS_FILE, run_worker
 from benchmarks.harness import Row
 
+_DDP_MODES = ("default", "max-autotune-no-cudagraphs")  # the hooks of DistributedDataParallel do not run in CUDA graphs
+
 
 def main(argv: Sequence[str]) -> int:
     arguments = _parse(argv)
@@ -55,6 +57,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--batch_size", type=command.positive, default=128 if gpu else 4, help="with --ddp: images per worker"
     )
     parser.add_argument("--img_size", type=command.positive, default=256, help="with --ddp: side of the images")
+    parser.add_argument(
+        "--modes", nargs="+", choices=_DDP_MODES, default=_DDP_MODES, help="with --ddp: of torch.compile, for peers"
+    )
     parser.add_argument("--no-compile", dest="compile", action="store_false", help="with --ddp: do not compile")
     parser.add_argument("--patience_s", type=float, default=120, help="seconds after which a silent worker is lost")
     command.add_keys(parser)

@@ -30,7 +30,6 @@ from lib.runtime.process import Context, RunSheet
 ROWS_FILE = "rows.json"
 # A run gives up on a silent worker after ten times run.patience_s.
 _LAST_RESORT = 10
-_DDP_MODES = ("default", "max-autotune-no-cudagraphs")  # its hooks do not run in CUDA graphs
 
 
 class Worker(NamedTuple):
@@ -115,7 +114,7 @@ def whole_steps(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
             ddp, loss, sizes=sizes, device=device, dtype=dtype, tf32=tf32, tuned=True, compile_mode=mode
         )
 
-    modes = _DDP_MODES if arguments.compile else (None,)
+    modes = arguments.modes if arguments.compile else (None,)
     # Gradients in bfloat16 are half the bytes. gloo cannot average them.
     hooks = (False, True) if device.type == "cuda" else (False,)
     steps: dict[str, OurStep | BaselineStep] = {f"ours, {config.exchange.what} averaged": ours}

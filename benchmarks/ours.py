@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 
 import torch
@@ -19,6 +20,7 @@ from lib.exchange.base import Exchange
 from lib.rng import Stream, torch_seed
 from lib.roles.builders import init_device
 from lib.roles.replica_builder import build_replica
+from lib.system.cpus import usable_cores
 
 # Training on noise at a real rate can end in NaN, which takes less power to compute.
 RATE = 1e-5
@@ -27,8 +29,11 @@ _BATCHES = 2
 
 
 def configuration(arguments: Sequence[str]) -> Config:
-    """Return the configuration of ``train.py`` with these arguments, on synthetic data."""
-    return parse_config(["--data.source", "synthetic", *arguments], description="", spec=ROOT / "spec_1gpu.yaml")[0]
+    """Return the configuration of ``train.py`` with these arguments, on synthetic data and all cores."""
+    keys = ["--data.source", "synthetic", *arguments]
+    config = parse_config(keys, description="", spec=ROOT / "spec_1gpu.yaml")[0]
+    threads = config.compute.threads or max(1, usable_cores() // config.world_size)
+    return replace(config, compute=replace(config.compute, threads=threads))
 
 
 class OurStep:
