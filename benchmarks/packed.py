@@ -9,11 +9,11 @@ import numpy as np
 from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import Manifest, SplitManifest
+from lib.packing.buffers import allocate_buffers
+from lib.packing.files import write_file, write_manifest
+from lib.packing.tasks import WriteFile
 from lib.system.npy import to_npy_bytes
 from lib.types import SPLITS, Split
-from preprocessing.buffers import allocate_buffers
-from preprocessing.files import write_file, write_manifest
-from preprocessing.tasks import WriteFile
 
 N_CLASSES = 1000
 

@@ -23,11 +23,11 @@ from benchmarks.photographs import draw_photographs
 from benchmarks.processes import cpu_seconds
 from lib.data.images.listing import list_images
 from lib.data.packed.layout import layout
+from lib.packing.buffers import allocate_buffers
+from lib.packing.packer import Packer
+from lib.packing.sources import SourceList
+from lib.packing.tasks import PackingTask
 from lib.system.worker_pool import WorkerPool
-from preprocessing.buffers import allocate_buffers
-from preprocessing.packing import Packer
-from preprocessing.sources import SourceList
-from preprocessing.tasks import PackingTask
 
 _FILE_BATCH_SIZE = 256
 _DRAWN = 90

@@ -11,6 +11,7 @@ installed under another name:
     training            replica, step, optimizer, flat parameters, synchronization strategy, fine-tuning, snapshots
     recording           metrics to the console, metrics.jsonl and TensorBoard; trackers
     evaluation          predictor (weights, preprocessing, classes), crops, metrics, confusion matrix
+    packing             a data set packed once, offline: batch files, mean image, labels; toy images
     data                data set, order, sampler, feed, upload; sources, images, packed files, augmentation
     formats             weights of other programs, ONNX, safetensors
     checkpoints         a training on disk: written, checked, read back

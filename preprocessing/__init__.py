@@ -1,1 +1,1 @@
-"""Make a data set, once and offline: image files in; batch files, mean image and labels out."""
+"""The scripts that make a data set, once and offline. What they do is in ``lib.packing``."""

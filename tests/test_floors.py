@@ -23,6 +23,7 @@ FLOORS = (
     ("training",),
     ("recording",),
     ("evaluation",),
+    ("packing",),
     ("data",),
     ("formats",),
     ("checkpoints",),

@@ -38,8 +38,8 @@ from lib.data.sources.mnist import MNIST
 from lib.errors import CheckpointError, DataError, ProtocolError
 from lib.ipc.channel import MAX_BYTES, Channel
 from lib.ipc.messages import Fill, Message, decode, encode
+from lib.packing.offsets import locate_pixels
 from lib.types import SPLITS
-from preprocessing.offsets import locate_pixels
 from tests.support.data_files import write_mnist
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import ROOT

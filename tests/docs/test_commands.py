@@ -18,8 +18,8 @@ import pytest
 
 from lib.commands import classify, export, train, validate
 from lib.commands.configuration import parse_config
+from lib.packing.settings import parse_settings
 from lib.report import __main__ as report
-from preprocessing.settings import parse_settings
 from tests.support.pages import PAGES, blocks, commands
 from tests.support.scripts import ROOT
 from tests.support.tiny_tree import SHAPES, WNIDS, jpeg, make_tree, tar_of, tar_of_tars, write_synsets

@@ -10,8 +10,8 @@ import numpy as np
 from lib.data.dataset import ClassName
 from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import BatchFile, Manifest, SplitManifest
+from lib.packing.offsets import locate_pixels
 from lib.types import Split
-from preprocessing.offsets import locate_pixels
 
 IMG_SIZE = 32
 

@@ -17,11 +17,11 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from preprocessing.devkit import Synset
-from preprocessing.make_hkl import make_hkl
-from preprocessing.make_labels import make_labels
-from preprocessing.make_train_val_txt import make_train_val_txt
-from preprocessing.settings import Settings
+from lib.packing.devkit import Synset
+from lib.packing.make_hkl import make_hkl
+from lib.packing.make_labels import make_labels
+from lib.packing.make_train_val_txt import make_train_val_txt
+from lib.packing.settings import Settings
 from tests.support.scripts import ROOT
 
 WNIDS = ("n01", "n02", "n10")

@@ -1,0 +1,1 @@
+"""A data set is packed once, offline: image files in; batch files, mean image and labels out."""
