@@ -18,7 +18,7 @@ from .dataset import ClassName
 from .packed.layout import Layout, layout
 from .packed.manifest import read_manifest
 from .packed.metadata import read_classes, read_mean
-from .sources.class_folders import images_of_folders
+from .sources.labeled_images import images_of_folders
 
 # Red, green and blue. Caffe has 104, 117, 123 (BGR) and torchvision 0.485, 0.456, 0.406 for the same.
 IMAGENET_MEAN = (123.68, 116.78, 103.94)

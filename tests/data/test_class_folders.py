@@ -2,7 +2,7 @@
 
 import shutil
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -187,3 +187,96 @@ def test_litter_is_neither_a_class_nor_an_image(tmp_path: Path, capsys: pytest.C
         (folder / name).write_bytes(b"x")
     assert described(config(folder)) == first
     assert f"files passed over in {folder}: 4 hidden or of the system" in capsys.readouterr().out
+
+
+def flat_val(folder: Path, labels: Sequence[object]) -> str:
+    """Move the images of val/CLASS/ into val/. Return a list of them in which ``labels`` stand for classes 0, 1, ..."""
+    lines = []
+    for path in sorted((folder / "val").glob("n*/*")):
+        path.rename(folder / "val" / f"{path.parent.name}_{path.name}")
+        lines.append(f"{path.parent.name}_{path.name} {labels[int(path.parent.name[1:])]}\n")
+    for path in list((folder / "val").glob("n*[0-9]")):
+        path.rmdir()
+    return "".join(lines)
+
+
+def test_validation_may_lack_classes_or_hold_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    train, val = labels(config(folder))
+    (folder / "val/n01").rename(folder / "val/n00x")
+    (folder / "val/n02b").mkdir()
+    assert labels(config(folder)) == [train, [label for label in val if label != 1]]
+    out = capsys.readouterr().out
+    assert "2 images in" in out
+    assert "data/val are left out, because" in out
+    assert "lacks their classes: n00x\n" in out
+    assert "data/val has no images of 1 of the 4 classes of" in out
+    assert len(described(config(folder)).classes) == 4
+
+
+def test_equal_files_in_both_splits_and_in_two_classes_are_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    described(config(folder))
+    assert "are in training and in validation" in capsys.readouterr().out  # the images of both begin alike
+    for number, path in enumerate(sorted((folder / "val").glob("*/*"))):
+        path.write_bytes(path.read_bytes() + bytes([number]))
+    described(config(folder))
+    assert "warning" not in capsys.readouterr().out
+    shutil.copy(folder / "train/n00/000.JPEG", folder / "val/n00/copy.JPEG")
+    shutil.copy(folder / "train/n00/000.JPEG", folder / "train/n01/other.JPEG")
+    described(config(folder))
+    out = capsys.readouterr().out
+    assert f"1 images are in training and in validation, which therefore tells less, e.g. {folder}/train/n00/" in out
+    assert "1 images are in several classes" in out
+    described(config(folder))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("names", [range(4), ["n00", "n01", "n02", "n03"]], ids=["numbers", "names"])
+def test_flat_validation_images_have_their_labels_in_a_list(tmp_path: Path, names: Sequence[object]) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    expected = labels(config(folder))
+    (folder / "val.txt").write_text(flat_val(folder, names))
+    assert labels(config(folder)) == expected
+    (folder / "val.txt").rename(folder / "val/labels.txt")
+    assert labels(config(folder)) == expected
+    with (folder / "val/labels.txt").open("a") as file:
+        file.write("n00_lost.JPEG 0\n")
+    assert labels(config(folder)) == expected
+
+
+def test_lists_name_the_images_of_both_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_jpeg_folder(tmp_path / "images")
+    expected = labels(config(folder))
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for split in ("train", "val"):
+        (folder / split).rename(lists / f"{split}_pictures")
+        paths = sorted((lists / f"{split}_pictures").glob("n*/*"))
+        lines = [f"{path.relative_to(lists)} {8 + int(path.parent.name[1:])}\n" for path in paths]
+        (lists / f"{split}.txt").write_text("".join(lines))
+    assert source_name(config(lists)) == "jpeg_folder"
+    assert labels(config(lists)) == expected
+    assert [c.wnid for c in described(config(lists)).classes] == ["08", "09", "10", "11"]
+    (lists / "val_pictures/n00").rename(lists / "lost")
+    capsys.readouterr()
+    assert labels(config(lists))[1] == [label for label in expected[1] if label]
+    assert "2 of 8 images in" in capsys.readouterr().out
+    (lists / "val.txt").unlink()
+    assert described(config(lists)).count("val") in range(4, 12)
+    (lists / "train.txt").write_text("lost.jpg 1\n")
+    with pytest.raises(DataError, match=r"holds none of the images in .*train.txt, such as lost.jpg"):
+        described(config(lists))
+
+
+def test_the_numbers_of_a_list_are_those_of_synset_words(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    expected = labels(config(folder))
+    (folder / "synset_words.txt").write_text("n03 d\nn02 c\nn01 b\nn00 a\n")
+    (folder / "val.txt").write_text(flat_val(folder, [3, 2, 1, 0]))
+    assert labels(config(folder)) == expected
+    (folder / "synset_words.txt").write_text("n03 d\nn02 c\nn01 b\n")
+    with pytest.raises(DataError, match=r"val.txt has labels up to 3, but there are 3 classes, numbered from 0"):
+        described(config(folder))

@@ -178,7 +178,7 @@ def test_a_class_without_a_readable_image_is_an_error(tmp_path: Path) -> None:
     source = opened(data)
     for path in (folder / "train/n02").iterdir():
         path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(DataError, match=r"no image of class 2 can be decoded, e.g. n02/002.JPEG"):
+    with pytest.raises(DataError, match=r"no image of class 2 can be decoded, e.g. train/n02/002.JPEG"):
         source.read(np.arange(24), np.zeros((24, 32, 32, 3), np.uint8))
 
 
@@ -347,12 +347,9 @@ def empty_a_class(data: Path) -> None:
     (data / "train/n09").mkdir()
 
 
-def lose_a_val_class(data: Path) -> None:
-    shutil.rmtree(data / "val/n03")
-
-
-def add_a_val_class(data: Path) -> None:
-    shutil.copytree(data / "val/n03", data / "val/n07")
+def rename_the_val_classes(data: Path) -> None:
+    for path in list((data / "val").iterdir()):
+        path.rename(path.with_name(f"m{path.name}"))
 
 
 def a_record_that_is_no_datum(data: Path) -> None:
@@ -437,8 +434,7 @@ def lose_train(data: Path) -> None:
     [
         ("jpeg_folder", unclass_val, "data/val holds images but no class folders; sort them"),
         ("jpeg_folder", empty_a_class, "1 class folders hold no image, the first is n09"),
-        ("jpeg_folder", lose_a_val_class, "data/train has 1 class folders that are not in .*data/val: n03"),
-        ("jpeg_folder", add_a_val_class, "data/val has 1 class folders that are not in .*data/train: n07"),
+        ("jpeg_folder", rename_the_val_classes, "data/val has the classes mn00, .* has n00, .*: none is the same"),
         (
             "jpeg_folder",
             lose_train,

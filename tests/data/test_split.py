@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.data.sources.split import LabeledImage, draw_sides, equal_files, split_images
+from lib.data.sources.equal_files import equal_files
+from lib.data.sources.labeled_images import LabeledImage
+from lib.data.sources.split import draw_sides, split_images
 from lib.errors import ConfigError, DataError
 from lib.types import Split
 

@@ -46,7 +46,7 @@ def list_images(root: Path) -> ImageList:
 
 def find_images(folder: Path) -> list[Path]:
     """Return every image in ``folder`` and the folders in it, sorted. Raises DataError for a link to nowhere."""
-    return sorted(folder / file.name for file in walk(folder) if is_image(file.name) and not _is_hidden(file.name))
+    return sorted(folder / file.name for file in walk(folder) if is_image(file.name) and not is_hidden(file.name))
 
 
 def image_list(root: Path, files: Iterable[ImageFile]) -> ImageList:
@@ -58,7 +58,7 @@ def image_list(root: Path, files: Iterable[ImageFile]) -> ImageList:
     """
     classes, entries, passed_over = set[str](), list[ImageFile](), Counter[str]()
     for file in files:
-        if _is_hidden(file.name):
+        if is_hidden(file.name):
             passed_over["hidden or of the system"] += 1
             continue
         if "/" in file.name:
@@ -114,21 +114,26 @@ def _counted(root: Path, passed_over: Counter[str]) -> str:
     return f"files passed over in {root}: {', '.join(kinds)}" if kinds else ""
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder, or one that it lies in, is hidden or of the operating system."""
     return any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in name.split("/"))
 
 
-def walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
-    """Yield every file and folder under ``root``. Hidden folders are yielded, but not what is in them."""
+def walk(root: Path, folder: str = "", *, deep: bool = True) -> Iterator[ImageFile]:
+    """Yield every file and folder under ``root``, with ``deep`` those in its folders too, but in no hidden one.
+
+    The name of a folder ends in a slash. Raises DataError.
+    """
     try:
         with os.scandir(root / folder) as items:
             found = [(folder + item.name, item) for item in items]
         for name, item in found:
-            if _is_hidden(name):
+            if is_hidden(name):
                 yield ImageFile(name, 0)
             elif item.is_dir():
                 yield ImageFile(f"{name}/", 0)
-                yield from walk(root, f"{name}/")
+                if deep:
+                    yield from walk(root, f"{name}/")
             else:
                 status = _stat(item)
                 yield ImageFile(name, status.st_size, modified_ns=status.st_mtime_ns)

@@ -4,122 +4,167 @@
     DIR/CLASS/FILE                                               split by data.val_share, see ``split``
     DIR/train/CLASS/images/FILE, DIR/val/images/FILE and
     DIR/val/val_annotations.txt: lines of "FILE CLASS ..."       as Tiny ImageNet has it
+    DIR/train.txt and DIR/val.txt: lines of "NAME LABEL"         as Caffe has it; without val.txt split as above
+    DIR/train/CLASS/FILE, DIR/val/FILE and DIR/val.txt           the same for validation alone
 
-Class names are compared in Unicode's composed form (NFC): a Mac writes "é" as two characters, Linux as one.
+Labels are class names, or numbers: those of synset_words.txt, of the sorted folders of train/, or names themselves.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...config.schema import DataConfig
-from ...errors import DataError, reading
+from ...errors import DataError
 from ...types import SPLITS, Split
-from ..class_names import composed
-from ..images.listing import ImageFile, class_of, image_list, is_image, list_images, walk
-from ..packed.layout import layout
-from .split import LabeledImage, split_images
+from ..class_names import IN_ORDER, find_words, read_words
+from ..images.listing import walk
+from ..packed.layout import Layout, layout
+from .labeled_images import (
+    LabeledImages,
+    filled_folders,
+    images_of_flat,
+    images_of_folders,
+    images_of_list,
+    is_label_list,
+    name_numbers,
+    read_labels,
+)
+from .split import split_images
+from .validation_classes import match_validation
 
 VAL_FOLDERS = ("val", "valid", "validation", "test")
 _ANNOTATIONS = "val_annotations.txt"
 
 
 @dataclass(frozen=True)
-class LabeledImages:
-    """The images of one split, sorted by name. Names are relative to ``root``."""
+class Place:
+    """Where the images of a split are, and the list of their labels unless their folders are the classes."""
 
     root: Path
-    images: list[LabeledImage]
-    passed_over: str = ""
-    """one line that counts the files that are no images, or empty"""
+    labels: Path | None = None
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The class names, sorted."""
-        return tuple(sorted({image.label for image in self.images}))
-
-
-def split_roots(folder: Path) -> dict[Split, Path]:
-    """Return the folder of each split; both are ``folder`` itself if it is not split. Raises DataError."""
-    if not folder.is_dir():
-        raise DataError(f"data folder {folder} does not exist; name one that holds train/ and val/ with --data.dir")
-    val = next((path for name in VAL_FOLDERS if (path := folder / name).is_dir()), None)
-    train = folder / "train"
-    if train.is_dir() and val:
-        return {"train": train, "val": val / "images" if (val / _ANNOTATIONS).is_file() else val}
-    if train.is_dir():
-        raise DataError(
-            f"{folder} holds train/, but none of {', '.join(f'{name}/' for name in VAL_FOLDERS)}; add one, or name "
-            f"{train} with --data.dir to split it by data.val_share"
-        )
-    if val:
-        raise DataError(f"{folder} holds no folder train/; its images must be in train/CLASS/ and {val.name}/CLASS/")
-    return {"train": folder, "val": folder}
+    def is_flat(self) -> bool:
+        """Whether all images in ``root`` belong to the split, which the list must name."""
+        return self.labels is not None and self.labels.parent in (self.root.parent, self.root) and _is_flat(self.root)
 
 
 def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
-    """Return the images of both splits, which have the same classes. Raises DataError."""
-    roots = split_roots(data.dir)
-    if roots["train"] == roots["val"]:
-        found = images_of_folders(data.dir, _without_others(data.dir))
+    """Return the images of both splits. Those for validation are of classes that training has. Raises DataError."""
+    at = layout(data.dir, data.misc_dir)
+    places = split_places(data.dir)
+    if places["train"] == places["val"]:
+        found = _images(places["train"], at, ())
         _check_several(found)
-        record = layout(data.dir, data.misc_dir).misc / "split.csv"
-        sides = split_images(data.dir, found.images, data.val_share, record)
-        return {split: LabeledImages(data.dir, sides[split], found.passed_over) for split in SPLITS}
-    if roots["train"].samefile(roots["val"]):
-        print(
-            f"warning: {roots['train']} and {roots['val']} are the same folder, so validation tells nothing", flush=True
-        )
-    train, annotations = images_of_folders(roots["train"]), roots["val"].parent / _ANNOTATIONS
-    annotated = roots["val"].parent != data.dir
-    val = _annotated(roots["val"], annotations) if annotated else images_of_folders(roots["val"])
+        sides = split_images(found.root, found.images, data.val_share, at.misc / "split.csv")
+        return {split: LabeledImages(found.root, sides[split], found.passed_over) for split in SPLITS}
+    train_root, val_root = places["train"].root, places["val"].root
+    if train_root.samefile(val_root) and not places["train"].labels:
+        print(f"warning: {train_root} and {val_root} are the same folder, so validation tells nothing", flush=True)
+    if places["train"].labels:
+        train, val = _listed(places, at)
+    else:
+        train = images_of_folders(train_root)
+        val = _images(places["val"], at, train.classes)
     _check_several(train)
-    _check_same(train, val)
-    return {"train": train, "val": val}
+    return {"train": train, "val": match_validation(val, train.classes, str(train_root))}
 
 
-def images_of_folders(root: Path, files: Iterable[ImageFile] | None = None) -> LabeledImages:
-    """Return the images in ROOT/CLASS/ and ROOT/CLASS/images/, of ``files`` or else of all in ``root``.
-
-    Raises DataError as ``image_list`` does, and if there are no class folders.
-    """
-    original: dict[str, str] = {}
-
-    def flat() -> Iterator[ImageFile]:
-        for file in walk(root) if files is None else files:
-            folder, _, rest = file.name.partition("/images/")
-            moved = f"{folder}/{rest}" if rest and "/" not in folder else file.name
-            original[moved] = file.name
-            yield file._replace(name=moved)
-
-    found = image_list(root, flat())
-    if not found.classes:
-        raise DataError(f"{root} holds images but no class folders; sort them into one folder a class")
-    images = [
-        LabeledImage(original[file.name], file.bytes, class_of(file.name), file.modified_ns) for file in found.entries
-    ]
-    return LabeledImages(root, images, found.passed_over)
+def split_places(folder: Path) -> dict[Split, Place]:
+    """Return where the images of each split are; both are the same if they are not split. Raises DataError."""
+    if not folder.is_dir():
+        raise DataError(f"data folder {folder} does not exist; name one that holds train/ and val/ with --data.dir")
+    train, val = _train_place(folder), val_place(folder)
+    if train and val:
+        return {"train": train, "val": val}
+    if train and not train.labels:
+        raise DataError(
+            f"{folder} holds train/, but none of {', '.join(f'{name}/' for name in VAL_FOLDERS)}; add one, or name "
+            f"{train.root} with --data.dir to split it by data.val_share"
+        )
+    if val:
+        raise DataError(
+            f"{folder} holds no folder train/; its images must be in train/CLASS/ and {val.root.name}/CLASS/"
+        )
+    whole = train or Place(folder)
+    return {"train": whole, "val": whole}
 
 
-def _annotated(root: Path, annotations: Path) -> LabeledImages:
-    """Return the images of a flat folder with the classes that lines of "FILE CLASS ..." give them."""
-    with reading(annotations, DataError, "save it as UTF-8 text of lines of a file name and a class"):
-        lines = [line.split() for line in annotations.read_text("utf-8-sig").splitlines() if line.strip()]
-    labels = {line[0]: composed(line[1]) for line in lines if len(line) > 1}
-    found = list_images(root)
-    if missing := next((file.name for file in found.entries if file.name not in labels), None):
-        raise DataError(f"{annotations} names no class for {root / missing}; add a line, or remove the image")
-    images = [LabeledImage(file.name, file.bytes, labels[file.name]) for file in found.entries]
-    return LabeledImages(root, images, found.passed_over)
+def val_place(folder: Path) -> Place | None:
+    """Return where the validation images of a data set in ``folder`` are, or None if it has none."""
+    lists = [path for name in VAL_FOLDERS if is_label_list(path := folder / f"{name}.txt")]
+    val = next((path for name in VAL_FOLDERS if (path := folder / name).is_dir()), None)
+    if val and not (val / _ANNOTATIONS).is_file() and _is_flat(val) and lists:
+        return Place(val, lists[0])
+    if val:
+        return labeled_place(val)
+    return Place(folder, lists[0]) if lists else None
 
 
-def _without_others(root: Path) -> Iterator[ImageFile]:
-    """Yield the files of an unsplit folder, but no folder of a run and none without an image, such as misc/."""
-    files = list(walk(root))
-    filled = {file.name.partition("/")[0] for file in files if "/" in file.name and is_image(file.name)}
-    classes = {name for name in filled if not (root / name / "metrics.jsonl").exists()}
-    return (file for file in files if "/" not in file.name or file.name.partition("/")[0] in classes)
+def labeled_place(folder: Path) -> Place:
+    """Return ``folder`` as the place of a split, with the list of its labels if it is flat and holds one."""
+    if (folder / _ANNOTATIONS).is_file():
+        return Place(folder / "images" if (folder / "images").is_dir() else folder, folder / _ANNOTATIONS)
+    if not _is_flat(folder):
+        return Place(folder)
+    return Place(folder, next((path for path in sorted(folder.glob("*.txt")) if is_label_list(path)), None))
+
+
+def images_of_place(place: Place, at: Layout, classes: Sequence[str]) -> LabeledImages:
+    """Return the images of a place. A label that is a number means one of ``classes``. Raises DataError."""
+    return _images(place, at, classes)
+
+
+def _train_place(folder: Path) -> Place | None:
+    train, listed = folder / "train", folder / "train.txt"
+    if is_label_list(listed) and not (train.is_dir() and not _is_flat(train)):
+        return Place(folder, listed)
+    return Place(train) if train.is_dir() else None
+
+
+def _images(place: Place, at: Layout, classes: Sequence[str]) -> LabeledImages:
+    if place.labels is None:
+        listed = walk(place.root)
+        if place.root == at.dir:  # a folder of a run is no class
+            listed = (f for f in listed if not (place.root / f.name.partition("/")[0] / "metrics.jsonl").exists())
+        return images_of_folders(place.root, filled_folders(listed))
+    labels = name_numbers({place.labels: read_labels(place.labels)}, _in_order(at) or classes)[place.labels]
+    if place.is_flat:
+        return images_of_flat(place.root, place.labels, labels)
+    return images_of_list(_roots(place), place.labels, labels)
+
+
+def _listed(places: dict[Split, Place], at: Layout) -> tuple[LabeledImages, LabeledImages]:
+    """Return the images of a training list, and those for validation, whose numbers are filled up alike."""
+    lists = {place.labels: read_labels(place.labels) for place in places.values() if place.labels}
+    named = name_numbers(lists, _in_order(at))
+    train, val = places["train"], places["val"]
+    assert train.labels
+    found = images_of_list(_roots(train), train.labels, named[train.labels])
+    if not val.labels:
+        return found, _images(val, at, ())
+    if val.is_flat:
+        return found, images_of_flat(val.root, val.labels, named[val.labels])
+    return found, images_of_list(_roots(val), val.labels, named[val.labels])
+
+
+def _roots(place: Place) -> list[Path]:
+    """Return the folders that the names of a list may start from."""
+    assert place.labels
+    return [place.root, place.root / place.labels.stem]
+
+
+def _in_order(at: Layout) -> tuple[str, ...]:
+    """Return the class names that a list in the order of the classes has."""
+    path = find_words((at.misc, at.dir), IN_ORDER)
+    return tuple(read_words(path)) if path else ()
+
+
+def _is_flat(folder: Path) -> bool:
+    """Return whether there are no class folders."""
+    return not any(file.name.endswith("/") for file in walk(folder, deep=False))
 
 
 def _check_several(found: LabeledImages) -> None:
@@ -131,14 +176,3 @@ def _check_several(found: LabeledImages) -> None:
             f"{found.root} holds a single class folder, {name} ({count:,} images), and there is nothing to tell it "
             "from; name with --data.dir the folder that holds one folder for each class"
         )
-
-
-def _check_same(train: LabeledImages, val: LabeledImages) -> None:
-    """Raise DataError unless both splits have the same class folders."""
-    for here, there in ((train, val), (val, train)):
-        foreign = sorted(set(here.classes) - set(there.classes))
-        if foreign:
-            raise DataError(
-                f"{here.root} has {len(foreign)} class folders that are not in {there.root}: "
-                f"{', '.join(foreign[:5])}; both must have the same"
-            )

@@ -19,10 +19,11 @@ from ..images.decode import Resize, decode
 from ..index import Index, fingerprint, index_bytes, read_index
 from ..packed.layout import layout
 from .base import Source, SourceKind, Warn
-from .class_folders import LabeledImages, find_labeled_images, split_roots
+from .class_folders import find_labeled_images, split_places
 from .decoded import DecodedImages
 from .decoders import decoder_advice, open_decoders
-from .split import LabeledImage
+from .equal_files import warn_of_equal_files
+from .labeled_images import LabeledImage, LabeledImages
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ def _describe(data: DataConfig) -> DataSet:
     listing = {split: [_identity(image) for image in found[split].images] for split in SPLITS}
     content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
     classes = found["train"].classes
+    places = split_places(data.dir)
+    if places["train"] != places["val"] and not _index_path(data, content, "val").exists():
+        warn_of_equal_files(found["train"], found["val"])
     for split in SPLITS:
-        cached(_index_path(data, content, split), partial(_index, found[split], classes))
+        cached(_index_path(data, content, split), partial(_index, found[split], classes, data.dir))
     return describe_with_mean(
         data,
         counts={split: len(found[split].images) for split in SPLITS},
@@ -67,9 +71,8 @@ def _describe(data: DataConfig) -> DataSet:
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
-    root = split_roots(data.dir)[split]
-    decoders = open_decoders(data.decoders, FileDecoder(root, data.img_size, data.resize), data.img_size)
-    return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), decoders, str(root), warn)
+    decoders = open_decoders(data.decoders, FileDecoder(data.dir, data.img_size, data.resize), data.img_size)
+    return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), decoders, str(data.dir), warn)
 
 
 def _identity(image: LabeledImage) -> tuple[str | int, ...]:
@@ -78,12 +81,14 @@ def _identity(image: LabeledImage) -> tuple[str | int, ...]:
 
 
 def _index_path(data: DataConfig, content: str, split: Split) -> Path:
-    return layout(data.dir, data.misc_dir).misc / f"{split}_{content}.npz"
+    return layout(data.dir, data.misc_dir).misc / f"{split}_images_{content}.npz"
 
 
-def _index(found: LabeledImages, classes: Sequence[str]) -> bytes:
+def _index(found: LabeledImages, classes: Sequence[str], start: Path) -> bytes:
+    """Return the index of the images, with names relative to the folder ``start`` of the data set."""
     number = {name: index for index, name in enumerate(classes)}
-    names = np.array([os.fsencode(image.name) for image in found.images])
+    root = found.root.relative_to(start)
+    names = np.array([os.fsencode(root / image.name) for image in found.images])
     labels = np.array([number[image.label] for image in found.images], np.int64)
     return index_bytes(Index(names, labels))
 

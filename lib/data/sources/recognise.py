@@ -6,6 +6,8 @@ from ...config.schema import DataConfig
 from ...errors import DataError
 from ..images.listing import is_image, walk
 from ..packed.layout import layout
+from .class_folders import VAL_FOLDERS
+from .labeled_images import is_label_list
 
 # Files, relative to data.dir, that only a data set of this kind has.
 _MARKS = {
@@ -19,6 +21,7 @@ _LAYOUTS = (
     "folders train/CLASS/ and val/CLASS/ of images (or valid/, validation/, test/ for val/)",
     "folders CLASS/ of images, which data.val_share splits",
     "Tiny ImageNet (train/CLASS/images/, val/val_annotations.txt)",
+    "lists train.txt and val.txt of lines of NAME LABEL",
     "a packed data set (misc/manifest.json, train_hkl_b256/), which preprocessing/generate_data.sh makes",
     "LMDB (*train*/data.mdb)",
     "CIFAR's binary files (data_batch_1.bin, train.bin)",
@@ -39,7 +42,9 @@ def recognise(data: DataConfig) -> str:
     for name, patterns in _MARKS.items():
         if any(next(data.dir.glob(pattern), None) for pattern in patterns):
             return name
-    if (data.dir / "train").is_dir() or any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
+    if any((data.dir / name).is_dir() or is_label_list(data.dir / f"{name}.txt") for name in ("train", *VAL_FOLDERS)):
+        return "jpeg_folder"
+    if any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
         return "jpeg_folder"
     found = [file.name for file in islice((f for f in walk(data.dir) if "/" not in f.name.rstrip("/")), _NAMED_FILES)]
     raise DataError(

@@ -8,31 +8,21 @@ same side, and every class of two or more different images has one on each side.
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from hashlib import blake2b, file_digest
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
-from ...errors import ConfigError, DataError, UnavailableError, reading
+from ...errors import ConfigError, DataError, reading
 from ...system.atomic_write import atomic_write
 from ...types import SPLITS, Split
 from ..class_names import composed
+from .equal_files import equal_files, warn_of_classes
+from .labeled_images import LabeledImage
 
 _KEY = b"validation split"
 # How the image that is moved to a side is chosen by its hash.
 _NEAREST: tuple[tuple[Split, Callable[..., int]], ...] = (("val", min), ("train", max))
 _COLUMNS = ["image", "split", "val_share"]
-# Files of the same size rarely end alike, so few are read whole to compare them.
-_END_BYTES = 4096
-
-
-class LabeledImage(NamedTuple):
-    """An image file, its size, the name of its class, and when it was modified."""
-
-    name: str
-    bytes: int
-    label: str
-    modified_ns: int = 0
 
 
 def split_images(
@@ -46,7 +36,7 @@ def split_images(
     sides = _read(record, val_share)
     if {_key(image) for image in images} != sides.keys():
         equal = equal_files(root, images)
-        _warn_of_classes(root, equal)
+        warn_of_classes(root, equal)
         sides = draw_sides(images, equal, val_share, sides)
     found: dict[Split, list[LabeledImage]] = {
         split: [image for image in images if sides[_key(image)] == split] for split in SPLITS
@@ -85,43 +75,6 @@ def draw_sides(
                 movable = [index for index in indices if kept[index] is None] or indices
                 sides[nearest(movable, key=hashes.__getitem__)] = wanted
     return {_key(image): side for unit, side in zip(units, sides, strict=True) for image in unit}
-
-
-def equal_files(root: Path, images: Iterable[LabeledImage]) -> list[list[LabeledImage]]:
-    """Return each group of images whose files have the same bytes. Raises UnavailableError if one cannot be read."""
-
-    def end(image: LabeledImage) -> bytes:
-        with (root / image.name).open("rb") as file:
-            file.seek(max(0, image.bytes - _END_BYTES))
-            return file.read()
-
-    def content(image: LabeledImage) -> bytes:
-        with (root / image.name).open("rb") as file:
-            return file_digest(file, "sha256").digest()
-
-    groups = [list(images)]
-    try:
-        for key in (lambda image: image.bytes, end, content):
-            groups = [part for group in groups for part in _grouped(group, key)]
-    except OSError as error:
-        raise UnavailableError(f"{error.filename} cannot be read: {error.strerror}; check its disk") from None
-    return groups
-
-
-def _grouped(images: Iterable[LabeledImage], key: Callable[[LabeledImage], Hashable]) -> list[list[LabeledImage]]:
-    """Return the groups of two or more images with the same key."""
-    groups = defaultdict[Hashable, list[LabeledImage]](list)
-    for image in images:
-        groups[key(image)].append(image)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _warn_of_classes(root: Path, equal: Iterable[Sequence[LabeledImage]]) -> None:
-    """Name the first image that is in two classes."""
-    mixed = [group for group in equal if len({image.label for image in group}) > 1]
-    if mixed:
-        names = " and ".join(image.name for image in {image.label: image for image in mixed[0]}.values())
-        print(f"warning: {root}: {len(mixed):,} images are in several classes, e.g. {names} are equal", flush=True)
 
 
 def _key(image: LabeledImage) -> str:
