@@ -19,6 +19,8 @@ FOREIGN_OPTIONS = {
     "augment.mirror": "batch_crop_mirror mirror",
     "augment.color_jitter": "color_jitter",
     "augment.erasing": "reprob random_erase",
+    "augment.mixup": "mixup mixup_alpha",
+    "augment.cutmix": "cutmix cutmix_alpha",
     "normalize.mean": "mean_file",
     "model.name": "netType a arch model",
     "model.init": "wInit",

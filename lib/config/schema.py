@@ -179,6 +179,15 @@ class AugmentConfig(Section, prefix="augment."):
     """cover a random rectangle of this share of the training images, 2 to 33 % of the area, with a random color; 0:
     off; usual: 0.25"""
 
+    mixup: NonNegativeFloat = 0.0
+    """mix each training image with another of its batch, in shares drawn from Beta(mixup, mixup), and their labels
+    alike; 0: off; usual: 0.2"""
+
+    cutmix: NonNegativeFloat = 0.0
+    """replace a rectangle of each training image by that of another of its batch, and a share of its label; the
+    image's own share of the area is drawn from Beta(cutmix, cutmix); 0: off; usual: 1. With mixup too, each image has
+    one of them, by chance"""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pad and self.crop != "random":
@@ -186,6 +195,16 @@ class AugmentConfig(Section, prefix="augment."):
                 f"augment.pad is {self.pad}, but augment.crop {self.crop} cuts no window at a random place; "
                 "set augment.crop to random or augment.pad to 0"
             )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed in pairs."""
+        return self.mixup > 0 or self.cutmix > 0
+
+    @property
+    def together(self) -> int:
+        """Images in a row of the order that must be in one worker's batch."""
+        return 2 if self.mixes else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -464,6 +483,11 @@ class Config(Section, prefix=""):
             raise ConfigError(
                 f"exchange.method is none, but there are {len(self.devices)} workers, which would train apart; set "
                 "exchange.method to peer"
+            )
+        if self.batch_size % self.augment.together:
+            raise ConfigError(
+                f"batch_size is {self.batch_size}, but augment.mixup and augment.cutmix mix images in pairs; make it "
+                "even"
             )
         if self.exchange.alpha * self.world_size > 1:
             raise ConfigError(

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.schema import DataConfig, LoggingConfig, RunConfig
+from ..config.schema import AugmentConfig, DataConfig, LoggingConfig, RunConfig
 from ..rng import Stream, numpy_generator
 from ..types import Split
 from .dataset import DataSet
@@ -40,6 +40,8 @@ class BatchOrder:
     """iterations after which an epoch ends; 0: no limit"""
     overfit_batches: int = 0
     """iterations of the first epoch that every epoch repeats; 0: none"""
+    together: int = 1
+    """training images in a row of the order that are never divided between workers"""
     val_freq: int = 0
     """iterations between two evaluations of the validation subset; 0: it is never evaluated"""
     val_images: int = 1000
@@ -47,7 +49,14 @@ class BatchOrder:
 
     @classmethod
     def of(
-        cls, data: DataConfig, run: RunConfig, logging: LoggingConfig, *, batch_size: int, world_size: int
+        cls,
+        data: DataConfig,
+        augment: AugmentConfig,
+        run: RunConfig,
+        logging: LoggingConfig,
+        *,
+        batch_size: int,
+        world_size: int,
     ) -> "BatchOrder":
         """Return the order that these sections of the configuration define."""
         return cls(
@@ -60,6 +69,7 @@ class BatchOrder:
             epoch_size=data.epoch_size,
             limit_batches=run.limit_batches,
             overfit_batches=run.overfit_batches,
+            together=augment.together,
             val_freq=logging.val_freq,
             val_images=logging.val_images,
         )
@@ -79,6 +89,8 @@ class WorkerOrder:
     """iterations after which an epoch ends; 0: when every image was used"""
     repeats: bool = False
     """whether every epoch repeats the first"""
+    together: int = 1
+    """images in a row that are never divided between workers"""
 
     @property
     def count(self) -> int:
@@ -94,9 +106,8 @@ class WorkerOrder:
     def indices(self, epoch: int, iteration: int) -> NDArray[np.int64]:
         """Return the image numbers (n,) of one batch; n may be below ``batch_size`` in an epoch's last iteration."""
         order = _cached_order(self.file_counts, self.seed, 0 if self.repeats else epoch, self.shuffle)
-        return order[
-            shard(len(order), iteration, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size)
-        ]
+        sizes = {"batch_size": self.batch_size, "world_size": self.world_size, "together": self.together}
+        return order[shard(len(order), iteration, rank=self.rank, **sizes)]
 
     def all_workers_count(self, iteration: int) -> int:
         """Return the number of images that all workers together take in ``iteration``."""
@@ -126,6 +137,7 @@ def worker_order(order: BatchOrder, data: DataSet, split: Split, rank: int) -> W
         world_size=order.world_size,
         limit=overfit or order.limit_batches,
         repeats=overfit > 0,
+        together=order.together if train else 1,
     )
 
 
@@ -173,8 +185,10 @@ def n_iterations(count: int, *, batch_size: int, world_size: int) -> int:
     return -(-count // (batch_size * world_size))
 
 
-def shard(count: int, iteration: int, *, batch_size: int, rank: int, world_size: int) -> slice:
+def shard(count: int, iteration: int, *, batch_size: int, rank: int, world_size: int, together: int = 1) -> slice:
     """Return the part of the epoch's order that worker ``rank`` takes in ``iteration``.
+
+    It consists of whole groups of ``together`` images, except that the last group of an epoch may be smaller.
 
     >>> [shard(10, 1, batch_size=2, rank=r, world_size=2) for r in range(2)]
     [slice(4, 6, None), slice(6, 8, None)]
@@ -183,7 +197,9 @@ def shard(count: int, iteration: int, *, batch_size: int, rank: int, world_size:
     """
     start = iteration * batch_size * world_size
     size = min(count - start, batch_size * world_size)
-    return slice(start + size * rank // world_size, start + size * (rank + 1) // world_size)
+    groups = -(-size // together)
+    first, end = (min(size, together * (groups * r // world_size)) for r in (rank, rank + 1))
+    return slice(start + first, start + end)
 
 
 @lru_cache(maxsize=3)  # one for each phase: batches are read ahead within one epoch, or into the next

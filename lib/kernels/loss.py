@@ -10,20 +10,28 @@ from torch import Tensor
 
 
 def cross_entropy(
-    logits_BK: Tensor, labels_B: Tensor, count: Tensor, loss_scale: Tensor, smoothing: float, g_BK: Tensor
+    logits_BK: Tensor,
+    labels_B: Tensor,
+    count: Tensor,
+    loss_scale: Tensor,
+    smoothing: float,
+    g_BK: Tensor,
+    weights_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Write the gradient of ``loss_scale`` times the summed loss to ``g_BK``; return losses and label ranks.
 
     ``logits_BK`` and ``g_BK`` are contiguous (B, K) of any floating dtype, ``labels_B`` int64 (B,). ``count``, int64
     (), is the number of images: loss and gradient of the rows beyond it are 0. ``loss_scale`` is float32 ().
-    Returns losses, float32 (B,), and ranks, int32 (B,): the number of logits ahead of the label's, K if that is NaN.
+    ``weights_B``, float32 (B,), is the weight of each image's own label if images are mixed in pairs, as in
+    ``lib.data.augment.mixing``. Returns losses, float32 (B,), and ranks, int32 (B,): the number of logits ahead of that
+    of the label, or of the label with the larger weight; K if it is NaN.
     """
     batch, classes = logits_BK.shape
     losses_B = torch.empty(batch, dtype=torch.float32, device=logits_BK.device)
     ranks_B = torch.empty(batch, dtype=torch.int32, device=logits_BK.device)
     _cross_entropy[(batch,)](
-        logits_BK, labels_B, count, loss_scale, smoothing, g_BK, losses_B, ranks_B, classes,
-        CLASSES=triton.next_power_of_2(classes),
+        logits_BK, labels_B, weights_B, count, loss_scale, smoothing, g_BK, losses_B, ranks_B, classes,
+        MIXED=weights_B is not None, CLASSES=triton.next_power_of_2(classes),
     )  # fmt: skip
     return losses_B, ranks_B
 
@@ -43,22 +51,39 @@ def accumulate(
 
 
 @triton.jit
-def _cross_entropy(logits, labels, count, loss_scale, smoothing, g, losses, ranks, classes, CLASSES: tl.constexpr):
+def _cross_entropy(
+    logits, labels, weights, count, loss_scale, smoothing, g, losses, ranks, classes,
+    MIXED: tl.constexpr, CLASSES: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, CLASSES)
     mask = k < classes
-    is_image = row < tl.load(count)
+    n = tl.load(count)
+    is_image = row < n
     value = tl.load(logits + row * classes + k, mask, float("-inf")).to(tl.float32)
     label = tl.load(labels + row)
     label = tl.where(is_image, label, 0)  # rows beyond the batch may hold any label
+    if MIXED:
+        other = tl.load(labels + tl.where(is_image, tl.minimum(row ^ 1, n - 1), 0))
+        other = tl.where(is_image, other, 0)
+        weight = tl.load(weights + row)
+        less = weight < 0.5
+        second = tl.where(less, label, other)
+        label = tl.where(less, other, label)
+        weight = tl.where(less, 1 - weight, weight)
     own = tl.sum(tl.where(k == label, value, 0.0), axis=0)
     highest = tl.max(value, axis=0)
     exponentials = tl.where(mask, tl.exp(value - highest), 0.0)
     total = tl.sum(exponentials, axis=0)
     log_sum_exp = highest + tl.log(total)
     mean = tl.sum(tl.where(mask, value, 0.0), axis=0) / classes
-    loss = log_sum_exp - (1 - smoothing) * own - smoothing * mean
-    target = tl.where(k == label, 1 - smoothing, 0.0) + smoothing / classes
+    labeled = own
+    chosen = tl.where(k == label, 1.0, 0.0)
+    if MIXED:
+        labeled = weight * own + (1 - weight) * tl.sum(tl.where(k == second, value, 0.0), axis=0)
+        chosen = weight * chosen + tl.where(k == second, 1 - weight, 0.0)
+    loss = log_sum_exp - (1 - smoothing) * labeled - smoothing * mean
+    target = (1 - smoothing) * chosen + smoothing / classes
     gradient = (exponentials / total - target) * tl.load(loss_scale)
     gradient = tl.where(is_image, gradient, 0.0)
     ahead = mask & ((value > own) | ((value == own) & (k < label)))

@@ -1,28 +1,53 @@
 """Losses of a network's outputs, and the outputs that count in evaluation."""
 
+from functools import partial
+from typing import NamedTuple
+
 from torch import Tensor
 from torch.nn import functional
 
 # The logits (B, K) of most networks; some return a pair (main, auxiliary) of them in training.
 Outputs = Tensor | tuple[Tensor, Tensor]
 
+
+class MixedLabels(NamedTuple):
+    """Two labels of each image, (B,): the first counts ``weight_B``, at least a half, and the second the rest."""
+
+    first_B: Tensor
+    second_B: Tensor
+    weight_B: Tensor
+
+
+Labels = Tensor | MixedLabels
+"""one label of each image (B,), or two"""
+
+
+def main_labels(labels: Labels) -> Tensor:
+    """Return the label of each image that counts most, (B,)."""
+    return labels if isinstance(labels, Tensor) else labels.first_B
+
+
 # Weight of the loss of an auxiliary head, from GoogLeNet (arXiv:1409.4842).
 AUXILIARY_WEIGHT = 0.3
 
 
-def cross_entropy(outputs: Outputs, labels_B: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(outputs: Outputs, labels: Labels, label_smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy of the main logits, summed over the images.
 
     ``label_smoothing`` is the fraction of each label that is spread over all classes (arXiv:1512.00567).
     """
-    return functional.cross_entropy(main_logits(outputs), labels_B, reduction="sum", label_smoothing=label_smoothing)
+    loss = partial(functional.cross_entropy, main_logits(outputs), label_smoothing=label_smoothing)
+    if isinstance(labels, Tensor):
+        return loss(labels, reduction="sum")
+    first_B, second_B = (loss(label_B, reduction="none") for label_B in labels[:2])
+    return (labels.weight_B * first_B + (1 - labels.weight_B) * second_B).sum()
 
 
-def with_auxiliary(outputs: Outputs, labels_B: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def with_auxiliary(outputs: Outputs, labels: Labels, label_smoothing: float = 0.0) -> Tensor:
     """Return ``cross_entropy`` of the main logits plus ``AUXILIARY_WEIGHT`` times that of the auxiliary ones."""
     main_BK, auxiliary_BK = outputs
-    auxiliary = cross_entropy(auxiliary_BK, labels_B, label_smoothing)
-    return cross_entropy(main_BK, labels_B, label_smoothing) + AUXILIARY_WEIGHT * auxiliary
+    auxiliary = cross_entropy(auxiliary_BK, labels, label_smoothing)
+    return cross_entropy(main_BK, labels, label_smoothing) + AUXILIARY_WEIGHT * auxiliary
 
 
 def main_logits(outputs: Outputs) -> Tensor:

@@ -30,7 +30,7 @@ class ModelSpec:
     recipe: Recipe
     """how it was trained there: the defaults of the configuration"""
     loss: str = "losses.cross_entropy"
-    """loss function (outputs, labels_B, label_smoothing) -> sum over the images, as module.name in lib.models"""
+    """loss function (outputs, labels, label_smoothing) -> sum over the images, as module.name in lib.models"""
     fused: str = ""
     """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.captured_step);
     empty: none"""

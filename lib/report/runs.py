@@ -105,7 +105,12 @@ def read_inputs(folder: Path) -> InputSettings:
     """Read the run's settings of its inputs. Raises ConfigError if this version cannot read its configuration."""
     config: Config = load_config(folder / "config.yaml")
     order = BatchOrder.of(
-        config.data, config.run, config.logging, batch_size=config.batch_size, world_size=config.world_size
+        config.data,
+        config.augment,
+        config.run,
+        config.logging,
+        batch_size=config.batch_size,
+        world_size=config.world_size,
     )
     return InputSettings(
         data=config.data,

@@ -7,5 +7,10 @@ from ..data.order import BatchOrder
 def batch_order(config: Config) -> BatchOrder:
     """Return what decides the images of each batch of this run."""
     return BatchOrder.of(
-        config.data, config.run, config.logging, batch_size=config.batch_size, world_size=config.world_size
+        config.data,
+        config.augment,
+        config.run,
+        config.logging,
+        batch_size=config.batch_size,
+        world_size=config.world_size,
     )

@@ -174,7 +174,9 @@ class CapturedStep:
         heads = self._network.forward(self._images_BYXC[:n_images], training=True, eager=eager)
         gradients = [torch.empty_like(logits_BK, memory_format=torch.contiguous_format) for logits_BK in heads]
         results = [
-            cross_entropy(logits_BK.contiguous(), labels_B, self._count, scale, self._label_smoothing, gradient)
+            cross_entropy(
+                logits_BK.contiguous(), labels_B, self._count, scale, self._label_smoothing, gradient, self._weights_B
+            )
             for logits_BK, scale, gradient in zip(heads, self._head_scales, gradients, strict=True)
         ]
         losses_B = sum(losses * weight for (losses, _), weight in zip(results, self._head_weights, strict=True))
@@ -203,6 +205,8 @@ class CapturedStep:
         if not count:
             return
         self._labels_B[:count].copy_(batch.labels_B)
+        if self._weights_B is not None and not transform.is_plain(batch.params_BV):
+            self._weights_B[:count].copy_(transform.own_weights(batch.params_BV))
         if transform.is_plain(batch.params_BV):
             crop_to_blocks(
                 batch.images_BHWC, transform.mean_HWC, transform.std_C, batch.params_BV, transform.crop,
@@ -218,6 +222,7 @@ class CapturedStep:
         _, rows, _, channels = self._network.layout
         self._images_BYXC = torch.zeros(batch_size, rows, rows, channels, dtype=self._dtype, device=self._device)
         self._labels_B = torch.zeros(batch_size, dtype=torch.int64, device=self._device)
+        self._weights_B = torch.ones(batch_size, device=self._device) if self._transform.mixes else None
 
     def _set_on_device(self, n_images: int, loss_scale: float) -> None:
         if self._on_device != (n_images, loss_scale):

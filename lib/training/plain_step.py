@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..data.augment.transform import Transform
 from ..data.upload import Batch
 from ..evaluation.metrics import Meter
-from ..models.losses import Outputs, main_logits
+from ..models.losses import Labels, Outputs, main_labels, main_logits
 from .flat import FlatParameters
 from .optimizer import Optimizer
 from .sync import SyncStrategy
@@ -22,7 +22,7 @@ class PlainStep:
         model: nn.Module,
         flat: FlatParameters,
         *,
-        loss: Callable[[Outputs, Tensor, float], Tensor],
+        loss: Callable[[Outputs, Labels, float], Tensor],
         label_smoothing: float,
         transform: Transform,
         optimizer: Optimizer,
@@ -46,10 +46,10 @@ class PlainStep:
             norm.eval()
         torch.manual_seed(seed)
         if len(batch.labels_B):
-            outputs = self._forward(batch)
-            loss = self._loss(outputs, batch.labels_B, self._label_smoothing)
+            outputs, labels = self._forward(batch), self._transform.labels(batch.labels_B, batch.params_BV)
+            loss = self._loss(outputs, labels, self._label_smoothing)
             (loss * loss_scale).backward()
-            meter.add(main_logits(outputs).detach(), batch.labels_B, loss, iteration)
+            meter.add(main_logits(outputs).detach(), main_labels(labels), loss, iteration)
 
     def update(self, lr: float, weight_decay: float) -> None:
         self._optimizer.set(lr, weight_decay)

@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from lib.config.schema import AugmentConfig, OptimizerConfig
+from lib.data.augment.mixing import OWN_WEIGHT, mixed_labels
 from lib.data.augment.params import draw_params
 from lib.data.augment.transform import crop_and_normalize
-from lib.evaluation.metrics import Meter
+from lib.evaluation.metrics import Meter, label_ranks
 from lib.kernels import loss, mean, pooling, rectifier
 from lib.kernels.columns import column_sums
 from lib.kernels.crop import crop_to_blocks, to_blocks
@@ -172,6 +173,24 @@ def test_crops_in_the_block_layout(side: int, rows: int, pad: int) -> None:
     center = drawn[1:2].expand(3, -1)  # evaluation expands one row for all images
     crop_to_blocks(images, mean_HWC, std_C, center, crop, out, side=side, pad=pad)
     assert torch.equal(out[:3], plain(center))
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_cross_entropy_of_mixed_labels_and_its_gradient(count: int) -> None:
+    """The rows after the ``count``-th hold no image, so the last image of an odd number has no partner."""
+    logits, labels, weights = torch.randn(8, 11), torch.randint(0, 11, (8,)), torch.rand(8)
+    weights[0], labels[7], logits[7] = 0.5, 999, float("nan")
+    rows = torch.zeros(count, 6)
+    rows[:, OWN_WEIGHT] = weights[:count]
+    real, mixed = logits[:count].clone().requires_grad_(), mixed_labels(labels[:count], rows)
+    loss_sum = cross_entropy(real, mixed, 0.1)
+    (expected,) = torch.autograd.grad(0.25 * loss_sum, real)
+    g = nan(8, 11)
+    losses, ranks = loss.cross_entropy(logits, labels, torch.tensor(count), torch.tensor(0.25), 0.1, g, weights)
+    torch.testing.assert_close(g[:count], expected, rtol=1e-5, atol=1e-6)
+    assert (g[count:] == 0).all()
+    assert losses.sum().item() == pytest.approx(loss_sum.item(), rel=1e-5)
+    assert torch.equal(ranks[:count].long(), label_ranks(real, mixed.first_B))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -146,6 +146,10 @@ CASES = {
     "divided by std": config("small", normalize=NormalizeConfig(mean="channel", std=(58.4, 57.12, 57.38))),
     "two heads": config("two heads"),
     "wide augmentation": config("small", augment=AugmentConfig(crop="resized", color_jitter=0.4)),
+    "mixup and cutmix": config("small", augment=AugmentConfig(mixup=0.5, cutmix=1.0)),
+    "two heads, mixup, smoothing": config(
+        "two heads", augment=AugmentConfig(mixup=0.5), optimizer=OptimizerConfig(label_smoothing=0.1)
+    ),
     "label smoothing, nesterov, decay of all": config(
         "small", optimizer=OptimizerConfig(label_smoothing=0.1, nesterov=True, decayed="all")
     ),

@@ -35,3 +35,5 @@ class Augmentation:
     """changes images after the crop and before normalization"""
     crop: Crop | None = None
     """replaces the crop, for the images and for the mean image"""
+    mix: Apply | None = None
+    """mixes the images of a batch after the mean is subtracted"""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...config.schema import AugmentConfig
 from .base import Augmentation
+from .rectangle import inside
 
 AREA = (0.02, 1 / 3)
 RATIO = (0.3, 1 / 0.3)
@@ -30,11 +31,7 @@ def draw(count: int, img_size: int, augment: AugmentConfig, rng: np.random.Gener
 
 def apply(images_BCHW: Tensor, params_B7: Tensor) -> Tensor:
     """Give the color to the pixels whose center lies in the rectangle."""
-    centers = (torch.arange(images_BCHW.shape[-1], device=images_BCHW.device) + 0.5) / images_BCHW.shape[-1]
-    top_B1, left_B1, height_B1, width_B1 = params_B7[:, :4].T[:, :, None]
-    rows_BH = (centers >= top_B1) & (centers < top_B1 + height_B1)
-    columns_BW = (centers >= left_B1) & (centers < left_B1 + width_B1)
-    inside_B1HW = (rows_BH[:, :, None] & columns_BW[:, None])[:, None]
+    inside_B1HW = inside(params_B7[:, :4], images_BCHW.shape[-1])
     return torch.where(inside_B1HW, params_B7[:, 4:, None, None], images_BCHW)
 
 

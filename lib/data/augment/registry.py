@@ -1,9 +1,10 @@
-"""The registry of augmentations, in the order in which they are applied. New ones are added at the end."""
+"""The registry of augmentations, in the order in which they are applied."""
 
 from ...config.schema import AugmentConfig
 from .base import Augmentation
 from .color_jitter import COLOR_JITTER
 from .erasing import ERASING
+from .mixing import MIXING
 from .padded_crop import PADDED_CROP
 from .pca_lighting import PCA_LIGHTING
 from .resized_crop import RESIZED_CROP
@@ -14,6 +15,7 @@ AUGMENTATIONS: tuple[Augmentation, ...] = (
     PCA_LIGHTING,
     PADDED_CROP,
     ERASING,
+    MIXING,
 )
 
 PLAIN_COLUMNS = 3

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...config.schema import AugmentConfig, NormalizeConfig
+from ...models.losses import Labels
+from .mixing import MIXING, OWN_WEIGHT, mixed_labels
 from .registry import PLAIN_COLUMNS, columns_of, enabled
 
 
@@ -27,6 +29,7 @@ class Transform:
         self._augmentations = enabled(augment)
         self.std_C = torch.tensor(normalize.std or (1.0, 1.0, 1.0), device=device)
         self._divides = normalize.std is not None
+        self.mixes = augment.mixes
 
     def is_plain(self, params_BV: Tensor) -> bool:
         """Return whether there is nothing to do but crop, mirror, subtract ``mean_HWC`` and divide by ``std_C``."""
@@ -34,18 +37,32 @@ class Transform:
 
     def __call__(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
         """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop)."""
-        if params_BV.shape[1] == PLAIN_COLUMNS:
+        if self.is_plain(params_BV):
             out_BCHW = crop_and_normalize(images_BHWC, self.mean_HWC, params_BV, self.crop)
         else:
             out_BCHW = self._augmented(images_BHWC, params_BV)
         return out_BCHW / self.std_C[:, None, None] if self._divides else out_BCHW
+
+    def labels(self, labels_B: Tensor, params_BV: Tensor) -> Labels:
+        """Return the labels of a transformed batch: with mixup or cutmix two of each image."""
+        if not self.mixes or self.is_plain(params_BV):
+            return labels_B
+        return mixed_labels(labels_B, params_BV[:, columns_of(MIXING)])
+
+    def own_weights(self, params_BV: Tensor) -> Tensor:
+        """Return the weight of each image's own label (B,), with mixup or cutmix."""
+        return params_BV[:, columns_of(MIXING)][:, OWN_WEIGHT]
 
     def _augmented(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
         out_BCHW, mean_BCHW = self._cropped(images_BHWC, params_BV)
         for augmentation in self._augmentations:
             if augmentation.apply:
                 out_BCHW = augmentation.apply(out_BCHW, params_BV[:, columns_of(augmentation)])
-        return (out_BCHW - mean_BCHW).contiguous()
+        out_BCHW = out_BCHW - mean_BCHW
+        for augmentation in self._augmentations:
+            if augmentation.mix:
+                out_BCHW = augmentation.mix(out_BCHW, params_BV[:, columns_of(augmentation)])
+        return out_BCHW.contiguous()
 
     def _cropped(self, images_BHWC: Tensor, params_BV: Tensor) -> tuple[Tensor, Tensor]:
         """Return the crops of the images and of the mean image, (B, 3, crop, crop) each."""
