@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ..config.schema import Config
 from ..errors import ConfigError
+from ..runtime.restarts import mark_start, resume_after_restart
 from ..runtime.run_dir import refuse_foreign_config
-from ..runtime.torchrun import mark_start, place_workers, resume_after_restart
+from ..runtime.torchrun import place_workers
 from ..system.atomic_write import remove_partials
 from ..system.file_lock import open_lock_file, try_lock
 from ..system.terminal import print_stderr

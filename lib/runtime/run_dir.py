@@ -11,7 +11,7 @@ from ..recording.metrics_log import read_lines
 from ..recording.settings_log import Settings, continued, describe_history, read_history, record
 from ..system.atomic_write import replace_file
 
-# Without the lock file and the mark of torchrun: they belong to the current run.
+# Without the lock file and the mark of a start: they belong to the current run.
 _RUN_FILES = (
     *("config.yaml", "command.txt", "environment.json", "metrics.jsonl", "settings.jsonl", "val_record.npy"),
     *("train.log", "checkpoints", "report.html", "report", "trace.json.gz", "tensorboard", "wandb"),

@@ -71,7 +71,7 @@ CHECKS: dict[str, Check] = {
     "pip": check_pip,
 }
 # Programs of others.
-OTHERS = {"tensorboard", "activate-global-python-argcomplete", "pre-commit"}
+OTHERS = {"tensorboard", "activate-global-python-argcomplete", "pre-commit", "source", "docker", "kubectl"}
 
 # Placeholders.
 MEANT = {"WEIGHTS_DIR": "models", "DIR": "data", "N": "5", "benchmarks.NAME": "benchmarks.step", "two_layers": "tiny"}
@@ -82,6 +82,12 @@ def understood(words: Sequence[str]) -> None:
     if words[0] == "torchrun":
         script = next(number for number, word in enumerate(words) if word.endswith(".py"))
         return understood(["python", *words[script:]])
+    if words[0] == "sbatch":
+        script = next(number for number, word in enumerate(words) if word.endswith(".sh"))
+        assert (ROOT / words[script]).is_file()
+        return understood(["python", "train.py", *words[script + 1 :]])
+    if words[0] == "docker" and "python" in words:
+        return understood(words[words.index("python") :])
     if words[0] == "python":
         words = words[2:] if words[1] == "-m" else words[1:]
         if words[0] not in CHECKS or len(words) == 1:  # it has no options to check

@@ -1,4 +1,4 @@
-"""What a command that torchrun restarts resumes from."""
+"""What a command that torchrun or SLURM restarts resumes from."""
 
 import os
 import sys
@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from lib.config.schema import RunConfig
-from lib.runtime import torchrun
-from lib.runtime.torchrun import mark_start, resume_after_restart
+from lib.runtime import restarts
+from lib.runtime.restarts import mark_start, resume_after_restart
 
 FIRST = {"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "0"}
 AGAIN = FIRST | {"TORCHELASTIC_RESTART_COUNT": "1"}
+JOB = {"SLURM_JOB_ID": "7"}
+REQUEUED = JOB | {"SLURM_RESTART_COUNT": "1"}
 
 
 @pytest.fixture(params=["never", "old/epoch001_iter00000.pt"])
@@ -49,7 +51,7 @@ def test_a_restart_continues_from_its_own_checkpoint(run: RunConfig, monkeypatch
     mark_start(resumed, AGAIN)
     assert resume_after_restart(run, AGAIN) == resumed, "again, with nothing saved in between"
     assert resume_after_restart(run, FIRST) == resumed, "a worker of another machine was lost"
-    monkeypatch.setattr(torchrun, "_parent", lambda: "another machine")
+    monkeypatch.setattr(restarts, "_parent", lambda: "another machine")
     assert resume_after_restart(run, AGAIN) == resumed
     assert resume_after_restart(run, FIRST) == run, "the same command, launched again"
 
@@ -74,3 +76,20 @@ def test_without_a_checkpoint_or_a_mark_a_restart_follows_run_resume(run: RunCon
     save(run, 1)
     (run.weights_dir / ".started").write_text("damaged")
     assert resume_after_restart(run, AGAIN) == run
+
+
+@pytest.mark.parametrize("launcher", [{}, FIRST], ids=["alone", "torchrun"])
+def test_a_requeued_job_continues_from_its_own_checkpoint(
+    run: RunConfig, launcher: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_start(run, JOB | launcher)
+    assert resume_after_restart(run, REQUEUED | launcher) == run, "nothing is saved"
+    save(run, 1)
+    assert resume_after_restart(run, JOB) == run, "the same command, started twice by one job"
+    monkeypatch.setattr(restarts, "_parent", lambda: "another machine")
+    # torchrun --standalone has another id in each start.
+    resumed = resume_after_restart(run, REQUEUED | launcher | ({"TORCHELASTIC_RUN_ID": "x"} if launcher else {}))
+    assert resumed.resume == "auto"
+    assert resume_after_restart(run, REQUEUED | launcher | {"SLURM_JOB_ID": "8"}) == run, "another job"
+    monkeypatch.setattr(sys, "argv", ["train.py", "--run.resume", "never", "--run.seed", "2"])
+    assert resume_after_restart(run, REQUEUED | launcher) == run, "another command"
