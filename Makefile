@@ -1,9 +1,9 @@
-# make demo | make test | make lint | make soak. Everything is installed into .venv and nothing outside it.
+# make demo | make test | make lint | make soak | make docs. Everything is installed into .venv and nothing outside it.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint soak clean
+.PHONY: demo test lint soak docs clean
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,7 @@ lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy lib preprocessing benchmarks tests docs *.py
 	git ls-files -z | xargs -0 $(BIN)/codespell
+	$(BIN)/hadolint Dockerfile
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -35,5 +36,9 @@ test: .venv/ready-dev
 soak: .venv/ready-dev
 	$(BIN)/python -m benchmarks.soak --minutes 1 --epoch-size 300
 
+# README.md and docs/ as a site in site/. A warning is an error.
+docs: .venv/ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site
