@@ -8,9 +8,7 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 
-BY_ORDER = (
-    "if they are the same classes in the same order, add --model.classes by_order (classify.py: --classes by_order)"
-)
+BY_ORDER = "if they are the same classes in the same order, add --model.classes by_order"
 
 
 def match_classes(path: str | Path, theirs: Sequence[str], ours: Sequence[str]) -> list[int]:

@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import get_args
 
 import torch
 
@@ -12,12 +11,12 @@ from ..config.plain_parser import PlainParser
 from ..data.images.decode import decode
 from ..data.images.listing import SUFFIXES, find_images
 from ..errors import ConfigError, DataError
+from ..evaluation.class_metrics import one_class_warning
 from ..evaluation.opening import open_network
 from ..evaluation.output_formats import PRINTERS
 from ..system.cpus import free_cores
 from ..system.devices import choose_device
 from ..system.terminal import print_stderr
-from ..types import MadeFor
 from .report_errors import report_errors
 
 
@@ -28,7 +27,7 @@ def classify(description: str) -> int:
     torch.set_num_threads(options.threads or min(torch.get_num_threads(), free_cores()))
     predictor = open_network(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
     printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
-    status = 0
+    status, best = 0, list[int]()
     for name in file_names(options.pictures):
         try:
             image_HWC = decode(Path(name).read_bytes(), predictor.img_size, predictor.preparation.resize)
@@ -38,7 +37,11 @@ def classify(description: str) -> int:
             status = 2
             continue
         probabilities_1K = predictor.probabilities(image_HWC[None], options.crops)
-        printer(name, predictor.top_classes(probabilities_1K[0], options.top))
+        classes = predictor.top_classes(probabilities_1K[0], options.top)
+        best.append(classes[0][0])
+        printer(name, classes)
+    if options.data is not None and (warning := one_class_warning(best)):
+        print_stderr(f"warning: {warning}")
     return status
 
 
@@ -78,15 +81,21 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "img_mean.npy (without it, ImageNet's mean color is used), or their data set"
     )
     add("--data", type=Path, metavar="FOLDER", help=text)
-    add("--model", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
+    add("--model", "--model.name", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
     text = "with --data: how its classes are matched with those of weights that tell theirs (default: %(default)s)"
-    add("--classes", choices=("by_name", "by_order"), default="by_name", help=text)
-    text = "with --data: images that weights were trained on which do not tell it; see model.made_for (default: auto)"
-    add("--made_for", choices=get_args(MadeFor), default="auto", help=text)
+    add("--classes", "--model.classes", choices=("by_name", "by_order"), default="by_name", help=text)
+    text = (
+        "with --data: images that weights were trained on which do not tell it: auto, torchvision, caffe, 0..1, "
+        "0..255, or 'order=bgr mean=104,117,123 std=1,1,1', on a scale of 0 to 255 (default: auto: torchvision)"
+    )
+    add("--made_for", "--model.made_for", default="auto", help=text)
     text = "with --data: normalize.mean (default: the recipe of the network)"
-    add("--mean", choices=("image", "channel", "none"), help=text)
-    text = "with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network)"
-    add("--std", nargs=3, type=float, metavar=("R", "G", "B"), help=text)
+    add("--mean", "--normalize.mean", choices=("image", "channel", "none"), help=text)
+    text = (
+        "with --data: normalize.std, to which the weights are rescaled (default: the recipe of the network); what "
+        "weights were made for is --made_for"
+    )
+    add("--std", "--normalize.std", nargs=3, type=float, metavar=("R", "G", "B"), help=text)
 
 
 def file_names(pictures: Sequence[str]) -> Iterator[str]:

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from ..config.load import read_file
+from ..config.made_for import parse_made_for
 from ..config.schema import Config
 from ..data.dataset import DataSet, check_batch_size
 from ..data.sources.registry import source_kind, source_name
@@ -37,6 +40,9 @@ def check_run(config: Config) -> DataSet:
         # Packed images have their own size. Other sources may take long to describe, so check their size first.
         model_spec(config.model.name).crop_of(config.data.img_size)
     data = source_kind(config.data).describe(config.data)
+    images = parse_made_for("model.made_for", config.model.made_for)
+    if images and images.mean:
+        data = structs.replace(data, mean_image=None, mean_color=images.mean)
     check_batch_size(
         data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
     )

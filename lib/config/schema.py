@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ..errors import ConfigError
-from ..types import MadeFor
 from .field_type import Example, ExpandUser
+from .made_for import parse_made_for
 from .section import (
     Constraint,
     Fraction,
@@ -238,10 +238,12 @@ class ModelConfig(Section, prefix="model."):
     PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
     differs"""
 
-    made_for: MadeFor = "auto"
+    made_for: str = "auto"
     """images that weights of other programs were trained on, where the file (PyTorch, safetensors) does not tell.
     auto: torchvision; torchvision: RGB, 0 to 1, less a mean, divided by 0.229, 0.224, 0.225; caffe: BGR, 0 to 255, less
-    a mean; 0..1, 0..255: RGB, less a mean (normalize.mean). It changes the weights, unlike normalize.std"""
+    a mean; 0..1, 0..255: RGB, less a mean; others: 'order=bgr mean=104,117,123 std=1,1,1', on a scale of 0 to 255 and
+    in this order, each of the three optional. std and order change the weights, unlike normalize.std; mean takes the
+    place of the data set's"""
 
     classes: Literal["by_name", "by_order"] = "by_name"
     """how the classes of a checkpoint or of other weights are matched with those of the data set. by_name: by the
@@ -249,6 +251,10 @@ class ModelConfig(Section, prefix="model."):
 
     freeze: Annotated[tuple[str, ...], Example('["features"]')] = ()
     """fine-tuning: parameters that are not trained, by name or by prefix up to a dot, e.g. [features]"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_made_for("model.made_for", self.made_for)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -489,6 +495,9 @@ class Config(Section, prefix=""):
                 f"batch_size is {self.batch_size}, but augment.mixup and augment.cutmix mix images in pairs; make it "
                 "even"
             )
+        images = parse_made_for("model.made_for", self.model.made_for)
+        if images and images.mean and self.normalize.mean == "none":
+            raise ConfigError("model.made_for has a mean, but normalize.mean is none; set normalize.mean to channel")
         if self.exchange.alpha * self.world_size > 1:
             raise ConfigError(
                 f"exchange.alpha is {self.exchange.alpha:g}, which would move the center beyond the mean of "

@@ -51,8 +51,8 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mean_image: Path | None = None
     """a .npy file of the mean of the training images, (3, H, W)"""
 
-    mean_value: float = 0.0
-    """the mean of every pixel and channel, if there is no ``mean_image``"""
+    mean_color: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """the mean of every pixel, if there is no ``mean_image``"""
 
     @property
     def n_classes(self) -> int:
@@ -72,7 +72,7 @@ def read_mean_image(data: DataSet) -> NDArray[np.float32]:
     """Return the mean of the training images, float32 (3, H, W). Raises DataError."""
     shape = (3, data.img_size, data.img_size)
     if data.mean_image is None:
-        return np.full(shape, data.mean_value, np.float32)
+        return np.tile(np.array(data.mean_color, np.float32)[:, None, None], shape[1:])
     path = data.mean_image
     mean = read_npy(path, DataError, "delete it and start again")
     if mean.shape != shape or mean.dtype.kind != "f":

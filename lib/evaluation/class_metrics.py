@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .metrics import Metrics
 from .predictions import Predictions
@@ -54,24 +54,28 @@ def class_metrics(predictions: Predictions) -> ClassMetrics:
     )
 
 
-def one_class_warning(predicted: NDArray[np.int64], images: NDArray[np.int64]) -> str:
+def one_class_warning(predicted: ArrayLike, images: NDArray[np.int64] | None = None) -> str:
     """Return a warning if nearly all images are taken for one class that few of them are of, or an empty text.
 
-    ``predicted`` is the class (n,) of each image, ``images`` the number of images (K,) of each class.
+    ``predicted`` is the class (n,) of each image, ``images`` the number of images (K,) of each class; None: unknown.
 
     >>> one_class_warning(np.zeros(30, np.int64), np.array([10, 20]))
-    '100 % of 30 images are taken for class 0; the inputs may differ from those of the training: see model.made_for'
+    '100 % of 30 images are taken for class 0; the inputs may differ from those of the training: see --model.made_for'
     >>> one_class_warning(np.zeros(30, np.int64), np.array([28, 2])), one_class_warning(np.arange(30), np.ones(30))
     ('', '')
+    >>> one_class_warning([7] * 30)[24:68]
+    'are taken for class 7; unless they are of it'
     """
+    predicted = np.asarray(predicted, np.int64)
     if len(predicted) < _MIN_JUDGED:
         return ""
     counts = np.bincount(predicted)
     most = int(counts.argmax())
-    if counts[most] < 0.9 * len(predicted) or images[most] > 0.5 * len(predicted):
+    if counts[most] < 0.9 * len(predicted) or (images is not None and images[most] > 0.5 * len(predicted)):
         return ""
-    share = f"{100 * counts[most] / len(predicted):.0f} % of {len(predicted):,} images"
-    return f"{share} are taken for class {most}; the inputs may differ from those of the training: see model.made_for"
+    share = f"{100 * counts[most] / len(predicted):.0f} % of {len(predicted):,} images are taken for class {most}"
+    unless = "" if images is not None else "unless they are of it, "
+    return f"{share}; {unless}the inputs may differ from those of the training: see --model.made_for"
 
 
 def average_precision(scores: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:

@@ -14,6 +14,7 @@ from ..checkpoints.checkpoint import Checkpoint, Preparation
 from ..checkpoints.classes import match_classes
 from ..checkpoints.folder import best_of_run
 from ..checkpoints.tensor_checks import check_fit
+from ..config.made_for import parse_made_for
 from ..config.schema import AugmentConfig, NormalizeConfig
 from ..data.augment.params import eval_crop_params
 from ..data.augment.transform import Transform
@@ -112,16 +113,20 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
             )
         return predictor_of_checkpoint(checkpoint.load(found))
     metadata, spec = inference_metadata(options.data), model_spec(options.model)
+    mean_CHW, subtracted = torch.from_numpy(metadata.mean_CHW), options.mean or spec.recipe.normalize.mean
+    images = parse_made_for("--made_for", options.made_for)
+    if images and images.mean:
+        mean_CHW, subtracted = torch.tensor(images.mean)[:, None, None].expand_as(mean_CHW).contiguous(), "channel"
     preparation = Preparation(
         resize=metadata.resize,
-        mean=torch.from_numpy(metadata.mean_CHW),
+        mean=mean_CHW,
         classes=tuple((c.wnid, c.name) for c in metadata.classes),
-        subtracted=options.mean or spec.recipe.normalize.mean,
+        subtracted=subtracted,
         std=tuple(options.std) if options.std else spec.recipe.normalize.std,
     )
-    crop = spec.crop_of(metadata.mean_CHW.shape[1])
+    crop = spec.crop_of(mean_CHW.shape[1])
     model = spec.build(len(metadata.classes), crop)
-    folders = load_weights(model, options.checkpoint, preparation.std, options.model, options.made_for)
+    folders = load_weights(model, options.checkpoint, preparation.std, options.model, options.made_for).folders
     if folders and options.classes == "by_name":
         match_classes(options.checkpoint, folders, preparation.folders)
         named = dict(preparation.classes)

@@ -2,9 +2,8 @@
 
 Caffe's networks take BGR images, this program's RGB, so the channels of the first convolution are reversed. Caffe
 splits a batch norm into BatchNorm (mean, variance, and a factor to divide both by) and Scale (gamma, beta); here they
-are merged. The published AlexNet has its response norm before pooling and k = 1; this program's alexnet, which is
-theano_alexnet's, has it after pooling and k = 2. So its weights fit and can be fine-tuned, but do not reproduce its
-results.
+are merged. AlexNet and CaffeNet have weights of the same shapes, as has this program's alexnet, which is
+theano_alexnet's: the order of the layers tells them apart.
 """
 
 from collections.abc import Sequence
@@ -53,7 +52,7 @@ def recognizes(path: Path) -> bool:
 
 def read(path: Path) -> ScaledWeights:
     """Return the weights in this program's names. Raises WeightsError if file or network are not supported."""
-    layers = read_layers(path)
+    order, layers = read_layers(path)
     names = rename_table(path, layers)
     tensors: dict[str, Tensor] = {}
     for layer, blobs in layers.items():
@@ -64,24 +63,21 @@ def read(path: Path) -> ScaledWeights:
     if tensors[first_weight].ndim != 4 or tensors[first_weight].shape[1] != 3:
         raise WeightsError(f"{path}: its first layer {first} is not a convolution of a color image")
     tensors[first_weight] = tensors[first_weight].flip(1)
-    return ScaledWeights(tensors, network=network_name(layers))
+    return ScaledWeights(tensors, network=network_name(layers, order))
 
 
-def read_layers(path: Path) -> dict[str, Blobs]:
-    """Return the arrays of each layer that has any, in the order of the file. Raises WeightsError."""
+def read_layers(path: Path) -> tuple[list[str], dict[str, Blobs]]:
+    """Return the names of all layers, in order, and the arrays of those that have any. Raises WeightsError."""
     net = _net_class()()
     try:
         net.ParseFromString(path.read_bytes())
     except (DecodeError, OSError) as error:
         raise WeightsError(f"{path} is damaged or not a caffemodel ({error}); fetch it again") from None
-    layers = {
-        layer.name: [_array(path, layer.name, blob) for blob in layer.blobs]
-        for layer in (*net.layers, *net.layer)
-        if layer.blobs
-    }
+    found = (*net.layers, *net.layer)
+    layers = {layer.name: [_array(path, layer.name, blob) for blob in layer.blobs] for layer in found if layer.blobs}
     if not layers:
         raise WeightsError(f"{path} is not a caffemodel: it has no layer with weights")
-    return layers
+    return [layer.name for layer in found], layers
 
 
 def _net_class() -> Any:

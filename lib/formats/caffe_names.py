@@ -70,11 +70,16 @@ def _submodule(branch: str, *, is_norm: bool, truncated: bool) -> str:
     return f"{'bn' if is_norm else 'conv'}{ord(branch[1]) - ord('a') + 1}"
 
 
-def network_name(layers: Mapping[str, Sequence[Any]]) -> str:
-    """Return the name of the network where others have weights of the same shapes, or an empty text."""
-    if "fire2/squeeze1x1" not in layers:
-        return ""
-    return "squeezenet_v1_0_caffe" if layers["conv1"][0].shape[-1] == 7 else "squeezenet_v1_1"
+def network_name(layers: Mapping[str, Sequence[Any]], order: Sequence[str]) -> str:
+    """Return the name of the network where others have weights of the same shapes, or an empty text.
+
+    ``layers`` has the arrays of those that have weights, and ``order`` the names of all.
+    """
+    if "fire2/squeeze1x1" in layers:
+        return "squeezenet_v1_0_caffe" if layers["conv1"][0].shape[-1] == 7 else "squeezenet_v1_1"
+    if "fc6" in layers and {"norm1", "pool1"} <= set(order):
+        return "bvlc_alexnet" if order.index("norm1") < order.index("pool1") else "caffenet"
+    return ""
 
 
 def squeezenet(layers: Mapping[str, Sequence[Any]]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..checkpoints.folder import best_of_run
 from ..checkpoints.tensor_checks import check_fit, tensor_flaw
+from ..config.made_for import parse_made_for
 from ..errors import WeightsError, reading
-from ..types import MadeFor
 from . import caffe, safe_tensors, theano, torch_file
 from .scaled_weights import ScaledWeights, Std
 
@@ -44,7 +44,7 @@ UNUSED_BUFFER = "num_batches_tracked"
 """counter in the batch norms of some versions of torch, which no computation uses"""
 
 
-def read_weights(path: str | Path, made_for: MadeFor = "auto") -> ScaledWeights:
+def read_weights(path: str | Path, made_for: str = "auto") -> ScaledWeights:
     """Return the weights at ``path`` without the counters of batch norms.
 
     ``path`` may name its format, as in ``cudaconvnet:FOLDER``; otherwise the content decides. The folder of a run
@@ -63,8 +63,8 @@ def read_weights(path: str | Path, made_for: MadeFor = "auto") -> ScaledWeights:
             known = ", ".join(FORMATS)
             raise WeightsError(f"{file} is in none of the known formats: {known}; to choose one, write FORMAT:{file}")
         weights = chosen.read(file)
-    if made_for != "auto":
-        weights = torch_file.made_for(weights, made_for, file)
+    if images := parse_made_for("model.made_for", made_for):
+        weights = torch_file.rewritten(weights, images, file)
     tensors = {name: value for name, value in weights.tensors.items() if not name.endswith(UNUSED_BUFFER)}
     tensors = _without_wrappers(tensors)
     mean = tensors.pop(safe_tensors.MEAN, None)  # of an exported file, saved again by another program
@@ -86,13 +86,13 @@ def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(
-    model: nn.Module, path: str | Path, std: Std | None = None, network: str = "", made_for: MadeFor = "auto"
-) -> tuple[str, ...]:
+    model: nn.Module, path: str | Path, std: Std | None = None, network: str = "", made_for: str = "auto"
+) -> ScaledWeights:
     """Copy the weights at ``path`` into ``model``, in place: tensors that are views of other memory stay views.
 
     They are rescaled for inputs divided by ``std`` (``normalize.std``). ``path`` is as for ``read_weights``. Returns
-    the folder names of the network's classes, by number, or none where the file does not say. Raises
-    WeightsError unless the names and shapes of file and network agree exactly and all numbers are finite.
+    what the file holds. Raises WeightsError unless the names and shapes of file and network agree exactly and all
+    numbers are finite.
     """
     read, expected = read_weights(path, made_for), loadable_tensors(model)
     if network and read.network not in ("", network):
@@ -102,7 +102,7 @@ def load_weights(
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(weights[name])
-    return read.folders
+    return read
 
 
 def loadable_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from ..config.made_for import TORCHVISION_STD
 from ..errors import WeightsError
 from ..system.atomic_write import atomic_write
 from .scaled_weights import ScaledWeights, Std
-from .torch_file import TORCHVISION_STD
 
 MEAN = "mean_image"
 """name of the tensor that is subtracted from pictures, float32 (3, H, W); it is no weight"""

@@ -15,25 +15,12 @@ from torch.serialization import safe_globals
 
 from ..checkpoints import checkpoint
 from ..checkpoints.tensor_checks import load_tensors
+from ..config.made_for import TORCHVISION_STD, MadeFor
 from ..errors import WeightsError, first_line
-from ..types import MadeFor
-from .scaled_weights import ScaledWeights, Std
-
-# torchvision's networks take inputs of 0 to 1, less a mean, divided by 0.229, 0.224, 0.225.
-TORCHVISION_STD = (255 * 0.229, 255 * 0.224, 255 * 0.225)
-
+from .scaled_weights import ScaledWeights
 
 # Where training scripts put the state dict: PyTorch's ImageNet example, timm, torchvision's references, Lightning.
 _STATE_KEYS = ("state_dict", "model_state_dict", "model")
-
-
-# What the images were divided by, and whether their channels are blue, green, red.
-_INPUTS: dict[MadeFor, tuple[Std | None, bool]] = {
-    "torchvision": (TORCHVISION_STD, False),
-    "caffe": (None, True),
-    "0..1": (3 * (255.0,), False),
-    "0..255": (None, False),
-}
 
 
 def recognizes(path: Path) -> bool:
@@ -44,18 +31,18 @@ def recognizes(path: Path) -> bool:
         return file.read(2) in (b"PK", b"\x80\x02")
 
 
-def made_for(weights: ScaledWeights, kind: MadeFor, path: str | Path) -> ScaledWeights:
-    """Return weights that do not tell their inputs as those of a network for inputs of ``kind``, not "auto".
+def rewritten(weights: ScaledWeights, images: MadeFor, path: str | Path) -> ScaledWeights:
+    """Return weights that do not tell their inputs as those of a network that was made for ``images``.
 
-    Raises WeightsError, which names ``path``, if they tell it.
+    ``images.mean`` is left to the caller: it belongs to the data. Raises WeightsError, which names ``path``, if they
+    tell their inputs.
     """
     if weights.network or weights.std != TORCHVISION_STD:
         raise WeightsError(f"{path} tells what images it was made for; leave made_for out")
-    std, bgr = _INPUTS[kind]
-    if bgr:
+    if images.bgr:
         first = weights.first_convolution(path)
         weights = weights._replace(tensors=weights.tensors | {first: weights.tensors[first].flip(1)})
-    return weights._replace(std=std)
+    return weights._replace(std=images.std)
 
 
 def read(path: Path) -> ScaledWeights:

@@ -69,6 +69,14 @@ IMAGENET_STD = (58.4, 57.12, 57.38)
 # Random crops, half of them mirrored, minus the mean image: the defaults of AugmentConfig and NormalizeConfig.
 THEANO = Recipe(source="theano_alexnet, config.yaml", images=256, n_epochs=60)
 
+# 450,000 iterations of 256 images are 90 epochs; the rate is divided every 100,000, which are 20.
+CAFFE_ALEXNET = replace(
+    THEANO,
+    source="Caffe's bvlc_reference_caffenet and bvlc_alexnet, solver.prototxt",
+    n_epochs=90,
+    schedule=ScheduleConfig(policy="step", steps=(20, 40, 60, 80)),
+)
+
 SOUMITH = Recipe(
     source="soumith's imagenet-multiGPU.torch, train.lua and donkey.lua",
     images=128,

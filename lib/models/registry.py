@@ -7,14 +7,21 @@ from ..errors import ConfigError
 from . import recipes
 from .spec import ModelSpec
 
-_RESNET = "arXiv:1512.03385 and torchvision; what resnet-imagenet-caffe meant"
-_RESNET_D = "arXiv:1812.01187, ResNet-D, with timm's parameter names"
-_CAFFE = "resnet-imagenet-caffe's prototxt, for its published weights"
+# "Layer by layer" and file names in a source say what the layers here were compared with.
+_RESNET = "torchvision's resnet.py, layer by layer, for arXiv:1512.03385; what resnet-imagenet-caffe meant"
+_RESNET_D = "timm's resnet.py, layer by layer, for ResNet-D of arXiv:1812.01187"
+_CAFFE = "resnet-imagenet-caffe's prototxts, layer by layer, for its published weights"
 
 # What the networks of one family share.
-_soumith = partial(ModelSpec, crop=224, source="soumith's imagenet-multiGPU.torch", recipe=recipes.SOUMITH)
+_alexnet = partial(ModelSpec, parameters=60_965_224, crop=227, min_crop=67)
+_soumith = partial(
+    ModelSpec,
+    crop=224,
+    source="soumith's imagenet-multiGPU.torch, models/*.lua, layer by layer",
+    recipe=recipes.SOUMITH,
+)
 _vgg = partial(_soumith, network="vgg.VGG", min_crop=32)
-_vgg_bn = partial(_vgg, source="soumith's tables, with batch norm in the convolutions too")
+_vgg_bn = partial(_vgg, source="soumith's vggbn.lua, with batch norm in the convolutions too")
 _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss="losses.with_auxiliary")
 _squeezenet = partial(ModelSpec, crop=227, recipe=recipes.SQUEEZENET)
 _basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
@@ -31,18 +38,27 @@ _cifar = partial(
     recipe=recipes.CIFAR_RESNET,
 )
 _caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE)
-_torchnet = partial(ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet", recipe=recipes.TORCHNET)
+_torchnet = partial(
+    ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet, models/*.lua, layer by layer", recipe=recipes.TORCHNET
+)
 _tiny = partial(ModelSpec, network="tiny.Tiny", parameters=132_552, crop=227, min_crop=13, recipe=recipes.THEANO)
 
 MODELS = {
-    "alexnet": ModelSpec(
+    "alexnet": _alexnet(
         network="alexnet.AlexNet",
         fused="alexnet_fused.FusedAlexNet",
-        parameters=60_965_224,
-        crop=227,
-        min_crop=67,
-        source="theano_alexnet, the network of arXiv:1412.2302",
+        source="theano_alexnet's alex_net.py and layers.py, layer by layer: the network of arXiv:1412.2302",
         recipe=recipes.THEANO,
+    ),
+    "caffenet": _alexnet(
+        network="alexnet.caffenet",
+        source="Caffe's bvlc_reference_caffenet, train_val.prototxt, layer by layer",
+        recipe=recipes.CAFFE_ALEXNET,
+    ),
+    "bvlc_alexnet": _alexnet(
+        network="alexnet.bvlc_alexnet",
+        source="Caffe's bvlc_alexnet, train_val.prototxt, layer by layer",
+        recipe=recipes.CAFFE_ALEXNET,
     ),
     "alexnet_towers": _soumith(network="alexnet_variants.AlexNetTowers", parameters=60_522_856, min_crop=63),
     "alexnet_owt": _soumith(network="alexnet_variants.AlexNetOwt", parameters=61_100_840, min_crop=63),
@@ -63,7 +79,10 @@ MODELS = {
     "nin_bn": _soumith(network="nin.NiN", parameters=8_655_336, min_crop=32, recipe=recipes.NIN),
     "squeezenet": _soumith(network="squeezenet.with_bypass", parameters=1_248_424, min_crop=35),
     "squeezenet_v1_0": _squeezenet(
-        network="squeezenet.v1_0", parameters=1_248_424, min_crop=21, source="torchvision's squeezenet1_0"
+        network="squeezenet.v1_0",
+        parameters=1_248_424,
+        min_crop=21,
+        source="torchvision's squeezenet1_0, layer by layer",
     ),
     "squeezenet_v1_0_caffe": _squeezenet(
         network="squeezenet.v1_0_caffe",
@@ -93,7 +112,7 @@ MODELS = {
         crop=28,
         img_size=28,
         min_crop=16,
-        source="Caffe's examples/mnist, for digits of 28 x 28",
+        source="Caffe's lenet_train_test.prototxt, layer by layer, for digits of 28 x 28 in three channels",
         recipe=recipes.LENET,
     ),
     "caffe_resnet18": _caffe(options={"counts": (3, 2)}, parameters=248_693_864),

@@ -14,7 +14,7 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.classes import check_same_order
 from ..checkpoints.folder import CheckpointFolder
 from ..data.augment.transform import Transform
-from ..data.dataset import DataSet, read_mean_image
+from ..data.dataset import DataSet
 from ..data.plan import Plan
 from ..data.sampler import Sampler
 from ..data.sources.base import Source
@@ -82,7 +82,9 @@ class CheckpointInspector:
         indices = Sampler(inputs.order, data, source.labels, rank=0).indices("train", epoch, batch=0)
         images = torch.from_numpy(self._read(source, indices[:count]))
         source.close()
-        transform = Transform(inputs.augment, inputs.normalize, read_mean_image(data), crop, torch.device("cpu"))
+        transform = Transform(
+            inputs.augment, inputs.normalize, self._saved.preparation.mean.numpy(), crop, torch.device("cpu")
+        )
         augmented: NDArray[np.float32] = transform(images, torch.from_numpy(request.params[:count].copy())).numpy()
         return augmented
 

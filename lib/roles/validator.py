@@ -44,7 +44,7 @@ def run(context: Context) -> None:
         raise CheckpointError(
             f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
         )
-    order = load(replica, path, config, data, print if context.rank == 0 else lambda _: None)
+    order, tells_inputs = load(replica, path, config, data, print if context.rank == 0 else lambda _: None)
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=replica.crop)
     feed = open_feed(context, plan.validation(0), data, device)
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
@@ -58,37 +58,39 @@ def run(context: Context) -> None:
         whole = Predictions.concatenate([Predictions.load(result) for result in results])
         if not config.run.limit_batches:
             whole.check_complete(data.count("val"))
-        report(whole, path, options, [(c.wnid, c.name) for c in data.classes])
+        report(whole, path, options, [(c.wnid, c.name) for c in data.classes], tells_inputs)
     exchange.close()
     feed.close()
 
 
 def load(
     replica: Replica, path: Path, config: Config, data: DataSet, note: Callable[[str], object] = print
-) -> list[int]:
-    """Load the weights at ``path`` into the replica. Return, for each class of ``data``, its number in the network.
+) -> tuple[list[int], bool]:
+    """Load the weights at ``path`` into the replica.
+
+    Return, for each class of ``data``, its number in the network, and whether the file tells its network and inputs.
 
     A checkpoint of another data set is accepted, which ``note`` is told, as long as network and names of the classes
     fit this one. Raises CheckpointError or WeightsError if they do not.
     """
-    if checkpoint.may_be_checkpoint(path):
+    own = checkpoint.may_be_checkpoint(path)
+    if own:
         saved, here = checkpoint.load(path), identity(config, data)
         if saved.identity.data_fingerprint != here.data_fingerprint:
             note(f"note: {path} was trained on another data set than {data.where}")
         any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
         checkpoint.check_identity(path, any_data, here, "use its own --model.name, classes and image size")
         checkpoint.check_preparation(path, saved.preparation, preparation(config, data))
-    theirs, ours = (
-        load_weights(replica.model, path, config.normalize.std, config.model.name, config.model.made_for),
-        [c.wnid for c in data.classes],
-    )
+    made_for = "auto" if own else config.model.made_for  # a checkpoint tells its images
+    read = load_weights(replica.model, path, config.normalize.std, config.model.name, made_for)
+    theirs, ours = read.folders, [c.wnid for c in data.classes]
     replica.refresh()
     order = (
         match_classes(path, theirs, ours) if theirs and config.model.classes == "by_name" else list(range(len(ours)))
     )
     if order != list(range(len(ours))):
         note(f"note: {path} has these classes in another order: they are matched by name")
-    return order
+    return order, bool(read.network)
 
 
 def predict(
@@ -106,15 +108,17 @@ def predict(
             yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
 
 
-def report(whole: Predictions, path: Path, options: Evaluation, names: list[tuple[str, str]]) -> None:
-    """Print the metrics, and write them to ``options.out``."""
+def report(
+    whole: Predictions, path: Path, options: Evaluation, names: list[tuple[str, str]], tells_inputs: bool
+) -> None:
+    """Print the metrics, and write them to ``options.out``. ``tells_inputs`` is as ``load`` returns it."""
     metrics, classes = overall_metrics(whole), class_metrics(whole)
     out = options.out or path.with_name(f"{path.stem}_{options.crops}crop")
     more = {"crops": options.crops, "checkpoint": str(path)}
     write_evaluation(out, metrics, classes, Confusion.of(whole), names, more)
     print(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
     crops = "1 crop" if options.crops == 1 else f"{options.crops} crops"
-    if warning := one_class_warning(whole.predicted, classes.images):
+    if not tells_inputs and (warning := one_class_warning(whole.predicted, classes.images)):
         print(f"warning: {warning}")
     print(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}", flush=True)
 

@@ -11,7 +11,6 @@ from ..checkpoints.tensor_checks import check_fit
 from ..errors import ConfigError, WeightsError
 from ..formats.registry import loadable_tensors, read_weights
 from ..formats.scaled_weights import Std, describe_scale
-from ..types import MadeFor
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -24,7 +23,7 @@ def start_from(
     folders: Sequence[str] = (),
     class_tensors: Sequence[str] = (),
     network: str = "",
-    made_for: MadeFor = "auto",
+    made_for: str = "auto",
 ) -> str:
     """Copy the weights at ``path`` into ``model``, in place; returns what was done, as one line.
 

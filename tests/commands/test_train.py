@@ -4,11 +4,13 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lib.commands.run import check_run
 from lib.commands.train import locked_run_dir
-from lib.config.schema import Config, DataConfig, RunConfig
+from lib.config.schema import Config, DataConfig, ModelConfig, RunConfig, SyntheticConfig
+from lib.data.dataset import read_mean_image
 from lib.errors import ConfigError
 
 
@@ -57,3 +59,12 @@ def test_a_config_that_is_not_a_runs_is_refused_before_anything_is_written(tmp_p
     with refused, locked_run_dir(Config(run=RunConfig(weights_dir=tmp_path))):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_the_mean_that_weights_were_made_for_takes_the_place_of_the_data_sets() -> None:
+    data = DataConfig(source="synthetic", img_size=32, synthetic=SyntheticConfig(train=8, val=4, classes=2))
+    model = ModelConfig(name="tiny", made_for="order=bgr mean=1,2,3")
+    described = check_run(Config(data=data, model=model, batch_size=4))
+    mean = read_mean_image(described)
+    assert mean.shape == (3, 32, 32)
+    assert (mean == np.array([3, 2, 1], np.float32)[:, None, None]).all()

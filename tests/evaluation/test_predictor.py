@@ -77,6 +77,9 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
     torch.testing.assert_close(predictor.probabilities(image, 1), plain, rtol=1e-3, atol=1e-6)  # weights follow
     predictor = open_predictor(argparse.Namespace(**options, mean="none", std=[58.4, 57.12, 57.38]))
     assert (predictor.preparation.subtracted, predictor.preparation.std) == ("none", IMAGENET_STD)
+    options |= {"made_for": "order=bgr mean=10,20,30"}
+    mean = open_predictor(argparse.Namespace(**options, mean=None, std=None)).preparation.mean
+    assert mean[:, 0, 0].tolist() == mean[:, -1, -1].tolist() == [30, 20, 10]
 
 
 def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:

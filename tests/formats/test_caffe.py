@@ -1,6 +1,6 @@
 """Tests of the format of Caffe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import nn
 from lib.errors import WeightsError
 from lib.formats import caffe
 from lib.formats.caffe_names import ALEXNET
+from lib.formats.registry import load_weights
 from tests.support.caffe_files import Layers, caffemodel, old_caffemodel
 
 RNG = np.random.default_rng(0)
@@ -93,12 +94,30 @@ def test_alexnet_in_old_and_new_files(tmp_path: Path, write: Callable[[Layers], 
     path = tmp_path / "bvlc_alexnet.caffemodel"
     path.write_bytes(write(layers))
     assert caffe.recognizes(path)
-    weights = caffe.read(path).tensors
+    weights, _, _, network = caffe.read(path)
+    assert network == ""
     assert np.array_equal(weights["features.0.weight"], layers["conv1"][0][:, ::-1])
     for theirs, ours in ALEXNET.items():
         assert np.array_equal(weights[f"{ours}.bias"], layers[theirs][1])
         if theirs != "conv1":
             assert np.array_equal(weights[f"{ours}.weight"], layers[theirs][0]), theirs
+
+
+@pytest.mark.parametrize("write", [caffemodel, old_caffemodel])
+@pytest.mark.parametrize(
+    ("order", "network"),
+    [(("norm1", "pool1", "norm2", "pool2"), "bvlc_alexnet"), (("pool1", "norm1", "pool2", "norm2"), "caffenet")],
+)
+def test_the_order_of_layers_without_weights_tells_alexnet_and_caffenet_apart(
+    tmp_path: Path, write: Callable[[Layers], bytes], order: Sequence[str], network: str
+) -> None:
+    layers: dict[str, list[np.ndarray]] = {"conv1": [randn(4, 3, 3, 3), randn(4)]}
+    layers |= {name: [] for name in order} | {"fc6": [randn(5, 6), randn(5)]}
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(write(layers))
+    assert caffe.read(path).network == network
+    with pytest.raises(WeightsError, match=f"is of the network {network}, not alexnet; use --model.name {network}"):
+        load_weights(nn.Linear(1, 1), path, network="alexnet")
 
 
 @pytest.mark.parametrize(

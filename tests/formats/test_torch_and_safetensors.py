@@ -12,7 +12,6 @@ from lib.errors import WeightsError
 from lib.formats import safe_tensors, torch_file
 from lib.formats.registry import read_weights
 from lib.formats.scaled_weights import ScaledWeights
-from lib.types import MadeFor
 
 IMAGENET_STD = (58.4, 57.12, 57.38)
 
@@ -89,10 +88,11 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
         ("0..1", lambda rgb: rgb / 255),
         ("0..255", lambda rgb: rgb),
         ("caffe", lambda rgb: rgb.flip(1)),
+        ("order=bgr std=2,4,8", lambda rgb: rgb.flip(1) / torch.tensor([2.0, 4.0, 8.0]).view(3, 1, 1)),
     ],
 )
 def test_weights_compute_what_they_did_on_the_images_that_they_were_made_for(
-    tmp_path: Path, made_for: MadeFor, inputs_of: Callable[[torch.Tensor], torch.Tensor]
+    tmp_path: Path, made_for: str, inputs_of: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
     path = tmp_path / "w.pth"

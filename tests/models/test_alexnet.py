@@ -40,6 +40,29 @@ def test_layers_and_initial_values_are_theano_alexnets() -> None:
     assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5]
 
 
+@pytest.mark.parametrize(("name", "bias", "norm_first"), [("caffenet", 1.0, False), ("bvlc_alexnet", 0.1, True)])
+def test_caffes_networks_compute_what_their_prototxts_say(name: str, bias: float, norm_first: bool) -> None:
+    """LocalResponseNorm of torch divides alpha by the window, as Caffe's LRN does."""
+    torch.manual_seed(0)
+    model = MODELS[name].build(3, 67).eval()
+    convolutions = [layer for layer in model.features if isinstance(layer, nn.Conv2d)]
+    linears = [layer for layer in model.classifier if isinstance(layer, nn.Linear)]
+    biases = [float(value.detach()[0]) for key, value in model.named_parameters() if key.endswith("bias")]
+    assert biases == pytest.approx([0, bias, 0, bias, bias, bias, bias, 0])
+    layers: list[nn.Module] = []
+    for number, convolution in enumerate(convolutions, 1):
+        layers += [convolution, nn.ReLU()]
+        if number in (1, 2, 5):
+            pool, norm = nn.MaxPool2d(3, 2), nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
+            norms = [norm] if number < 5 else []
+            layers += [*norms, pool] if norm_first else [pool, *norms]
+    images = 100 * torch.randn(2, 3, 67, 67)
+    with torch.no_grad():
+        x = nn.Sequential(*layers)(images).flatten(1)
+        expected = linears[2](linears[1](linears[0](x).relu()).relu())
+        torch.testing.assert_close(model(images), expected)
+
+
 def test_feature_maps_have_the_published_sizes() -> None:
     model = AlexNet(10, 227).eval()
     x = torch.zeros(2, 3, 227, 227)

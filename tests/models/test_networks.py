@@ -18,6 +18,8 @@ from lib.training.schedule import learning_rate
 # Parameters in the systems the networks come from, with 1,000 classes.
 PARAMETERS = {
     "alexnet": 60_965_224,
+    "caffenet": 60_965_224,
+    "bvlc_alexnet": 60_965_224,
     "alexnet_towers": 60_522_856,
     "alexnet_owt": 61_100_840,
     "alexnet_owt_bn": 61_119_528,
@@ -299,5 +301,5 @@ def test_parameters_are_named_as_in_torchvision() -> None:
 
 
 def test_an_unknown_network_without_similar_names_is_refused() -> None:
-    with pytest.raises(ConfigError, match="model.name is transformer; known networks: alexnet, alexnet_towers,"):
+    with pytest.raises(ConfigError, match="model.name is transformer; known networks: alexnet, caffenet,"):
         model_spec("transformer")

@@ -23,7 +23,7 @@ def _describe(data: DataConfig) -> DataSet:
         val_counts=(sizes.val,),
         classes=numbered_classes(sizes.classes),
         fingerprint=fingerprint("synthetic", data.img_size, sizes.train, sizes.val, sizes.classes),
-        mean_value=127.5,
+        mean_color=(127.5, 127.5, 127.5),
     )
 
 
