@@ -30,7 +30,7 @@ from lib.types import Split
 class Feeding:
     """The batches of worker 0, epoch after epoch of ``split`` without end, from a loader process."""
 
-    def __init__(self, folder: Path, config: Config, device: torch.device, split: Split) -> None:
+    def __init__(self, folder: Path, config: Config, device: torch.device, split: Split, whole_images: bool) -> None:
         """``folder`` must be empty and private: it holds the sockets."""
         self.data: DataSet = source_kind(config.data).describe(config.data)
         self.crop = model_spec(config.model.name).crop_of(self.data.img_size)
@@ -44,13 +44,13 @@ class Feeding:
         self._channel = Channel(
             folder / "loader0", bind=False, peer="loader 0", patience_s=patience_s, on_wait=self._check
         )
-        plan = Plan(batch_order(config), config.augment, self.data, rank=0, crop=self.crop)
+        plan = Plan(batch_order(config), config.augment, self.data, rank=0, crop=self.crop, whole_images=whole_images)
         requests = plan.training if split == "train" else plan.validation
         self.feed = Feed(
             self._channel,
             chain.from_iterable(requests(epoch) for epoch in count()),
             batch_size=config.batch_size,
-            img_size=self.data.img_size,
+            slot_shape=plan.slot_shape,
             slots=self.slots,
             device=device,
         )
@@ -86,10 +86,12 @@ class Feeding:
 
 
 @contextlib.contextmanager
-def feeding(config: Config, device: torch.device, split: Split = "train") -> Iterator[Feeding]:
-    """Yield a ``Feeding`` that is closed at the end of the block."""
+def feeding(
+    config: Config, device: torch.device, split: Split = "train", *, whole_images: bool = False
+) -> Iterator[Feeding]:
+    """Yield a ``Feeding`` that is closed at the end of the block. As in training, it reads the rows of the crops."""
     with tempfile.TemporaryDirectory(prefix="feed-") as folder:
-        fed = Feeding(Path(folder), config, device, split)
+        fed = Feeding(Path(folder), config, device, split, whole_images)
         try:
             yield fed
         finally:

@@ -24,16 +24,17 @@ class Feed:
         plan: Iterator[BatchRequest],
         *,
         batch_size: int,
-        img_size: int,
+        slot_shape: tuple[int, int, int],
         slots: int,
         device: torch.device,
     ) -> None:
+        """``slot_shape`` is that of the largest image in a batch, (rows, columns, channels)."""
         self.waited_s = 0.0
         """total seconds spent waiting for the loader while the device had nothing to compute"""
         self.failure = ""
         """why there are no more batches; empty if there are"""
         self._channel, self._plan = channel, plan
-        images, images_handle = shared_memory.create("images", (slots, batch_size, img_size, img_size, 3), "uint8")
+        images, images_handle = shared_memory.create("images", (slots, batch_size, *slot_shape), "uint8")
         labels, labels_handle = shared_memory.create("labels", (slots, batch_size), "int64")
         channel.send(images_handle)
         channel.send(labels_handle)
@@ -101,7 +102,8 @@ class Feed:
 
     def _lend(self, slots: list[int]) -> None:
         for slot, request in zip(slots, islice(self._plan, len(slots)), strict=False):
-            self._channel.send(Fill(slot, request.phase, request.epoch, request.batch, request.rollbacks))
+            at = request.phase, request.epoch, request.batch, request.rollbacks
+            self._channel.send(Fill(slot, *at, request.rows, request.tops))
             self._lent.append((slot, request))
 
     def _receive(self) -> None:
@@ -119,4 +121,4 @@ class Feed:
 
     def _put(self) -> None:
         slot, request = self._filled.popleft()
-        self._ready.append(self._upload.put(slot, request.params))
+        self._ready.append(self._upload.put(slot, request.params, request.rows))

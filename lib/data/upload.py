@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .augment.params import AugmentParams
 from .augment.registry import COLUMNS
+from .slot import packed_images
 
 # Batches on the device: one that is used, one that is being copied.
 _DEVICE_BUFFERS = 2
@@ -21,7 +22,10 @@ _MAX_COPYING = 2
 
 
 class Batch(NamedTuple):
-    """A batch on the device: uint8 images, int64 labels (B,) and augmentation parameters (B, V)."""
+    """A batch on the device: uint8 images, int64 labels (B,) and augmentation parameters (B, V).
+
+    Images are whole, or as high as the crop: then they begin at the top of their crop.
+    """
 
     images_BHWC: Tensor
     labels_B: Tensor
@@ -47,11 +51,11 @@ class Upload:
         self._released: list[int] = []
         self._current: list[int] = []
 
-    def put(self, slot: int, params: AugmentParams) -> Batch:
-        """Start to copy the first ``len(params)`` images of ``slot`` to the device."""
+    def put(self, slot: int, params: AugmentParams, rows: int = 0) -> Batch:
+        """Start to copy the ``len(params)`` images of ``slot`` to the device: ``rows`` rows of each; 0: whole ones."""
         self._current = [slot]
-        n = len(params)
-        return Batch(self._images[slot, :n], self._labels[slot, :n], torch.from_numpy(params))
+        images = packed_images(self._images[slot], len(params), rows)
+        return Batch(images, self._labels[slot, : len(params)], torch.from_numpy(params))
 
     def hand_over(self) -> None:
         """Give the consumer the oldest batch that it has not got, and release the one before."""
@@ -104,16 +108,18 @@ class CudaUpload(Upload):
         self._arrivals: deque[torch.cuda.Event] = deque()
         self._free: torch.cuda.Event | None = None
 
-    def put(self, slot: int, params: AugmentParams) -> Batch:
+    def put(self, slot: int, params: AugmentParams, rows: int = 0) -> Batch:
         n = len(params)
         pinned = view_as(self._params[slot], params)
         pinned.copy_(torch.from_numpy(params))
         # The oldest buffer. Its last reader was enqueued before hand_over, which this stream waits for.
         buffer = self._buffers[0]
         self._buffers.rotate(-1)
-        batch = Batch(buffer.images_BHWC[:n], buffer.labels_B[:n], view_as(buffer.params_BV, params))
+        images = packed_images(buffer.images_BHWC, n, rows)
+        batch = Batch(images, buffer.labels_B[:n], view_as(buffer.params_BV, params))
+        sources = packed_images(self._images[slot], n, rows), self._labels[slot, :n], pinned
         with torch.cuda.stream(self._stream):
-            for target, source in zip(batch, (*(slots[slot, :n] for slots in self._slots), pinned), strict=True):
+            for target, source in zip(batch, sources, strict=True):
                 target.copy_(source, non_blocking=True)
             event = torch.cuda.Event()
             event.record()

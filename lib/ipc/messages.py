@@ -38,6 +38,10 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     batch: int
     rollbacks: int = 0
     """times the training returned to a checkpoint; the order of images depends on it"""
+    rows: int = 0
+    """rows to read of each image; 0: all"""
+    tops: tuple[int, ...] = ()
+    """the first of these rows, for each image; empty if all are read"""
 
 
 class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

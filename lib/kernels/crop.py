@@ -26,7 +26,8 @@ def crop_to_blocks(
 ) -> None:
     """Write crops of ``images_BHWC``, less the mean image and over ``std_C``, to ``out_BYXC`` in the block layout.
 
-    ``images_BHWC`` is uint8 (B, H, W, 3), ``mean_HWC`` float32 (H, W, 3), ``std_C`` float32 (3,), all contiguous.
+    ``images_BHWC`` is uint8 (B, H, W, 3), ``mean_HWC`` float32 (W, W, 3), ``std_C`` float32 (3,), all contiguous.
+    Images with H equal to ``crop`` begin at the top of their crop; others are whole.
     ``params_BV`` is int16 (B, 3): top, left, and 1 to flip. ``out_BYXC`` is floating (at least B, Y, X,
     C), C at least side * side * 3. Each crop begins ``pad`` pixels from the corner, with zeros around it.
     Further channels and images beyond the B-th are not written.
@@ -36,7 +37,7 @@ def crop_to_blocks(
     _, rows, columns, channels = out_BYXC.shape
     _crop_to_blocks[(batch, rows)](
         images_BHWC, mean_HWC, std_C, params_BV, out_BYXC, height, width, crop, pad, rows, columns, channels,
-        SIDE=side, LINE=triton.next_power_of_2(columns * side * 3),
+        FROM_TOP=height == crop, SIDE=side, LINE=triton.next_power_of_2(columns * side * 3),
     )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def to_blocks(x_BCHW: Tensor, side: int, rows: int, pad: int = 0) -> Tensor:
 @triton.jit
 def _crop_to_blocks(
     images, mean, std, crops, out, height, width, crop, pad, rows, columns, channels,
-    SIDE: tl.constexpr, LINE: tl.constexpr,
+    FROM_TOP: tl.constexpr, SIDE: tl.constexpr, LINE: tl.constexpr,
 ):  # fmt: skip
     # Each program writes one row of blocks, one line of pixels at a time.
     b, row = tl.program_id(0), tl.program_id(1)
@@ -71,6 +72,7 @@ def _crop_to_blocks(
         y = row * SIDE + line - pad
         inside = mask & (x >= 0) & (x < crop) & (y >= 0) & (y < crop)
         source = ((top + y) * width + column) * 3 + color
-        value = tl.load(image + source, inside, 0).to(tl.float32) - tl.load(mean + source, inside, 0.0)
+        pixel = (y * width + column) * 3 + color if FROM_TOP else source
+        value = tl.load(image + pixel, inside, 0).to(tl.float32) - tl.load(mean + source, inside, 0.0)
         value = tl.where(inside, value / divisor, 0.0)
         tl.store(target + line * SIDE * 3, value.to(out.dtype.element_ty), mask)

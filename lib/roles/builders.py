@@ -39,13 +39,13 @@ def all_devices(config: Config) -> list[torch.device]:
     return [choose_device(config.devices, rank, n_gpus) for rank in range(config.world_size)]
 
 
-def open_feed(context: Context, requests: Iterator[BatchRequest], data: DataSet, device: torch.device) -> Feed:
-    """Return the feed from this worker's loader."""
+def open_feed(context: Context, plan: Plan, requests: Iterator[BatchRequest], device: torch.device) -> Feed:
+    """Return the feed of these requests of ``plan`` from this worker's loader."""
     return Feed(
         context.channel(f"loader{context.rank}", bind=False, peer=f"loader {context.rank}"),
         requests,
         batch_size=context.config.batch_size,
-        img_size=data.img_size,
+        slot_shape=plan.slot_shape,
         slots=context.config.data.slots,
         device=device,
     )

@@ -31,7 +31,7 @@ def run(context: Context) -> None:
     at, iterations = state.progress, state.plan.train.iterations
     if at.epoch >= config.run.n_epochs or at.iteration == iterations:  # nothing left to train there
         state.progress = at = replace(at, epoch=0, iteration=0)
-    feed = open_feed(context, state.plan.run(at.epoch, at.iteration), data, device)
+    feed = open_feed(context, state.plan, state.plan.run(at.epoch, at.iteration), device)
     trainer = Trainer(context, state, feed, NullRecorder())
     seconds = _seconds_per_iteration(trainer, device)
     totals, _ = trainer.metrics.meter.take()

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..data.retry import retry
 from ..data.sampler import Sampler
-from ..data.sources.base import PendingRead, Source
+from ..data.slot import packed_images
+from ..data.sources.base import PendingRead, Source, Tops
 from ..data.sources.registry import source_kind
 from ..errors import DataError
 from ..ipc import shared_memory
@@ -76,13 +76,14 @@ def serve(context: Context, channel: Channel, sources: dict[Phase, Source], samp
                 context.heartbeat("stopping")
                 channel.send(Stop())
                 return
-            case Fill(slot, split, epoch, number, rollbacks):
+            case Fill(slot, split, epoch, number, rollbacks, n_rows, tops):
                 source = sources[split]
                 rows = sampler.indices(split, epoch, number, rollbacks)
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"
                 _heartbeat(context, doing)
-                attempts = _attempts(source, rows, images[slot, : len(rows)])
+                out = packed_images(images[slot], len(rows), n_rows)
+                attempts = _attempts(source, rows, out, tops if n_rows else None)
                 pending.append(_PendingBatch(slot, number, len(rows), doing, attempts))
 
 
@@ -97,11 +98,14 @@ class _PendingBatch(NamedTuple):
     """the first one waits for the read that was started; each further one reads the batch again"""
 
 
-def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> Iterator[PendingRead]:
+def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8], tops: Tops) -> Iterator[PendingRead]:
     """Return the attempts to read ``rows``, the first of which has been started. Errors are raised by the attempts."""
-    again = partial(source.read, rows, out)
+
+    def again() -> None:
+        source.begin_read(rows, out, tops)()
+
     try:
-        return chain([source.begin_read(rows, out)], repeat(again))
+        return chain([source.begin_read(rows, out, tops)], repeat(again))
     except DataError:
         return repeat(again)  # raises again when the batch is due, in its order
 

@@ -277,7 +277,7 @@ def run(context: Context) -> None:
         )
         mark_started(context.folder)
     exchange.all_gather([])  # from here on the run's log is ours, and loaders may write to it
-    feed = open_feed(context, plan.run(progress.epoch, progress.iteration), data, device)
+    feed = open_feed(context, plan, plan.run(progress.epoch, progress.iteration), device)
     if not progress.is_done(config.run):
         context.be_patient("opening the log")
         recorder = build_recorder(context, plan, progress, device)

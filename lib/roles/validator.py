@@ -45,8 +45,15 @@ def run(context: Context) -> None:
             f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
         )
     order, tells_inputs = load(replica, path, config, data, print if context.rank == 0 else lambda _: None)
-    plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=replica.crop)
-    feed = open_feed(context, plan.validation(0), data, device)
+    plan = Plan(
+        batch_order(config),
+        config.augment,
+        data,
+        rank=context.rank,
+        crop=replica.crop,
+        whole_images=options.crops > 2,  # others than the center
+    )
+    feed = open_feed(context, plan, plan.validation(0), device)
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
     own = [Predictions.empty(data.n_classes), *predict(context, replica, feed, plan, params, order)]
     results = [context.folder / f"predictions{rank}.npz" for rank in range(config.world_size)]

@@ -55,7 +55,7 @@ def test_the_torchnet_benchmark_has_all_published_cases(tmp_path: Path, capsys: 
 def test_every_contender_reads_every_image(tmp_path: Path) -> None:
     pack_noise(tmp_path / "data", train=24, val=1, img_size=32, file_batch_size=16)
     files = batch_files(tmp_path / "data", "train")
-    with feeding(configuration(keys(tmp_path)), CPU) as fed:
+    with feeding(configuration(keys(tmp_path)), CPU, whole_images=True) as fed:
         ours = torch.cat([batch.images_BHWC.clone() for batch in islice(fed.feed, 3)])
     theirs = torch.cat(list(islice(by_hickle(files, CPU), 2)))
     loaded = torch.cat(list(ByDataLoader(files, batch_size=8, images=24, workers=0, device=CPU)))

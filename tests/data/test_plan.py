@@ -3,6 +3,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lib.config.schema import AugmentConfig, DataConfig
 from lib.data.order import BatchOrder
@@ -37,6 +38,22 @@ def test_a_resumed_run_has_the_batches_of_an_uninterrupted_one(data_set: Path) -
         assert [place(request) for request in rest] == [place(request) for request in whole[done:]]
         for a, b in zip(rest, whole[done:], strict=True):
             assert np.array_equal(a.params, b.params)
+
+
+def test_requests_name_the_rows_of_each_crop(data_set: Path) -> None:
+    for request in plan(data_set).run(0, 0):
+        assert (request.rows, request.tops) == (28, tuple(request.params[:, 0]))
+    assert plan(data_set).slot_shape == (28, 32, 3)
+
+
+@pytest.mark.parametrize("augment", [AugmentConfig(pad=2), AugmentConfig(crop="resized")])
+def test_a_crop_of_its_own_kind_needs_whole_images_except_in_validation(data_set: Path, augment: AugmentConfig) -> None:
+    plan = Plan(ORDER, augment, HICKLE.describe(DataConfig(dir=data_set)), rank=0, crop=28)
+    assert {(request.phase, request.rows, bool(request.tops)) for request in plan.run(0, 0)} == {
+        ("train", 0, False),
+        ("val", 28, True),
+    }
+    assert plan.slot_shape == (32, 32, 3)
 
 
 def test_the_last_iteration_counts_images_of_all_workers(data_set: Path) -> None:

@@ -43,6 +43,24 @@ def test_rows_are_what_h5py_reads(at: Layout, source: HickleBatches, indices: li
     assert np.array_equal(out, all_images(at)[indices])
 
 
+@pytest.mark.parametrize("indices", [[0], [47, 0, 16, 15], list(range(10, 40)), []], ids=str)
+def test_only_the_wanted_rows_of_each_image_are_read(
+    at: Layout, source: HickleBatches, indices: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, n_bytes = os.preadv, []
+
+    def preadv(descriptor: int, buffers: Sequence[memoryview], position: int) -> int:
+        n_bytes.append(len(buffers[0]))
+        return real(descriptor, buffers, position)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    out, tops = np.zeros((len(indices), 5, 32, 3), np.uint8), [7 * i % 28 for i in range(len(indices))]
+    source.begin_read(np.array(indices, np.int64), out, tops)()
+    wanted = [all_images(at)[index, top : top + 5] for index, top in zip(indices, tops, strict=True)]
+    assert all(np.array_equal(a, b) for a, b in zip(out, wanted, strict=True))
+    assert n_bytes == [5 * 32 * 3] * len(indices)
+
+
 def test_random_rows_again_and_again_with_few_open_files(
     at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:

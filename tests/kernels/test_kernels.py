@@ -173,6 +173,12 @@ def test_crops_in_the_block_layout(side: int, rows: int, pad: int) -> None:
     center = drawn[1:2].expand(3, -1)  # evaluation expands one row for all images
     crop_to_blocks(images, mean_HWC, std_C, center, crop, out, side=side, pad=pad)
     assert torch.equal(out[:3], plain(center))
+    tops = (int(top) for top in params[:, 0])
+    cut = torch.stack(
+        [image[top : top + crop] for image, top in zip(images, tops, strict=True)]
+    )  # the rows of each crop
+    crop_to_blocks(cut, mean_HWC, std_C, drawn, crop, out, side=side, pad=pad)
+    assert torch.equal(out[:3], plain(drawn))
 
 
 @pytest.mark.parametrize("count", [6, 7])

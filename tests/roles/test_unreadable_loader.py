@@ -69,7 +69,7 @@ def start(tmp_path: Path, at: Layout, warnings: list[str]) -> Iterator[Start]:
 
         threads.append(threading.Thread(target=load))
         threads[-1].start()
-        return Feed(ours, iter(ASKS), batch_size=8, img_size=32, slots=2, device=torch.device("cpu"))
+        return Feed(ours, iter(ASKS), batch_size=8, slot_shape=(32, 32, 3), slots=2, device=torch.device("cpu"))
 
     yield make
     for thread in threads:

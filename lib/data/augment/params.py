@@ -44,6 +44,14 @@ def draw_params(
     return wide
 
 
+def rows_to_read(augment: AugmentConfig, *, img_size: int, crop: int) -> int:
+    """Return the rows that each training image needs, from the top of its crop on.
+
+    An augmentation with a crop of its own chooses pixels of the whole image.
+    """
+    return img_size if any(augmentation.crop for augmentation in enabled(augment)) else crop
+
+
 def center_params(count: int, *, img_size: int, crop: int) -> NDArray[np.int16]:
     """Return the parameters of ``count`` center crops that are not mirrored: (N, 3)."""
     return np.tile(np.array([(img_size - crop) // 2, (img_size - crop) // 2, 0], np.int16), (count, 1))

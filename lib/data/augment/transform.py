@@ -36,7 +36,10 @@ class Transform:
         return params_BV.shape[1] == PLAIN_COLUMNS
 
     def __call__(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
-        """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop)."""
+        """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop).
+
+        Images with H equal to ``crop`` begin at the top of their crop; others are whole.
+        """
         if self.is_plain(params_BV):
             out_BCHW = crop_and_normalize(images_BHWC, self.mean_HWC, params_BV, self.crop)
         else:
@@ -77,7 +80,7 @@ class Transform:
                 )
         rows, columns = _positions(params_BV, self.crop)
         mean_BHWC = self.mean_HWC[rows, columns]
-        return _gather(images_BHWC, rows, columns).permute(0, 3, 1, 2), mean_BHWC.permute(0, 3, 1, 2)
+        return _gather(images_BHWC, rows, columns, self.crop).permute(0, 3, 1, 2), mean_BHWC.permute(0, 3, 1, 2)
 
 
 def crop_and_normalize(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor, crop: int) -> Tensor:
@@ -86,7 +89,7 @@ def crop_and_normalize(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor,
     Each pixel loses the mean of its place in the whole image.
     """
     rows_BH1, columns_B1W = _positions(params_BV, crop)
-    out_BHWC = _gather(images_BHWC, rows_BH1, columns_B1W)
+    out_BHWC = _gather(images_BHWC, rows_BH1, columns_B1W, crop)
     out_BHWC -= mean_HWC[rows_BH1, columns_B1W]
     return out_BHWC.permute(0, 3, 1, 2).contiguous()
 
@@ -100,8 +103,10 @@ def _positions(params_BV: Tensor, crop: int) -> tuple[Tensor, Tensor]:
     return rows_BH1, columns_B1W
 
 
-def _gather(images_BHWC: Tensor, rows_BH1: Tensor, columns_B1W: Tensor) -> Tensor:
-    """Return the pixels at these positions, float32 (B, crop, crop, 3)."""
+def _gather(images_BHWC: Tensor, rows_BH1: Tensor, columns_B1W: Tensor, crop: int) -> Tensor:
+    """Return the pixels at these positions of whole images, float32 (B, crop, crop, 3)."""
+    if images_BHWC.shape[1] == crop:  # only these rows were read
+        rows_BH1 = torch.arange(crop, device=rows_BH1.device)[:, None].expand_as(rows_BH1)
     image_B11 = torch.arange(len(images_BHWC), device=images_BHWC.device)[:, None, None]
     return images_BHWC[image_B11, rows_BH1, columns_B1W].float()
 

@@ -5,6 +5,7 @@ nothing else copies them. Between two calls a thread holds Python's lock for one
 how fast several threads can be.
 """
 
+import itertools
 import os
 import resource
 import time
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from ...types import Split
-from ..sources.base import PendingRead
+from ..sources.base import PendingRead, Tops
 from .batch_file import CHECK_DISK, FIX, open_batch_file, verify_batch_file
 from .layout import Layout
 from .manifest import Manifest
@@ -32,7 +33,7 @@ _SHARE_OF_OPEN_FILES = 0.4
 _MEMORY_BYTES_PER_S = 1e9
 
 
-# Consecutive rows that one call reads: file, first byte in it, first byte in the output, number of bytes.
+# Consecutive bytes that one call reads: file, first byte in it, first byte in the output, number of bytes.
 # A plain tuple, as there may be one for each image.
 _Run: TypeAlias = tuple[int, int, int, int]
 
@@ -48,7 +49,8 @@ class HickleBatches:
         self._unverified = set(range(len(self._files))) if verify else set[int]()
         self._starts = np.cumsum([0, *(file.count for file in self._files)])
         self._offsets = np.array([file.offset for file in self._files], np.int64)
-        self._row_bytes = 3 * manifest.img_size**2
+        self._row_bytes = 3 * manifest.img_size
+        self._image_bytes = self._row_bytes * manifest.img_size
         self._open: OrderedDict[int, int] = OrderedDict()  # descriptors by file, the least recently used first
         self._max_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._from_disk = False
@@ -60,9 +62,12 @@ class HickleBatches:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3), C-contiguous. Raises DataError."""
         self.begin_read(indices, out)()
 
-    def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
-        """Begin to ``read``. The returned call waits for the end. Both raise DataError."""
-        runs = self._runs(indices)
+    def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8], tops: Tops = None) -> PendingRead:
+        """Begin to read whole images, or from row ``tops[i]`` on as many rows as ``out`` (n, rows, W, 3) has.
+
+        The returned call waits for the end. Both raise DataError.
+        """
+        runs = self._runs(indices) if tops is None else self._row_runs(indices, tops, out[0].nbytes if len(out) else 0)
         files = list(dict.fromkeys(file for file, *_ in runs))
         self._close_unused(files)
         try:
@@ -92,15 +97,23 @@ class HickleBatches:
         self._pool.shutdown()
         self._close_all(list(self._open))
 
+    def _row_runs(self, indices: NDArray[np.int64], tops: Sequence[int], n_bytes: int) -> list[_Run]:
+        """Return a run for each image: ``n_bytes`` bytes from row ``tops[i]`` on."""
+        files = np.searchsorted(self._starts, indices, side="right") - 1
+        images = indices - self._starts[files]
+        positions = self._offsets[files] + images * self._image_bytes + np.array(tops, np.int64) * self._row_bytes
+        places = range(0, n_bytes * len(indices), n_bytes or 1)
+        return list(zip(files.tolist(), positions.tolist(), places, itertools.repeat(n_bytes)))
+
     def _runs(self, indices: NDArray[np.int64]) -> list[_Run]:
-        """Divide ``indices`` into runs of consecutive rows of one file."""
+        """Divide ``indices`` into runs of consecutive images of one file."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         breaks = (np.diff(indices) != 1) | (np.diff(files) != 0)
         places = np.flatnonzero(np.concatenate([[True], breaks]))[: len(indices)]
-        rows, files = indices[places] - self._starts[files[places]], files[places]
-        positions = self._offsets[files] + rows * self._row_bytes
-        sizes = np.diff(places, append=len(indices)) * self._row_bytes
-        columns = (files, positions, places * self._row_bytes, sizes)
+        images, files = indices[places] - self._starts[files[places]], files[places]
+        positions = self._offsets[files] + images * self._image_bytes
+        sizes = np.diff(places, append=len(indices)) * self._image_bytes
+        columns = (files, positions, places * self._image_bytes, sizes)
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def _verify(self, files: list[int]) -> None:

@@ -1,6 +1,6 @@
 """The interface of data sources. A source reads images and labels by number, and knows nothing of order or devices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -15,6 +15,9 @@ from ..dataset import DataSet
 PendingRead = Callable[[], None]
 """waits for a read that has begun, and raises DataError if it fails"""
 
+Tops = Sequence[int] | None
+"""the first row to read of each image; None for whole images"""
+
 Warn = Callable[[str], None]
 """reports a problem that does not end the run, such as an image that cannot be decoded"""
 
@@ -28,8 +31,11 @@ class Source(Protocol):
     def read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Read images ``indices`` (n,) into ``out`` (n, H, W, 3). Raises DataError."""
 
-    def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
-        """Begin to ``read`` ahead of time. Several reads may be pending, and are waited for in order."""
+    def begin_read(self, indices: NDArray[np.int64], out: NDArray[np.uint8], tops: Tops = None) -> PendingRead:
+        """Begin to read ahead of time. Several reads may be pending, and are waited for in order.
+
+        With ``tops`` read only some rows of each image: ``out`` is (n, rows, W, 3) and begins at row ``tops[i]``.
+        """
 
     def close(self) -> Any:
         """Release files, threads and processes."""
@@ -38,9 +44,19 @@ class Source(Protocol):
 class SynchronousSource:
     """A base for sources that do all the work of ``begin_read`` when it is waited for."""
 
-    def begin_read(self: Source, indices: NDArray[np.int64], out: NDArray[np.uint8]) -> PendingRead:
-        """Return a call of ``read``."""
-        return partial(self.read, indices, out)
+    def begin_read(self: Source, indices: NDArray[np.int64], out: NDArray[np.uint8], tops: Tops = None) -> PendingRead:
+        """Return a call of ``read``, which copies rows of whole images if only these are wanted."""
+        if tops is None:
+            return partial(self.read, indices, out)
+
+        def read_rows() -> None:
+            n, rows, columns, channels = out.shape
+            images = np.empty((n, columns, columns, channels), np.uint8)
+            self.read(indices, images)
+            for image, top, target in zip(images, tops, out, strict=True):
+                target[...] = image[top : top + rows]
+
+        return read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
