@@ -92,12 +92,16 @@ def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dic
         raise ConfigError(str(error)) from None
     if not unknown:
         return vars(given)
-    word = unknown[0]
+    word, options = unknown[0], [action.option_strings[-1][2:] for action in parser._actions]
     if word.startswith("-"):
-        option, options = word.partition("=")[0], [action.option_strings[-1][2:] for action in parser._actions]
+        option = word.partition("=")[0]
         raise ConfigError(f"unknown option {option}{key_hint(option.lstrip('-'), options, '--')}")
     if word.endswith((".yaml", ".yml")):
         raise ConfigError(f"{word} stands alone; did you mean --config {word}?")
+    if "=" in word:
+        name, _, value = word.partition("=")
+        meant = f"; give it as --{name} {value}" if name in options else key_hint(name, options, "--")
+        raise ConfigError(f"{word} stands alone; settings are given as --KEY VALUE{meant}")
     raise ConfigError(f"{word} stands alone; settings are given as --KEY VALUE, --help lists every key")
 
 
