@@ -1,12 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Train on one device, with a trainer and a loader process.
-
-examples:
-  python train.py
-  python train.py --optimizer.learning_rate 0.02 --run.weights_dir models_fast
-  python train.py --run.resume models/checkpoints/epoch010_iter00000.pt
-"""
+"""Train on one device: see --help and lib/commands/entry.py."""
 
 import sys
 from pathlib import Path
@@ -15,4 +9,4 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leave
 from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(call("train", __doc__, spec=Path(__file__).resolve().with_name("spec_1gpu.yaml")))
+    sys.exit(call("train"))

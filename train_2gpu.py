@@ -1,12 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Train on two devices, whose replicas average their gradients in every iteration.
-
-examples:
-  python train_2gpu.py
-  python train_2gpu.py --devices '["cuda:2", "cuda:3"]'
-  python train_2gpu.py --devices '[cpu, cpu]' --batch_size 64 --run.n_epochs 10
-"""
+"""Train on two devices, whose replicas average their gradients: see --help and lib/commands/entry.py."""
 
 import sys
 from pathlib import Path
@@ -15,4 +9,4 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH leave
 from lib.commands.entry import call
 
 if __name__ == "__main__":
-    sys.exit(call("train", __doc__, spec=Path(__file__).resolve().with_name("spec_2gpu.yaml")))
+    sys.exit(call("train_2gpu"))

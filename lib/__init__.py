@@ -4,6 +4,7 @@ Packages are floors. A module imports from its own package and from those below 
 tests/test_floors.py holds the order and checks that this map shows it. Imports are relative, so that the package may be
 installed under another name:
 
+    __main__            the command ``tandem`` of an installed package, which calls all others
     commands            what train.py, validate.py, classify.py, export.py and the other scripts do; doctor; verify_data
     roles               one file per process: trainer, loader, validator, dry run, batch size finder
     runtime             supervisor, process set-up, run folder, restarts by torchrun

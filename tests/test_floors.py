@@ -16,6 +16,7 @@ from tests.support.scripts import ROOT
 
 # From the top down. The last row is the modules that lie in lib/ itself.
 FLOORS = (
+    ("__main__",),
     ("commands",),
     ("roles",),
     ("runtime",),

@@ -28,10 +28,10 @@ from ..errors import UserError
 from ..system import disk, gpu_peers
 from ..system.cpus import free_cores
 from ..system.devices import choose_device
+from ..system.program import as_called, settings_file
 from .configuration import parse_config
 from .report_errors import report_errors
 
-_ROOT = Path(__file__).parents[2]
 _GB = 1e9
 # A loader keeps batch files open up to 0.4 of the limit. With a lower limit it reopens them all the time.
 _OPEN_FILES = 1024
@@ -55,7 +55,10 @@ class Finding:
 def main() -> int:
     """Run all checks and print their findings. Returns the exit status, 2 if a finding is bad."""
     config, _ = parse_config(
-        sys.argv[1:], description=str(__doc__), spec=_ROOT / "spec_1gpu.yaml", prog="python -m lib.commands.doctor"
+        sys.argv[1:],
+        description=as_called(str(__doc__)),
+        spec=settings_file("spec_1gpu.yaml"),
+        prog=as_called("python -m lib.commands.doctor"),
     )
     return print_findings(run_checks(config), color=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
@@ -80,7 +83,9 @@ def print_findings(findings: Iterator[Finding], *, color: bool) -> int:
 
 def _finding(subject: str, fine: bool, text: str, fix: str, *, otherwise: Literal["slow", "bad"] = "bad") -> Finding:
     """Return a finding whose text ends with the ``fix`` unless it is fine."""
-    return Finding(subject=subject, state="fine" if fine else otherwise, text=text if fine else f"{text}; {fix}")
+    return Finding(
+        subject=subject, state="fine" if fine else otherwise, text=text if fine else f"{text}; {as_called(fix)}"
+    )
 
 
 def _python(_: Config) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from ..runtime.socket_dir import run_folder
 from ..runtime.supervisor import Supervisor
 from ..system.cpus import free_cores
 from ..system.limits import raise_open_files_limit
+from ..system.program import typed_words
 from ..system.terminal import ignore_broken_pipe, print_stderr, printable
 from .run_end import end_summary
 
@@ -69,7 +69,7 @@ def run_roles(
     """
     weights_dir = config.run.weights_dir
     config = replace(config, compute=replace(config.compute, threads=_threads(config)))
-    command = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(['python', *sys.argv])}"
+    command = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(typed_words())}"
     fix = ""
     if ("trainer", 0) in roles:
         option = "" if config.run.resume == "auto" else " with --run.resume auto"
@@ -88,7 +88,7 @@ def run_roles(
         if outcome.traceback:
             log.info("%s", outcome.traceback)
         if outcome.status == 0 and config.logging.report and not Refresher(weights_dir).finish():
-            print(f"no report; python -m lib.report {weights_dir} prints the reason", file=sys.stderr)
+            print_stderr(f"no report; python -m lib.report {weights_dir} prints the reason")
         if outcome.status == 0 and not config.logging.quiet:
             summary = printable(end_summary(config, seconds=time.monotonic() - began))
             log.info("%s", summary)

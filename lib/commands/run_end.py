@@ -3,7 +3,6 @@
 import os
 import shlex
 import statistics
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..config.schema import Config
 from ..data.images.listing import SUFFIXES
 from ..recording.metrics_log import read_lines
 from ..system.npy import from_npy_bytes
+from ..system.program import command_words
 
 # Where a data set has pictures, those that were not trained on first. generate_toy_data.sh draws into toy_images.
 _PICTURES = ("val", "valid", "validation", "test", "toy_images/val", "")
@@ -30,14 +30,13 @@ def end_summary(config: Config, *, seconds: float) -> str:
 
 def next_commands(folder: Path, data_dir: Path) -> list[str]:
     """Return the commands for the run in ``folder``, which work in the current folder: classify, validate, export."""
-    python, scripts = sys.orig_argv[0], Path(sys.argv[0]).parent
     picture = example_picture(data_dir) or Path("PHOTO.jpg")
     return [
-        shlex.join([python, str(scripts / script), *map(str, words)])
-        for script, words in (
-            ("classify.py", (picture, "--checkpoint", folder)),
-            ("validate.py", ("--checkpoint", folder)),
-            ("export.py", (folder / "network.safetensors", "--checkpoint", folder)),
+        shlex.join([*command_words(name), *map(str, words)])
+        for name, words in (
+            ("classify", (picture, "--checkpoint", folder)),
+            ("validate", ("--checkpoint", folder)),
+            ("export", (folder / "network.safetensors", "--checkpoint", folder)),
         )
     ]
 

@@ -17,6 +17,7 @@ from ..config.plain_parser import PlainParser
 from ..errors import UserError
 from ..system.limits import spare_memory
 from ..system.parent_death import end_with_parent
+from ..system.program import as_called
 from ..system.terminal import prepare_streams, print_stderr
 
 
@@ -54,7 +55,7 @@ def main() -> int:
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line. Ends the process for --help and for errors."""
-    parser = PlainParser("python -m lib.report", description=__doc__)
+    parser = PlainParser(as_called("python -m lib.report"), description=as_called(__doc__ or ""))
     parser.add_argument("weights_dir", type=Path, nargs="+", help="folder of a run; the page is written into the first")
     parser.add_argument("--images", type=int, default=256, help="validation images to evaluate (default: 256)")
     parser.add_argument("--all", action="store_true", help="evaluate all validation images")

@@ -4,16 +4,18 @@ import os
 import sys
 from pathlib import Path
 
-# "lib" in a clone, "tandem" where the program is installed.
-_PACKAGE, *_BELOW = __name__.split(".")
+PACKAGE, *_BELOW = __name__.split(".")
+"""the package's name: lib in a clone, tandem where the program is installed"""
+
+PACKAGE_DIR = Path(__file__).parents[len(_BELOW) - 1]
 
 
 def module_command(module: str) -> list[str]:
     """Return the command that runs ``module`` of this package, such as ``roles.trainer``."""
-    return [sys.executable, "-P", "-m", f"{_PACKAGE}.{module}"]
+    return [sys.executable, "-P", "-m", f"{PACKAGE}.{module}"]
 
 
 def module_environment() -> dict[str, str]:
     """Return this process's environment, extended so that a new interpreter finds the package."""
-    root = Path(__file__).parents[len(_BELOW)]
+    root = PACKAGE_DIR.parent
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}

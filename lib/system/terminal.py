@@ -8,6 +8,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+from .program import as_called
+
 # Control characters but for tab and newline, and those that reverse the direction of the text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -41,9 +43,12 @@ def printable(text: str) -> str:
 
 
 def print_stderr(text: str) -> None:
-    """Print ``text``, which may hold names from anywhere, to stderr; do nothing if stderr is closed."""
+    """Print ``text``, which may hold names from anywhere, to stderr; do nothing if stderr is closed.
+
+    Scripts that it names are named as they are called here.
+    """
     with ignore_broken_pipe():
-        print(printable(text), file=sys.stderr, flush=True)
+        print(printable(as_called(text)), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

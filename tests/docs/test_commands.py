@@ -57,6 +57,10 @@ def check_pip(argv: Sequence[str]) -> None:
     assert all((ROOT / file).is_file() for file in files)
 
 
+def check_tandem(argv: Sequence[str]) -> None:
+    assert argv in (["verify"], ["--help"])
+
+
 CHECKS: dict[str, Check] = {
     "train.py": check_training("spec_1gpu.yaml"),
     "train_2gpu.py": check_training("spec_2gpu.yaml"),
@@ -68,17 +72,43 @@ CHECKS: dict[str, Check] = {
     "preprocessing/generate_data.sh": check_preprocessing,
     "preprocessing/generate_toy_data.sh": check_preprocessing,
     "make": check_make,
+    "tandem": check_tandem,
     "pip": check_pip,
 }
+# The commands of an installed package, and the same in a clone.
+INSTALLED = {
+    **{name: f"{name}.py" for name in ("train", "validate", "classify", "export")},
+    **{"report": "lib.report", "doctor": "lib.commands.doctor", "pack": "preprocessing/generate_data.sh"},
+}
+
 # Programs of others.
 OTHERS = {"tensorboard", "activate-global-python-argcomplete", "pre-commit", "source", "docker", "kubectl"}
 
 # Placeholders.
-MEANT = {"WEIGHTS_DIR": "models", "DIR": "data", "N": "5", "benchmarks.NAME": "benchmarks.step", "two_layers": "tiny"}
+MEANT = {
+    "WEIGHTS_DIR": "models",
+    "DIR": "data",
+    "N": "5",
+    "benchmarks.NAME": "benchmarks.step",
+    "two_layers": "tiny",
+    "COMMAND": "--help",
+}
+
+
+def of_a_clone(words: Sequence[str]) -> Sequence[str]:
+    """Return the command of a clone that does what one of an installed package does."""
+    if words[0] in ("python", "torchrun") and "tandem" in words:
+        words = words[words.index("tandem") :]
+    if words[0] != "tandem" or words[1] not in INSTALLED:
+        return words
+    at = words.index("--workers") if "--workers" in words else len(words)
+    script = INSTALLED[words[1]]
+    return [*["python"][script.endswith(".sh") :], script, *words[2:at], *words[at + 2 :]]
 
 
 def understood(words: Sequence[str]) -> None:
     """Raise, or exit with a status other than 0, if a command is wrong."""
+    words = of_a_clone(words)
     if words[0] == "torchrun":
         script = next(number for number, word in enumerate(words) if word.endswith(".py"))
         return understood(["python", *words[script:]])

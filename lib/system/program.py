@@ -1,0 +1,54 @@
+"""How this program is called: by the scripts of a clone, or as ``tandem`` where it is installed."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from .python_module import PACKAGE, PACKAGE_DIR
+
+CLONE = PACKAGE_DIR.resolve().parent if PACKAGE == "lib" else None
+"""the folder of the scripts; None where the program is installed"""
+
+# What texts say of a clone, and the same where the program is installed.
+_INSTALLED = (
+    (r"(?:python )?\bvalidate_data\.py", "tandem verify"),
+    (r"(?:python )?\btrain_2gpu\.py", "tandem train --workers 2"),
+    (r"(?:python )?\b(train|validate|classify|export)\.py", r"tandem \1"),
+    (r"python -m lib\.(?:commands\.)?(report|doctor)\b", r"tandem \1"),
+    (r"python -m preprocessing\.", "python -m tandem.packing."),
+    (r"(?:preprocessing/)?generate_toy_data\.sh", "tandem pack --toy"),
+    (r"preprocessing/(?:generate_data\.sh|make_\w+\.py)", "tandem pack"),
+)
+
+
+def settings_file(name: str) -> Path:
+    """Return the path of a file of settings, such as config.yaml: in the clone, or in the installed package."""
+    return (CLONE or PACKAGE_DIR / "defaults") / name
+
+
+def as_called(text: str) -> str:
+    """Return ``text``, which names scripts of a clone, with the commands as they are called here."""
+    if CLONE is None:
+        for script, command in _INSTALLED:
+            text = re.sub(script, command, text)
+    return text
+
+
+def command_words(name: str) -> list[str]:
+    """Return the words that call another command, as this process was called, from the current folder."""
+    script = Path(sys.argv[0])
+    if CLONE is not None:
+        return [sys.orig_argv[0], str((script.parent if script.suffix == ".py" else CLONE) / f"{name}.py")]
+    typed = next((word for word in sys.orig_argv[:2] if Path(word).name == "tandem"), None)
+    found = typed or (shutil.which("tandem") and "tandem")
+    return [found, name] if found else [sys.executable, "-m", PACKAGE, name]
+
+
+def typed_words() -> list[str]:
+    """Return the command that this process runs, as a user can type it."""
+    command = re.fullmatch(r"tandem (\w+)", sys.argv[0])
+    if not command:
+        return ["python", *sys.argv]
+    start = ["tandem", command[1]] if CLONE is None else ["python", str(CLONE / f"{command[1]}.py")]
+    return [*start, *sys.argv[1:]]
