@@ -44,7 +44,7 @@ class OurStep:
         self.data: DataSet = source_kind(config.data).describe(config.data)
         self.exchange = exchange or Alone(self.device)
         self.replica = build_replica(config, self.data, self.device, self.dtype, self.exchange)
-        self._config, self._rank = config, rank
+        self.config, self._rank = config, rank
         self._meter = Meter(self.device)
         self._batches = cycle([self._batch(number) for number in range(_BATCHES)])
         self._iteration = 0
@@ -54,11 +54,11 @@ class OurStep:
         self.replica.step.gradients(
             next(self._batches),
             self._meter,
-            loss_scale=1 / self._config.batch_size,
+            loss_scale=1 / self.config.batch_size,
             iteration=self._iteration,
             seed=torch_seed(Stream.DROPOUT, 1, 0, self._iteration, self._rank),
         )
-        self.replica.step.update(RATE, self._config.optimizer.weight_decay)
+        self.replica.step.update(RATE, self.config.optimizer.weight_decay)
         self.exchange.sync_stop()
         self._iteration += 1
 
@@ -74,12 +74,12 @@ class OurStep:
         (loss, *_), _ = self._meter.take()
         synchronize(self.device)
         check_finite(loss)
-        return iterations * self._config.batch_size / (time.perf_counter() - start)
+        return iterations * self.config.batch_size / (time.perf_counter() - start)
 
     def _batch(self, number: int) -> Batch:
-        size, side = self._config.batch_size, self.data.img_size
+        size, side = self.config.batch_size, self.data.img_size
         params = draw_params(
-            size, img_size=side, crop=self.replica.crop, augment=self._config.augment, seed=number, epoch=0
+            size, img_size=side, crop=self.replica.crop, augment=self.config.augment, seed=number, epoch=0
         )
         return Batch(
             torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=self.device),

@@ -13,6 +13,7 @@ from benchmarks.ours import RATE, check_finite, synchronize
 from lib.models.layers import flat_length
 from lib.models.losses import Outputs
 from lib.models.registry import model_spec
+from lib.types import PUBLISHED, Variant
 
 
 class Sizes(NamedTuple):
@@ -52,14 +53,16 @@ def plain_alexnet(n_classes: int, crop: int) -> nn.Module:
     return network
 
 
-def plain_network(name: str, n_classes: int, crop: int) -> tuple[nn.Module, Loss]:
+def plain_network(name: str, n_classes: int, crop: int, variant: Variant = PUBLISHED) -> tuple[nn.Module, Loss]:
     """Return a network in torch's own layers, and its mean loss. All networks but alexnet use only such layers."""
     if name == "alexnet":
         mean = nn.CrossEntropyLoss()
         return plain_alexnet(n_classes, crop), mean
     spec = model_spec(name)
     total = spec.loss_function()
-    return spec.build(n_classes, crop), lambda outputs, labels_B: total(outputs, labels_B, 0.0) / len(labels_B)
+    return spec.build(
+        n_classes, crop, variant=variant
+    ), lambda outputs, labels_B: total(outputs, labels_B, 0.0) / len(labels_B)
 
 
 class BaselineStep:

@@ -46,7 +46,7 @@ def measure(arguments: argparse.Namespace, model: str, size: int) -> list[Row]:
     sizes = Sizes(size, ours.replica.crop, ours.data.n_classes)
 
     def peer(**options: Any) -> BaselineStep:
-        network, loss = plain_network(model, sizes.classes, sizes.crop)
+        network, loss = plain_network(model, sizes.classes, sizes.crop, ours.config.model.variant)
         step = BaselineStep(network, loss, sizes=sizes, device=ours.device, **options)
         step.images_per_s(arguments.warm_up)
         return step

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, first_line
+from ..types import PUBLISHED, Variant
 from .tensor_checks import load_tensors, tensor_flaw
 from .zip_checksum import append_checksum, verify_checksum
 
@@ -29,6 +30,7 @@ class Identity:
     n_classes: int
     img_size: int
     data_fingerprint: str
+    variant: Variant = PUBLISHED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,8 @@ def write(file: BinaryIO, checkpoint: Checkpoint) -> None:
 
 def to_dict(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the content of a checkpoint's file."""
-    nested = {"identity": vars(checkpoint.identity), "preparation": vars(checkpoint.preparation)}
+    identity = vars(checkpoint.identity) | {"variant": vars(checkpoint.identity.variant)}
+    nested = {"identity": identity, "preparation": vars(checkpoint.preparation)}
     return {"format": FORMAT, **vars(checkpoint), **nested}
 
 
@@ -171,6 +174,7 @@ def check_identity(path: Path, found: Identity, expected: Identity, fix: str = _
     """Raise CheckpointError, which ends in ``fix``, if the checkpoint at ``path`` is of another training."""
     for what, theirs, ours in (
         ("network", found.model, expected.model),
+        ("network", str(found.variant) or "as published", str(expected.variant) or "as published"),
         ("number of classes", found.n_classes, expected.n_classes),
         ("image size", found.img_size, expected.img_size),
         ("data set (fingerprint)", found.data_fingerprint, expected.data_fingerprint),

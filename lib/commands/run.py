@@ -36,6 +36,7 @@ Roles = Sequence[tuple[str, int]]
 
 def check_run(config: Config) -> DataSet:
     """Return the data set. Raises UserError when it is incomplete or does not fit the configuration."""
+    model_spec(config.model.name).check_variant(config.model.variant)
     if source_name(config.data) != "hickle":
         # Packed images have their own size. Other sources may take long to describe, so check their size first.
         model_spec(config.model.name).crop_of(config.data.img_size)

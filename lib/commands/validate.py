@@ -15,6 +15,9 @@ from .run import check_run, run_roles, worker_roles
 # The metadata of exports (docs/exports.md) that are settings.
 _EXPORTED = {
     "network": "model.name",
+    "width": "model.width",
+    "activation": "model.activation",
+    "blurpool": "model.blurpool",
     "img_size": "data.img_size",
     "resize": "data.resize",
     "mean": "normalize.mean",
@@ -74,6 +77,7 @@ def settings_of_file(path: Path) -> dict[str, str]:
     saved = checkpoint.load(path)
     return {
         "model.name": saved.identity.model,
+        **{f"model.{name}": json.dumps(value).strip('"') for name, value in vars(saved.identity.variant).items()},
         "data.img_size": str(saved.identity.img_size),
         "data.resize": saved.preparation.resize,
         "normalize.mean": saved.preparation.subtracted,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ..errors import ConfigError
+from ..types import Activation, Variant
 from .field_type import Example, ExpandUser
 from .made_for import parse_made_for
 from .section import (
@@ -233,6 +234,15 @@ class ModelConfig(Section, prefix="model."):
     """initial weights of convolutions. default: as the network's authors; kaiming, xavier: normal, with variance
     2 or 1 divided by (kernel area x output channels)"""
 
+    width: PositiveFloat = 1.0
+    """ResNets: factor of the number of channels of every layer, rounded to multiples of 8"""
+
+    activation: Activation = "relu"
+    """what follows convolutions and norms in place of ReLU"""
+
+    blurpool: bool = False
+    """ResNets (not for CIFAR): blur a map before every second pixel of it is dropped (arXiv:1904.11486)"""
+
     weights: Annotated[str, ExpandUser] | None = None
     """fine-tuning: file or folder with the initial weights: a checkpoint, the folder of a run, safetensors, a
     PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
@@ -255,6 +265,11 @@ class ModelConfig(Section, prefix="model."):
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_made_for("model.made_for", self.made_for)
+
+    @property
+    def variant(self) -> Variant:
+        """How the network differs from the published one."""
+        return Variant(width=self.width, activation=self.activation, blurpool=self.blurpool)
 
 
 @dataclass(frozen=True, kw_only=True)

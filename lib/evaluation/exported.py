@@ -21,6 +21,7 @@ from ..errors import WeightsError
 from ..formats import safe_tensors
 from ..formats.registry import load_weights
 from ..models.registry import model_spec
+from ..types import PUBLISHED, Variant
 from .predictor import Predictor
 
 
@@ -57,6 +58,7 @@ def metadata(predictor: Predictor) -> dict[str, str]:
     preparation = predictor.preparation
     return {
         "network": predictor.name,
+        **{name: json.dumps(value).strip('"') for name, value in vars(predictor.variant).items()},
         "epoch": str(predictor.epoch),
         "img_size": str(predictor.img_size),
         "resize": preparation.resize,
@@ -113,8 +115,18 @@ def open_safetensors(path: Path) -> Predictor:
         raise WeightsError(f"{path} lacks its mean image; export it again with export.py, or add --data and --model")
     preparation = read_preparation(path, said, mean_CHW)
     spec = model_spec(said["network"])
-    crop = spec.crop_of(preparation.mean.shape[1])
-    model = spec.build(len(preparation.classes), crop)
+    crop, variant = spec.crop_of(preparation.mean.shape[1]), read_variant(path, said)
+    model = spec.build(len(preparation.classes), crop, variant=variant)
     load_weights(model, path, preparation.std)
     epoch = int(said.get("epoch", "0"))
-    return Predictor(name=said["network"], epoch=epoch, model=model.eval(), crop=crop, preparation=preparation)
+    return Predictor(
+        name=said["network"], variant=variant, epoch=epoch, model=model.eval(), crop=crop, preparation=preparation
+    )
+
+
+def read_variant(path: Path, said: Mapping[str, str]) -> Variant:
+    """Return how the network at ``path`` differs from the published one. Raises WeightsError."""
+    try:
+        return msgspec.convert({name: said[name] for name in vars(PUBLISHED) if name in said}, Variant, strict=False)
+    except msgspec.ValidationError as error:
+        raise WeightsError(f"{path} does not say which network it is ({error}); export it again") from None

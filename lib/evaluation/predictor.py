@@ -22,6 +22,7 @@ from ..data.inference_metadata import inference_metadata
 from ..errors import CheckpointError, WeightsError
 from ..formats.registry import load_weights
 from ..models.registry import model_spec
+from ..types import PUBLISHED, Variant
 from .crops import log_probabilities
 from .output_formats import TopClasses
 
@@ -32,6 +33,7 @@ class Predictor:
 
     name: str
     """its name in lib/models/registry.py"""
+    variant: Variant = PUBLISHED
     epoch: int
     """epochs that it was trained; 0 if that is not known"""
     model: nn.Module
@@ -73,12 +75,17 @@ class Predictor:
 def predictor_of_checkpoint(saved: Checkpoint) -> Predictor:
     """Return the network of a checkpoint, which holds everything that it needs. Raises UserError if it does not fit."""
     spec = model_spec(saved.identity.model)
-    crop = spec.crop_of(saved.identity.img_size)
-    model = spec.build(saved.identity.n_classes, crop)
+    crop, variant = spec.crop_of(saved.identity.img_size), saved.identity.variant
+    model = spec.build(saved.identity.n_classes, crop, variant=variant)
     check_fit(saved.name, saved.parameters, model.state_dict(), CheckpointError)
     model.load_state_dict(saved.parameters)
     return Predictor(
-        name=saved.identity.model, epoch=saved.epoch, model=model.eval(), crop=crop, preparation=saved.preparation
+        name=saved.identity.model,
+        variant=variant,
+        epoch=saved.epoch,
+        model=model.eval(),
+        crop=crop,
+        preparation=saved.preparation,
     )
 
 

@@ -24,7 +24,15 @@ _vgg = partial(_soumith, network="vgg.VGG", min_crop=32)
 _vgg_bn = partial(_vgg, source="soumith's vggbn.lua, with batch norm in the convolutions too")
 _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss="losses.with_auxiliary")
 _squeezenet = partial(ModelSpec, crop=227, recipe=recipes.SQUEEZENET)
-_basic = partial(ModelSpec, network="resnet.basic", crop=224, min_crop=32, source=_RESNET, recipe=recipes.CAFFE_RESNET)
+_basic = partial(
+    ModelSpec,
+    network="resnet.basic",
+    crop=224,
+    min_crop=32,
+    source=_RESNET,
+    recipe=recipes.CAFFE_RESNET,
+    variable=("width", "blurpool"),
+)
 _bottleneck = partial(_basic, network="resnet.bottleneck")
 _basic_d = partial(_basic, network="resnet.basic_d", source=_RESNET_D, recipe=recipes.BAG_OF_TRICKS)
 _bottleneck_d = partial(_basic_d, network="resnet.bottleneck_d")
@@ -36,8 +44,9 @@ _cifar = partial(
     min_crop=4,
     source="arXiv:1512.03385, section 4.2, for images of 32 x 32",
     recipe=recipes.CIFAR_RESNET,
+    variable=("width",),
 )
-_caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE)
+_caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE, variable=())
 _torchnet = partial(
     ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet, models/*.lua, layer by layer", recipe=recipes.TORCHNET
 )

@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from .blurpool import BlurPool
 from .layers import BatchNorm2d, map_shape, redraw_convolutions
 
 
@@ -29,14 +30,34 @@ def _pooled_projection(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(pool, _conv(inputs, outputs, 1), BatchNorm2d(outputs))
 
 
-def _stem() -> nn.Module:
-    return nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+def _stem(outputs: int) -> nn.Module:
+    return nn.Conv2d(3, outputs, 7, 2, 3, bias=False)
 
 
-def _deep_stem() -> nn.Module:
+def _deep_stem(outputs: int) -> nn.Module:
     """Return ResNet-D's stem, three 3x3 convolutions in place of one 7x7."""
-    first = (_conv(3, 32, 3, 2), BatchNorm2d(32), nn.ReLU())
-    return nn.Sequential(*first, _conv(32, 32, 3), BatchNorm2d(32), nn.ReLU(), _conv(32, 64, 3))
+    half = scaled(outputs, 0.5)
+    first = (_conv(3, half, 3, 2), BatchNorm2d(half), nn.ReLU())
+    return nn.Sequential(*first, _conv(half, half, 3), BatchNorm2d(half), nn.ReLU(), _conv(half, outputs, 3))
+
+
+def scaled(channels: int, width: float) -> int:
+    """Return ``channels`` times ``width``, rounded to a multiple of 8, which matrix units of GPUs need.
+
+    >>> scaled(64, 1.5), scaled(64, 0.7)
+    (96, 48)
+    """
+    return max(8, round(channels * width / 8) * 8)
+
+
+def _strided(size: int, inputs: int, outputs: int, stride: int, *, blurpool: bool) -> tuple[nn.Conv2d, nn.Module]:
+    """Return a convolution, and the activation after its norm: one of them has the stride.
+
+    With ``blurpool`` it is the activation, which blurs the map before it drops pixels.
+    """
+    if blurpool and stride > 1:
+        return _conv(inputs, outputs, size), BlurPool(nn.ReLU())
+    return _conv(inputs, outputs, size, stride), nn.ReLU()
 
 
 Shortcut = Callable[[int, int, int], nn.Module]
@@ -48,9 +69,11 @@ class Basic(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int, *, shortcut: Shortcut = projection) -> None:
+    def __init__(
+        self, inputs: int, width: int, stride: int, *, shortcut: Shortcut = projection, blurpool: bool = False
+    ) -> None:
         super().__init__()
-        self.conv1 = _conv(inputs, width, 3, stride)
+        self.conv1, self.relu1 = _strided(3, inputs, width, stride, blurpool=blurpool)
         self.bn1 = BatchNorm2d(width)
         self.conv2 = _conv(width, width, 3)
         self.bn2 = BatchNorm2d(width)
@@ -62,7 +85,7 @@ class Basic(nn.Module):
         return self.bn2
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x_BCHW)))
+        out = self.relu1(self.bn1(self.conv1(x_BCHW)))
         out = self.bn2(self.conv2(out)) + self.downsample(x_BCHW)
         return self.relu(out)  # type: ignore[no-any-return]
 
@@ -83,12 +106,13 @@ class Bottleneck(nn.Module):
         *,
         stride_on_first: bool = False,
         shortcut: Shortcut = projection,
+        blurpool: bool = False,
     ) -> None:
         super().__init__()
         first, second = (stride, 1) if stride_on_first else (1, stride)
         self.conv1 = _conv(inputs, width, 1, first)
         self.bn1 = BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, second)
+        self.conv2, self.relu2 = _strided(3, width, width, second, blurpool=blurpool)
         self.bn2 = BatchNorm2d(width)
         self.conv3 = _conv(width, 4 * width, 1)
         self.bn3 = BatchNorm2d(4 * width)
@@ -101,18 +125,20 @@ class Bottleneck(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x_BCHW)))
-        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.relu2(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out)) + self.downsample(x_BCHW)
         return self.relu(out)  # type: ignore[no-any-return]
 
 
 Block = Callable[[int, int, int], Basic | Bottleneck]
+BlockType = Callable[..., Basic | Bottleneck]
 
 
 class ResNet(nn.Module):
     """Images (B, 3, crop, crop) to logits (B, n_classes).
 
-    With ``zero_last_norms`` every block begins as its shortcut (arXiv:1706.02677).
+    With ``zero_last_norms`` every block begins as its shortcut (arXiv:1706.02677). ``width`` is a factor of all numbers
+    of channels. With ``blurpool`` maps are blurred wherever pixels are dropped (arXiv:1904.11486).
     """
 
     def __init__(
@@ -120,17 +146,22 @@ class ResNet(nn.Module):
         n_classes: int,
         crop: int,
         *,
-        block: Block,
+        block: BlockType,
         counts: Sequence[int],
-        stem: Callable[[], nn.Module] = _stem,
+        stem: Callable[[int], nn.Module] = _stem,
         zero_last_norms: bool = False,
+        width: float = 1.0,
+        blurpool: bool = False,
     ) -> None:
         super().__init__()
-        self.conv1 = stem()
-        self.bn1 = BatchNorm2d(64)
+        first = scaled(64, width)
+        self.conv1 = stem(first)
+        self.bn1 = BatchNorm2d(first)
         self.relu = nn.ReLU()
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        (self.layer1, self.layer2, self.layer3, self.layer4), channels = build_stages(block, counts)
+        self.maxpool = nn.MaxPool2d(3, 1 if blurpool else 2, 1)
+        self.blurpool = BlurPool(nn.Identity()) if blurpool else nn.Identity()
+        stages, channels = build_stages(partial(block, blurpool=blurpool), counts, first)
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         _, side = map_shape(nn.Sequential(*self.children()), crop)
         self.avgpool = nn.AvgPool2d(side)
         self.fc = nn.Linear(channels, n_classes)
@@ -140,7 +171,7 @@ class ResNet(nn.Module):
                 nn.init.zeros_(layer.last_norm.weight)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images_BCHW))))
+        x = self.blurpool(self.maxpool(self.relu(self.bn1(self.conv1(images_BCHW)))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(self.avgpool(x).flatten(1))
         return logits

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .layers import BatchNorm2d, map_shape, redraw_convolutions
-from .resnet import Basic, build_stages
+from .resnet import Basic, build_stages, scaled
 
 
 class ZeroPadded(nn.Module):
@@ -22,15 +22,16 @@ class ZeroPadded(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Images (B, 3, crop, crop) to logits (B, n_classes); stages of 16, 32 and 64 channels."""
+    """Images (B, 3, crop, crop) to logits (B, n_classes); stages of 16, 32 and 64 channels times ``width``."""
 
-    def __init__(self, n_classes: int, crop: int, *, counts: Sequence[int]) -> None:
+    def __init__(self, n_classes: int, crop: int, *, counts: Sequence[int], width: float = 1.0) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(16)
+        first = scaled(16, width)
+        self.conv1 = nn.Conv2d(3, first, 3, padding=1, bias=False)
+        self.bn1 = BatchNorm2d(first)
         self.relu = nn.ReLU()
         (self.layer1, self.layer2, self.layer3), channels = build_stages(
-            partial(Basic, shortcut=ZeroPadded), counts, first=16
+            partial(Basic, shortcut=ZeroPadded), counts, first
         )
         _, side = map_shape(nn.Sequential(*self.children()), crop)
         self.avgpool = nn.AvgPool2d(side)

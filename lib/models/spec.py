@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError
+from ..types import PUBLISHED, Variant
 from .recipes import Recipe
 
 
@@ -31,24 +32,39 @@ class ModelSpec:
     """how it was trained there: the defaults of the configuration"""
     loss: str = "losses.cross_entropy"
     """loss function (outputs, labels, label_smoothing) -> sum over the images, as module.name in lib.models"""
+    variable: tuple[str, ...] = ()
+    """fields of ``Variant`` that ``network`` takes as arguments"""
     fused: str = ""
     """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.captured_step);
     empty: none"""
 
-    def build(self, n_classes: int, crop: int, init: str = "default") -> Any:
+    def build(self, n_classes: int, crop: int, init: str = "default", variant: Variant = PUBLISHED) -> Any:
         """Return the network, an nn.Module, with initial weights from torch's default generator.
 
         It takes normalized images (B, 3, crop, crop) and returns logits (B, n_classes). ``init`` is as for
-        ``lib.models.layers.redraw_convolutions``.
+        ``lib.models.layers.redraw_convolutions``. Raises ConfigError if there is no such ``variant``.
         """
-        model = _find(self.network)(n_classes, crop, **self.options)
+        self.check_variant(variant)
+        changes = {name: getattr(variant, name) for name in self.variable}
+        model = _find(self.network)(n_classes, crop, **self.options, **changes)
         _find("layers.redraw_convolutions")(model, init)
+        _find("activations.replace_activations")(model, variant.activation)
         return model
 
-    def class_tensors(self, crop: int) -> list[str]:
+    def check_variant(self, variant: Variant) -> None:
+        """Raise ConfigError if the network has no such variant."""
+        for name in ("width", "blurpool"):
+            value, published = getattr(variant, name), getattr(PUBLISHED, name)
+            if value != published and name not in self.variable:
+                raise ConfigError(
+                    f"model.{name} is {value}, which only ResNets take; choose one with model.name, or set "
+                    f"model.{name} to {published}"
+                )
+
+    def class_tensors(self, crop: int, variant: Variant = PUBLISHED) -> list[str]:
         """Return the names of the parameters and buffers that have one row per class."""
         with importlib.import_module("torch").device("meta"):
-            two, three = (_find(self.network)(n_classes, crop, **self.options).state_dict() for n_classes in (2, 3))
+            two, three = (self.build(n_classes, crop, variant=variant).state_dict() for n_classes in (2, 3))
         return [name for name, value in two.items() if value.shape != three[name].shape]
 
     def loss_function(self) -> Any:

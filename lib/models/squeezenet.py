@@ -25,11 +25,12 @@ class Fire(nn.Module):
         self.squeeze = nn.Conv2d(inputs, squeeze, 1)
         self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
         self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+        self.relu = nn.ReLU()
         self.bypass = bypass
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        squeezed = self.squeeze(x_BCHW).relu()
-        expanded = torch.cat([self.expand1x1(squeezed), self.expand3x3(squeezed)], 1).relu()
+        squeezed = self.relu(self.squeeze(x_BCHW))
+        expanded: Tensor = self.relu(torch.cat([self.expand1x1(squeezed), self.expand3x3(squeezed)], 1))
         return x_BCHW + expanded if self.bypass else expanded
 
 

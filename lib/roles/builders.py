@@ -74,7 +74,13 @@ def build_recorder(context: Context, plan: Plan, progress: Progress, device: tor
 def identity(config: Config, data: DataSet) -> Identity:
     """Return what a checkpoint must share with this run."""
     name, fingerprint = config.model.name, data.fingerprint
-    return Identity(model=name, n_classes=data.n_classes, img_size=data.img_size, data_fingerprint=fingerprint)
+    return Identity(
+        model=name,
+        n_classes=data.n_classes,
+        img_size=data.img_size,
+        data_fingerprint=fingerprint,
+        variant=config.model.variant,
+    )
 
 
 def preparation(config: Config, data: DataSet) -> Preparation:

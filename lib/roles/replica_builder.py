@@ -56,7 +56,7 @@ def build_replica(
     spec = model_spec(config.model.name)
     crop = spec.crop_of(data.img_size)
     torch.manual_seed(config.run.seed)  # all replicas begin equal
-    model: nn.Module = spec.build(data.n_classes, crop, config.model.init).to(device)
+    model: nn.Module = spec.build(data.n_classes, crop, config.model.init, config.model.variant).to(device)
     frozen_norms = freeze(model, config.model.freeze)
     transform = Transform(config.augment, config.normalize, read_mean_image(data), crop, device)
     plain = bool(why_not_captured(device))
@@ -79,7 +79,8 @@ def build_replica(
     else:
         iterations = config.run.n_epochs * -(-data.count("train") // (config.batch_size * config.world_size))
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        sizes = f"{config.model.name} {data.n_classes} {crop} {config.batch_size} {config.model.freeze} {dtype} {name}"
+        network = f"{config.model.name} {config.model.variant} {config.model.freeze}"
+        sizes = f"{network} {data.n_classes} {crop} {config.batch_size} {dtype} {name}"
         step, sync, note = _autograd_step(parts, decide(config.compute, sizes, iterations), patient)
     return Replica(model=model, flat=flat, step=step, sync=sync, device=device, crop=crop, fused=fused, note=note)
 
@@ -217,5 +218,6 @@ def why_not_fused(config: Config) -> str:
         f"batch_size is more than {MAX_FUSED_BATCH}": config.batch_size > MAX_FUSED_BATCH,
         "optimizer.accumulate is not 1": config.optimizer.accumulate != 1,
         "model.freeze names parts": bool(config.model.freeze),
+        "model.activation is not relu": config.model.activation != "relu",
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

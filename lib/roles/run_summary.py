@@ -24,6 +24,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
     batch = f"batch {config.batch_size}"
     if config.world_size > 1:
         batch += f" each, {config.batch_size * config.world_size} in total"
+    network = ", ".join(filter(None, [config.model.name, str(config.model.variant)]))
     recipe, images = model_spec(config.model.name).recipe, config.images_per_update
     overridden = recipe.overridden(dict(dotted(config)), images)
     changes = [f"; {key} {plain(value)} instead of {plain(default)}" for key, (value, default) in overridden.items()]
@@ -35,7 +36,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
         ),
         (
             "network",
-            f"{config.model.name}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
+            f"{network}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
             f"computed in {str(dtype).removeprefix('torch.')}, {replica.note}",
         ),
         ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}{threads}"),

@@ -85,7 +85,7 @@ def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Pr
             return progress, f"resumed:  {start}, {done} done"
         if model.weights:
             folders = [c.wnid for c in context.sheet.data.classes] if model.classes == "by_name" else []
-            rows = model_spec(model.name).class_tensors(replica.crop)
+            rows = model_spec(model.name).class_tensors(replica.crop, model.variant)
             origin = start_from(
                 replica.model, model.weights, context.config.normalize.std, folders, rows, model.name, model.made_for
             )
