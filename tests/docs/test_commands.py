@@ -82,7 +82,7 @@ INSTALLED = {
 }
 
 # Programs of others.
-OTHERS = {"tensorboard", "activate-global-python-argcomplete", "pre-commit", "source", "docker", "kubectl"}
+OTHERS = {"tensorboard", "activate-global-python-argcomplete", "pre-commit", "source", "docker", "kubectl", "python3"}
 
 # Placeholders.
 MEANT = {
@@ -201,7 +201,7 @@ def test_the_way_from_tar_files_to_predictions_works(tmp_path: Path) -> None:
     write_synsets(tmp_path / "meta.mat", *SHAPES[0])
     (tmp_path / "ILSVRC2012_validation_ground_truth.txt").write_text("3\n3\n2\n2\n1\n1\n")
     (tmp_path / "photo.jpg").write_bytes(jpeg(1))
-    done = run_blocks(tmp_path, "".join(blocks(ROOT / "README.md", "sh small")), SMALL)
+    done = run_blocks(tmp_path, "".join(blocks(ROOT / "docs/imagenet.md", "sh small")), SMALL)
     assert done.returncode == 0, f"{done.stdout[-500:]}{done.stderr[-1000:]}"
     assert f"30 training and 6 validation images of {len(WNIDS)} classes, 36 x 36" in done.stdout
     assert len(re.findall(r"^(?:tench|setter|kit fox, Vulpes macrotis) \(score = ", done.stdout, re.MULTILINE)) == 3
