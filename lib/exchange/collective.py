@@ -1,4 +1,6 @@
-"""Average replicas through ``torch.distributed``: NCCL among GPUs, gloo among CPUs, on any number of machines.
+"""Average replicas through ``torch.distributed``: gloo among CPUs, NCCL among GPUs, on any number of machines.
+
+``lib.exchange.device_collective`` is how GPUs use it.
 
 torchrun sets the environment (RANK, WORLD_SIZE, MASTER_ADDR, ...) through which the processes connect.
 """
@@ -71,9 +73,11 @@ class Collective:
         own = next(i for i, ranks in enumerate(groups) if self._rank in ranks)
 
         def average(tensor: Tensor) -> None:
-            self._all_reduce_sum(tensor, process_groups[own])
-            tensor.div_(len(groups[own]))
+            if len(groups[own]) > 1 and len(tensor):
+                self._all_reduce_sum(tensor, process_groups[own])
+                tensor.div_(len(groups[own]))
 
+        average(torch.zeros(1, device=self._device))  # connects the group: that cannot be captured in a CUDA graph
         return average
 
     def broadcast(self, segment: Tensor) -> None:
@@ -113,7 +117,7 @@ class Collective:
     def _all_reduce_sum(self, tensor: Tensor, group: dist.ProcessGroup | None = None) -> None:
         """Replace ``tensor`` by its sum over ``group``. On a GPU the work is only enqueued in the current stream."""
         if self._device.type == "cuda":
-            with _raise_peer_lost():
+            with raise_peer_lost():
                 dist.all_reduce(tensor, group=group)
         else:
             self._wait_for(lambda: dist.all_reduce(tensor, group=group, async_op=True))
@@ -123,7 +127,7 @@ class Collective:
 
         Another process may join late, for example while worker 0 writes a checkpoint to a slow disk.
         """
-        with _raise_peer_lost():
+        with raise_peer_lost():
             work = start()
             assert work is not None  # None only for processes outside the group
             pause_s = _FIRST_PAUSE_S
@@ -135,7 +139,7 @@ class Collective:
 
 
 @contextlib.contextmanager
-def _raise_peer_lost() -> Iterator[None]:
+def raise_peer_lost() -> Iterator[None]:
     """Turn torch's error about a broken connection into PeerLost: the process that failed reports the cause."""
     try:
         yield

@@ -5,8 +5,6 @@ a host can be some updates ahead of its GPU. Therefore a stop takes effect a few
 update on all replicas.
 """
 
-import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -17,9 +15,9 @@ from ..ipc.channel import Channel
 from ..kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
 from ..kernels.mean import mean
 from .base import chunks
+from .device_wait import DelayedReader, DeviceWait
 from .peer import Peer
 
-_POLL_S = 50e-6
 # Up to this many bytes, each replica averages whole segments by itself: dividing the work takes longer.
 _SMALL = 1 << 20
 # Of up to this many replicas, each reads the whole bfloat16 gradients of all others: no more bytes than the float32
@@ -41,21 +39,21 @@ class DevicePeer(Peer):
         ahead: int,
         patience_s: float,
         on_wait: Callable[[str], None],
+        across: Callable[[Tensor], None] | None = None,
     ) -> None:
         """Let the host be ``ahead`` updates ahead of its device; call ``on_wait`` while it waits for the device."""
-        super().__init__(rank, channels, device)
-        self._ahead = ahead
+        super().__init__(rank, channels, device, across)
         self.lag = ahead + 1  # a host's request travels with the update after the current one
-        self._timeout_s, self._on_wait = patience_s, on_wait
+        self._timeout_s = patience_s
         self._status = Status(device)
         self._stop_sent = False
-        self._outcomes: deque[tuple[Tensor, torch.cuda.Event]] = deque()  # copies that the device still has to make
-        self._buffers = [self._outcome_buffer() for _ in range(ahead + 1)]  # free host memory for such copies
+        self._wait = DeviceWait(device, patience_s, on_wait)
+        self._reader = DelayedReader(self._status.outcome, ahead, self._wait)
         self.allocate(SIGNAL_PAD_SIZE, torch.int64)
         self._signal_pads = self._allocations.pop()
 
     def gather(self, segment: Tensor) -> list[Tensor]:
-        if self._world_size > _MAX_GATHERED:
+        if self._world_size > _MAX_GATHERED or self._across:
             return []
         replicas = self._replicas(segment)
         self._device_barrier()
@@ -66,7 +64,7 @@ class DevicePeer(Peer):
         return replicas
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
-        if sum(segment.nbytes for segment in segments) <= _SMALL:
+        if sum(segment.nbytes for segment in segments) <= _SMALL and not self._across:
             self._average_whole(segments)
         else:
             self._average_chunks(segments)
@@ -91,6 +89,8 @@ class DevicePeer(Peer):
             for rank in self._others():
                 inputs[rank] = parts[rank][self._rank].clone()
             mean([inputs[rank] for rank in range(self._world_size)], own)
+            if self._across:
+                self._across(own)
         self._device_barrier()  # from here on nobody reads the chunks that are overwritten below
         for parts in replicas:
             for rank in self._others():
@@ -101,17 +101,11 @@ class DevicePeer(Peer):
         if self.stop_requested and not self._stop_sent:
             self._stop_sent = True
             self._status.stop_requested.fill_(1)
-        outcome, event = self._buffers.pop(), torch.cuda.Event()
-        outcome.copy_(self._status.outcome, non_blocking=True)
-        event.record()
-        self._outcomes.append((outcome, event))
-        if len(self._outcomes) > self._ahead:
-            self._take_outcome()
+        outcome = self._reader.read()
+        self.stopping |= outcome is not None and self._read(outcome)
 
     def synchronize(self) -> None:
-        event = torch.cuda.Event()
-        event.record()
-        self._wait(event)
+        self._wait.all_work()
         self._read(self._status.outcome)
 
     def close(self) -> None:
@@ -122,15 +116,6 @@ class DevicePeer(Peer):
         """Return all other ranks. Each worker starts with another one, which spreads the load over the links."""
         return [(self._rank + distance) % self._world_size for distance in range(1, self._world_size)]
 
-    def _outcome_buffer(self) -> Tensor:
-        return torch.zeros_like(self._status.outcome, device="cpu", pin_memory=self._device.type == "cuda")
-
-    def _take_outcome(self) -> None:
-        outcome, event = self._outcomes.popleft()
-        self._wait(event)
-        self._buffers.append(outcome)
-        self.stopping |= self._read(outcome)
-
     def _read(self, outcome: Tensor) -> bool:
         """Return whether any replica requested a stop. Raise PeerLost if one did not reach a barrier."""
         stopping, missing, waited_ns = outcome.tolist()
@@ -138,16 +123,6 @@ class DevicePeer(Peer):
         if missing:
             raise PeerLost(f"trainer {missing - 1} did not reach a barrier within {self._timeout_s:g} s")
         return bool(stopping)
-
-    def _wait(self, event: torch.cuda.Event) -> None:
-        """Wait for ``event``. Raise PeerLost if the device does not reach it."""
-        # Barriers on the device end after the timeout. If it takes twice as long, the device has stopped working.
-        deadline = time.monotonic() + 2 * self._timeout_s
-        while not event.query():
-            if time.monotonic() > deadline:
-                raise PeerLost(f"{self._device} did not finish its work within {2 * self._timeout_s:g} s")
-            self._on_wait("waiting for the device")
-            time.sleep(_POLL_S)
 
     def _device_barrier(self) -> None:
         barrier(self._signal_pads, self._rank, self._status, int(self._timeout_s * 1e9))

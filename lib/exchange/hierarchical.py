@@ -9,7 +9,7 @@ replicas hold the same bits.
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ProtocolError
-from ..ipc.channel import Channel
 from .collective import Collective
 from .peer import Peer
 
@@ -75,22 +74,14 @@ def _check_private(folder: Path) -> None:
 
 
 class Hierarchical:
-    """``Exchange`` of all workers of ``collective``; those of one machine average through shared memory."""
+    """``Exchange`` of all workers of ``collective``; those of one machine average by ``machine``.
 
-    capturable = False
-    lag = 0
+    ``machine`` averages its chunks over the machines by ``collective.make_group_mean(neighbors.across)``.
+    """
 
-    def __init__(
-        self,
-        collective: Collective,
-        neighbors: Neighbors,
-        local_rank: int,
-        channels: Mapping[int, Channel],
-        device: torch.device,
-    ) -> None:
-        """``channels`` connect this worker with its neighbors, by local rank."""
-        self._collective = collective
-        self._machine = _MachinePeer(local_rank, channels, device, collective.make_group_mean(neighbors.across))
+    def __init__(self, collective: Collective, machine: Peer) -> None:
+        self._collective, self._machine = collective, machine
+        self.capturable, self.lag = machine.capturable, collective.lag
 
     @property
     def stopping(self) -> bool:
@@ -118,10 +109,11 @@ class Hierarchical:
         return []
 
     def sync_stop(self) -> None:
+        self._machine.sync_stop()
         self._collective.sync_stop()
 
     def synchronize(self) -> None:
-        pass
+        self._machine.synchronize()
 
     def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         return self._collective.all_gather(values)
@@ -135,19 +127,3 @@ class Hierarchical:
     def close(self) -> None:
         self._machine.close()
         self._collective.close()
-
-
-class _MachinePeer(Peer):
-    """The exchange within a machine. ``group_mean`` averages a chunk over the machines."""
-
-    def __init__(
-        self, rank: int, channels: Mapping[int, Channel], device: torch.device, group_mean: Callable[[Tensor], None]
-    ) -> None:
-        super().__init__(rank, channels, device)
-        self._group_mean = group_mean
-
-    def _average_chunk(self, replicas: list[Tensor]) -> None:
-        if len(replicas) > 1:
-            super()._average_chunk(replicas)
-        if len(replicas[self._rank]):
-            self._group_mean(replicas[self._rank])

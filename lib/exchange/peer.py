@@ -7,7 +7,7 @@ barrier only after all workers have reached it.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,11 +25,20 @@ class Peer:
     capturable = False
     lag = 0
 
-    def __init__(self, rank: int, channels: Mapping[int, Channel], device: torch.device) -> None:
-        """``channels`` connect this worker with each other one, by rank."""
+    def __init__(
+        self,
+        rank: int,
+        channels: Mapping[int, Channel],
+        device: torch.device,
+        across: Callable[[Tensor], None] | None = None,
+    ) -> None:
+        """``channels`` connect this worker with each other one, by rank.
+
+        ``across`` averages a chunk, already averaged within this machine, over the machines.
+        """
         self.stopping = self.stop_requested = False
         self.exchanged_s = 0.0
-        self._rank, self._channels, self._device = rank, channels, device
+        self._rank, self._channels, self._device, self._across = rank, channels, device, across
         self._world_size = len(channels) + 1
         self._step = 0
         self._allocations: list[list[Tensor]] = []  # the tensors of all replicas, by rank, for each ``allocate``
@@ -118,10 +127,13 @@ class Peer:
 
     def _average_chunk(self, replicas: list[Tensor]) -> None:
         """Replace this worker's tensor of ``replicas`` by their mean, summed in float32 in rank order."""
-        total = replicas[0].float() + replicas[1].float()
-        for replica in replicas[2:]:
-            total += replica.float()
-        replicas[self._rank].copy_(total.div_(len(replicas)))
+        if len(replicas) > 1:
+            total = replicas[0].float() + replicas[1].float()
+            for replica in replicas[2:]:
+                total += replica.float()
+            replicas[self._rank].copy_(total.div_(len(replicas)))
+        if self._across:
+            self._across(replicas[self._rank])
 
     def _replicas(self, segment: Tensor) -> list[Tensor]:
         """Return the same segment of every replica's memory, in rank order."""

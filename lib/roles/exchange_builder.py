@@ -1,15 +1,17 @@
 """Build the exchange that the configuration asks for, one per worker."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from ..errors import ConfigError
 from ..exchange.alone import Alone
 from ..exchange.base import Exchange
 from ..exchange.collective import Collective
+from ..exchange.device_collective import DeviceCollective
 from ..exchange.hierarchical import Hierarchical, find_neighbors
 from ..exchange.peer import Peer
 from ..ipc.channel import Channel
@@ -30,7 +32,10 @@ def _alone(_: Context, device: torch.device) -> Exchange:
 
 
 def _collective(context: Context, device: torch.device) -> Collective:
-    return Collective(context.rank, context.config.world_size, device, context.timeout_s, context.heartbeat)
+    arguments = context.rank, context.config.world_size, device, context.timeout_s, context.heartbeat
+    if device.type != "cuda":
+        return Collective(*arguments)
+    return DeviceCollective(*arguments, ahead=_ahead(context))
 
 
 def _hierarchical(context: Context, device: torch.device) -> Hierarchical:
@@ -39,7 +44,12 @@ def _hierarchical(context: Context, device: torch.device) -> Hierarchical:
     machine, local_rank = int(os.environ["GROUP_RANK"]), int(os.environ["LOCAL_RANK"])
     neighbors = find_neighbors(collective, machine, local_rank, context.folder)
     shared = replace(context, folder=neighbors.folder)
-    return Hierarchical(collective, neighbors, local_rank, _channels(shared, local_rank, neighbors.ranks), device)
+    channels = _channels(shared, local_rank, neighbors.ranks)
+    devices = all_devices(context.config)
+    on_device = len(channels) > 0 and have_peer_access([devices[rank] for rank in neighbors.ranks])
+    across = collective.make_group_mean(neighbors.across)
+    peer = _open_peer(context, local_rank, channels, device, on_device=on_device, across=across)
+    return Hierarchical(collective, peer)
 
 
 def _peer(context: Context, device: torch.device) -> Peer:
@@ -52,19 +62,32 @@ def _peer(context: Context, device: torch.device) -> Peer:
             f"exchange.meet is device, but {', '.join(map(str, devices))} are not distinct GPUs that can access each "
             "other's memory; use host"
         )
-    if config.exchange.meet == "host" or not capable:
-        return Peer(context.rank, channels, device)
+    return _open_peer(context, context.rank, channels, device, on_device=config.exchange.meet != "host" and capable)
+
+
+def _open_peer(
+    context: Context,
+    rank: int,
+    channels: Mapping[int, Channel],
+    device: torch.device,
+    *,
+    on_device: bool,
+    across: Callable[[Tensor], None] | None = None,
+) -> Peer:
+    if not on_device:
+        return Peer(rank, channels, device, across)
     # Imported here because it needs Triton, which is not installed everywhere.
     from ..exchange.device_peer import DevicePeer  # noqa: PLC0415
 
+    ahead, patience_s = _ahead(context), context.timeout_s
     return DevicePeer(
-        context.rank,
-        channels,
-        device,
-        ahead=max(0, min(MAX_AHEAD, config.data.slots - 3)),  # data_guard needs the batches of two more updates
-        patience_s=context.timeout_s,
-        on_wait=context.heartbeat,
+        rank, channels, device, ahead=ahead, patience_s=patience_s, on_wait=context.heartbeat, across=across
     )
+
+
+def _ahead(context: Context) -> int:
+    """Return how many updates a host may be ahead of its device: data_guard needs the batches of two more."""
+    return max(0, min(MAX_AHEAD, context.config.data.slots - 3))
 
 
 EXCHANGES: dict[str, Callable[[Context, torch.device], Exchange]] = {

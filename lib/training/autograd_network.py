@@ -7,6 +7,7 @@ segment by segment, as soon as a segment is complete, so that it can be averaged
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor, nn
@@ -93,9 +94,17 @@ class _Gradients:
         self._missing = [len(segment) for segment in self._segments]
         self._next, self._add = 0, False
         self._on_ready: Callable[[int], None] = lambda segment: None
+        # A parameter keeps its hooks where the garbage collector cannot see them. A hook that held this object would
+        # make a cycle that lives to the end of the process, and with it memory lent to others through CUDA.
+        arrived = WeakMethod(self._arrived)
+
+        def hook(parameter: Tensor) -> None:
+            if method := arrived():
+                method(parameter)
+
         for segment in self._segments:
             for parameter, _ in segment:
-                parameter.register_post_accumulate_grad_hook(self._arrived)
+                parameter.register_post_accumulate_grad_hook(hook)
 
     def begin(self, on_ready: Callable[[int], None], *, add: bool) -> None:
         self._on_ready, self._add, self._next = on_ready, add, 0

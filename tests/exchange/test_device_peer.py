@@ -69,8 +69,8 @@ def test_at_each_turn_replicas_read_from_different_peers(tmp_path: Path) -> None
 def test_a_peer_missing_from_a_device_barrier_is_named(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         peers = list(pool.map(lambda rank: open_device_peer(tmp_path, rank, 2), range(2)))
-        done: Any = SimpleNamespace(query=lambda: True)
-        peers[0]._outcomes.append((torch.tensor([0, 1 + 1, 0]), done))
+        late: Any = SimpleNamespace(read=lambda: torch.tensor([0, 1 + 1, 0]))
+        peers[0]._reader = late
         with pytest.raises(PeerLost, match="trainer 1 did not reach a barrier within 20 s"):
-            peers[0]._take_outcome()
+            peers[0].sync_stop()
         list(pool.map(lambda peer: peer.close(), peers))

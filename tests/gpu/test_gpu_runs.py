@@ -44,15 +44,37 @@ def test_two_workers_train_on_gpus(data_set: Path, run_script: Script, precision
     assert "Producer process" not in done.stderr, done.stderr  # torch warns so when an owner ends before a user
 
 
+FLOAT32 = ("--batch_size", 8, "--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
+
+
 def parameters_after(run_script: Script, folder: Path, name: str, *options: str) -> dict[str, torch.Tensor]:
     """Train AlexNet for two epochs of full batches in float32 on two workers, and return its parameters."""
-    fixed = ("--batch_size", 8, "--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
-    done = run_script("train_2gpu.py", *fixed, *options, "--run.weights_dir", name)
+    done = run_script("train_2gpu.py", *FLOAT32, *options, "--run.weights_dir", name)
     assert done.returncode == 0, done.stderr
-    saved: dict[str, torch.Tensor] = torch.load(folder / name / "checkpoints/epoch002_iter00000.pt", weights_only=True)[
+    return saved_parameters(folder / name)
+
+
+def saved_parameters(folder: Path) -> dict[str, torch.Tensor]:
+    saved: dict[str, torch.Tensor] = torch.load(folder / "checkpoints/epoch002_iter00000.pt", weights_only=True)[
         "parameters"
     ]
     return saved
+
+
+@pytest.mark.skipif(N_GPUS < 2, reason="NCCL wants a GPU for each process")
+@pytest.mark.parametrize("what", ["weights", "gradients"])
+def test_collective_and_hierarchical_agree_with_peer(tmp_path: Path, run_script: Script, what: str) -> None:
+    write_data_set(tmp_path / "data", img_size=96)
+    model = ("--model.name", "tiny_without_dropout", "--exchange.what", what)
+    peer = parameters_after(run_script, tmp_path, "peer", *model)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    for method in ("collective", "hierarchical"):
+        words = [*FLOAT32, *model, "--exchange.method", method, "--run.weights_dir", method]
+        command = [*torchrun, str(ROOT / "train.py"), *map(str, words)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        for key, value in saved_parameters(tmp_path / method).items():
+            torch.testing.assert_close(value, peer[key], rtol=1e-3, atol=1e-5, msg=f"{method} {key}")
 
 
 def test_fused_and_compiled_trainings_agree_with_the_plain_one(tmp_path: Path, run_script: Script) -> None:

@@ -14,6 +14,7 @@ import torch
 from lib.errors import ReplicasDiffer
 from lib.exchange.collective import Collective
 from lib.exchange.hierarchical import Hierarchical, find_neighbors
+from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
 
 WORKERS, NUMEL, CPU = 4, 1001, torch.device("cpu")
@@ -31,7 +32,8 @@ def main(out: Path, rank: int) -> None:
         other = Channel(
             neighbors.folder / "0-1", bind=local_rank == 0, peer=f"neighbor {1 - local_rank}", patience_s=30
         )
-        exchange = Hierarchical(collective, neighbors, local_rank, {1 - local_rank: other}, CPU)
+        across = collective.make_group_mean(neighbors.across)
+        exchange = Hierarchical(collective, Peer(local_rank, {1 - local_rank: other}, CPU, across))
         row, small = exchange.allocate(NUMEL), exchange.allocate(3)
         noise = torch.randn(NUMEL, generator=torch.Generator().manual_seed(rank))
         row.copy_(noise)

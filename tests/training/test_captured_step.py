@@ -1,5 +1,7 @@
 """The captured step against its plain twin. On a CPU nothing is captured, but the same work is run."""
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -175,6 +177,18 @@ def test_it_is_the_plain_step(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert metrics == pytest.approx(expected_metrics, rel=1e-5)
     for key, value in plain.flat.momentum_of.items():
         torch.testing.assert_close(replica.flat.momentum_of[key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_memory_lent_to_others_is_freed_with_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hooks of parameters, which the garbage collector does not see, do not keep it."""
+    settings = CASES["small"]
+    with captured(monkeypatch):
+        replica = build(settings, Alone(DEVICE), DEVICE)
+    train(replica, settings, [BATCH])
+    flat = weakref.ref(replica.flat)
+    del replica
+    gc.collect()
+    assert flat() is None
 
 
 def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
