@@ -3,6 +3,10 @@
 With barriers on the device, the gradients of the fully connected layers are exchanged during the backward pass of the
 convolutions. A step then grows by the delay that these copies cause, the mean, and the exchange of the last segment.
 Between machines (hierarchical), the exchange comes after the captured step. "Overlapped" assumes that it is inside.
+
+``exchange.what`` decides what moves. gradients: each worker averages its part of the bfloat16 gradients, and all copy
+the finished parts. weights, up to four workers of one machine: each copies the gradients of all others, and its update
+takes their mean. weights, more workers: float32 momentum is averaged like gradients, in the middle of the update.
 """
 
 import argparse
@@ -11,6 +15,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import ceil, log2
+from typing import get_args
+
+from lib.config.schema import Averaged
+
+# Most workers that copy the gradients of all others: lib/exchange/device_peer.py.
+_MAX_GATHERED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,20 +95,56 @@ class PredictedStep:
         return "copies that delay the convolutions" if self.early < self.room else "the links"
 
 
-def predict(c: Constants, workers: int) -> PredictedStep:
+def predict(c: Constants, workers: int, what: Averaged = "gradients") -> PredictedStep:
     """Predict a step of ``workers`` workers. If they need several machines, all are full."""
     local = min(workers, c.per_machine)
     machines = ceil(workers / c.per_machine)
-    early, late = (_exchange_ms(c, megabytes, local, machines) for megabytes in (c.early_mb, c.late_mb))
-    copies = 2 * c.early_mb * _others(local) / c.link_gb_s
-    room = c.step_ms - c.ready_ms
+    if what == "weights" and workers <= _MAX_GATHERED and machines == 1:
+        return _gathered(c, workers)
+    bytes_factor, second_pass = (2, _second_pass_ms(c)) if what == "weights" else (1, 0.0)  # float32 for bfloat16
+    early_mb, late_mb = bytes_factor * c.early_mb, bytes_factor * c.late_mb
+    early, late = (_exchange_ms(c, megabytes, local, machines) for megabytes in (early_mb, late_mb))
     exposed = 0.0
     if workers > 1:
+        copies = 2 * early_mb * _others(local) / c.link_gb_s
         between = late if machines > 1 else c.tail_ms
-        exposed = c.delay * copies + _mean_ms(c, c.early_mb, local) + between + max(0.0, early - room)
-    overlapped = c.step_ms + exposed
-    step = overlapped if machines == 1 else c.step_ms + early + late + c.host_ms
-    total_mb = c.early_mb + c.late_mb
+        exposed = c.delay * copies + _mean_ms(c, early_mb, local) + between + second_pass
+    total_mb = early_mb + late_mb
+    return _step(
+        c,
+        workers,
+        early=early,
+        exposed=exposed,
+        after=None if machines == 1 else early + late + c.host_ms + second_pass,
+        moved_mb=2 * total_mb * _others(local),
+        network_mb=2 * total_mb / local * _others(machines),
+    )
+
+
+def _gathered(c: Constants, workers: int) -> PredictedStep:
+    """Predict a step in which each worker of one machine copies the gradients of all others."""
+    others = workers - 1
+    copies, exposed = c.early_mb * others / c.link_gb_s, 0.0
+    if others:  # the update reads the gradients of all
+        exposed = c.delay * copies + c.early_mb * others / c.memory_gb_s + c.tail_ms
+    early = copies + 2 * c.barrier_ms * min(1, others)
+    return _step(c, workers, early=early, exposed=exposed, moved_mb=(c.early_mb + c.late_mb) * others)
+
+
+def _step(
+    c: Constants,
+    workers: int,
+    *,
+    early: float,
+    exposed: float,
+    moved_mb: float,
+    network_mb: float = 0.0,
+    after: float | None = None,
+) -> PredictedStep:
+    """Return a step that grows by ``exposed``, or by ``after`` if the exchange comes after the captured step."""
+    room = c.step_ms - c.ready_ms
+    overlapped = c.step_ms + exposed + (max(0.0, early - room) if workers > 1 else 0.0)
+    step = overlapped if after is None else c.step_ms + after
     return PredictedStep(
         workers=workers,
         early=early,
@@ -106,15 +152,20 @@ def predict(c: Constants, workers: int) -> PredictedStep:
         step=step,
         images_s=1000 * workers * c.images / step,
         overlapped_images_s=1000 * workers * c.images / overlapped,
-        moved_mb=2 * total_mb * _others(local),
-        network_mb=2 * total_mb / local * _others(machines),
-        read_gb_s=local * c.images * c.image_kb / step / 1000,
+        moved_mb=moved_mb,
+        network_mb=network_mb,
+        read_gb_s=min(workers, c.per_machine) * c.images * c.image_kb / step / 1000,
     )
 
 
 def _others(count: int) -> float:
     """Return the fraction of evenly divided data that is on the other ``count`` - 1."""
     return (count - 1) / count
+
+
+def _second_pass_ms(c: Constants) -> float:
+    """Return the time of an update in two halves beyond that of one: momentum and weights are read once more."""
+    return 4 * (c.early_mb + c.late_mb) / c.memory_gb_s  # two float32 tensors, each twice the bytes of the gradients
 
 
 def _mean_ms(c: Constants, megabytes: float, local: int) -> float:
@@ -160,17 +211,20 @@ def main(argv: Sequence[str]) -> int:
         text = f"{option.metadata['help']} (default: {option.default})".replace("%", "%%")
         parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, help=text)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 64, 1024], help="numbers of GPUs")
+    parser.add_argument(
+        "--what", choices=get_args(Averaged), default="weights", help="exchange.what (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead")
     arguments = vars(parser.parse_args(argv))
-    counts, as_json = arguments.pop("workers"), arguments.pop("json")
+    counts, what, as_json = arguments.pop("workers"), arguments.pop("what"), arguments.pop("json")
     constants = Constants(**arguments)
     for count in counts:
         if count < 1 or (count > constants.per_machine and count % constants.per_machine):
             parser.error(f"--workers {count} does not fill machines of {constants.per_machine} GPUs; use a multiple")
-    steps = [predict(constants, count) for count in counts]
+    steps = [predict(constants, count, what) for count in counts]
     if as_json:
         rows = [asdict(step) | {"limit": step.limit} for step in steps]
-        print(json.dumps({"benchmark": "scaling_model", "constants": asdict(constants), "rows": rows}))
+        print(json.dumps({"benchmark": "scaling_model", "what": what, "constants": asdict(constants), "rows": rows}))
     else:
         print(*table(steps, constants), "", *compared(constants), sep="\n")
     return 0
