@@ -36,24 +36,38 @@ Roles = Sequence[tuple[str, int]]
 
 def check_run(config: Config) -> DataSet:
     """Return the data set. Raises UserError when it is incomplete or does not fit the configuration."""
+    check_network(config)
+    data = describe(config)
+    check_batch_size(
+        data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
+    )
+    prepare_files(config, data)
+    check_trackers(config.logging)
+    return data
+
+
+def check_network(config: Config) -> None:
+    """Raise ConfigError if the network has no such variant, or if images are too small for it."""
     model_spec(config.model.name).check_variant(config.model.variant)
     if source_name(config.data) != "hickle":
         # Packed images have their own size. Other sources may take long to describe, so check their size first.
         model_spec(config.model.name).crop_of(config.data.img_size)
+
+
+def describe(config: Config) -> DataSet:
+    """Return the data set, with the mean color that ``model.made_for`` names. Raises UserError."""
     data = source_kind(config.data).describe(config.data)
     images = parse_made_for("model.made_for", config.model.made_for)
-    if images and images.mean:
-        data = structs.replace(data, mean_image=None, mean_color=images.mean)
-    check_batch_size(
-        data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
-    )
+    return structs.replace(data, mean_image=None, mean_color=images.mean) if images and images.mean else data
+
+
+def prepare_files(config: Config, data: DataSet) -> None:
+    """Let the processes of a run open as many files as they need."""
     raise_open_files_limit(
         batch_files=len(data.train_counts) + len(data.val_counts),
         batch_size=config.batch_size,
         world_size=config.world_size,
     )
-    check_trackers(config.logging)
-    return data
 
 
 def worker_roles(ranks: Sequence[int], role: str) -> Roles:

@@ -3,14 +3,18 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ..config.schema import Config
+from ..data.dataset import DataSet
+from ..data.sources.class_folders import is_split
+from ..data.sources.registry import source_kind
 from ..evaluation.options import Evaluation
 from .configuration import parse_config
 from .report_errors import report_errors
-from .run import check_run, run_roles, worker_roles
+from .run import check_network, describe, prepare_files, run_roles, worker_roles
 
 # The metadata of exports (docs/exports.md) that are settings.
 _EXPORTED = {
@@ -29,8 +33,33 @@ _EXPORTED = {
 def validate(description: str, spec: Path) -> int:
     """Run validate.py. Returns the exit status."""
     config, evaluation = parse(sys.argv[1:], description, spec)
+    config, data = find_images(config, evaluation)
+    prepare_files(config, data)
     roles = worker_roles(range(config.world_size), "validator")
-    return run_roles(config, check_run(config), roles, evaluation=evaluation)
+    return run_roles(config, data, roles, evaluation=evaluation)
+
+
+def find_images(config: Config, evaluation: Evaluation) -> tuple[Config, DataSet]:
+    """Return the data set to evaluate, and the configuration with the size of its images. Raises UserError.
+
+    It is that of a training if it has training images of the classes of the weights. Otherwise its validation images
+    are enough, of any of these classes, in class folders or with a list of labels, and of the size for the weights.
+    """
+    check_network(config)
+    kind = source_kind(config.data)
+    if not kind.describe_val or config.model.classes == "by_order":
+        return config, describe(config)
+    from ..evaluation.opening import preparation_of  # noqa: PLC0415  (imports torch, which --help does not need)
+
+    known = preparation_of(evaluation.checkpoint or config.run.weights_dir)
+    if not known:
+        return config, describe(config)
+    if is_split(config.data):
+        described = describe(config)
+        if {c.wnid for c in described.classes} == set(known.folders):
+            return config, described
+    config = replace(config, data=replace(config.data, img_size=known.mean.shape[1], resize=known.resize))
+    return config, kind.describe_val(config.data, known.folders)
 
 
 def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, Evaluation]:

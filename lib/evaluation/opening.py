@@ -3,10 +3,27 @@
 import argparse
 from pathlib import Path
 
+from ..checkpoints import checkpoint
+from ..checkpoints.checkpoint import Preparation
+from ..checkpoints.folder import best_of_run
 from ..formats import safe_tensors
-from .exported import open_safetensors
+from .exported import open_safetensors, read_preparation
 from .onnx_predictor import open_onnx
 from .predictor import Predictor, open_predictor
+
+
+def preparation_of(path: Path) -> Preparation | None:
+    """Return how images are prepared for the weights at ``path``, a file or a run's folder; None if it does not say.
+
+    Raises CheckpointError or WeightsError if the file is damaged.
+    """
+    file = best_of_run(path) or path
+    if checkpoint.may_be_checkpoint(file):
+        return checkpoint.load(file).preparation
+    if safe_tensors.recognizes(file):
+        said, mean_CHW = safe_tensors.read_header(file)
+        return read_preparation(file, said, mean_CHW) if mean_CHW is not None else None
+    return None
 
 
 def open_network(options: argparse.Namespace) -> Predictor:

@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..config.schema import Config, ExchangeConfig
@@ -47,18 +49,23 @@ def build_replica(
     dtype: torch.dtype,
     exchange: Exchange,
     patient: Callable[[str], None] = _ignore,
+    *,
+    mean_CHW: NDArray[np.float32] | None = None,
+    crop: int | None = None,
 ) -> Replica:
     """Return the network of ``config.model`` for ``data`` on ``device``, computing in ``dtype``.
 
     Its shared memory is allocated by ``exchange``. Called by all workers.
-    ``patient(what)`` is called before the step does something slow: compiling and capturing.
+    ``patient(what)`` is called before the step does something slow: compiling and capturing. For an evaluation,
+    ``mean_CHW`` replaces the mean image of the data set, and ``crop`` the side of the network's input.
     """
     spec = model_spec(config.model.name)
-    crop = spec.crop_of(data.img_size)
+    crop = crop or spec.crop_of(data.img_size)
     torch.manual_seed(config.run.seed)  # all replicas begin equal
     model: nn.Module = spec.build(data.n_classes, crop, config.model.init, config.model.variant).to(device)
     frozen_norms = freeze(model, config.model.freeze)
-    transform = Transform(config.augment, config.normalize, read_mean_image(data), crop, device)
+    mean_CHW = read_mean_image(data) if mean_CHW is None else mean_CHW
+    transform = Transform(config.augment, config.normalize, mean_CHW, crop, device)
     plain = bool(why_not_captured(device))
     # Plain autograd accumulates in float32, as does the captured step where several batches make an update.
     gradient_dtype = torch.float32 if plain or config.optimizer.accumulate > 1 else dtype

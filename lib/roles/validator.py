@@ -1,27 +1,32 @@
 """The validator role: one worker's share in evaluating a checkpoint on the whole validation set."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..checkpoints import checkpoint
 from ..checkpoints.classes import match_classes
 from ..checkpoints.folder import best_of_run
 from ..config.schema import Config
 from ..data.augment.params import eval_crop_params
-from ..data.dataset import DataSet
-from ..data.feed import Feed
+from ..data.dataset import DataSet, read_mean_image
 from ..data.plan import Plan
+from ..data.upload import Batch
 from ..errors import CheckpointError
 from ..evaluation.class_metrics import Confusion, class_metrics, one_class_warning, overall_metrics
+from ..evaluation.opening import preparation_of
 from ..evaluation.options import Evaluation
 from ..evaluation.output_folder import write_evaluation
 from ..evaluation.predictions import Predictions
+from ..evaluation.whole_image import shrink_batches, shrink_mean
 from ..formats.registry import load_weights
+from ..models.registry import model_spec
 from ..recording.metric_table import describe
 from ..runtime.pace import Pace
 from ..runtime.process import Context, run_role
@@ -38,24 +43,22 @@ def run(context: Context) -> None:
     config, data, options = context.config, context.sheet.data, context.sheet.evaluation or Evaluation()
     device, dtype = init_device(config, context.rank)
     exchange = build_exchange(context, device)
-    replica = build_replica(config, data, device, dtype, exchange, context.be_patient)
     path = best_of_run(options.checkpoint or config.run.weights_dir) or options.checkpoint
     if path is None:
         raise CheckpointError(
             f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
         )
+    crop = model_spec(config.model.name).crop_of(data.img_size)
+    side = crop if options.crop == "whole" else data.img_size
+    mean_CHW = shrink_mean(mean_of(path, data), side)
+    replica = build_replica(config, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)
     order, tells_inputs = load(replica, path, config, data, print if context.rank == 0 else lambda _: None)
-    plan = Plan(
-        batch_order(config),
-        config.augment,
-        data,
-        rank=context.rank,
-        crop=replica.crop,
-        whole_images=options.crops > 2,  # others than the center
-    )
+    others = options.crops > 2 or options.crop == "whole"  # than the center
+    plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=crop, whole_images=others)
     feed = open_feed(context, plan, plan.validation(0), device)
-    params = torch.from_numpy(eval_crop_params(options.crops, img_size=data.img_size, crop=replica.crop)).to(device)
-    own = [Predictions.empty(data.n_classes), *predict(context, replica, feed, plan, params, order)]
+    batches = shrink_batches(feed, side) if side < data.img_size else feed
+    params = torch.from_numpy(eval_crop_params(options.crops, img_size=side, crop=crop)).to(device)
+    own = [Predictions.empty(data.n_classes), *predict(context, replica, batches, plan, params, order)]
     results = [context.folder / f"predictions{rank}.npz" for rank in range(config.world_size)]
     Predictions.concatenate(own).save(results[context.rank])
     context.client.heartbeat("waiting for the other workers")
@@ -68,6 +71,20 @@ def run(context: Context) -> None:
         report(whole, path, options, [(c.wnid, c.name) for c in data.classes], tells_inputs)
     exchange.close()
     feed.close()
+
+
+def mean_of(path: Path, data: DataSet) -> NDArray[np.float32]:
+    """Return the mean image (3, H, W) that belongs to the weights at ``path``, or that of the data set.
+
+    For images of another size than those of the training it is its mean color.
+    """
+    known = preparation_of(path)
+    if known is None:
+        return read_mean_image(data)
+    mean_CHW: NDArray[np.float32] = known.mean.numpy()
+    if mean_CHW.shape[1] == data.img_size:
+        return mean_CHW
+    return np.broadcast_to(mean_CHW.mean((1, 2), keepdims=True), (3, data.img_size, data.img_size)).copy()
 
 
 def load(
@@ -101,14 +118,19 @@ def load(
 
 
 def predict(
-    context: Context, replica: Replica, feed: Feed, plan: Plan, params_C3: torch.Tensor, order: Sequence[int]
+    context: Context,
+    replica: Replica,
+    batches: Iterable[Batch],
+    plan: Plan,
+    params_C3: torch.Tensor,
+    order: Sequence[int],
 ) -> Iterator[Predictions]:
     """Yield the network's predictions for each of this worker's batches, averaged over the crops ``params_C3``.
 
     ``order`` is the number in the network of each class.
     """
     pace = Pace(context.client, context.config.run.patience_s)
-    for number, batch in enumerate(feed):
+    for number, batch in enumerate(batches):
         if len(batch.labels_B):
             work = partial(pace.work, f"validating batch {number + 1}")
             log_probabilities_BK = crop_log_probabilities(replica.step, batch, params_C3, work)[:, order]
@@ -120,8 +142,9 @@ def report(
 ) -> None:
     """Print the metrics, and write them to ``options.out``. ``tells_inputs`` is as ``load`` returns it."""
     metrics, classes = overall_metrics(whole), class_metrics(whole)
-    out = options.out or path.with_name(f"{path.stem}_{options.crops}crop")
-    more = {"crops": options.crops, "checkpoint": str(path)}
+    whole_images = "_whole" if options.crop == "whole" else ""
+    out = options.out or path.with_name(f"{path.stem}{whole_images}_{options.crops}crop")
+    more = {"crops": options.crops, "crop": options.crop, "checkpoint": str(path)}
     write_evaluation(out, metrics, classes, Confusion.of(whole), names, more)
     print(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
     crops = "1 crop" if options.crops == 1 else f"{options.crops} crops"

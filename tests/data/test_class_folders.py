@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lib.config.schema import DataConfig
@@ -12,6 +13,7 @@ from lib.data.dataset import DataSet
 from lib.data.inference_metadata import inference_metadata
 from lib.data.sources.registry import source_kind, source_name
 from lib.errors import DataError
+from lib.types import SPLITS
 from tests.support.data_files import write_jpeg_folder, write_lmdb, write_mnist, write_unsplit_folder
 from tests.support.data_sets import write_data_set
 
@@ -280,3 +282,53 @@ def test_the_numbers_of_a_list_are_those_of_synset_words(tmp_path: Path) -> None
     (folder / "synset_words.txt").write_text("n03 d\nn02 c\nn01 b\n")
     with pytest.raises(DataError, match=r"val.txt has labels up to 3, but there are 3 classes, numbered from 0"):
         described(config(folder))
+
+
+def val_labels(folder: Path, classes: Sequence[str]) -> list[int]:
+    """Return the labels that an evaluation of weights with these classes finds in ``folder``."""
+    data = config(folder)
+    kind = source_kind(data)
+    assert kind.describe_val
+    of = kind.describe_val(data, classes)
+    assert [c.wnid for c in of.classes] == list(classes)
+    source = kind.open(data, of, "val", lambda text: None)
+    source.read(np.arange(len(source.labels)), np.zeros((len(source.labels), 32, 32, 3), np.uint8))
+    source.close()
+    found: list[int] = source.labels.tolist()
+    return found
+
+
+def test_a_part_of_a_validation_set_is_enough_for_weights_with_classes(tmp_path: Path) -> None:
+    folder, classes = write_jpeg_folder(tmp_path / "data"), ["a", "n00", "n01", "n02", "n03"]
+    shutil.rmtree(folder / "val/n02")
+    val = [1, 1, 2, 2, 4, 4]
+    assert val_labels(folder, classes) == val
+    shutil.rmtree(folder / "train")
+    assert val_labels(folder, classes) == val
+    assert val_labels(folder / "val", classes) == val
+    assert val_labels(folder / "val", classes) == val
+    (folder / "val.txt").write_text(flat_val(folder, ["n00", "n01", "n02", "n03"]))
+    shutil.rmtree(folder / "val/misc")
+    for _ in range(2):  # the second time it holds misc/, too
+        assert val_labels(folder / "val", classes) == val
+        assert val_labels(folder, classes) == val
+    with pytest.raises(DataError, match="val has the classes n00, n01, n03, but the network has a: none is the same"):
+        val_labels(folder, ["a"])
+
+
+def test_a_folder_that_was_split_for_a_training_is_evaluated_on_its_validation_side(tmp_path: Path) -> None:
+    folder = write_unsplit_folder(tmp_path / "data")
+    assert len(val_labels(folder, ["n00", "n01"])) == 12
+    described(config(folder))
+    assert val_labels(folder, ["n00", "n01", "n02", "n03"]) == labels(config(folder))[1]
+    shutil.copytree(write_jpeg_folder(tmp_path / "other") / "train", tmp_path / "x/train")
+    val_labels(tmp_path / "x/train", ["n00"])
+    shutil.copytree(tmp_path / "other/val", tmp_path / "x/val")
+    assert described(config(tmp_path / "x")).n_classes == 4  # what was written into train/ is no class
+
+
+def test_flat_images_with_a_list_are_split(tmp_path: Path) -> None:
+    folder = write_jpeg_folder(tmp_path / "data")
+    (folder / "val/labels.txt").write_text(flat_val(folder, range(4)) + "lost.jpg 3\n")
+    assert source_name(config(folder / "val")) == "jpeg_folder"
+    assert sum(described(config(folder / "val")).count(split) for split in SPLITS) == 8

@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.nn.functional import interpolate
 
 from lib.data.packed.layout import layout
 from lib.models.registry import model_spec
@@ -95,6 +97,7 @@ def test_two_workers_give_the_figures_of_one(trained: Path, evaluated: Callable[
     assert two.returncode == 0, two.stderr
     ours, theirs = (json.loads((folder / "figures.json").read_text()) for folder in (one, trained / "two"))
     assert ours.pop("checkpoint") == theirs.pop("checkpoint") == CHECKPOINT
+    assert ours.pop("crop") == theirs.pop("crop") == "center"
     assert theirs == pytest.approx(ours, rel=1e-6)
     assert (one / "confusion.csv").read_text() == (trained / "two/confusion.csv").read_text()
 
@@ -105,6 +108,27 @@ def test_exported_weights_have_the_figures_of_the_best_checkpoint(trained: Path,
         done = run("validate.py", trained, *RUN, *options, "--out", out)
         assert done.returncode == 0, done.stderr
     assert (trained / "best/classes.csv").read_text() == (trained / "exported/classes.csv").read_text()
+
+
+def test_whole_images_of_some_classes_are_evaluated_with_the_mean_of_the_weights(trained: Path) -> None:
+    part, rng = trained / "part", np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (6, 32, 32, 3), np.uint8)
+    for number, image in enumerate(pixels):
+        folder = part / f"n{2 * (number % 2):08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
+    done = run("validate.py", trained, "--checkpoint", CHECKPOINT, "--data.dir", part, "--crop", "whole", "--out", "w")
+    assert done.returncode == 0, done.stderr
+    assert "part has no images of 2 of the 4 classes of the network: n00000001, n00000003" in done.stdout
+    whole = torch.from_numpy(pixels.astype(np.float32).transpose(0, 3, 1, 2))
+    mean = torch.from_numpy(np.load(layout(trained / "data").mean))
+    images, mean = (interpolate(x, (28, 28), mode="bilinear", antialias=True) for x in (whole, mean[None]))
+    model = model_spec("tiny").build(4, 28).eval()
+    model.load_state_dict(torch.load(trained / CHECKPOINT, weights_only=True)["parameters"])
+    losses = -model(images.round() - mean).detach().log_softmax(1)
+    figures = json.loads((trained / "w/figures.json").read_text())
+    assert (figures["images"], figures["crop"]) == (6, "whole")
+    assert figures["loss"] == pytest.approx(float(losses[range(6), [0, 2] * 3].mean()), rel=1e-5)
 
 
 def test_a_missing_checkpoint_is_an_error_of_one_line(data_set: Path, run_here: Script) -> None:

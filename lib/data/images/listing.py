@@ -119,11 +119,8 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in name.split("/"))
 
 
-def walk(root: Path, folder: str = "", *, deep: bool = True) -> Iterator[ImageFile]:
-    """Yield every file and folder under ``root``, with ``deep`` those in its folders too, but in no hidden one.
-
-    The name of a folder ends in a slash. Raises DataError.
-    """
+def walk(root: Path, folder: str = "") -> Iterator[ImageFile]:
+    """Yield every file and folder under ``root``. Hidden folders are yielded, but not what is in them."""
     try:
         with os.scandir(root / folder) as items:
             found = [(folder + item.name, item) for item in items]
@@ -132,8 +129,7 @@ def walk(root: Path, folder: str = "", *, deep: bool = True) -> Iterator[ImageFi
                 yield ImageFile(name, 0)
             elif item.is_dir():
                 yield ImageFile(f"{name}/", 0)
-                if deep:
-                    yield from walk(root, f"{name}/")
+                yield from walk(root, f"{name}/")
             else:
                 status = _stat(item)
                 yield ImageFile(name, status.st_size, modified_ns=status.st_mtime_ns)

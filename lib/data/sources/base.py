@@ -70,5 +70,9 @@ class SourceKind:
     open: Callable[[DataConfig, DataSet, Split, Warn], Source]
     """opens one split of the data set that was described"""
 
+    describe_val: Callable[[DataConfig, Sequence[str]], DataSet] | None = None
+    """describes the validation images of these classes, without training images or a mean, for an evaluation of weights
+    whose classes are known; None if the source needs training images"""
+
     speed_advice: Callable[[DataConfig], str]
     """tells the user what to change if trainers wait for images"""

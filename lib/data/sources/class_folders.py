@@ -19,7 +19,7 @@ from ...config.schema import DataConfig
 from ...errors import DataError
 from ...types import SPLITS, Split
 from ..class_names import IN_ORDER, find_words, read_words
-from ..images.listing import walk
+from ..images.listing import is_image, walk
 from ..packed.layout import Layout, layout
 from .labeled_images import (
     LabeledImages,
@@ -30,12 +30,14 @@ from .labeled_images import (
     is_label_list,
     name_numbers,
     read_labels,
+    without_misc,
 )
 from .split import split_images
 from .validation_classes import match_validation
 
 VAL_FOLDERS = ("val", "valid", "validation", "test")
 _ANNOTATIONS = "val_annotations.txt"
+_SPLIT = "split.csv"
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,8 @@ class Place:
 
     root: Path
     labels: Path | None = None
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether all images in ``root`` belong to the split, which the list must name."""
-        return self.labels is not None and self.labels.parent in (self.root.parent, self.root) and _is_flat(self.root)
+    whole: bool = False
+    """whether all images in ``root``, a flat folder, belong to the split, and must be in the list"""
 
 
 def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
@@ -58,7 +57,7 @@ def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
     if places["train"] == places["val"]:
         found = _images(places["train"], at, ())
         _check_several(found)
-        sides = split_images(found.root, found.images, data.val_share, at.misc / "split.csv")
+        sides = split_images(found.root, found.images, data.val_share, at.misc / _SPLIT)
         return {split: LabeledImages(found.root, sides[split], found.passed_over) for split in SPLITS}
     train_root, val_root = places["train"].root, places["val"].root
     if train_root.samefile(val_root) and not places["train"].labels:
@@ -66,10 +65,26 @@ def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
     if places["train"].labels:
         train, val = _listed(places, at)
     else:
-        train = images_of_folders(train_root)
+        train = images_of_folders(train_root, without_misc(walk(train_root), data.misc_dir.name))
         val = _images(places["val"], at, train.classes)
     _check_several(train)
     return {"train": train, "val": match_validation(val, train.classes, str(train_root))}
+
+
+def find_validation_images(data: DataConfig, classes: Sequence[str]) -> LabeledImages:
+    """Return the validation images of a data set that may lack training images, or all that are not split yet.
+
+    ``classes`` are the names that a label may be a number of. Raises DataError.
+    """
+    at, place = layout(data.dir, data.misc_dir), val_place(data.dir)
+    if not place and is_split(data):
+        return find_labeled_images(data)["val"]
+    return _images(place or labeled_place(data.dir), at, classes)
+
+
+def is_split(data: DataConfig) -> bool:
+    """Return whether the data set has training images: in a folder or list of their own, or those of a split."""
+    return bool(_train_place(data.dir)) or (layout(data.dir, data.misc_dir).misc / _SPLIT).is_file()
 
 
 def split_places(folder: Path) -> dict[Split, Place]:
@@ -88,7 +103,7 @@ def split_places(folder: Path) -> dict[Split, Place]:
         raise DataError(
             f"{folder} holds no folder train/; its images must be in train/CLASS/ and {val.root.name}/CLASS/"
         )
-    whole = train or Place(folder)
+    whole = train or labeled_place(folder)
     return {"train": whole, "val": whole}
 
 
@@ -97,24 +112,22 @@ def val_place(folder: Path) -> Place | None:
     lists = [path for name in VAL_FOLDERS if is_label_list(path := folder / f"{name}.txt")]
     val = next((path for name in VAL_FOLDERS if (path := folder / name).is_dir()), None)
     if val and not (val / _ANNOTATIONS).is_file() and _is_flat(val) and lists:
-        return Place(val, lists[0])
+        return Place(val, lists[0], whole=True)
     if val:
         return labeled_place(val)
     return Place(folder, lists[0]) if lists else None
 
 
 def labeled_place(folder: Path) -> Place:
-    """Return ``folder`` as the place of a split, with the list of its labels if it is flat and holds one."""
+    """Return ``folder`` as the place of a split, with the list of its labels, in it or beside it, if it is flat."""
     if (folder / _ANNOTATIONS).is_file():
-        return Place(folder / "images" if (folder / "images").is_dir() else folder, folder / _ANNOTATIONS)
+        images = folder / "images"
+        return Place(images if images.is_dir() else folder, folder / _ANNOTATIONS, whole=True)
     if not _is_flat(folder):
         return Place(folder)
-    return Place(folder, next((path for path in sorted(folder.glob("*.txt")) if is_label_list(path)), None))
-
-
-def images_of_place(place: Place, at: Layout, classes: Sequence[str]) -> LabeledImages:
-    """Return the images of a place. A label that is a number means one of ``classes``. Raises DataError."""
-    return _images(place, at, classes)
+    lists = (*sorted(folder.glob("*.txt")), folder.parent / f"{folder.resolve().name}.txt")
+    labels = next((path for path in lists if is_label_list(path)), None)
+    return Place(folder, labels, whole=labels is not None)
 
 
 def _train_place(folder: Path) -> Place | None:
@@ -131,7 +144,7 @@ def _images(place: Place, at: Layout, classes: Sequence[str]) -> LabeledImages:
             listed = (f for f in listed if not (place.root / f.name.partition("/")[0] / "metrics.jsonl").exists())
         return images_of_folders(place.root, filled_folders(listed))
     labels = name_numbers({place.labels: read_labels(place.labels)}, _in_order(at) or classes)[place.labels]
-    if place.is_flat:
+    if place.whole:
         return images_of_flat(place.root, place.labels, labels)
     return images_of_list(_roots(place), place.labels, labels)
 
@@ -145,7 +158,7 @@ def _listed(places: dict[Split, Place], at: Layout) -> tuple[LabeledImages, Labe
     found = images_of_list(_roots(train), train.labels, named[train.labels])
     if not val.labels:
         return found, _images(val, at, ())
-    if val.is_flat:
+    if val.whole:
         return found, images_of_flat(val.root, val.labels, named[val.labels])
     return found, images_of_list(_roots(val), val.labels, named[val.labels])
 
@@ -163,8 +176,8 @@ def _in_order(at: Layout) -> tuple[str, ...]:
 
 
 def _is_flat(folder: Path) -> bool:
-    """Return whether there are no class folders."""
-    return not any(file.name.endswith("/") for file in walk(folder, deep=False))
+    """Return whether no folder in it holds an image."""
+    return not any("/" in file.name and is_image(file.name) for file in walk(folder))
 
 
 def _check_several(found: LabeledImages) -> None:

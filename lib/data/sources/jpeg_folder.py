@@ -1,7 +1,7 @@
 """``data.source: jpeg_folder``: image files in class folders (see ``class_folders``), decoded during training."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,12 @@ from ..images.decode import Resize, decode
 from ..index import Index, fingerprint, index_bytes, read_index
 from ..packed.layout import layout
 from .base import Source, SourceKind, Warn
-from .class_folders import find_labeled_images, split_places
+from .class_folders import find_labeled_images, find_validation_images, split_places
 from .decoded import DecodedImages
 from .decoders import decoder_advice, open_decoders
 from .equal_files import warn_of_equal_files
 from .labeled_images import LabeledImage, LabeledImages
+from .validation_classes import match_validation
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,12 @@ class FileDecoder:
 
 def _describe(data: DataConfig) -> DataSet:
     found = find_labeled_images(data)
-    for passed_over in dict.fromkeys(images.passed_over for images in found.values() if images.passed_over):
-        print(passed_over, flush=True)
-    listing = {split: [_identity(image) for image in found[split].images] for split in SPLITS}
-    content = fingerprint("jpeg_folder", listing, data.img_size, data.resize)
     classes = found["train"].classes
+    content = _fingerprint(data, {split: found[split] for split in SPLITS})
     places = split_places(data.dir)
     if places["train"] != places["val"] and not _index_path(data, content, "val").exists():
         warn_of_equal_files(found["train"], found["val"])
-    for split in SPLITS:
-        cached(_index_path(data, content, split), partial(_index, found[split], classes, data.dir))
+    _write_indices(data, content, found, classes)
     return describe_with_mean(
         data,
         counts={split: len(found[split].images) for split in SPLITS},
@@ -68,6 +65,35 @@ def _describe(data: DataConfig) -> DataSet:
         version=sum(image.modified_ns for image in found["train"].images),
         open_split=_open,
     )
+
+
+def _describe_val(data: DataConfig, classes: Sequence[str]) -> DataSet:
+    val = match_validation(find_validation_images(data, classes), classes, "the network")
+    content = _fingerprint(data, {"val": val}, *classes)
+    _write_indices(data, content, {"train": LabeledImages(val.root, []), "val": val}, classes)
+    return DataSet(
+        where=str(data.dir),
+        img_size=data.img_size,
+        resize=data.resize,
+        train_counts=(0,),
+        val_counts=(len(val.images),),
+        classes=classes_of_folders(layout(data.dir, data.misc_dir), classes),
+        fingerprint=content,
+    )
+
+
+def _write_indices(
+    data: DataConfig, content: str, found: Mapping[Split, LabeledImages], classes: Sequence[str]
+) -> None:
+    for passed_over in dict.fromkeys(images.passed_over for images in found.values() if images.passed_over):
+        print(passed_over, flush=True)
+    for split, images in found.items():
+        cached(_index_path(data, content, split), partial(_index, images, classes, data.dir))
+
+
+def _fingerprint(data: DataConfig, found: Mapping[Split, LabeledImages], *more: str) -> str:
+    listing = {split: [_identity(image) for image in images.images] for split, images in found.items()}
+    return fingerprint("jpeg_folder", listing, data.img_size, data.resize, *more)
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
@@ -88,9 +114,9 @@ def _index(found: LabeledImages, classes: Sequence[str], start: Path) -> bytes:
     """Return the index of the images, with names relative to the folder ``start`` of the data set."""
     number = {name: index for index, name in enumerate(classes)}
     root = found.root.relative_to(start)
-    names = np.array([os.fsencode(root / image.name) for image in found.images])
+    names = np.array([os.fsencode(root / image.name) for image in found.images], np.bytes_)
     labels = np.array([number[image.label] for image in found.images], np.int64)
     return index_bytes(Index(names, labels))
 
 
-JPEG_FOLDER = SourceKind(describe=_describe, open=_open, speed_advice=decoder_advice)
+JPEG_FOLDER = SourceKind(describe=_describe, open=_open, describe_val=_describe_val, speed_advice=decoder_advice)

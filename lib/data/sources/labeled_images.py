@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ...errors import DataError, reading
 from ..class_names import composed
-from ..images.listing import ImageFile, class_of, image_list, is_image, list_images, walk
+from ..images.listing import ImageFile, class_of, image_list, is_image, walk
 
 _FIX = 'save it as UTF-8 text of lines of a file name and a label, like "cat_01.jpg cat"'
 
@@ -74,12 +74,20 @@ def filled_folders(files: Iterable[ImageFile]) -> list[ImageFile]:
     return [file for file in listed if "/" not in file.name or file.name.partition("/")[0] in filled]
 
 
+def without_misc(files: Iterable[ImageFile], misc: str) -> list[ImageFile]:
+    """Return ``files`` without the folder ``misc``, which an evaluation of a part of the data set may have written."""
+    listed = list(files)
+    if any(file.name.startswith(f"{misc}/") and is_image(file.name) for file in listed):
+        return listed
+    return [file for file in listed if not file.name.startswith(f"{misc}/")]
+
+
 def images_of_flat(root: Path, path: Path, labels: Mapping[str, str]) -> LabeledImages:
     """Return all images in the flat folder ``root`` with their ``labels`` by name, which are those in ``path``.
 
     Raises DataError if one has none.
     """
-    found = list_images(root)
+    found = image_list(root, (file for file in walk(root) if "/" not in file.name))
     if missing := next((file.name for file in found.entries if file.name not in labels), None):
         raise DataError(f"{path} names no class for {root / missing}; add a line, or remove the image")
     images = [LabeledImage(file.name, file.bytes, labels[file.name], file.modified_ns) for file in found.entries]

@@ -6,7 +6,7 @@ from ...config.schema import DataConfig
 from ...errors import DataError
 from ..images.listing import is_image, walk
 from ..packed.layout import layout
-from .class_folders import VAL_FOLDERS
+from .class_folders import VAL_FOLDERS, labeled_place
 from .labeled_images import is_label_list
 
 # Files, relative to data.dir, that only a data set of this kind has.
@@ -21,7 +21,7 @@ _LAYOUTS = (
     "folders train/CLASS/ and val/CLASS/ of images (or valid/, validation/, test/ for val/)",
     "folders CLASS/ of images, which data.val_share splits",
     "Tiny ImageNet (train/CLASS/images/, val/val_annotations.txt)",
-    "lists train.txt and val.txt of lines of NAME LABEL",
+    "lists train.txt and val.txt of lines of NAME LABEL, or images and one list, which data.val_share splits",
     "a packed data set (misc/manifest.json, train_hkl_b256/), which preprocessing/generate_data.sh makes",
     "LMDB (*train*/data.mdb)",
     "CIFAR's binary files (data_batch_1.bin, train.bin)",
@@ -44,7 +44,7 @@ def recognise(data: DataConfig) -> str:
             return name
     if any((data.dir / name).is_dir() or is_label_list(data.dir / f"{name}.txt") for name in ("train", *VAL_FOLDERS)):
         return "jpeg_folder"
-    if any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
+    if labeled_place(data.dir).labels or any("/" in file.name and is_image(file.name) for file in walk(data.dir)):
         return "jpeg_folder"
     found = [file.name for file in islice((f for f in walk(data.dir) if "/" not in f.name.rstrip("/")), _NAMED_FILES)]
     raise DataError(
