@@ -13,6 +13,7 @@ from ..data.packed.layout import Layout, layout
 from ..data.packed.manifest import Manifest, read_manifest
 from ..data.packed.metadata import read_classes, read_labels, read_mean
 from ..data.sources.registry import source_name
+from ..data.worker_count import readers
 from ..errors import ConfigError, DataError
 from ..types import SPLITS
 from .configuration import parse_config
@@ -31,7 +32,7 @@ def verify_data(description: str, spec: Path) -> int:
     images = f"{manifest.train.count:,} training and {manifest.val.count:,} validation images in {n_files:,} files"
     print(f"{at.dir}: {images}, manifest {'intact' if manifest.has_checksum else 'without a checksum'}", flush=True)
     n_errors = 0
-    for error in find_errors(at, manifest, threads=config.data.readers):
+    for error in find_errors(at, manifest, threads=readers(config.data.readers)):
         tqdm.write(f"bad: {error}", file=sys.stdout)
         n_errors += 1
     print(f"{n_errors} bad, see above" if n_errors else "intact: labels, mean image and every batch file")

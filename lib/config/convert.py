@@ -63,6 +63,8 @@ def _convert(key: str, value: Any, kind: FieldType) -> Any:
 
 
 def _scalar(text: str, kind: FieldType) -> Any:
+    if kind.auto and text == "auto":
+        return text
     if kind.base is Literal:
         return kind.arguments[kind.choices.index(text)]
     if kind.base is bool:

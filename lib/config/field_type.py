@@ -7,6 +7,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 _SENTENCES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+_AUTO = Literal["auto"]
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -27,6 +28,8 @@ class FieldType:
     arguments: tuple[Any, ...]
     """values of a Literal, or item types of a tuple"""
     nullable: bool
+    auto: bool
+    """whether the word auto may stand for a number"""
     metadata: tuple[Any, ...]
     """what ``Annotated`` adds"""
 
@@ -52,6 +55,8 @@ class FieldType:
 
         >>> field_type(int).requirement, field_type(tuple[float, float, float] | None).requirement
         ('a whole number', 'a list of 3 numbers or null')
+        >>> field_type(int | Literal["auto"]).requirement
+        'a whole number or auto'
         """
         if self.base is Literal:
             text = f"one of {', '.join(self.choices)}"
@@ -60,7 +65,7 @@ class FieldType:
             examples = [f", e.g. '{extra}'" for extra in self.metadata if isinstance(extra, Example)]
             text = f"a list of {self._count}{items}{''.join(examples)}"
         else:
-            text = _SENTENCES[self.base]
+            text = _SENTENCES[self.base] + (" or auto" if self.auto else "")
         return f"{text}{',' if ', ' in text else ''} or null" if self.nullable else text
 
     @property
@@ -76,6 +81,7 @@ class FieldType:
             text = f"list of {self._count}{self.item.name}"
         else:
             text = "text" if self.base is str else self.base.__name__.lower()
+            text += " or auto" if self.auto else ""
         return f"{text} or null" if self.nullable else text
 
     @property
@@ -87,10 +93,12 @@ def field_type(hint: Any) -> FieldType:
     metadata: Sequence[Any] = ()
     if nullable := NoneType in get_args(hint):
         hint = next(part for part in get_args(hint) if part is not NoneType)
+    if auto := _AUTO in get_args(hint):
+        hint = next(part for part in get_args(hint) if part != _AUTO)
     if get_origin(hint) is Annotated:
         hint, *metadata = get_args(hint)
     base = get_origin(hint) or hint
-    return FieldType(base=base, arguments=get_args(hint), nullable=nullable, metadata=tuple(metadata))
+    return FieldType(base=base, arguments=get_args(hint), nullable=nullable, auto=auto, metadata=tuple(metadata))
 
 
 def field_types(section: type[Any], prefix: str = "") -> Mapping[str, FieldType]:

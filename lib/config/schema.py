@@ -127,11 +127,13 @@ class DataConfig(Section, prefix="data."):
     slots: Annotated[PositiveInt, Constraint("be at least 2", lambda value: value >= 2)] = 8
     """batches that each loader prepares ahead of its trainer"""
 
-    readers: PositiveInt = 6
-    """reader threads per loader"""
+    readers: PositiveInt | Literal["auto"] = "auto"
+    """reader threads per loader. auto: start with up to 6, as many as the cores of each loader, and change the number
+    while the trainer waits for data"""
 
-    decoders: NonNegativeInt = 2
-    """jpeg_folder, lmdb: decoder processes per loader; 0: decode in the loader itself, for debugging"""
+    decoders: NonNegativeInt | Literal["auto"] = "auto"
+    """jpeg_folder, lmdb: decoder processes per loader. auto: start with the cores of each loader, and change the number
+    while the trainer waits for data; 0: decode in the loader itself, for debugging"""
 
     on_error: Literal["stop", "wait"] = "stop"
     """when images can no longer be read. stop: save a checkpoint and end the run; wait: retry with growing

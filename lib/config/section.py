@@ -52,7 +52,7 @@ def _check_numbers(key: str, value: Any, kind: FieldType) -> None:
             _check_numbers(key, item, kind.item)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value}; it must be finite")
-    elif value is not None:
+    elif value is not None and not (kind.auto and value == "auto"):
         for constraint in kind.metadata:
             if isinstance(constraint, Constraint) and not constraint.holds(value):
                 text = f"{value:g}" if isinstance(value, float) else str(value)

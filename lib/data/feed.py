@@ -103,7 +103,7 @@ class Feed:
     def _lend(self, slots: list[int]) -> None:
         for slot, request in zip(slots, islice(self._plan, len(slots)), strict=False):
             at = request.phase, request.epoch, request.batch, request.rollbacks
-            self._channel.send(Fill(slot, *at, request.rows, request.tops))
+            self._channel.send(Fill(slot, *at, request.rows, request.tops, self.waited_s))
             self._lent.append((slot, request))
 
     def _receive(self) -> None:

@@ -42,6 +42,8 @@ class Fill(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """rows to read of each image; 0: all"""
     tops: tuple[int, ...] = ()
     """the first of these rows, for each image; empty if all are read"""
+    waited_s: float = 0.0
+    """seconds that the trainer has waited for batches so far"""
 
 
 class Filled(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

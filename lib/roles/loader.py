@@ -3,8 +3,10 @@
 It draws no random numbers except for the order of images, and never imports CUDA or torch.
 """
 
+import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, repeat
@@ -18,11 +20,13 @@ from ..data.sampler import Sampler
 from ..data.slot import packed_images
 from ..data.sources.base import PendingRead, Source, Tops
 from ..data.sources.registry import source_kind
+from ..data.worker_count import AdaptiveCount, adaptive_count, with_counts
 from ..errors import DataError
 from ..ipc import shared_memory
 from ..ipc.channel import Channel
 from ..ipc.messages import Fill, Filled, Stop, TensorHandle, Unreadable
 from ..runtime.process import Context, run_role
+from ..runtime.torchrun import local_workers
 from ..types import SPLITS, Phase
 from .batch_order import batch_order
 
@@ -36,24 +40,30 @@ def run(context: Context) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     config, data = context.config, context.sheet.data
     context.be_patient("opening the data set")
-    kind = source_kind(config.data)
-    train, val = (kind.open(config.data, data, split, context.warn) for split in SPLITS)
+    kind, counts = source_kind(config.data), with_counts(config.data, local_workers(config.world_size, os.environ))
+    train, val = (kind.open(counts, data, split, context.warn) for split in SPLITS)
     sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
     sampler = Sampler(batch_order(config), data, train.labels, context.rank)
     try:
-        serve(context, channel, sources, sampler)
+        serve(context, channel, sources, sampler, adaptive_count(config.data, counts, kind.resized_by))
     finally:
         for source in (train, val):
             source.close()
     channel.close()
 
 
-def serve(context: Context, channel: Channel, sources: dict[Phase, Source], sampler: Sampler) -> None:
+def serve(
+    context: Context,
+    channel: Channel,
+    sources: dict[Phase, Source],
+    sampler: Sampler,
+    count: AdaptiveCount | None = None,
+) -> None:
     """Fill slots until the trainer sends ``Stop``. After a batch that cannot be read, only wait for it.
 
     Reading starts as soon as a slot is lent, so the readers always have work. Slots are returned in the order in which
-    they were lent.
+    they were lent. ``count`` follows what the trainer waits, and the sources follow it.
     """
     images: NDArray[Any] = shared_memory.attach(channel.receive(TensorHandle))
     labels: NDArray[Any] = shared_memory.attach(channel.receive(TensorHandle))
@@ -76,8 +86,11 @@ def serve(context: Context, channel: Channel, sources: dict[Phase, Source], samp
                 context.heartbeat("stopping")
                 channel.send(Stop())
                 return
-            case Fill(slot, split, epoch, number, rollbacks, n_rows, tops):
+            case Fill(slot, split, epoch, number, rollbacks, n_rows, tops, waited_s):
                 source = sources[split]
+                if count and count.observe(time.monotonic(), waited_s):
+                    for opened in sources.values():
+                        opened.resize(count.value)
                 rows = sampler.indices(split, epoch, number, rollbacks)
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"

@@ -22,6 +22,15 @@ def count_workers(n_devices: int, environment: Mapping[str, str]) -> int:
     return int(environment["WORLD_SIZE"]) if is_under_torchrun(environment) else n_devices
 
 
+def local_workers(n_devices: int, environment: Mapping[str, str]) -> int:
+    """Return the number of workers on this machine. Without torchrun it is the number of devices.
+
+    >>> local_workers(2, {}), local_workers(16, {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "8"})
+    (2, 8)
+    """
+    return int(environment["LOCAL_WORLD_SIZE"]) if is_under_torchrun(environment) else n_devices
+
+
 def place_workers(
     devices: tuple[str, ...], exchange_method: str, environment: Mapping[str, str]
 ) -> tuple[tuple[str, ...], Sequence[int]]:

@@ -101,22 +101,33 @@ class WorkerPool(Generic[C]):
         self._urgent: deque[Future[Any]] = deque()
         self._waiting: deque[Future[Any]] = deque()
         self._workers: list[_Worker] = []
+        self._arguments = context, tasks
+        self._in_use = 0
+        self._start(spare, spare=True)
+        self.resize(count)
+        # After an uncaught error, multiprocessing waits for its processes at exit: their pipes must be closed by then.
+        atexit.register(self.close)
+
+    def resize(self, count: int) -> None:
+        """Give tasks to ``count`` processes from now on, besides the spare ones: start some, or leave some idle."""
+        self._in_use = sum(worker.spare for worker in self._workers) + count
+        self._start(self._in_use - len(self._workers), spare=False)
+
+    def _start(self, count: int, *, spare: bool) -> None:
         spawn = multiprocessing.get_context("spawn")
         # Ctrl-C and SIGTERM may be sent to every process of a group. Workers are stopped through their pipe instead, so
         # they start with both blocked. Python's resource tracker would unblock them here if it were started later.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
-            for number in range(count + spare):
+            for _ in range(count):
                 ours, theirs = spawn.Pipe()
-                process = spawn.Process(target=_work, args=(theirs, context, tasks), daemon=True)
+                process = spawn.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
                 process.start()
                 theirs.close()
-                self._workers.insert(0, _Worker(process, ours, number >= count))  # the spare ones first
+                self._workers.append(_Worker(process, ours, spare))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        # After an uncaught error, multiprocessing waits for its processes at exit: their pipes must be closed by then.
-        atexit.register(self.close)
 
     @property
     def pids(self) -> list[int]:
@@ -169,7 +180,7 @@ class WorkerPool(Generic[C]):
 
     def _send(self) -> None:
         for depth in range(_AHEAD):
-            for worker in self._workers:
+            for worker in self._workers[: self._in_use]:
                 tasks = self._urgent if worker.spare else self._urgent or self._waiting
                 if tasks and len(worker.running) == depth:
                     worker.running.append(tasks.popleft())

@@ -156,6 +156,8 @@ def test_a_wrong_option_is_named_with_the_right_one(argv: list[str], message: st
         ("optimizer.momentum", "1", "optimizer.momentum is 1; it must lie in [0, 1)"),
         ("model.name", "resnet51", "did you mean resnet50? known networks: alexnet, caffenet,"),
         ("batch_size", "0", "batch_size is 0; it must be at least 1"),
+        ("data.readers", "many", "data.readers is many; it must be a whole number or auto"),
+        ("data.readers", "0", "data.readers is 0; it must be at least 1"),
         ("exchange.method", "none", "would train apart"),
         ("exchange.every", "0", "exchange.every is 0; it must be at least 1"),
         ("exchange.alpha", "1.5", "exchange.alpha is 1.5; it must lie in [0, 1]"),
@@ -271,6 +273,7 @@ def test_values_follow_the_type_of_their_key(tmp_path: Path) -> None:
     assert (config.run.weights_dir, config.run.seed) == (Path("2024-05-01"), 10)
     assert (config.optimizer.learning_rate, config.optimizer.nesterov) == (0.001, True)
     assert (config.model.weights, config.model.freeze) == (None, ("no", "1"))
+    assert (config.data.readers, parsed("--data.readers", "3", "--data.decoders", "auto").data.readers) == ("auto", 3)
 
 
 @pytest.mark.parametrize("key", ["run.weights_dir", "run.resume", "data.dir", "data.misc_dir", "model.weights"])

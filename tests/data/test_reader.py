@@ -74,6 +74,17 @@ def test_random_rows_again_and_again_with_few_open_files(
         assert len(source._open) == len(set(indices // 16))  # only those of the batch
 
 
+def test_the_number_of_readers_may_change_between_batches(at: Layout, source: HickleBatches) -> None:
+    images, outs = all_images(at), [np.zeros((48, 32, 32, 3), np.uint8) for _ in range(5)]
+    waits = []
+    for out, count in zip(outs, (1, 5, 5, 2, 3), strict=True):
+        source.resize(count)
+        waits.append(source.begin_read(np.arange(48), out))
+    for wait, out in zip(waits, outs, strict=True):
+        wait()
+        assert np.array_equal(out, images)
+
+
 def test_a_short_read_is_continued(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.preadv
     monkeypatch.setattr(

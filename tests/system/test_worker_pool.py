@@ -80,6 +80,21 @@ def test_a_spare_process_takes_urgent_tasks_only() -> None:
         assert sorted(pool.pids) == sorted([worker, spare])
 
 
+def test_the_number_of_processes_may_change() -> None:
+    with WorkerPool(2, NO_MEMORY, Task, spare=1) as pool:
+
+        def busy() -> set[int]:
+            return {pool.result(future) for future in [pool.submit(Pid(), int) for _ in range(12)]}
+
+        first = busy()
+        pool.resize(1)
+        assert len(busy()) == 1
+        pool.resize(3)
+        assert len(busy()) == 3
+        assert first < set(pool.pids)
+        assert len(pool.pids) == 4
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_to_the_whole_process_group_do_not_reach_the_workers(number: signal.Signals) -> None:
     with WorkerPool(1, NO_MEMORY, Task) as pool:

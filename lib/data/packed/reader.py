@@ -92,6 +92,12 @@ class HickleBatches:
 
         return finish
 
+    def resize(self, count: int) -> None:
+        """Read with ``count`` threads from the next batch on."""
+        if count != self._readers:
+            before, self._pool, self._readers = self._pool, ThreadPoolExecutor(count, "reader"), count
+            before.shutdown(wait=False)  # its threads finish what they have
+
     def close(self) -> None:
         """End the threads and close all files."""
         self._pool.shutdown()

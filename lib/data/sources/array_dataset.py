@@ -13,6 +13,7 @@ from ...types import SPLITS, Split
 from ..cache import describe_with_mean
 from ..dataset import DataSet, check_labels, named_classes, warn_of_empty_classes
 from ..index import fingerprint
+from ..worker_count import readers
 from .base import Source, SourceKind, Warn
 from .in_memory import InMemory
 
@@ -47,16 +48,16 @@ def array_dataset(
 
     def open_split(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
         images, labels = read(data.dir, split)
-        return InMemory(images, labels, img_size=data.img_size, resize=data.resize, threads=data.readers)
+        return InMemory(images, labels, img_size=data.img_size, resize=data.resize, threads=readers(data.readers))
 
     return SourceKind(describe=describe, open=open_split, speed_advice=_speed_advice)
 
 
 def _speed_advice(data: DataConfig) -> str:
-    return (
-        f"raise data.readers (now {data.readers}), which resize the images to data.img_size, "
-        f"or lower data.img_size (now {data.img_size})"
-    )
+    lower = f"lower data.img_size (now {data.img_size})"
+    if data.readers == "auto":
+        return lower
+    return f"raise data.readers (now {data.readers}), which resize the images to data.img_size, or {lower}"
 
 
 def read_file(path: Path, name: str) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ class Source(Protocol):
         With ``tops`` read only some rows of each image: ``out`` is (n, rows, W, 3) and begins at row ``tops[i]``.
         """
 
+    def resize(self, count: int) -> Any:
+        """Use ``count`` threads or processes for what is begun from now on."""
+
     def close(self) -> Any:
         """Release files, threads and processes."""
 
@@ -58,6 +61,9 @@ class SynchronousSource:
 
         return read_rows
 
+    def resize(self, count: int) -> None:
+        """Do nothing: ``read`` decides how much it does at once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceKind:
@@ -73,6 +79,9 @@ class SourceKind:
     describe_val: Callable[[DataConfig, Sequence[str]], DataSet] | None = None
     """describes the validation images of these classes, without training images or a mean, for an evaluation of weights
     whose classes are known; None if the source needs training images"""
+
+    resized_by: Literal["readers", "decoders"] = "readers"
+    """the number of ``data`` that ``Source.resize`` changes"""
 
     speed_advice: Callable[[DataConfig], str]
     """tells the user what to change if trainers wait for images"""

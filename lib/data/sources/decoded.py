@@ -32,6 +32,10 @@ class DecodedImages(SynchronousSource):
         for place, reason in sorted(self._decoders.decode(self._names_of(chosen), out).items()):
             self._replace(chosen[place], reason, out[place : place + 1])
 
+    def resize(self, count: int) -> None:
+        """Decode with ``count`` processes from now on."""
+        self._decoders.resize(count)
+
     def close(self) -> None:
         """Close the decoders."""
         self._decoders.close()

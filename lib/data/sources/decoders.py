@@ -18,6 +18,7 @@ from ...errors import DataError, UnavailableError
 from ...ipc import shared_memory
 from ...ipc.messages import TensorHandle
 from ...system.worker_pool import Future, WorkerDied, WorkerPool
+from ..worker_count import max_decoders
 
 # Images in memory for each process: those that it decodes, and those that wait for their turn to be copied out.
 _SLOTS_PER_PROCESS = 4
@@ -43,10 +44,10 @@ def open_decoders(count: int, decode: ImageDecoder, img_size: int) -> "Decoders"
 
 def decoder_advice(data: DataConfig) -> str:
     """Return what makes a source that decodes faster. Its readers and slots do not."""
-    return (
-        f"raise data.decoders (now {data.decoders}), up to the processors that a worker has, "
-        "or pack the images once (preprocessing/generate_data.sh) and read them with data.source hickle"
-    )
+    pack = "pack the images once (preprocessing/generate_data.sh) and read them with data.source hickle"
+    if data.decoders == "auto":
+        return pack
+    return f"raise data.decoders (now {data.decoders}), up to the processors that a worker has, or {pack}"
 
 
 class Decoders:
@@ -69,6 +70,9 @@ class Decoders:
             except DataError as error:
                 broken[index] = str(error)
         return broken
+
+    def resize(self, count: int) -> None:
+        """Decode with ``count`` processes from now on, if there are any."""
 
     def close(self) -> None:
         """Release files, processes and memory."""
@@ -104,7 +108,7 @@ class DecoderPool(Decoders):
 
     def __init__(self, count: int, decode: ImageDecoder, img_size: int) -> None:
         super().__init__(decode)
-        shape = (_SLOTS_PER_PROCESS * count, img_size, img_size, 3)
+        shape = (_SLOTS_PER_PROCESS * max_decoders(count), img_size, img_size, 3)
         self._slots, handle = shared_memory.create("decoded images", shape, "uint8")
         self._pool = WorkerPool(count, _Context(decode, handle), _Decode)
 
@@ -133,6 +137,9 @@ class DecoderPool(Decoders):
         if unavailable:
             raise unavailable
         return broken
+
+    def resize(self, count: int) -> None:
+        self._pool.resize(count)
 
     def close(self) -> None:
         self._pool.close()

@@ -8,6 +8,7 @@ from ..packed.layout import Layout, layout
 from ..packed.manifest import read_manifest
 from ..packed.metadata import read_classes
 from ..packed.reader import HickleBatches
+from ..worker_count import readers
 from . import theano
 from .base import Source, SourceKind, Warn
 
@@ -34,7 +35,7 @@ def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Sou
     at = layout(data.dir, data.misc_dir)
     if _is_theano(at):
         return theano.TheanoBatches(at, described, split)
-    return HickleBatches(at, read_manifest(at), split, readers=data.readers, verify=data.verify)
+    return HickleBatches(at, read_manifest(at), split, readers=readers(data.readers), verify=data.verify)
 
 
 def _is_theano(at: Layout) -> bool:
@@ -46,7 +47,8 @@ def _speed_advice(data: DataConfig) -> str:
     if _is_theano(layout(data.dir, data.misc_dir)):
         pack = "pack the images again with preprocessing/generate_data.sh"
         return f"files of theano_alexnet are read whole, one after the other: {pack}, or {disk}"
-    return f"raise data.readers (now {data.readers}), then data.slots (now {data.slots}), or {disk}"
+    raised = "raise " if data.readers == "auto" else f"raise data.readers (now {data.readers}), then "
+    return f"{raised}data.slots (now {data.slots}), or {disk}"
 
 
 HICKLE = SourceKind(describe=_describe, open=_open, speed_advice=_speed_advice)

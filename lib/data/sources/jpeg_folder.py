@@ -18,6 +18,7 @@ from ..dataset import DataSet
 from ..images.decode import Resize, decode
 from ..index import Index, fingerprint, index_bytes, read_index
 from ..packed.layout import layout
+from ..worker_count import decoders
 from .base import Source, SourceKind, Warn
 from .class_folders import find_labeled_images, find_validation_images, split_places
 from .decoded import DecodedImages
@@ -97,8 +98,8 @@ def _fingerprint(data: DataConfig, found: Mapping[Split, LabeledImages], *more: 
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
-    decoders = open_decoders(data.decoders, FileDecoder(data.dir, data.img_size, data.resize), data.img_size)
-    return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), decoders, str(data.dir), warn)
+    opened = open_decoders(decoders(data.decoders), FileDecoder(data.dir, data.img_size, data.resize), data.img_size)
+    return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), opened, str(data.dir), warn)
 
 
 def _identity(image: LabeledImage) -> tuple[str | int, ...]:
@@ -119,4 +120,6 @@ def _index(found: LabeledImages, classes: Sequence[str], start: Path) -> bytes:
     return index_bytes(Index(names, labels))
 
 
-JPEG_FOLDER = SourceKind(describe=_describe, open=_open, describe_val=_describe_val, speed_advice=decoder_advice)
+JPEG_FOLDER = SourceKind(
+    describe=_describe, open=_open, describe_val=_describe_val, resized_by="decoders", speed_advice=decoder_advice
+)

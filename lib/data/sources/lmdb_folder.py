@@ -26,6 +26,7 @@ from ..images.datum import datum_image, read_datum
 from ..images.decode import Resize
 from ..index import Index, fingerprint, index_bytes, read_index, readable
 from ..packed.layout import layout
+from ..worker_count import decoders
 from .base import Source, SourceKind, Warn
 from .decoded import DecodedImages
 from .decoders import decoder_advice, open_decoders
@@ -100,8 +101,8 @@ def _describe(data: DataConfig) -> DataSet:
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
     folder = _folder(data.dir, split)
     index = read_index(_index_path(data, _version(folder), split))
-    decoders = open_decoders(data.decoders, RecordDecoder(folder, data.img_size, data.resize), data.img_size)
-    return DecodedImages(index, decoders, str(folder), warn)
+    opened = open_decoders(decoders(data.decoders), RecordDecoder(folder, data.img_size, data.resize), data.img_size)
+    return DecodedImages(index, opened, str(folder), warn)
 
 
 def _folder(dir: Path, split: Split) -> Path:
@@ -180,4 +181,4 @@ def _index_path(data: DataConfig, version: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{version}.npz"
 
 
-LMDB = SourceKind(describe=_describe, open=_open, speed_advice=decoder_advice)
+LMDB = SourceKind(describe=_describe, open=_open, resized_by="decoders", speed_advice=decoder_advice)

@@ -6,6 +6,7 @@ from ...config.schema import DataConfig
 from ...types import SPLITS, Split
 from ..dataset import DataSet, numbered_classes
 from ..index import fingerprint
+from ..worker_count import readers
 from .base import Source, SourceKind, Warn
 from .in_memory import InMemory
 
@@ -32,7 +33,7 @@ def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Sou
     rng = np.random.Generator(np.random.Philox(key=SPLITS.index(split)))
     images = rng.integers(0, 256, (min(count, _DISTINCT), size, size, 3), np.uint8)
     labels = rng.integers(0, described.n_classes, count)
-    return InMemory(images, labels, img_size=size, resize=data.resize, threads=data.readers)
+    return InMemory(images, labels, img_size=size, resize=data.resize, threads=readers(data.readers))
 
 
 def _speed_advice(data: DataConfig) -> str:
