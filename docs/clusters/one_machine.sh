@@ -1,5 +1,5 @@
 #!/bin/bash
-# Train on the GPUs of one machine, and go on in the next job when the time limit is near:
+# Train on the GPUs of one machine, and continue in the next job when the time limit is near:
 #
 #     sbatch docs/clusters/one_machine.sh --data.dir imagenet --run.weights_dir models_a
 #

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Train on the GPUs of several machines, and go on in the next job when the time limit is near:
+# Train on the GPUs of several machines, and continue in the next job when the time limit is near:
 #
 #     sbatch --nodes 4 docs/clusters/several_machines.sh --data.dir imagenet --run.weights_dir models_a
 #

@@ -18,13 +18,6 @@ def test_the_model_agrees_with_the_measurements_within_6_percent(measured: Measu
     assert predict(Constants(), measured.workers).images_s == pytest.approx(measured.images_s, rel=0.06)
 
 
-def test_the_barrier_of_the_hosts_agrees_with_its_measurement() -> None:
-    """The constant comes from two workers with a barrier of hosts outside the captured step: 64.1 k images/s."""
-    c, two = Constants(), predict(Constants(), 2)
-    late = two.early * c.late_mb / c.early_mb
-    assert 256_000 / (c.step_ms + two.early + late + c.host_ms) == pytest.approx(64_100, rel=0.05)
-
-
 def test_averaging_weights_on_two_workers_agrees_with_its_measurement() -> None:
     """105,361 images/s beside 55,181 of one worker, with data on the devices (docs/performance.md)."""
     one, two = (predict(Constants(), workers, "weights").images_s for workers in (1, 2))
