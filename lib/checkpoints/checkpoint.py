@@ -4,7 +4,7 @@ A checksum in the file detects any damaged byte.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -17,9 +17,9 @@ from ..types import PUBLISHED, Variant
 from .tensor_checks import load_tensors, tensor_flaw
 from .zip_checksum import append_checksum, verify_checksum
 
-FORMAT = 3
+FORMAT = 4
 # Older formats that can be read: the current name of each key that was renamed.
-RENAMED_KEYS = {2: {"velocities": "momentum", "rewinds": "rollbacks"}}
+RENAMED_KEYS: dict[int, dict[str, str]] = {2: {"velocities": "momentum", "rewinds": "rollbacks"}, 3: {}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,12 @@ class Checkpoint:
     momentum: dict[str, Tensor]
     rollbacks: int = 0
     """times the training returned to a checkpoint (run.on_nan); the order of images depends on it"""
+    optimizer: str = "sgd"
+    """the update rule (optimizer.name), whose state momentum and slots are"""
+    updates: int = 0
+    """updates made so far; 0 in older checkpoints, whose optimizer does not count them"""
+    slots: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """what the optimizer keeps besides momentum, by the names of ``FlatParameters.slots`` and of parameters"""
     order: str = ""
     """what determines the order of training images besides seed and rollbacks; empty in older checkpoints"""
 
@@ -129,7 +135,7 @@ def load(path: Path) -> Checkpoint:
 def _flaw(saved: Checkpoint) -> str:
     """Return why a checkpoint cannot be used, whatever the network is, or an empty text."""
     identity, preparation = saved.identity, saved.preparation
-    counts = (saved.epoch, saved.iteration, saved.rollbacks, saved.total_batch_size, saved.seed)
+    counts = (saved.epoch, saved.iteration, saved.rollbacks, saved.total_batch_size, saved.seed, saved.updates)
     if not all(0 <= count < 2**63 for count in counts) or saved.val_record.shape != (saved.epoch, 2):
         return "its counts of epochs and iterations are inconsistent"
     if preparation.mean.shape != (3, identity.img_size, identity.img_size):
@@ -138,14 +144,23 @@ def _flaw(saved: Checkpoint) -> str:
         return f"it names {len(preparation.classes)} classes, but has {identity.n_classes}"
     if preparation.std and not all(0 < value < math.inf for value in preparation.std):
         return "its std is not positive"
-    if any(name not in saved.parameters for name in saved.momentum):
-        return "it has momentum of unknown parameters"
-    if any(value.shape != saved.parameters[name].shape for name, value in saved.momentum.items()):
-        return "its momentum has other shapes than its parameters"
-    momentum = {f"momentum of {name}": value for name, value in saved.momentum.items()}
-    others = {"mean image": preparation.mean, "validation record": saved.val_record}
-    for name, tensor in (others | saved.parameters | momentum).items():
-        must_be_float32 = name in momentum or (tensor.is_floating_point() and tensor is not saved.val_record)
+    return _tensor_flaw(saved)
+
+
+def _tensor_flaw(saved: Checkpoint) -> str:
+    """Return why a tensor of a checkpoint cannot be used, or an empty text."""
+    state: dict[str, Tensor] = {}
+    for what, tensors in {"momentum": saved.momentum, **saved.slots}.items():
+        if any(name not in saved.parameters for name in tensors):
+            return f"it has {what} of unknown parameters"
+        if any(value.shape != saved.parameters[name].shape for name, value in tensors.items()):
+            return f"its {what} has other shapes than its parameters"
+        state |= {f"{what} of {name}": value for name, value in tensors.items()}
+    if any((value < 0).any() for value in saved.slots.get("second_moment", {}).values()):
+        return "its second moment is negative"
+    others = {"mean image": saved.preparation.mean, "validation record": saved.val_record}
+    for name, tensor in (others | saved.parameters | state).items():
+        must_be_float32 = name in state or (tensor.is_floating_point() and tensor is not saved.val_record)
         if must_be_float32 and tensor.dtype != torch.float32:
             return f"its {name} has {tensor.dtype} numbers instead of torch.float32"
         if flaw := tensor_flaw(tensor):
@@ -194,6 +209,15 @@ def check_preparation(path: Path, found: Preparation, expected: Preparation) -> 
                 f"{path} was trained with {key} {theirs or 'null'}, here it is {ours or 'null'}; "
                 f"add --{key} '{theirs or 'null'}'"
             )
+
+
+def check_optimizer(path: Path, found: str, expected: str) -> None:
+    """Raise CheckpointError if the checkpoint's momentum is that of another optimizer."""
+    if found != expected:
+        raise CheckpointError(
+            f"{path} holds the state of optimizer.name {found}, here it is {expected}; add --optimizer.name {found}, "
+            f"or begin anew from its weights: --model.weights {path} and another --run.weights_dir"
+        )
 
 
 def _damaged(path: Path, why: str) -> CheckpointError:

@@ -75,7 +75,7 @@ def summary(section: type[Any]) -> str:
     """Return the docstring of a section, without the full stop.
 
     >>> summary(Config().optimizer.__class__)
-    'optimizer: stochastic gradient descent with momentum'
+    'optimizer: the rule that moves the weights'
     """
     return " ".join(str(getdoc(section)).split()).rstrip(".")
 

@@ -32,6 +32,10 @@ FOREIGN_OPTIONS = {
     "model.init": "wInit",
     "model.weights": "weights pretrained initial_checkpoint",
     "model.freeze": "freeze",
+    "optimizer.name": "opt optim optimizer optimizer.type",
+    "optimizer.betas": "opt_betas",
+    "optimizer.eps": "opt_eps",
+    "optimizer.clip_norm": "clip_grad gradient_clip_val max_grad_norm",
     "optimizer.learning_rate": "learning_rate LR base_lr lr lr0",
     "optimizer.momentum": "momentum use_momentum",
     "optimizer.nesterov": "use_nesterov_momentum",
@@ -114,6 +118,5 @@ FOREIGN_OPTIONS = {
     "- every trainer has a loader process": "para_load",
     "- buffers are shared already": "optimize",
     "- sockets lie in a private folder": "sock_data0 sock_data1 sock_gpu",
-    "- the optimizer is SGD with momentum": "opt optim optimizer optimizer.name optimizer.type",
     "- training error is always shown": "print_train_error",
 }

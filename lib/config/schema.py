@@ -276,19 +276,37 @@ class ModelConfig(Section, prefix="model."):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(Section, prefix="optimizer."):
-    """optimizer: stochastic gradient descent with momentum."""
+    """optimizer: the rule that moves the weights."""
+
+    name: Literal["sgd", "adamw", "radam", "lamb"] = "sgd"
+    """sgd: stochastic gradient descent with momentum; adamw: Adam with decoupled weight decay (arXiv:1711.05101);
+    radam: rectified Adam (arXiv:1908.03265), with decoupled weight decay; lamb: a rate for each layer, for large
+    batches (arXiv:1904.00962)"""
 
     learning_rate: PositiveFloat = 0.01
     """initial learning rate, which schedule.* changes"""
 
     momentum: FractionBelow1 = 0.9
-    """momentum coefficient; 0: plain gradient descent"""
+    """sgd: momentum coefficient; 0: plain gradient descent"""
 
     nesterov: bool = False
-    """use Nesterov momentum"""
+    """sgd: use Nesterov momentum"""
+
+    betas: tuple[FractionBelow1, FractionBelow1] = (0.9, 0.999)
+    """adamw, radam, lamb: decay rates of the means of gradients and of their squares"""
+
+    eps: PositiveFloat = 1e-8
+    """adamw, radam, lamb: what is added to the root of the mean square; usual with lamb: 1e-6"""
+
+    lookahead: NonNegativeInt = 0
+    """any optimizer: updates after which slow weights move half of the way to the fast ones, which continue from there
+    (arXiv:1907.08610); 0: off; usual: 6"""
+
+    clip_norm: NonNegativeFloat = 0.0
+    """scale the averaged gradient of the whole network down to this norm where it is longer; 0: off; usual: 1"""
 
     weight_decay: NonNegativeFloat = 5e-4
-    """L2 penalty"""
+    """sgd: L2 penalty; otherwise decoupled: the share of a weight that is subtracted is this times the learning rate"""
 
     decayed: Literal["weights", "all"] = "weights"
     """parameters with weight decay. weights: no biases and normalization parameters; all: every parameter"""
@@ -309,6 +327,16 @@ class OptimizerConfig(Section, prefix="optimizer."):
                 "optimizer.nesterov is true, but optimizer.momentum is 0; set optimizer.momentum above 0 or "
                 "optimizer.nesterov to false"
             )
+
+    @property
+    def needs_equal_replicas(self) -> list[str]:
+        """The keys, with their values, that need the averaged gradient in every update."""
+        found = {
+            f"optimizer.name {self.name}": self.name != "sgd",
+            f"optimizer.lookahead {self.lookahead}": self.lookahead > 0,
+            f"optimizer.clip_norm {self.clip_norm:g}": self.clip_norm > 0,
+        }
+        return [key for key, needs in found.items() if needs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -515,6 +543,12 @@ class Config(Section, prefix=""):
         images = parse_made_for("model.made_for", self.model.made_for)
         if images and images.mean and self.normalize.mean == "none":
             raise ConfigError("model.made_for has a mean, but normalize.mean is none; set normalize.mean to channel")
+        if self.exchange.replicas_differ and (keys := self.optimizer.needs_equal_replicas):
+            raise ConfigError(
+                f"{keys[0]} needs the gradient of all workers in every update, but with exchange.rule "
+                f"{self.exchange.rule} every {self.exchange.every} iterations replicas differ in between; set "
+                "exchange.rule to average and exchange.every to 1"
+            )
         if self.exchange.alpha * self.world_size > 1:
             raise ConfigError(
                 f"exchange.alpha is {self.exchange.alpha:g}, which would move the center beyond the mean of "

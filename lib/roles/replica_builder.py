@@ -18,15 +18,17 @@ from ..exchange.base import Exchange
 from ..models.losses import HEAD_WEIGHTS
 from ..models.registry import model_spec
 from ..models.spec import ModelSpec
+from ..training.average_gradients import AverageGradients
 from ..training.compilation import Compilation, decide
 from ..training.fine_tuning import freeze
 from ..training.flat import FlatParameters
-from ..training.optimizer import MomentumSGD, Optimizer
+from ..training.optimizer import LinearOptimizer, Optimizer
 from ..training.periodic_sync import Elastic, LocalSGD, moving_rate
 from ..training.plain_step import PlainStep
 from ..training.replica import Replica
 from ..training.step import Step
-from ..training.sync import EVERY_UPDATE, SyncStrategy
+from ..training.sync import AverageWeights, SyncStrategy
+from .optimizer_builder import fused_optimizer, plain_optimizer, slots
 
 if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
     from ..training.captured_step import CapturableNetwork
@@ -77,7 +79,14 @@ def build_replica(
 
     fused = not plain and not why_not_fused(config)
     channels_last = not plain and not fused
-    flat = FlatParameters(model, exchange.allocate, allocate_gradients, frozen_norms, channels_last=channels_last)
+    flat = FlatParameters(
+        model,
+        exchange.allocate,
+        allocate_gradients,
+        frozen_norms,
+        channels_last=channels_last,
+        slots=slots(config.optimizer),
+    )
     parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange)
     if plain:
         step, sync, note = _plain_step(parts)
@@ -106,12 +115,14 @@ class _Parts:
     exchange: Exchange
 
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
-        return build_sync(self.config.exchange, optimizer, self.flat, self.exchange, self.config.world_size)
+        config = self.config
+        clip_norm = config.optimizer.clip_norm
+        return build_sync(config.exchange, optimizer, self.flat, self.exchange, config.world_size, clip_norm)
 
 
 def _plain_step(parts: _Parts) -> tuple[Step, SyncStrategy, str]:
     config = parts.config
-    optimizer = MomentumSGD(parts.flat, config.optimizer)
+    optimizer = plain_optimizer(parts.flat, config.optimizer)
     sync = parts.sync(optimizer)
     compiled = config.compute.compile == "always"
     step = PlainStep(
@@ -172,12 +183,11 @@ def _autograd_step(
 def _captured_step(
     parts: _Parts, network: "CapturableNetwork", weights: Tensor, building: Callable[[], AbstractContextManager[None]]
 ) -> tuple[Step, SyncStrategy]:
-    # Imported here: they need Triton, which is not installed everywhere.
+    # Imported here: it needs Triton, which is not installed everywhere.
     from ..training.captured_step import CapturedStep  # noqa: PLC0415
-    from ..training.fused_optimizer import FusedSGD  # noqa: PLC0415
 
     config = parts.config
-    optimizer = FusedSGD(parts.flat, weights, config.optimizer)
+    optimizer = fused_optimizer(parts.flat, weights, config.optimizer)
     sync = parts.sync(optimizer)
     step = CapturedStep(
         network,
@@ -196,11 +206,21 @@ def _captured_step(
 
 
 def build_sync(
-    config: ExchangeConfig, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange, world_size: int
+    config: ExchangeConfig,
+    optimizer: Optimizer,
+    flat: FlatParameters,
+    exchange: Exchange,
+    world_size: int,
+    clip_norm: float = 0.0,
 ) -> SyncStrategy:
     """Return the strategy that ``exchange.rule``, ``every``, ``alpha`` and ``what`` ask for."""
     if world_size == 1 or not config.replicas_differ:
-        return EVERY_UPDATE[config.what](optimizer, flat, exchange)
+        weights = config.what == "weights"
+        if weights and not clip_norm and isinstance(optimizer, LinearOptimizer):
+            return AverageWeights(optimizer, flat, exchange)
+        exact = weights and world_size > 1 and flat.gradients.dtype != torch.float32
+        mean = exchange.allocate(len(flat.gradients)) if exact else None
+        return AverageGradients(optimizer, flat, exchange, mean=mean, clip_norm=clip_norm)
     if config.rule == "average":
         return LocalSGD(optimizer, flat, exchange, config.every)
     alpha = moving_rate(config, world_size)

@@ -48,6 +48,7 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
         replica,
         total_batch_size=config.batch_size * config.world_size,
         order=describe_order(config.data),
+        optimizer=config.optimizer.name,
         by_name=config.model.classes == "by_name",
     )
     progress, origin = _start(context, snapshots, replica)
@@ -89,5 +90,6 @@ def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Pr
             origin = start_from(
                 replica.model, model.weights, context.config.normalize.std, folders, rows, model.name, model.made_for
             )
+            replica.flat.restart_copies()
             return Progress(), f"weights:  {origin}"
     return Progress(), ""

@@ -102,7 +102,7 @@ class CapturedStep:
             self._n_accumulated += 1
 
     def update(self, lr: float, weight_decay: float) -> None:
-        self._optimizer.set(lr, weight_decay)
+        self._sync.begin(lr, weight_decay)
         if not self._accumulates:
             self._compute("step", self._pass_and_sync if self._sync.capturable else self._pass_alone)
         elif self._sync.capturable:

@@ -1,7 +1,8 @@
 """All numbers that replicas share, in one flat tensor, and their gradients in another.
 
-    state:  [ weights | biases and norms | momentum of both, in the same layout | float buffers ]
+    state:  [ weights | biases and norms | momentum of both, in the same layout | slots | float buffers ]
 
+Each slot is another number a parameter, in the same layout: a second moment, or a copy that follows the parameters.
 Another flat tensor, ``frozen``, holds the rest as bytes: frozen parameters (``requires_grad`` off), buffers of frozen
 norms, and counters. It is never averaged: training does not change it, and the rounded mean of equal numbers may be
 another number. It is copied where one replica's numbers become those of all.
@@ -11,13 +12,17 @@ Weights come first because weight decay and learning rate of the others may diff
 all: gradients become ready from the last layer to the first.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
 
 # Each tensor begins at a multiple of this many numbers (128 bytes), which fast kernels need.
 _ALIGN = 32
+
+COPIES = {"slow"}
+"""slots that begin as copies of the parameters; the others begin as zeros"""
 
 
 class FlatParameters:
@@ -36,6 +41,7 @@ class FlatParameters:
         frozen: Collection[nn.Module] = (),
         *,
         channels_last: bool = False,
+        slots: Sequence[str] = (),
     ) -> None:
         """With ``channels_last`` the weights of convolutions lie (O, H, W, I) in memory, as GPUs compute with them."""
         self._channels_last = channels_last
@@ -47,10 +53,12 @@ class FlatParameters:
         in_state = {id(tensor) for tensor in (*parameters, *buffers)}
         rest = [tensor for tensor in (*model.parameters(), *model.buffers()) if id(tensor) not in in_state]
         n_parameters = _length(parameters)
-        self.state = allocate(2 * n_parameters + _length(buffers))
-        self.parameters, self.momentum, self.buffers = self.state.split(
-            [n_parameters, n_parameters, len(self.state) - 2 * n_parameters]
-        )
+        self.state = allocate((2 + len(slots)) * n_parameters + _length(buffers))
+        in_layout, self.buffers = self.state.tensor_split([(2 + len(slots)) * n_parameters])
+        self.parameters, self.momentum, *others = in_layout.view(2 + len(slots), n_parameters)
+        self.slots = dict(zip(slots, others, strict=True))
+        self.updates = 0
+        """updates made so far, which bias corrections and the like count from"""
         self.frozen = allocate(_byte_length(rest)) if rest else self.state[:0]
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
         self.n_weights = _length(p for p in parameters if p.ndim > 1)
@@ -58,6 +66,7 @@ class FlatParameters:
         _move(parameters, self._split(self.parameters))
         _move(buffers, _split(buffers, self.buffers))
         _move(rest, _split_bytes(rest, self.frozen))
+        self.restart_copies()
         if self.gradients.dtype == torch.float32:
             for parameter, gradient in zip(parameters, self._split(self.gradients), strict=True):
                 parameter.grad = gradient
@@ -72,6 +81,12 @@ class FlatParameters:
         """All memory in which replicas are equal, momentum included."""
         return [block for block in (self.state, self.frozen) if len(block)]
 
+    @torch.no_grad()
+    def restart_copies(self) -> None:
+        """Make the slots that follow the parameters equal to them, after someone else has changed these."""
+        for name in COPIES & self.slots.keys():
+            self.slots[name].copy_(self.parameters)
+
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Return each parameter's part of ``flat``, a tensor laid out as ``parameters``, in the parameter's shape."""
         return dict(zip(self._parameters, self._split(flat), strict=True))
@@ -84,6 +99,12 @@ class FlatParameters:
                 yield view.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
             else:
                 yield view
+
+    def parts(self, segment: slice) -> list[slice]:
+        """Return where each parameter of ``segment`` lies, which holds whole ones, padding included."""
+        ends = list(accumulate(_padded(parameter.numel()) for parameter in self._parameters.values()))
+        parts = (slice(*pair) for pair in pairwise([0, *ends]))
+        return [part for part in parts if segment.start <= part.start < segment.stop]
 
     def length_of(self, names: Iterable[str]) -> int:
         """Return how many numbers these parameters take, padding included."""

@@ -12,10 +12,12 @@ from .optimizer import parameter_groups
 
 
 class FusedSGD:
-    """``Optimizer`` in Triton kernels. ``copy`` (N,) holds ``flat.parameters`` in the dtype the network computes in.
+    """``LinearOptimizer`` in Triton kernels. ``copy`` (N,) is ``flat.parameters`` in the dtype the network computes in.
 
     Learning rate and weight decay lie on the device, so updates in a captured CUDA graph follow them.
     """
+
+    capturable = True
 
     def __init__(self, flat: FlatParameters, copy: Tensor, config: OptimizerConfig) -> None:
         self._flat, self._copy, self._config = flat, copy, config

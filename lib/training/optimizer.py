@@ -13,7 +13,7 @@ gradient: with v' the momentum before the update, m v - r g is (1 + m) v - m v'.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,7 +23,10 @@ from .flat import FlatParameters
 
 
 class Optimizer(Protocol):
-    """An update rule on segments of the flat parameters, in two halves between which momentum may be averaged."""
+    """An update rule on segments of the flat parameters."""
+
+    capturable: bool
+    """whether a CUDA graph may capture ``step``, which may then be called segment by segment"""
 
     def set(self, lr: float, weight_decay: float) -> None:
         """Set the learning rate and weight decay of the updates that follow."""
@@ -31,18 +34,25 @@ class Optimizer(Protocol):
     def step(self, segment: slice, gathered: Sequence[Tensor] = ()) -> None:
         """Update momentum and parameters of ``segment`` from its gradients, or from the mean of those ``gathered``."""
 
+    def refresh(self, segment: slice) -> None:
+        """Recompute what is derived from the parameters, after someone else has changed them."""
+
+
+@runtime_checkable
+class LinearOptimizer(Optimizer, Protocol):
+    """An update rule that is linear in the gradients, in two halves between which momentum may be averaged."""
+
     def update_momentum(self, segment: slice) -> None:
         """Run the first half of ``step``: new momentum from gradients."""
 
     def apply(self, segment: slice) -> None:
         """Run the second half of ``step``: new parameters from momentum."""
 
-    def refresh(self, segment: slice) -> None:
-        """Recompute what is derived from the parameters, after someone else has changed them."""
-
 
 class MomentumSGD:
-    """``Optimizer`` in plain PyTorch: updates ``flat.parameters`` and ``flat.momentum`` in place."""
+    """``LinearOptimizer`` in plain PyTorch: updates ``flat.parameters`` and ``flat.momentum`` in place."""
+
+    capturable = True
 
     def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
         self._lr = self._weight_decay = 0.0
@@ -53,7 +63,7 @@ class MomentumSGD:
 
     def step(self, segment: slice, gathered: Sequence[Tensor] = ()) -> None:
         if gathered:
-            self._flat.gradients[segment].copy_(torch.stack([part.float() for part in gathered]).mean(0))
+            self._flat.gradients[segment].copy_(mean_gradient(self._flat, segment, gathered))
         self.update_momentum(segment)
         self.apply(segment)
 
@@ -79,6 +89,13 @@ class MomentumSGD:
 
     def refresh(self, segment: slice) -> None:
         pass
+
+
+def mean_gradient(flat: FlatParameters, segment: slice, gathered: Sequence[Tensor]) -> Tensor:
+    """Return the gradients of ``segment``, or the mean of those ``gathered``, in float32."""
+    if not gathered:
+        return flat.gradients[segment].float()
+    return torch.stack([part.float() for part in gathered]).mean(0)
 
 
 def parameter_groups(segment: slice, n_weights: int, config: OptimizerConfig) -> Iterator[tuple[slice, float, float]]:

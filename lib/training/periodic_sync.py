@@ -38,6 +38,10 @@ class _Periodic(ABC):
     def in_sync(self) -> bool:
         return not self._updates_since_sync
 
+    def begin(self, lr: float, weight_decay: float) -> None:
+        self._flat.updates += 1
+        self._optimizer.set(lr, weight_decay)
+
     def update(self, segment: slice) -> None:
         self._optimizer.step(segment)
         self._updates_since_sync += 1

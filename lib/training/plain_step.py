@@ -52,7 +52,7 @@ class PlainStep:
             meter.add(main_logits(outputs).detach(), main_labels(labels), loss, iteration)
 
     def update(self, lr: float, weight_decay: float) -> None:
-        self._optimizer.set(lr, weight_decay)
+        self._sync.begin(lr, weight_decay)
         self._sync.update(self._flat.whole)
         self._flat.gradients.zero_()
 

@@ -33,12 +33,17 @@ class Snapshots:
         total_batch_size: int,
         order: str,
         *,
+        optimizer: str = "sgd",
         by_name: bool = True,
     ) -> None:
-        """``by_name`` says that a checkpoint's classes must have the names of ``preparation``'s."""
+        """``optimizer`` is the name of the replica's.
+
+        ``by_name`` says that a checkpoint's classes must have the names of ``preparation``'s.
+        """
         self.folder = CheckpointFolder(run.weights_dir / "checkpoints", run.keep)
         self._run, self._identity, self._preparation, self._replica = run, identity, preparation, replica
         self._total_batch_size, self._order, self._by_name = total_batch_size, order, by_name
+        self._optimizer = optimizer
         self._saved_at = time.monotonic()
         self.async_saver = AsyncSaver()
         """writes what ``save`` started; finish it before asking for the latest checkpoint"""
@@ -64,8 +69,9 @@ class Snapshots:
 
     @property
     def _nbytes(self) -> int:
-        replica = self._replica
-        saved = (*replica.model.state_dict().values(), *replica.flat.momentum_of.values(), self._preparation.mean)
+        replica, flat = self._replica, self._replica.flat
+        state = (*flat.momentum_of.values(), *flat.slots.values())
+        saved = (*replica.model.state_dict().values(), *state, self._preparation.mean)
         return sum(int(tensor.nbytes) for tensor in saved)
 
     def due(self) -> bool:
@@ -75,7 +81,7 @@ class Snapshots:
 
     def save(self, progress: Progress) -> None:
         """Copy the training's current state, and start to write it as a checkpoint while the training continues."""
-        replica = self._replica
+        replica, flat = self._replica, self._replica.flat
         self.async_saver.discard_pending()
         saved = Checkpoint(
             identity=self._identity,
@@ -88,7 +94,10 @@ class Snapshots:
             rollbacks=progress.rollbacks,
             val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
             parameters=_copied(replica.model.state_dict()),
-            momentum=_copied(replica.flat.momentum_of),
+            momentum=_copied(flat.momentum_of),
+            optimizer=self._optimizer,
+            updates=flat.updates,
+            slots={name: _copied(flat.views(slot)) for name, slot in flat.slots.items()},
         )
         base_epoch = self._base_epoch(progress) if self._run.on_nan == "rollback" else None
         self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best, base_epoch=base_epoch))
@@ -119,17 +128,19 @@ class Snapshots:
         checkpoint.check_preparation(path, saved.preparation, self._preparation)
         if self._by_name:
             check_same_order(path, saved.preparation.folders, self._preparation.folders)
+        checkpoint.check_optimizer(path, saved.optimizer, self._optimizer)
         if saved.iteration:
             self._refuse_other_order(path, saved)
-        replica = self._replica
+        replica, flat = self._replica, self._replica.flat
         check_fit(path, saved.parameters, replica.model.state_dict(), CheckpointError)
-        if not saved.momentum.keys() & replica.flat.momentum_of.keys():
+        if not saved.momentum.keys() & flat.momentum_of.keys():
             raise CheckpointError(f"{path} has no momentum of the trained parameters; use it as model.weights instead")
-        with torch.no_grad():
-            replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
-            for name, momentum in replica.flat.momentum_of.items():
-                if name in saved.momentum:  # a parameter that was frozen then has none, and starts with zero
-                    momentum.copy_(saved.momentum[name])
+        replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
+        flat.restart_copies()
+        flat.updates = saved.updates
+        _load(saved.momentum, flat.momentum_of)
+        for name, slot in flat.slots.items():
+            _load(saved.slots.get(name, {}), flat.views(slot))
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record, saved.rollbacks)
 
@@ -158,6 +169,14 @@ class Snapshots:
         )
 
 
+@torch.no_grad()
+def _load(saved: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
+    """Copy what was saved of each parameter; one that was frozen then has nothing, and keeps what it begins with."""
+    for name, target in targets.items():
+        if name in saved:
+            target.copy_(saved[name])
+
+
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copy tensors to the CPU, each into its own memory: a view of the flat state would be saved with all of it.
 
@@ -171,11 +190,12 @@ def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def broadcast_progress(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
     """Copy worker 0's replica and progress to every worker: only worker 0 needs access to the checkpoint's disk."""
-    counts = [progress.epoch, progress.iteration, progress.rollbacks, len(progress.val_record)]
-    epoch, iteration, rollbacks, n_records = map(int, exchange.all_gather(counts)[0])
-    flat = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
-    first = exchange.all_gather(flat)[0]
-    for block in replica.flat.blocks:
+    flat = replica.flat
+    counts = [progress.epoch, progress.iteration, progress.rollbacks, len(progress.val_record), flat.updates]
+    epoch, iteration, rollbacks, n_records, flat.updates = map(int, exchange.all_gather(counts)[0])
+    records = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
+    first = exchange.all_gather(records)[0]
+    for block in flat.blocks:
         exchange.broadcast(block)
         exchange.verify(block)  # the only time for frozen parameters: training does not change them
     replica.refresh()

@@ -1,8 +1,9 @@
 """Sync strategies: what replicas average, and when.
 
-The two here average in every update. theano_alexnet averaged weights and momentum after it. Since replicas are equal
-before it, and SGD is linear in the gradients, the same follows from the mean gradient, which is fewer bytes.
-``lib.training.periodic_sync`` has the strategies in which replicas differ between exchanges.
+theano_alexnet averaged weights and momentum after every update. Since replicas are equal before it, and SGD is linear
+in the gradients, the same follows from the mean gradient, which is fewer bytes.
+``lib.training.average_gradients`` is for updates that need that mean; in the strategies of
+``lib.training.periodic_sync`` replicas differ between exchanges.
 """
 
 from abc import ABC, abstractmethod
@@ -11,10 +12,9 @@ from typing import Protocol
 
 import torch
 
-from ..config.schema import Averaged
 from ..exchange.base import Exchange
 from .flat import FlatParameters
-from .optimizer import Optimizer
+from .optimizer import LinearOptimizer, Optimizer
 
 
 class SyncStrategy(Protocol):
@@ -31,6 +31,9 @@ class SyncStrategy(Protocol):
     def in_sync(self) -> bool:
         """Whether replicas are equal now; then ``synchronized`` involves no other replica."""
 
+    def begin(self, lr: float, weight_decay: float) -> None:
+        """Begin an update with this learning rate and weight decay."""
+
     def update(self, segment: slice) -> None:
         """Update this segment of the parameters, and exchange where that is due. Called by all replicas."""
 
@@ -44,14 +47,18 @@ class SyncStrategy(Protocol):
         """Start anew after the replicas have been made equal by someone else."""
 
 
-class _EveryUpdate(ABC):
+class EveryUpdate(ABC):
     """Replicas are equal after each update: the average is part of it."""
 
     in_sync = True
 
     def __init__(self, optimizer: Optimizer, flat: FlatParameters, exchange: Exchange) -> None:
-        self.capturable = exchange.capturable
+        self.capturable = exchange.capturable and optimizer.capturable
         self._optimizer, self._flat, self._exchange = optimizer, flat, exchange
+
+    def begin(self, lr: float, weight_decay: float) -> None:
+        self._flat.updates += 1
+        self._optimizer.set(lr, weight_decay)
 
     @abstractmethod
     def update(self, segment: slice) -> None: ...
@@ -68,11 +75,15 @@ class _EveryUpdate(ABC):
             self._exchange.all_reduce_mean(self._flat.buffers)
 
 
-class AverageWeights(_EveryUpdate):
+class AverageWeights(EveryUpdate):
     """After each update weights and momentum are the mean of what each replica's own update would have made.
 
     Since replicas are equal before it and the update is linear, the float32 mean of the gradients gives just that.
     """
+
+    def __init__(self, optimizer: LinearOptimizer, flat: FlatParameters, exchange: Exchange) -> None:
+        super().__init__(optimizer, flat, exchange)
+        self._halves = optimizer
 
     def update(self, segment: slice) -> None:
         gradients, momentum = self._flat.gradients[segment], self._flat.momentum[segment]
@@ -82,19 +93,7 @@ class AverageWeights(_EveryUpdate):
         elif gathered := self._exchange.gather(gradients):
             self._optimizer.step(segment, gathered)
         else:  # float32 momentum is fewer bytes than the gradients of so many
-            self._optimizer.update_momentum(segment)
+            self._halves.update_momentum(segment)
             self._exchange.all_reduce_mean(momentum)
-            self._optimizer.apply(segment)
+            self._halves.apply(segment)
         self._average_buffers_after(segment)
-
-
-class AverageGradients(_EveryUpdate):
-    """Averages gradients in their own dtype before the update."""
-
-    def update(self, segment: slice) -> None:
-        self._exchange.all_reduce_mean(self._flat.gradients[segment])
-        self._optimizer.step(segment)
-        self._average_buffers_after(segment)
-
-
-EVERY_UPDATE: dict[Averaged, type[_EveryUpdate]] = {"weights": AverageWeights, "gradients": AverageGradients}

@@ -141,8 +141,8 @@ def test_other_files_and_newer_formats_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="other.pt is not a checkpoint of this program"):
         load(tmp_path / "other.pt")
-    torch.save({"format": 4}, tmp_path / "newer.pt")
-    with pytest.raises(CheckpointError, match="newer.pt has format 4, but this version of the program reads 2, 3 only"):
+    torch.save({"format": 5}, tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="newer.pt has format 5, but .* reads 2, 3, 4 only"):
         load(tmp_path / "newer.pt")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         load(tmp_path / "nothing.pt")

@@ -12,9 +12,10 @@ from torch import nn
 from lib.config.schema import OptimizerConfig
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
+from lib.training.average_gradients import AverageGradients
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
-from lib.training.sync import EVERY_UPDATE
+from lib.training.sync import AverageWeights
 from tests.support.replicas import CPU, open_peer
 
 STEPS, WORKERS = 6, 3
@@ -31,7 +32,7 @@ class AverageBoth:
         self._exchange.all_reduce_mean(self._flat.parameters[segment], self._flat.momentum[segment])
 
 
-STRATEGIES: dict[str, Any] = EVERY_UPDATE | {"both": AverageBoth}
+STRATEGIES: dict[str, Any] = {"weights": AverageWeights, "gradients": AverageGradients, "both": AverageBoth}
 
 
 def gradients(step: int, rank: int, like: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,43 @@
+"""Build the optimizer of ``optimizer.*`` for flat parameters."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ..config.schema import OptimizerConfig
+from ..training.adaptive import ADAPTIVE, Adaptive
+from ..training.flat import FlatParameters
+from ..training.lookahead import Lookahead
+from ..training.optimizer import MomentumSGD, Optimizer
+
+PLAIN: dict[str, Callable[[FlatParameters, OptimizerConfig], Optimizer]] = {
+    "sgd": MomentumSGD,
+    "adamw": Adaptive,
+    "radam": Adaptive,
+    "lamb": Adaptive,
+}
+"""by ``optimizer.name``"""
+
+
+def slots(config: OptimizerConfig) -> list[str]:
+    """Return the slots of ``FlatParameters`` that the optimizer needs besides momentum."""
+    needed = {"second_moment": config.name in ADAPTIVE, "slow": config.lookahead > 0}
+    return [name for name, needs in needed.items() if needs]
+
+
+def plain_optimizer(flat: FlatParameters, config: OptimizerConfig) -> Optimizer:
+    """Return the optimizer in plain PyTorch."""
+    optimizer = PLAIN[config.name](flat, config)
+    return Lookahead(optimizer, flat, config.lookahead) if config.lookahead else optimizer
+
+
+def fused_optimizer(flat: FlatParameters, copy: Tensor, config: OptimizerConfig) -> Optimizer:
+    """Return the optimizer in kernels, which also write the parameters to ``copy`` (N,)."""
+    # Imported here: they need Triton, which is not installed everywhere.
+    from ..training.fused_adaptive import FusedAdaptive  # noqa: PLC0415
+    from ..training.fused_lookahead import FusedLookahead  # noqa: PLC0415
+    from ..training.fused_optimizer import FusedSGD  # noqa: PLC0415
+
+    kind = FusedAdaptive if config.name in ADAPTIVE else FusedSGD
+    optimizer: Optimizer = kind(flat, copy, config)
+    return FusedLookahead(optimizer, flat, copy, config.lookahead) if config.lookahead else optimizer
