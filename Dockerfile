@@ -19,6 +19,7 @@ COPY requirements.txt .
 RUN if [ "$DEVICE" = cpu ]; then export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu; fi; \
     pip install --no-cache-dir -r requirements.txt
 COPY . .
+RUN pip install --no-cache-dir --no-deps .
 
 # Any user may run it. Caches of compilers and of matplotlib need a folder that every user can write.
 ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1

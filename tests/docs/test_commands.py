@@ -48,8 +48,12 @@ def check_preprocessing(argv: Sequence[str]) -> None:
 
 
 def check_make(argv: Sequence[str]) -> None:
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert set(argv) <= set(targets)
+    text = (ROOT / "Makefile").read_text()
+    targets = {
+        *re.findall(r"^(\w+):", text, flags=re.MULTILINE),
+        *re.findall(r"\$\((?:filter cpu,\$\()?([A-Z]+)\)", text),
+    }
+    assert {word.partition("=")[0] for word in argv} <= targets
 
 
 def check_pip(argv: Sequence[str]) -> None:
@@ -116,8 +120,8 @@ def understood(words: Sequence[str]) -> None:
         script = next(number for number, word in enumerate(words) if word.endswith(".sh"))
         assert (ROOT / words[script]).is_file()
         return understood(["python", "train.py", *words[script + 1 :]])
-    if words[0] == "docker" and "python" in words:
-        return understood(words[words.index("python") :])
+    if words[:2] == ["docker", "run"]:
+        return understood(words[words.index("tandem") :])
     if words[0] == "python":
         words = words[2:] if words[1] == "-m" else words[1:]
         if words[0] not in CHECKS or len(words) == 1:  # it has no options to check
