@@ -1,5 +1,7 @@
 """Images per second of whole trainings fed from batch files, compared with the same on synthetic images.
 
+For each, also the share of time that worker 0 waited for data, and the cores that each loader kept busy.
+
 Synthetic images also come from loaders, but from their memory. For one worker, the step alone is measured as well.
 """
 
@@ -7,11 +9,13 @@ import argparse
 import contextlib
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import torch
 
@@ -24,6 +28,7 @@ from benchmarks.training import finished, workers
 
 def main(argv: Sequence[str]) -> int:
     arguments = _parse(argv)
+    seen: dict[str, list[Run]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
         folder = arguments.data
         if folder is None:
@@ -32,15 +37,31 @@ def main(argv: Sequence[str]) -> int:
             pack_noise(folder, train=arguments.images, val=arguments.batch_size, img_size=arguments.img_size)
         rows: list[Row] = []
         for count in arguments.workers:
-            rows += measure(arguments, folder, count)
+            rows += measure(arguments, folder, count, seen)
     fed = {row.case: row.median for row in rows if row.name == "fed"}
     first, *rest = fed
-    command.show("fed", arguments, rows, {f"fed, {case} over {first}": fed[case] / fed[first] for case in rest})
+    notes = {f"fed, {case} over {first}": fed[case] / fed[first] for case in rest}
+    for name, runs in seen.items():
+        notes[f"{name}: share of time waiting"] = median(run.waiting for run in runs)
+        notes[f"{name}: cores of a loader"] = median(run.loader_cores for run in runs)
+    command.show("fed", arguments, rows, notes)
     return 0
 
 
-def measure(arguments: argparse.Namespace, folder: Path, count: int) -> list[Row]:
-    """Measure trainings with ``count`` workers, from batch files and on synthetic images, in turns."""
+class Run(NamedTuple):
+    """The measurements of one training."""
+
+    images_per_s: float
+    waiting: float
+    """share of the time that worker 0 waited for data"""
+    loader_cores: float
+
+
+def measure(arguments: argparse.Namespace, folder: Path, count: int, seen: dict[str, list[Run]]) -> list[Row]:
+    """Measure trainings with ``count`` workers, from batch files and on synthetic images, in turns.
+
+    Every run is added to ``seen``, by contender and case.
+    """
     size = arguments.batch_size
     per_epoch = max(1, arguments.images // (size * count))
     common = ["--model.name", arguments.model, "--batch_size", str(size), *arguments.keys]
@@ -50,44 +71,49 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int) -> list[Row
     synthetic += ["--data.synthetic.train", str(arguments.images), "--data.synthetic.val", str(size)]
     sources = {"fed": ["--data.source", "hickle", "--data.dir", str(folder)], "synthetic": synthetic}
 
-    def run(source: Sequence[str]) -> float:
-        keys = [*common, *length, *source, *workers(count)]
-        return images_per_s(finished(keys, arguments.timeout_s), arguments.skip)
+    def turn(name: str) -> float:
+        done = finished([*common, *length, *sources[name], *workers(count)], arguments.timeout_s)
+        run = Run(*speed_and_waiting(done.metrics, arguments.skip), done.loader_cores)
+        seen[f"{name}, {case}"].append(run)
+        return run.images_per_s
 
-    contenders = [Contender(name, partial(run, source)) for name, source in sources.items()]
+    case = f"{count} x {size}"
+    contenders = [Contender(name, partial(turn, name)) for name in sources]
     if count == 1:
         step = OurStep(configuration([*common, *synthetic]))
         step.images_per_s(arguments.interval)
         contenders.append(Contender("the step alone", lambda: step.images_per_s(arguments.iterations)))
-    rows = take_turns(f"{count} x {size}", "images/s", contenders, arguments.rounds)
+    rows = take_turns(case, "images/s", contenders, arguments.rounds)
     torch.cuda.empty_cache()
     return rows
 
 
-def images_per_s(metrics: Sequence[Mapping[str, Any]], skip: int) -> float:
-    """Return all images over all time, without the first ``skip`` training intervals and the first of each epoch.
+def speed_and_waiting(metrics: Sequence[Mapping[str, Any]], skip: int) -> tuple[float, float]:
+    """Return all images over all time, and the share of this time that worker 0 waited for data.
+
+    The first ``skip`` training intervals and the first of each epoch do not count.
 
     At the start of an epoch the pipeline restarts, and worker 0 may copy a checkpoint. That takes about 10 ms, which is
     negligible in an epoch of ImageNet, but not in the short epochs here.
 
-    >>> lines = [{"kind": "train", "images": 10, "images_per_s": speed} for speed in (1, 10, 5)]
-    >>> images_per_s(lines, skip=1)  # 20 images in 1 and 2 seconds
-    6.666666666666667
-    >>> images_per_s([*lines, {"kind": "val"}, *lines], skip=1)
-    6.666666666666667
+    >>> lines = [{"kind": "train", "images": 10, "images_per_s": speed, "wait": speed / 10} for speed in (1, 10, 5)]
+    >>> speed_and_waiting(lines, skip=1)  # 1 s, all of it waiting, and 2 s, half of it
+    (6.666666666666667, 0.6666666666666666)
+    >>> speed_and_waiting([*lines, {"kind": "val"}, *lines], skip=1)
+    (6.666666666666667, 0.6666666666666666)
     """
     later = [line for before, line in pairwise(metrics) if before["kind"] == line["kind"] == "train"]
     intervals = later[max(0, skip - 1) :]
     if not intervals:
         raise ValueError(f"the run has at most {skip} intervals; raise --iterations or lower --skip")
-    return float(
-        sum(line["images"] for line in intervals) / sum(line["images"] / line["images_per_s"] for line in intervals)
-    )
+    seconds = [line["images"] / line["images_per_s"] for line in intervals]
+    waited_s = sum(line["wait"] * lasted for line, lasted in zip(intervals, seconds, strict=True))
+    return sum(line["images"] for line in intervals) / sum(seconds), waited_s / sum(seconds)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpus = torch.cuda.device_count()
-    parser = command.parser("fed", __doc__, rounds=3 if gpus else 2)
+    parser = command.parser("fed", __doc__, rounds=3)
     parser.add_argument(
         "--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="numbers of workers"
     )

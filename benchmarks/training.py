@@ -10,15 +10,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.command import ROOT, has_gpu
+from benchmarks.watched import LoaderCores
 
 _QUIET = (
     *("--logging.quiet", "true", "--logging.report", "false", "--logging.tensorboard", "false"),
     *("--run.resume", "never", "--run.snapshot_minutes", "0", "--run.snapshot_freq", "1000000"),
 )
 _POLL_S = 0.005
+_SAMPLE_S = 0.2
 
 
 def workers(count: int) -> list[str]:
@@ -29,13 +31,32 @@ def workers(count: int) -> list[str]:
     return ["--devices", json.dumps(devices), "--exchange.method", "peer" if count > 1 else "none"]
 
 
-def finished(keys: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
-    """Run train.py to its end and return the lines of metrics.jsonl. Raises RuntimeError if it fails."""
+class Finished(NamedTuple):
+    """What is known of a run that has ended."""
+
+    metrics: list[dict[str, Any]]
+    """the lines of metrics.jsonl"""
+    loader_cores: float
+    """cores that each loader, with its decoders, kept busy from the first metrics on"""
+
+
+def finished(keys: Sequence[str], timeout_s: float) -> Finished:
+    """Run train.py to its end. Raises RuntimeError if it fails, and TimeoutExpired."""
     with started(keys, {}) as (process, metrics):
-        output, _ = process.communicate(timeout=timeout_s)
+        loaders, deadline = LoaderCores(process.pid), time.monotonic() + timeout_s
+        while True:
+            try:
+                output, _ = process.communicate(timeout=_SAMPLE_S)
+                break
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    raise
+            if metrics.is_file() and metrics.stat().st_size:
+                loaders.sample()
         if process.returncode:
             raise RuntimeError(_failure(keys, process.returncode, output))
-        return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+        return Finished(lines, loaders.mean)
 
 
 def seconds_to_first_iteration(keys: Sequence[str], timeout_s: float, environment: Mapping[str, str]) -> float:

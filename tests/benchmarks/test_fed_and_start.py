@@ -4,12 +4,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmarks import fed, start
-from benchmarks.training import finished, seconds_to_first_iteration
+from benchmarks.training import Finished, finished, seconds_to_first_iteration
 
 TINY = ["--model", "tiny", "--img_size", "32"]
 
@@ -17,11 +16,12 @@ TINY = ["--model", "tiny", "--img_size", "32"]
 def test_the_json_of_fed_has_all_cases(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(keys: Sequence[str], timeout_s: float) -> list[dict[str, Any]]:
+    def run(keys: Sequence[str], timeout_s: float) -> Finished:
         assert timeout_s == 9
         speed = (100 if "synthetic" in keys else 90) * (2 if '["cpu", "cpu"]' in keys else 1)
-        first = {"kind": "train", "images": 16, "images_per_s": 1}  # the warm-up
-        return [first, *[{"kind": "train", "images": 16, "images_per_s": speed}] * 3, {"kind": "val", "images": 1}]
+        first = {"kind": "train", "images": 16, "images_per_s": 1, "wait": 1}  # the warm-up
+        line = {"kind": "train", "images": 16, "images_per_s": speed, "wait": speed / 1000}
+        return Finished([first, *[line] * 3, {"kind": "val", "images": 1}], speed / 100)
 
     monkeypatch.setattr(fed, "finished", run)
     sizes = ["--images", "16", "--rounds", "2", "--timeout_s", "9", "--scratch", str(tmp_path)]
@@ -33,7 +33,11 @@ def test_the_json_of_fed_has_all_cases(
         *{("2 x 8", name) for name in ("fed", "synthetic")},
     }
     assert ratios["2 x 8", "fed"] == pytest.approx(0.9)
-    assert result["notes"] == {"fed, 2 x 8 over 1 x 8": pytest.approx(2)}
+    notes = {"fed, 2 x 8 over 1 x 8": 2.0}
+    for name, speed in (("fed, 1", 90), ("synthetic, 1", 100), ("fed, 2", 180), ("synthetic, 2", 200)):
+        notes[f"{name} x 8: share of time waiting"] = speed / 1000
+        notes[f"{name} x 8: cores of a loader"] = speed / 100
+    assert result["notes"] == pytest.approx(notes)
     assert not any(tmp_path.iterdir())
 
 
@@ -70,6 +74,14 @@ def environment(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def test_a_real_run_tells_its_metrics_and_the_cores_of_its_loader() -> None:
+    keys = ["--data.source", "synthetic", "--data.synthetic.train", "64", "--data.img_size", "32", "--batch_size", "4"]
+    keys += ["--model.name", "tiny", "--compute.threads", "1", "--run.n_epochs", "12", "--logging.print_freq", "4"]
+    done = finished(keys, 100)
+    assert {line["kind"] for line in done.metrics} == {"train", "val"}
+    assert 0 <= done.loader_cores < 4
 
 
 def test_a_failed_run_raises_its_output() -> None:
