@@ -238,7 +238,7 @@ def picture(kind: str) -> bytes:
 
 
 @many
-@given(st.one_of(*(mutations(picture(kind)) for kind in ("JPEG", "PNG", "WEBP", "BMP"))))
+@given(st.one_of(*(mutations(picture(kind)) for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"))))
 def test_fuzzed_images_are_decoded_or_refused(little_memory: None, data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about odd but readable files

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..data.retry import retry
 from ..data.sampler import Sampler
 from ..data.slot import packed_images
-from ..data.sources.base import PendingRead, Source, Tops
+from ..data.sources.base import PendingRead, Source, SynchronousSource, Tops
 from ..data.sources.registry import source_kind
 from ..data.worker_count import AdaptiveCount, adaptive_count, with_counts
 from ..errors import DataError
@@ -42,6 +42,9 @@ def run(context: Context) -> None:
     context.be_patient("opening the data set")
     kind, counts = source_kind(config.data), with_counts(config.data, local_workers(config.world_size, os.environ))
     train, val = (kind.open(counts, data, split, context.warn) for split in SPLITS)
+    for source in (train, val):
+        if isinstance(source, SynchronousSource):
+            source.heartbeat = context.heartbeat
     sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
     sampler = Sampler(batch_order(config), data, train.labels, context.rank)

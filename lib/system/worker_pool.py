@@ -7,6 +7,7 @@ their pipe does, so they never outlive the process that started them, however th
 import atexit
 import multiprocessing
 import signal
+import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
@@ -150,6 +151,13 @@ class WorkerPool(Generic[C]):
             self._pump(timeout=None)
         return future.value(future.reply)
 
+    def wait(self, future: Future[Any], seconds: float) -> bool:
+        """Wait at most ``seconds`` for the result. Return whether it is there. Raises WorkerDied."""
+        end = time.monotonic() + seconds
+        while future.reply is None and (left := end - time.monotonic()) > 0:
+            self._pump(left)
+        return future.done
+
     def close(self) -> None:
         """End the processes once they have finished the tasks that they run."""
         atexit.unregister(self.close)
@@ -170,7 +178,7 @@ class WorkerPool(Generic[C]):
         self.close()
 
     def _pump(self, timeout: float | None) -> None:
-        """Send tasks and receive replies; without a ``timeout``, wait for at least one reply."""
+        """Send tasks and receive replies. Wait at most ``timeout`` seconds for the first; None: as long as it takes."""
         self._send()
         ready: Sequence[Any] = connection.wait([worker.pipe for worker in self._workers], timeout)
         for worker in self._workers:

@@ -56,6 +56,9 @@ def assert_quadrants(
         ("JPEG", {"quality": 95, "keep_rgb": True}, 6),
         ("PNG", {}, 0),
         ("BMP", {}, 0),
+        ("PPM", {}, 0),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
         ("WEBP", {"lossless": True}, 0),
         ("WEBP", {"quality": 95}, 12),
     ],
@@ -89,6 +92,23 @@ def test_transparent_pixels_become_white() -> None:
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
         found = decode(encoded(image, kind, **options), SIZE, "squash")
         assert_quadrants(found, (WHITE, GREEN, half, WHITE), within=1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "CMYK"])
+def test_a_large_image_becomes_rgb_in_strips_of_the_same_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    if mode == "I;16":
+        image = Image.fromarray(rng.integers(0, 1 << 16, (50, 40), np.uint16))
+    else:
+        channels = {"RGBA": 4, "CMYK": 4, "LA": 2, "P": 3}[mode]
+        image = Image.fromarray(rng.integers(0, 256, (50, 40, channels), np.uint8), None if mode == "P" else mode)
+    options = {}
+    if mode == "P":
+        image, options = image.quantize(16), {"transparency": 3}
+    data = encoded(image, "TIFF" if mode == "CMYK" else "PNG", **options)
+    whole = open_rgb(data)
+    monkeypatch.setattr(module, "_STRIP_PIXELS", 7 * 40)
+    assert (open_rgb(data) == whole).all()
 
 
 def test_gray_becomes_three_equal_channels() -> None:
@@ -125,7 +145,7 @@ ROTATED = {  # EXIF orientation -> where red, green, blue and white are after th
 
 
 @pytest.mark.parametrize(("orientation", "expected"), ROTATED.items())
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_rotation_is_applied(orientation: int, expected: Sequence[tuple[int, ...]], kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -183,7 +203,7 @@ def test_truncated_empty_and_other_files_are_refused_with_the_reason() -> None:
         whole[: len(whole) // 2]: "runcated",
         png[:-30]: "it cannot be decoded",
         b"GIF89a": "it ",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n": "it is none of JPEG, PNG, WEBP, BMP, GIF",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n": "it is none of JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM",
         b"<html>not found</html>": "it is none of",
     }
     for data, message in broken.items():
@@ -196,7 +216,7 @@ def test_truncated_empty_and_other_files_are_refused_with_the_reason() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_any_damage_gives_a_data_error_or_an_image() -> None:
     rng = np.random.default_rng(1)
-    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF"):
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"):
         whole = encoded(quadrants(), kind)
         for _ in range(60):
             data = bytearray(whole)
@@ -265,7 +285,7 @@ def test_the_fast_decoder_gives_plain_jpegs_the_pixels_of_pillow(
     image = Image.open(io.BytesIO(data))
     image.draft(None, (at_least, at_least) if at_least else image.size)
     expected = np.asarray(image.convert("RGB"))
-    monkeypatch.setattr(module, "_to_rgb", lambda image: pytest.fail("Pillow decoded it"))
+    monkeypatch.setattr(module, "_rgb_in_strips", lambda image: pytest.fail("Pillow decoded it"))
     found = open_rgb(data, at_least)
     assert found.shape == expected.shape
     assert (found == expected).all()
@@ -278,8 +298,8 @@ def test_other_jpegs_are_decoded_by_pillow(odd: str, monkeypatch: pytest.MonkeyP
     data = encoded(natural().convert("CMYK" if odd == "CMYK" else "RGB"), "JPEG", exif=exif)
     data = data[:-2] if odd == "end cut off" else data
     data = data[:20_000] + b"\xff\xd9" + data[20_002:] if odd == "rubbish inside" else data
-    to_rgb = Mock(wraps=module._to_rgb)
-    monkeypatch.setattr(module, "_to_rgb", to_rgb)
+    to_rgb = Mock(wraps=module._rgb_in_strips)
+    monkeypatch.setattr(module, "_rgb_in_strips", to_rgb)
     with contextlib.suppress(DataError):
         decode(data, SIZE, "squash")
     to_rgb.assert_called()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.data.sources import decoders as decoders_module
 from lib.data.sources.decoders import open_decoders
 from tests.support.decoding import Number
 from tests.support.scripts import ROOT
@@ -30,6 +31,19 @@ def test_images_are_decoded_into_their_places(count: int) -> None:
     decoders.close()
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_slow_images_are_named_by_heartbeats_of_which_each_may_take_its_time(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoders_module, "_HEARTBEAT_S", 0.005)
+    decoders = open_decoders(count, Number(), 2)
+    out, beats = np.zeros((3, 2, 2, 3), np.uint8), list[str]()
+    decoders.decode([b"-19800", b"-19801", b"199"], out, beats.append)  # 0.1 s each, and no time
+    decoders.close()
+    assert beats[0].startswith("decoding -1980")
+    assert len(beats) == len(set(beats)) >= 2
+
+
 def children(pid: int) -> list[int]:
     """Return the decoders among the children of ``pid``."""
     found = []
@@ -46,7 +60,8 @@ def test_a_killed_decoder_is_an_error_and_not_a_hang() -> None:
     decoders.decode([b"1"] * 4, out)
     for child in children(os.getpid()):
         os.kill(child, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="a decoder process was ended; is memory short\\? Try fewer data.decoders"):
+    message = r"a worker process was ended by SIGKILL.* the decoding of 1; is memory short\? Try fewer data.decoders"
+    with pytest.raises(RuntimeError, match=message):
         decoders.decode([b"1"] * 4, out)
     decoders.close()
 

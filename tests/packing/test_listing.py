@@ -53,22 +53,24 @@ def test_class_folders_give_names_and_labels(folder: Path) -> None:
 
 
 def test_every_suffix_of_a_known_format_is_taken_and_other_files_are_counted(folder: Path, tmp_path: Path) -> None:
-    for name in ("a/u.gif", "a/v.JFIF", "b/3.jpe"):
+    for name in ("a/u.gif", "a/v.JFIF", "b/3.jpe", "b/4.TIFF", "b/5.ppm"):
         (folder / name).write_bytes(f"bytes of {name}".encode())
-    for name in ("a/1.tif", "b/1.TIF", "b/raw", "b/.DS_Store"):
+    for name in ("a/1.tga", "b/1.TGA", "b/raw", "b/.DS_Store"):
         (folder / name).write_bytes(b"no image")
     for system in ("__MACOSX", "@eaDir"):
         (folder / system / "x.jpg").mkdir(parents=True)
     found = listed(folder)
-    assert [entry.name for entry in found.entries] == sorted([*NAMES, "a/u.gif", "a/v.JFIF", "b/3.jpe"])
+    assert [entry.name for entry in found.entries] == sorted(
+        [*NAMES, "a/u.gif", "a/v.JFIF", "b/3.jpe", "b/4.TIFF", "b/5.ppm"]
+    )
     assert found.classes == ("a", "b")
-    of_kinds = "5 hidden or of the system, 2 .tif, 2 .txt, 1 without a suffix"
+    of_kinds = "5 hidden or of the system, 2 .tga, 2 .txt, 1 without a suffix"
     assert found.passed_over == f"files passed over in {folder}: {of_kinds}"
     assert [path.name for path in find_images(folder)] == [Path(entry.name).name for entry in found.entries]
     path = tmp_path / "all.tar"
-    in_tar = listed(tarred(path, {entry.name: b"x" for entry in found.entries} | {"a/1.tif": b"", "words.txt": b""}))
+    in_tar = listed(tarred(path, {entry.name: b"x" for entry in found.entries} | {"a/1.tga": b"", "words.txt": b""}))
     assert [entry.name for entry in in_tar.entries] == [entry.name for entry in found.entries]
-    assert in_tar.passed_over == f"files passed over in {path}: 1 .tif, 1 .txt"
+    assert in_tar.passed_over == f"files passed over in {path}: 1 .tga, 1 .txt"
 
 
 def test_an_image_in_a_deeper_folder_is_not_left_out(folder: Path) -> None:
@@ -170,7 +172,7 @@ def test_folders_that_cannot_be_listed_are_refused(folder: Path, tmp_path: Path)
     with pytest.raises(DataError, match="nowhere does not exist"):
         listed(tmp_path / "nowhere")
     (folder / "c").mkdir()
-    (folder / "c/scan.tif").write_bytes(b"x")
+    (folder / "c/scan.tga").write_bytes(b"x")
     with pytest.raises(DataError, match="1 class folders hold no image, the first is c"):
         listed(folder)
     (folder / "top.jpg").write_bytes(b"x")
@@ -179,8 +181,8 @@ def test_folders_that_cannot_be_listed_are_refused(folder: Path, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no image"):
         listed(tmp_path / "empty")
-    (tmp_path / "empty/1.tif").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"in class folders; files passed over in .*empty: 1 \.tif"):
+    (tmp_path / "empty/1.tga").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"in class folders; files passed over in .*empty: 1 \.tga"):
         listed(tmp_path / "empty")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "two\nlines.jpg").write_bytes(b"x")
@@ -226,7 +228,7 @@ def test_a_class_without_images_in_a_tar_is_refused(tmp_path: Path) -> None:
     empty.type = tarfile.DIRTYPE
     inner = tarfile.TarInfo("n02.tar")
     inner.size = len(no_files := tarred(tmp_path / "n02.tar", {}).read_bytes())
-    for info, content in ((empty, b""), (inner, no_files), (tarfile.TarInfo("n02/scan.tif"), b"")):
+    for info, content in ((empty, b""), (inner, no_files), (tarfile.TarInfo("n02/scan.tga"), b"")):
         path = tarred(tmp_path / "train.tar", {"n01/1.JPEG": b"x"})
         with tarfile.open(path, "a") as tar:
             tar.addfile(info, io.BytesIO(content))

@@ -17,6 +17,6 @@ class Number:
         if int(name) > 200:
             raise DataError(f"{int(name)} is too much")
         time.sleep((200 - int(name)) / 200_000)
-        return np.full((2, 2, 3), int(name), np.uint8)
+        return np.full((2, 2, 3), int(name) % 256, np.uint8)
 
     def close(self) -> None: ...

@@ -14,18 +14,19 @@ from typing import Literal
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ...errors import DataError
 from .resampling import Box, resample
 
 Resize = Literal["squash", "crop"]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 89_478_485  # Pillow's own limit, 256 MiB of RGB: a small file may claim to be far larger
 MAX_SIDE = 65_535  # JPEG's limit; the resampler's tables and buffers grow with the longer side
 # A progressive JPEG is decoded once for each of its scans, which may be a few bytes each. Usual ones have 10.
-MAX_SCANNED_PIXELS = 100 * MAX_PIXELS
+MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
+_STRIP_PIXELS = 1 << 22
 ORIENTATION = 0x0112
 
 
@@ -61,14 +62,13 @@ def open_rgb(data: bytes, at_least: int = 0) -> NDArray[np.uint8]:
     check_size(image.width, image.height)
     if "progressive" in image.info:
         _check_scans(image, data)
-    rotated = _is_rotated(image)
     if at_least:
         image.draft(None, (at_least, at_least))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is large enough
-    pixels_HWC = None if rotated else _plain_jpeg(image, data)
+    pixels_HWC = _plain_jpeg(image, data) if _orientation(image) == 1 else None
     if pixels_HWC is not None:
         return pixels_HWC
-    rgb = _to_rgb(image)
-    return np.asarray(_upright(image, rgb) if rotated else rgb)
+    rgb_HWC = _rgb_in_strips(image)
+    return _upright(rgb_HWC, _orientation(image))  # a TIFF is upright as soon as it is loaded
 
 
 def check_size(width: int, height: int) -> None:
@@ -110,8 +110,20 @@ def _plain_jpeg(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
     return pixels_HWC if pixels_HWC.shape == (height, width, 3) else None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _rgb_in_strips(image: Image.Image) -> NDArray[np.uint8]:
+    """Return ``_to_rgb`` of an image as an array (H, W, 3). Its copies are those of a strip, not of the whole image."""
     image.load()
+    rows = max(1, _STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        return np.asarray(_to_rgb(image))
+    pixels_HWC = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels_HWC[top : top + rows] = np.asarray(_to_rgb(strip))
+    return pixels_HWC
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):  # 16-bit gray: take the upper byte, as Pillow does for 16-bit RGB
         gray = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return Image.fromarray(gray).convert("RGB")
@@ -124,13 +136,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")  # Pillow has inverted the CMYK of Adobe's JPEGs already
 
 
-def _is_rotated(image: Image.Image) -> bool:
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation that EXIF data name, 1 to 8; 1 is upright."""
     try:
-        return image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        found = image.getexif().get(ORIENTATION, 1)
     except Exception:  # broken EXIF data do not make the image unusable
-        return False
+        return 1
+    return int(found) if found in range(2, 9) else 1
 
 
-def _upright(original: Image.Image, rgb: Image.Image) -> Image.Image:
-    rgb.getexif()[ORIENTATION] = original.getexif()[ORIENTATION]
-    return ImageOps.exif_transpose(rgb)
+def _upright(pixels_HWC: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return a view of the image as EXIF's ``orientation`` says that it is seen."""
+    if orientation > 4:
+        pixels_HWC = pixels_HWC.swapaxes(0, 1)
+    return pixels_HWC[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]

@@ -11,7 +11,10 @@ from typing import NamedTuple
 from ...errors import DataError
 from ..class_names import composed
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
 # Folders that operating systems and disk stations put beside images. Names that begin with a dot are others.
 _SYSTEM_FOLDERS = ("@eaDir", "__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information")
 # Kinds of files that a message names.

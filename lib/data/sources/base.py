@@ -21,6 +21,9 @@ Tops = Sequence[int] | None
 Warn = Callable[[str], None]
 """reports a problem that does not end the run, such as an image that cannot be decoded"""
 
+Heartbeat = Callable[[str], object]
+"""reports what is being read, from when on it may take run.patience_s"""
+
 
 class Source(Protocol):
     """One split of a data set."""
@@ -46,6 +49,9 @@ class Source(Protocol):
 
 class SynchronousSource:
     """A base for sources that do all the work of ``begin_read`` when it is waited for."""
+
+    heartbeat: Heartbeat = staticmethod(lambda _: None)
+    """what a source whose images take long calls while it reads; a loader puts its own here"""
 
     def begin_read(self: Source, indices: NDArray[np.int64], out: NDArray[np.uint8], tops: Tops = None) -> PendingRead:
         """Return a call of ``read``, which copies rows of whole images if only these are wanted."""

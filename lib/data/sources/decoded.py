@@ -29,7 +29,7 @@ class DecodedImages(SynchronousSource):
         Raises UnavailableError if one cannot be read now, and DataError if every image of a class is broken.
         """
         chosen = [self.substitutes.get(index, index) for index in indices.tolist()]
-        for place, reason in sorted(self._decoders.decode(self._names_of(chosen), out).items()):
+        for place, reason in sorted(self._decoders.decode(self._names_of(chosen), out, self.heartbeat).items()):
             self._replace(chosen[place], reason, out[place : place + 1])
 
     def resize(self, count: int) -> None:
@@ -48,7 +48,7 @@ class DecodedImages(SynchronousSource):
         same_class = np.flatnonzero(self.labels == self.labels[index])
         at = int(np.searchsorted(same_class, index))
         for other in [*same_class[at + 1 :].tolist(), *same_class[:at].tolist()]:
-            if not self._decoders.decode(self._names_of([other]), out):
+            if not self._decoders.decode(self._names_of([other]), out, self.heartbeat):
                 self._substitute(index, other, reason)
                 return
         raise DataError(

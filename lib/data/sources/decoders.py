@@ -3,6 +3,7 @@
 The processes write the pixels into memory that the loader sees too.
 """
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from ...errors import DataError, UnavailableError
 from ...ipc import shared_memory
 from ...ipc.messages import TensorHandle
 from ...system.worker_pool import Future, WorkerDied, WorkerPool
+from ..index import readable
 from ..worker_count import max_decoders
+from .base import Heartbeat
 
 # Images in memory for each process: those that it decodes, and those that wait for their turn to be copied out.
 _SLOTS_PER_PROCESS = 4
+_HEARTBEAT_S = 0.5
 
 
 class ImageDecoder(Protocol):
@@ -56,13 +60,20 @@ class Decoders:
     def __init__(self, decode: ImageDecoder) -> None:
         self._decode = decode
 
-    def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
+    def decode(
+        self, names: Sequence[bytes], out: NDArray[np.uint8], heartbeat: Heartbeat = lambda _: None
+    ) -> dict[int, str]:
         """Decode ``names`` into ``out`` (n, H, W, 3). Return the reason for each image that is broken, by its index.
 
-        Raises UnavailableError if one cannot be read now. The same call may then be tried again.
+        ``heartbeat`` is called between images, at most twice a second. Raises UnavailableError if one cannot be read
+        now. The same call may then be tried again.
         """
         broken = {}
+        due = time.monotonic() + _HEARTBEAT_S
         for index, name in enumerate(names):
+            if time.monotonic() >= due:
+                heartbeat(f"decoding {readable(name)} and the images after it")
+                due = time.monotonic() + _HEARTBEAT_S
             try:
                 out[index] = self._decode(name)
             except UnavailableError:
@@ -102,6 +113,9 @@ class _Decode(msgspec.Struct, frozen=True):
     def run(self, context: _Context) -> None:
         context.slots[self.slot] = context.decode(self.name)
 
+    def __str__(self) -> str:
+        return f"the decoding of {readable(self.name)}"
+
 
 class DecoderPool(Decoders):
     """``Decoders`` with ``count`` processes."""
@@ -112,8 +126,11 @@ class DecoderPool(Decoders):
         self._slots, handle = shared_memory.create("decoded images", shape, "uint8")
         self._pool = WorkerPool(count, _Context(decode, handle), _Decode)
 
-    def decode(self, names: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
+    def decode(
+        self, names: Sequence[bytes], out: NDArray[np.uint8], heartbeat: Heartbeat = lambda _: None
+    ) -> dict[int, str]:
         broken: dict[int, str] = {}
+        due = time.monotonic() + _HEARTBEAT_S
         free, waiting = deque(range(len(self._slots))), deque(enumerate(names))
         decoding: deque[tuple[int, int, Future[None]]] = deque()
         unavailable: UnavailableError | None = None
@@ -123,6 +140,10 @@ class DecoderPool(Decoders):
                     index, name = waiting.popleft()
                     decoding.append((index, free[0], self._pool.submit(_Decode(name, free.popleft()), type(None))))
                 index, slot, future = decoding.popleft()
+                self._pool.wait(future, due - time.monotonic())
+                if time.monotonic() >= due:
+                    heartbeat(f"decoding {readable(names[index])}")  # once: it may not take for ever
+                    due = time.monotonic() + _HEARTBEAT_S
                 try:
                     self._pool.result(future)
                     out[index] = self._slots[slot]
@@ -132,8 +153,8 @@ class DecoderPool(Decoders):
                 except DataError as error:
                     broken[index] = str(error)
                 free.append(slot)
-        except WorkerDied:
-            raise RuntimeError("a decoder process was ended; is memory short? Try fewer data.decoders") from None
+        except WorkerDied as error:
+            raise RuntimeError(f"{error}; is memory short? Try fewer data.decoders") from None
         if unavailable:
             raise unavailable
         return broken
