@@ -236,6 +236,15 @@ def test_equal_files_in_both_splits_and_in_two_classes_are_named_once(
     assert capsys.readouterr().out == ""
 
 
+def test_equal_files_are_found_in_a_relative_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpeg_folder(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    described(config(Path("data")))
+    assert "are in training and in validation" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("names", [range(4), ["n00", "n01", "n02", "n03"]], ids=["numbers", "names"])
 def test_flat_validation_images_have_their_labels_in_a_list(tmp_path: Path, names: Sequence[object]) -> None:
     folder = write_jpeg_folder(tmp_path / "data")

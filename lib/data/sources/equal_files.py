@@ -59,7 +59,7 @@ def warn_of_equal_files(train: LabeledImages, val: LabeledImages) -> None:
     parts = [[image._replace(name=str(part.root / image.name)) for image in part.images] for part in (train, val)]
     if sum(map(len, parts)) > _MAX_COMPARED:
         return
-    equal, of_val = equal_files(train.root, [*parts[0], *parts[1]]), {image.name for image in parts[1]}
+    equal, of_val = equal_files(Path(), [*parts[0], *parts[1]]), {image.name for image in parts[1]}
     warn_of_classes(train.root.parent, equal)
     pairs = [
         (next(name for name in names if name not in of_val), next(name for name in names if name in of_val))
