@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..data.images.listing import ImageFile, ImageList, image_list, list_images
 from ..errors import DataError
+from ..system.regular_file import open_regular
 from .tar_index import tar_index
 
 
@@ -24,7 +25,7 @@ def read_image(root: Path, entry: ImageFile) -> bytes:
     """Return the encoded bytes of one image. Raises DataError if they cannot be read or their number has changed."""
     path = root / entry.name if entry.offset is None else root
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             data = os.pread(file.fileno(), entry.bytes, entry.offset) if entry.offset else file.readall()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -12,7 +12,7 @@ from ..system.signals import signal_name
 
 # A process that a signal suspended (SIGSTOP, or Ctrl-Z for it alone) gets this long to be continued.
 _SUSPENDED_S = 3.0
-# Roles end together: once one has ended, the others get this long.
+# Roles end together: once one has ended, the others get this long, or as long as what they do may take.
 _GRACE_S = 30.0
 
 
@@ -80,13 +80,14 @@ def find_unresponsive(children: Sequence[Child], now: float, fix: str) -> Outcom
     for child in children:
         if child.ended_at:
             continue
+        grace_s = max(_GRACE_S, child.patience_s)
         child.suspended_at = (child.suspended_at or now) if _is_suspended(child.process.pid) else None
         if child.suspended_at and now - child.suspended_at > _SUSPENDED_S:
             reason = f"was stopped (SIGSTOP) for {_SUSPENDED_S:g} s"
         elif now - child.heard_at > child.patience_s:
             reason = f"sent no heartbeat for {child.patience_s:g} s (run.patience_s)"
-        elif now - first_end > _GRACE_S:
-            reason = f"was still running {_GRACE_S:g} s after another process had ended,"
+        elif now - first_end > grace_s:
+            reason = f"was still running {grace_s:g} s after another process had ended,"
         else:
             continue
         return Outcome(1, f"{child.name} {reason} while {child.doing}; the run was ended. {fix}".rstrip())

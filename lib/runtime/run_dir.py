@@ -1,5 +1,6 @@
 """Claim the folder of a run."""
 
+import errno
 import itertools
 import os
 import shutil
@@ -59,8 +60,16 @@ def _move_older_run(run: RunConfig) -> Path | None:
     aside = next(path for n in itertools.count(1) if not (path := folder / f"old_{n}").exists())
     aside.mkdir()
     for path in older:
-        shutil.move(path, aside)  # copies where the file system refuses to rename, as overlayfs does for folders
+        _move(path, aside)
     return aside
+
+
+def _move(path: Path, folder: Path) -> None:
+    try:
+        shutil.move(path, folder)  # copies where the file system refuses to rename, as overlayfs does for folders
+    except OSError as error:
+        if error.errno != errno.EBUSY or not path.is_dir() or any(path.iterdir()):
+            raise  # only a mount point is left, and it is empty
 
 
 def refuse_changed_settings(folder: Path, now: Settings) -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, BinaryIO
 
 # Even a slow disk writes this much within seconds.
 _SYNC_BYTES = 64 << 20
+# Between attempts to rename a file that is busy.
+_BUSY_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 class _SyncedFile(io.BufferedRandom):
@@ -58,7 +61,7 @@ def replace_file(path: Path, content: bytes) -> None:
     """Replace a file. A reader sees the old file or the new one, never a part of it; a power cut may lose both."""
     partial = _partial(path)
     partial.write_bytes(content)
-    partial.replace(path)
+    _rename(partial, path)
 
 
 def remove_partials(folder: Path) -> None:
@@ -81,11 +84,25 @@ def _renamed(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         yield partial
-        partial.replace(path)
+        _rename(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename a file. Try again where a disk says for a while that the file is busy, as CIFS does while it is read."""
+    for pause_s in _BUSY_PAUSES_S:
+        try:
+            source.replace(target)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(pause_s)
+        else:
+            return
+    source.replace(target)
 
 
 def _partial(path: Path) -> Path:

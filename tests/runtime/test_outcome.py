@@ -1,5 +1,6 @@
 """What a run says about its end: which process failed first, and which checkpoint is saved."""
 
+import os
 import signal
 from types import SimpleNamespace
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 import pytest
 
 from lib.ipc.messages import Failed, Stopped
-from lib.runtime.outcome import Child, Outcome, explain_end, explain_failure, first_failure
+from lib.runtime.outcome import Child, Outcome, explain_end, explain_failure, find_unresponsive, first_failure
 
 
 def child(name: str, status: int | None = None, **fields: Any) -> Child:
     """Return a process that ended with ``status``, or still runs if that is None."""
-    process: Any = SimpleNamespace(poll=lambda: status)
+    process: Any = SimpleNamespace(poll=lambda: status, pid=os.getpid())
     return Child(name, process, **fields)
 
 
@@ -34,6 +35,17 @@ def test_an_error_without_a_traceback_is_shown_as_it_is() -> None:
     assert explain_failure(refused, "Go on.") == Outcome(2, "data.dir x is missing")
     message = "trainer 0 failed while starting: broken. Go on."
     assert explain_failure(failed("trainer 0"), "Go on.") == Outcome(1, message, "Traceback\n")
+
+
+@pytest.mark.parametrize(("patience_s", "grace_s"), [(10, 30), (600, 600)])
+def test_after_the_end_of_one_process_the_others_may_finish_what_they_do(patience_s: float, grace_s: float) -> None:
+    children = [child("loader 0", 0), child("validator 0", patience_s=patience_s, doing="computing metrics")]
+    for now, ended in ((100.0, False), (100.0 + grace_s, False), (100.1 + grace_s, True)):
+        children[1].heard_at = now
+        outcome = find_unresponsive(children, now, "")
+        assert bool(outcome) == ended
+    assert outcome
+    assert f"validator 0 was still running {grace_s} s after another" in outcome.message
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (40, "signal 40")])

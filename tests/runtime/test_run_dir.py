@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,23 @@ def test_an_older_run_is_moved_aside_where_folders_cannot_be_renamed(
     claim_run_dir(RunConfig(weights_dir=tmp_path, resume="never"), NEW, "run: {}\n", "python train.py", anew=True)
     assert (tmp_path / "old_1/checkpoints/latest").read_text() == "a.pt"
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_mount_point_of_an_older_run_stays_and_its_content_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a volume that a container has at run.weights_dir/checkpoints."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/latest").write_text("a.pt")
+    remove = os.rmdir
+
+    def busy(path: str, *more: object, **options: Any) -> None:
+        if Path(path).name == "checkpoints":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        remove(path, *more, **options)
+
+    monkeypatch.setattr(os, "rename", busy)
+    monkeypatch.setattr(os, "rmdir", busy)
+    claim_run_dir(RunConfig(weights_dir=tmp_path, resume="never"), NEW, "run: {}\n", "python train.py", anew=True)
+    assert (tmp_path / "old_1/checkpoints/latest").read_text() == "a.pt"
+    assert list((tmp_path / "checkpoints").iterdir()) == []

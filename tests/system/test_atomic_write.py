@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,29 @@ def test_a_file_system_that_cannot_sync_folders_can_be_written_to(
     refuse(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
         atomic_write.atomic_write(tmp_path / "new/file", lambda file: file.write(b"other"))
+
+
+@pytest.mark.parametrize(
+    "write", [atomic_write.replace_file, lambda path, b: atomic_write.atomic_write(path, lambda f: f.write(b))]
+)
+def test_a_rename_is_tried_again_while_the_file_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
+) -> None:
+    real, failures = os.replace, [errno.EBUSY, errno.EBUSY]
+
+    def replace(*paths: Path) -> None:
+        if failures:
+            raise OSError(failures[0], os.strerror(failures.pop()))
+        real(*paths)
+
+    monkeypatch.setattr(atomic_write, "_BUSY_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(os, "replace", replace)
+    write(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    failures[:] = [errno.EBUSY] * 3
+    with pytest.raises(OSError, match="busy"):
+        write(tmp_path / "file", b"other")
+    failures[:] = [errno.EACCES]
+    with pytest.raises(PermissionError):
+        write(tmp_path / "file", b"other")
+    assert (tmp_path / "file").read_bytes() == b"content"

@@ -6,6 +6,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from ...errors import UnavailableError
+from ...system.regular_file import open_regular
 from .labeled_images import LabeledImage, LabeledImages
 
 # Files of the same size rarely end alike, so few are read whole to compare them.
@@ -18,12 +19,12 @@ def equal_files(root: Path, images: Iterable[LabeledImage]) -> list[list[Labeled
     """Return each group of images whose files have the same bytes. Raises UnavailableError if one cannot be read."""
 
     def end(image: LabeledImage) -> bytes:
-        with (root / image.name).open("rb") as file:
+        with open_regular(root / image.name) as file:
             file.seek(max(0, image.bytes - _END_BYTES))
-            return file.read()
+            return file.readall()
 
     def content(image: LabeledImage) -> bytes:
-        with (root / image.name).open("rb") as file:
+        with open_regular(root / image.name) as file:
             return file_digest(file, "sha256").digest()
 
     groups = [list(images)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...config.schema import DataConfig
 from ...errors import UnavailableError
+from ...system.regular_file import read_regular
 from ...types import SPLITS, Split
 from ..cache import cached, describe_with_mean
 from ..class_names import classes_of_folders
@@ -39,7 +40,7 @@ class FileDecoder:
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
         path = self.root / os.fsdecode(name)
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except OSError as error:
             raise UnavailableError(
                 f"{path} cannot be read: {error.strerror}; check its disk, or put the image back"
