@@ -33,6 +33,7 @@ FOREIGN_OPTIONS = {
     "model.weights": "weights pretrained initial_checkpoint",
     "model.freeze": "freeze",
     "optimizer.name": "opt optim optimizer optimizer.type",
+    "model.ema": "model_ema model_ema_decay",
     "optimizer.betas": "opt_betas",
     "optimizer.eps": "opt_eps",
     "optimizer.clip_norm": "clip_grad gradient_clip_val max_grad_norm",

@@ -245,6 +245,10 @@ class ModelConfig(Section, prefix="model."):
     blurpool: bool = False
     """ResNets (not for CIFAR): blur a map before every second pixel of it is dropped (arXiv:1904.11486)"""
 
+    ema: FractionBelow1 = 0.0
+    """keep an average of the weights over time, which each update moves by 1 less this of the way to the weights (more
+    in the first updates), and validate, save and export that; 0: off; usual: 0.999 to 0.9999"""
+
     weights: Annotated[str, ExpandUser] | None = None
     """fine-tuning: file or folder with the initial weights: a checkpoint, the folder of a run, safetensors, a
     PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
@@ -543,10 +547,11 @@ class Config(Section, prefix=""):
         images = parse_made_for("model.made_for", self.model.made_for)
         if images and images.mean and self.normalize.mean == "none":
             raise ConfigError("model.made_for has a mean, but normalize.mean is none; set normalize.mean to channel")
-        if self.exchange.replicas_differ and (keys := self.optimizer.needs_equal_replicas):
+        keys = self.optimizer.needs_equal_replicas + ([f"model.ema {self.model.ema:g}"] if self.model.ema else [])
+        if self.exchange.replicas_differ and keys:
             raise ConfigError(
-                f"{keys[0]} needs the gradient of all workers in every update, but with exchange.rule "
-                f"{self.exchange.rule} every {self.exchange.every} iterations replicas differ in between; set "
+                f"{keys[0]} needs replicas that are equal after every update, but with exchange.rule "
+                f"{self.exchange.rule} every {self.exchange.every} iterations they differ in between; set "
                 "exchange.rule to average and exchange.every to 1"
             )
         if self.exchange.alpha * self.world_size > 1:

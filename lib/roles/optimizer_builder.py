@@ -19,9 +19,9 @@ PLAIN: dict[str, Callable[[FlatParameters, OptimizerConfig], Optimizer]] = {
 """by ``optimizer.name``"""
 
 
-def slots(config: OptimizerConfig) -> list[str]:
-    """Return the slots of ``FlatParameters`` that the optimizer needs besides momentum."""
-    needed = {"second_moment": config.name in ADAPTIVE, "slow": config.lookahead > 0}
+def slots(config: OptimizerConfig, ema: float = 0.0) -> list[str]:
+    """Return the slots of ``FlatParameters`` that the optimizer and ``model.ema`` need besides momentum."""
+    needed = {"second_moment": config.name in ADAPTIVE, "slow": config.lookahead > 0, "average": ema > 0}
     return [name for name, needs in needed.items() if needs]
 
 

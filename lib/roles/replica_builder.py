@@ -28,6 +28,7 @@ from ..training.plain_step import PlainStep
 from ..training.replica import Replica
 from ..training.step import Step
 from ..training.sync import AverageWeights, SyncStrategy
+from ..training.weight_average import AveragedOverTime
 from .optimizer_builder import fused_optimizer, plain_optimizer, slots
 
 if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
@@ -85,7 +86,7 @@ def build_replica(
         allocate_gradients,
         frozen_norms,
         channels_last=channels_last,
-        slots=slots(config.optimizer),
+        slots=slots(config.optimizer, config.model.ema),
     )
     parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange)
     if plain:
@@ -117,7 +118,9 @@ class _Parts:
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
         config = self.config
         clip_norm = config.optimizer.clip_norm
-        return build_sync(config.exchange, optimizer, self.flat, self.exchange, config.world_size, clip_norm)
+        sync = build_sync(config.exchange, optimizer, self.flat, self.exchange, config.world_size, clip_norm)
+        ema = config.model.ema
+        return AveragedOverTime(sync, optimizer, self.flat, ema) if ema else sync
 
 
 def _plain_step(parts: _Parts) -> tuple[Step, SyncStrategy, str]:

@@ -97,7 +97,8 @@ class Trainer:
     def train(self) -> None:
         """Train and validate epoch by epoch, until all are done or all replicas stop."""
         if self.config.run.on_nan == "rollback" and self.snapshots.rollback_target(self.progress) is None:
-            self.writer.begin(self.progress)  # so that there always is a checkpoint to go back to
+            with self.replica.sync.synchronized():
+                self.writer.begin(self.progress)  # so that there always is a checkpoint to go back to
         going = True
         try:
             while going and not self.progress.is_done(self.config.run):
@@ -257,7 +258,8 @@ class Trainer:
         self.recorder.close()
         self.recorder = build_recorder(self.context, self.plan, self.progress, self.replica.device)
         self.writer.recorder = self.recorder
-        self.writer.begin(self.progress)  # with its count of rollbacks: a resume goes the other way, too
+        with self.replica.sync.synchronized():
+            self.writer.begin(self.progress)  # with its count of rollbacks: a resume goes the other way, too
         return True
 
 

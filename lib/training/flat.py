@@ -1,8 +1,10 @@
 """All numbers that replicas share, in one flat tensor, and their gradients in another.
 
-    state:  [ weights | biases and norms | momentum of both, in the same layout | slots | float buffers ]
+    state:  [ weights | biases and norms | momentum, in the same layout | slots, too | float buffers | their average ]
 
 Each slot is another number a parameter, in the same layout: a second moment, or a copy that follows the parameters.
+The last part is there only with the slot ``average``.
+
 Another flat tensor, ``frozen``, holds the rest as bytes: frozen parameters (``requires_grad`` off), buffers of frozen
 norms, and counters. It is never averaged: training does not change it, and the rounded mean of equal numbers may be
 another number. It is copied where one replica's numbers become those of all.
@@ -18,10 +20,9 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor, nn
 
-# Each tensor begins at a multiple of this many numbers (128 bytes), which fast kernels need.
-_ALIGN = 32
+from .flat_layout import move, padded, split, split_bytes, total_byte_length, total_length
 
-COPIES = {"slow"}
+COPIES = {"slow", "average"}
 """slots that begin as copies of the parameters; the others begin as zeros"""
 
 
@@ -49,23 +50,27 @@ class FlatParameters:
         self._parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))
         parameters = list(self._parameters.values())
         frozen_buffers = {id(b) for module in frozen for b in module.buffers()}
-        buffers = [b for b in model.buffers() if b.is_floating_point() and id(b) not in frozen_buffers]
+        self._buffers = {
+            name: b for name, b in model.named_buffers() if b.is_floating_point() and id(b) not in frozen_buffers
+        }
+        buffers = list(self._buffers.values())
         in_state = {id(tensor) for tensor in (*parameters, *buffers)}
         rest = [tensor for tensor in (*model.parameters(), *model.buffers()) if id(tensor) not in in_state]
-        n_parameters = _length(parameters)
-        self.state = allocate((2 + len(slots)) * n_parameters + _length(buffers))
-        in_layout, self.buffers = self.state.tensor_split([(2 + len(slots)) * n_parameters])
+        n_parameters, n_buffers = total_length(parameters), total_length(buffers)
+        n_in_layout, n_averaged = (2 + len(slots)) * n_parameters, n_buffers if "average" in slots else 0
+        self.state = allocate(n_in_layout + n_buffers + n_averaged)
+        in_layout, self.buffers, self.average_of_buffers = self.state.split([n_in_layout, n_buffers, n_averaged])
         self.parameters, self.momentum, *others = in_layout.view(2 + len(slots), n_parameters)
         self.slots = dict(zip(slots, others, strict=True))
         self.updates = 0
         """updates made so far, which bias corrections and the like count from"""
-        self.frozen = allocate(_byte_length(rest)) if rest else self.state[:0]
+        self.frozen = allocate(total_byte_length(rest)) if rest else self.state[:0]
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
-        self.n_weights = _length(p for p in parameters if p.ndim > 1)
+        self.n_weights = total_length(p for p in parameters if p.ndim > 1)
         self.momentum_of = self.views(self.momentum)
-        _move(parameters, self._split(self.parameters))
-        _move(buffers, _split(buffers, self.buffers))
-        _move(rest, _split_bytes(rest, self.frozen))
+        move(parameters, self._split(self.parameters))
+        move(buffers, split(buffers, self.buffers))
+        move(rest, split_bytes(rest, self.frozen))
         self.restart_copies()
         if self.gradients.dtype == torch.float32:
             for parameter, gradient in zip(parameters, self._split(self.gradients), strict=True):
@@ -86,14 +91,19 @@ class FlatParameters:
         """Make the slots that follow the parameters equal to them, after someone else has changed these."""
         for name in COPIES & self.slots.keys():
             self.slots[name].copy_(self.parameters)
+        self.average_of_buffers.copy_(self.buffers[: len(self.average_of_buffers)])
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Return each parameter's part of ``flat``, a tensor laid out as ``parameters``, in the parameter's shape."""
         return dict(zip(self._parameters, self._split(flat), strict=True))
 
+    def buffer_views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return each float buffer's part of ``flat``, a tensor laid out as ``buffers``."""
+        return dict(zip(self._buffers, split(self._buffers.values(), flat), strict=True))
+
     def _split(self, flat: Tensor) -> Iterator[Tensor]:
         """Yield each parameter's part of ``flat``, in the parameter's shape."""
-        for view, parameter in zip(_split(self._parameters.values(), flat), self._parameters.values(), strict=True):
+        for view, parameter in zip(split(self._parameters.values(), flat), self._parameters.values(), strict=True):
             if self._channels_last and parameter.ndim == 4:
                 outputs, inputs, height, width = parameter.shape
                 yield view.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
@@ -102,52 +112,10 @@ class FlatParameters:
 
     def parts(self, segment: slice) -> list[slice]:
         """Return where each parameter of ``segment`` lies, which holds whole ones, padding included."""
-        ends = list(accumulate(_padded(parameter.numel()) for parameter in self._parameters.values()))
+        ends = list(accumulate(padded(parameter.numel()) for parameter in self._parameters.values()))
         parts = (slice(*pair) for pair in pairwise([0, *ends]))
         return [part for part in parts if segment.start <= part.start < segment.stop]
 
     def length_of(self, names: Iterable[str]) -> int:
         """Return how many numbers these parameters take, padding included."""
-        return _length(self._parameters[name] for name in names)
-
-
-def _padded(numel: int) -> int:
-    return -(-numel // _ALIGN) * _ALIGN
-
-
-def _length(tensors: Iterable[Tensor]) -> int:
-    return sum(_padded(tensor.numel()) for tensor in tensors)
-
-
-def _split(tensors: Iterable[Tensor], flat: Tensor) -> Iterator[Tensor]:
-    """Yield the part of ``flat`` that belongs to each tensor, in its shape."""
-    offset = 0
-    for tensor in tensors:
-        yield flat[offset : offset + tensor.numel()].view(tensor.shape)
-        offset += _padded(tensor.numel())
-
-
-def _floats(tensor: Tensor) -> int:
-    """Return how many float32 numbers take as many bytes."""
-    return _padded(-(-tensor.nbytes // 4))
-
-
-def _byte_length(tensors: Iterable[Tensor]) -> int:
-    return sum(map(_floats, tensors))
-
-
-def _split_bytes(tensors: Iterable[Tensor], flat: Tensor) -> Iterator[Tensor]:
-    """Yield the part of ``flat`` (float32) that belongs to each tensor, in its shape and dtype."""
-    offset = 0
-    for tensor in tensors:
-        end = offset + _floats(tensor)
-        yield flat[offset:end].view(tensor.dtype)[: tensor.numel()].view(tensor.shape)
-        offset = end
-
-
-@torch.no_grad()
-def _move(tensors: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
-    """Copy each tensor to its target, and make it a view of that."""
-    for tensor, target in zip(tensors, targets, strict=True):
-        target.copy_(tensor)
-        tensor.data = target
+        return total_length(self._parameters[name] for name in names)

@@ -18,7 +18,9 @@ from ..checkpoints.tensor_checks import check_fit
 from ..config.schema import RunConfig
 from ..errors import CheckpointError, DivergedError
 from ..exchange.base import Exchange
+from .flat import FlatParameters
 from .replica import Replica
+from .weight_average import averages
 
 
 class Snapshots:
@@ -70,7 +72,7 @@ class Snapshots:
     @property
     def _nbytes(self) -> int:
         replica, flat = self._replica, self._replica.flat
-        state = (*flat.momentum_of.values(), *flat.slots.values())
+        state = (*flat.momentum_of.values(), *flat.slots.values(), flat.average_of_buffers)
         saved = (*replica.model.state_dict().values(), *state, self._preparation.mean)
         return sum(int(tensor.nbytes) for tensor in saved)
 
@@ -80,7 +82,10 @@ class Snapshots:
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
     def save(self, progress: Progress) -> None:
-        """Copy the training's current state, and start to write it as a checkpoint while the training continues."""
+        """Copy the training's current state, and start to write it as a checkpoint while the training continues.
+
+        Called within ``SyncStrategy.synchronized``.
+        """
         replica, flat = self._replica, self._replica.flat
         self.async_saver.discard_pending()
         saved = Checkpoint(
@@ -97,7 +102,7 @@ class Snapshots:
             momentum=_copied(flat.momentum_of),
             optimizer=self._optimizer,
             updates=flat.updates,
-            slots={name: _copied(flat.views(slot)) for name, slot in flat.slots.items()},
+            slots=_slots(flat),
         )
         base_epoch = self._base_epoch(progress) if self._run.on_nan == "rollback" else None
         self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best, base_epoch=base_epoch))
@@ -138,6 +143,7 @@ class Snapshots:
         replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
         flat.restart_copies()
         flat.updates = saved.updates
+        _load(saved.slots.get("trained", {}), replica.model.state_dict())
         _load(saved.momentum, flat.momentum_of)
         for name, slot in flat.slots.items():
             _load(saved.slots.get(name, {}), flat.views(slot))
@@ -167,6 +173,17 @@ class Snapshots:
         return DivergedError(
             f"{what} of epoch {progress.epoch + 1}; {kept}; lower optimizer.learning_rate and start again"
         )
+
+
+def _slots(flat: FlatParameters) -> dict[str, dict[str, Tensor]]:
+    """Return what a checkpoint keeps of the slots.
+
+    The model holds the average over time, if there is one, and so do the parameters of the checkpoint. The weights in
+    training, which lie in its place, are saved as ``trained``.
+    """
+    slots = {name: _copied(flat.views(slot)) for name, slot in flat.slots.items() if name != "average"}
+    trained = averages(flat)
+    return slots | ({"trained": _copied(trained)} if trained else {})
 
 
 @torch.no_grad()

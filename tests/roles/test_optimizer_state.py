@@ -13,6 +13,7 @@ from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig,
 from lib.errors import CheckpointError
 from lib.exchange.peer import Peer
 from lib.models.tiny import Tiny
+from lib.training.plain_step import PlainStep
 from tests.support.in_process import Run
 from tests.support.replicas import run_replicas
 
@@ -73,6 +74,52 @@ def test_a_resumed_training_is_the_uninterrupted_one(
     assert all(torch.equal(value, weights[name]) for name, value in expected.items())
     for path in (tmp_path / "resumed/checkpoints").glob("epoch*.pt"):
         assert load(path).updates == 6 * load(path).epoch
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_average_over_time_is_validated_saved_and_resumed(
+    tmp_path: Path, small_data_set: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against an average of the weights after each update. An extra validation within an epoch changes nothing."""
+    steps: list[dict[str, Tensor]] = []
+
+    def update(step: PlainStep, lr: float, weight_decay: float) -> None:
+        original(step, lr, weight_decay)
+        steps.append({name: p.detach().double().clone() for name, p in step._model.named_parameters()})
+
+    def settings(folder: str, n_epochs: int, val_freq: int = 0) -> Config:
+        base = config(small_data_set, tmp_path / folder, n_epochs, {"name": "adamw"})
+        logging = replace(base.logging, val_freq=val_freq, val_images=8)
+        return replace(base, model=replace(base.model, ema=0.6), logging=logging)
+
+    original = PlainStep.update
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainStep, "update", update)
+        weights = trained(settings("whole", 2), workers, tmp_path)
+    average = {name: value.double() for name, value in torch.load(tmp_path / "given.pt").items()}
+    for number, step in enumerate(steps[::workers], 1):
+        decay = min(0.6, number / (9 + number))
+        average = {name: decay * value + (1 - decay) * step[name] for name, value in average.items()}
+    saved = load(tmp_path / "whole/checkpoints/epoch002_iter00000.pt")
+    for name, value in saved.parameters.items():
+        torch.testing.assert_close(value.double(), average[name], rtol=1e-5, atol=5e-6)
+        assert torch.equal(saved.slots["trained"][name], weights[name])
+    for n_epochs in (1, 2):
+        trained(settings("resumed", n_epochs, val_freq=2), workers, tmp_path)
+    resumed = load(tmp_path / "resumed/checkpoints/epoch002_iter00000.pt")
+    assert resumed.updates == saved.updates == 12
+    assert all(torch.equal(value, resumed.parameters[name]) for name, value in saved.parameters.items())
+    assert torch.equal(resumed.val_record, saved.val_record)
+
+
+def test_the_average_may_be_switched_off_by_a_resume(tmp_path: Path, small_data_set: Path) -> None:
+    """The training then continues from the weights in training, not from their average."""
+    with_it, without = (config(small_data_set, tmp_path / "run", n_epochs, {}) for n_epochs in (1, 2))
+    Run(replace(with_it, model=replace(with_it.model, ema=0.9))).train()
+    found = Run(without).train()[2]
+    whole = config(small_data_set, tmp_path / "whole", 2, {})
+    expected = Run(whole).train()[2]
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
 def test_the_state_of_another_optimizer_is_refused(tmp_path: Path, small_data_set: Path) -> None:

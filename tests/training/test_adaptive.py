@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.config.schema import Config, ExchangeConfig, OptimizerConfig
+from lib.config.schema import Config, ExchangeConfig, ModelConfig, OptimizerConfig
 from lib.errors import ConfigError
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
@@ -187,10 +187,19 @@ def test_three_workers_equal_one_on_the_mean_gradient(tmp_path: Path, name: str,
 @pytest.mark.parametrize("exchange", [{"rule": "elastic"}, {"every": 4}])
 @pytest.mark.parametrize(
     ("optimizer", "says"),
-    [({"name": "adamw"}, "name adamw"), ({"clip_norm": 1.0}, "clip_norm 1"), ({"lookahead": 6}, "lookahead 6")],
+    [
+        ({"name": "adamw"}, "optimizer.name adamw"),
+        ({"clip_norm": 1.0}, "optimizer.clip_norm 1"),
+        ({"lookahead": 6}, "optimizer.lookahead 6"),
+        ({}, "model.ema 0.99"),
+    ],
 )
 def test_replicas_that_differ_in_between_are_refused(
     optimizer: dict[str, Any], exchange: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"optimizer\.{says} needs the gradient of all workers in every update"):
-        Config(optimizer=OptimizerConfig(**optimizer), exchange=ExchangeConfig(**exchange))
+    with pytest.raises(ConfigError, match=f"{says} needs replicas that are equal after every update"):
+        Config(
+            optimizer=OptimizerConfig(**optimizer),
+            exchange=ExchangeConfig(**exchange),
+            model=ModelConfig(ema=0.0 if optimizer else 0.99),
+        )

@@ -43,6 +43,7 @@ from lib.training.captured_step import CapturedStep
 from lib.training.plain_step import PlainStep
 from lib.training.replica import Replica
 from lib.training.step import evaluate
+from lib.training.weight_average import averages
 from tests.support.replicas import CPU, run_replicas
 
 DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -96,9 +97,9 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica_builder, "model_spec", spec_of)
 
 
-def config(name: str, freeze: tuple[str, ...] = (), **more: Any) -> Config:
+def config(name: str, freeze: tuple[str, ...] = (), ema: float = 0.0, **more: Any) -> Config:
     data = DataConfig(source="synthetic", img_size=24, synthetic=SyntheticConfig(train=64, val=16, classes=5))
-    base = Config(data=data, model=ModelConfig(name=name, freeze=freeze), batch_size=BATCH)
+    base = Config(data=data, model=ModelConfig(name=name, freeze=freeze, ema=ema), batch_size=BATCH)
     return replace(base, compute=ComputeConfig(compile="never"), **more)
 
 
@@ -136,7 +137,8 @@ def train(replica: Replica, settings: Config, counts: list[int], rank: int = 0) 
         if (number + 1) % settings.optimizer.accumulate == 0:
             replica.step.update(0.01 / (number + 1), 1e-3)
         if number == 1:
-            evaluate(replica.step, [batch(settings, 99, n, replica) for n in (BATCH, BATCH, 2)], meter)
+            with replica.sync.synchronized():
+                evaluate(replica.step, [batch(settings, 99, n, replica) for n in (BATCH, BATCH, 2)], meter)
     totals, bad_at = meter.take()
     assert bad_at == float("inf")
     assert workers == 1 or replica.sync.in_sync
@@ -156,8 +158,8 @@ CASES = {
         "small", optimizer=OptimizerConfig(label_smoothing=0.1, nesterov=True, decayed="all")
     ),
     "several batches an update": config("small", optimizer=OptimizerConfig(accumulate=2)),
-    "radam, clipped, with lookahead": config(
-        "small", optimizer=OptimizerConfig(name="radam", lookahead=2, clip_norm=0.5, betas=(0.9, 0.99))
+    "radam, clipped, with lookahead and average": config(
+        "small", optimizer=OptimizerConfig(name="radam", lookahead=2, clip_norm=0.5, betas=(0.9, 0.99)), ema=0.9
     ),
     "frozen parts": config("small", freeze=("stem", "head.1.bias")),
 }
@@ -178,6 +180,8 @@ def test_it_is_the_plain_step(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     for key, value in plain.model.state_dict().items():
         torch.testing.assert_close(replica.model.state_dict()[key], value, rtol=1e-4, atol=1e-5, msg=key)
     assert metrics == pytest.approx(expected_metrics, rel=1e-5)
+    for key, value in averages(plain.flat).items():
+        torch.testing.assert_close(averages(replica.flat)[key], value, rtol=1e-4, atol=1e-5, msg=key)
     for key, value in plain.flat.momentum_of.items():
         torch.testing.assert_close(replica.flat.momentum_of[key], value, rtol=1e-4, atol=1e-5, msg=key)
 
