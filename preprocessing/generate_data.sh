@@ -16,8 +16,10 @@ usage: generate_data.sh [--KEY VALUE ...]
 
 Packs images into the data set that train.py reads. Name your images in
 $root/preprocessing/paths.yaml
+or with --img_dir: one folder, in any layout that train.py recognises; class folders alone are split
 or with --train_img_dir and --val_img_dir: folders, or ILSVRC's tar files as downloaded.
 
+    generate_data.sh --img_dir photos
     generate_data.sh --train_img_dir ILSVRC2012_img_train.tar --val_img_dir ILSVRC2012_img_val.tar \\
         --meta_clsloc_mat meta.mat --val_label_file ILSVRC2012_validation_ground_truth.txt
 

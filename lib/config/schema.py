@@ -21,6 +21,7 @@ from .section import (
     PositiveInt,
     Section,
     Seed,
+    Share,
 )
 
 Averaged = Literal["weights", "gradients"]
@@ -103,7 +104,7 @@ class DataConfig(Section, prefix="data."):
     """folder of mean image, class names and manifest, and the cache of sources other than hickle; relative to
     data.dir"""
 
-    val_share: Annotated[float, Constraint("lie between 0 and 1", lambda value: 0 < value < 1)] = 0.2
+    val_share: Share = 0.2
     """class folders without a validation set: share of the images that are used for validation, chosen by a hash
     of their names; misc_dir/split.csv lists them"""
 

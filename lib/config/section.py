@@ -25,6 +25,7 @@ Seed = Annotated[int, Constraint(f"lie in [0, {2**63})", lambda value: 0 <= valu
 PositiveFloat = Annotated[float, Constraint("be above 0", lambda value: value > 0)]
 NonNegativeFloat = Annotated[float, Constraint("be at least 0", lambda value: value >= 0)]
 Fraction = Annotated[float, Constraint("lie in [0, 1]", lambda value: 0 <= value <= 1)]
+Share = Annotated[float, Constraint("lie between 0 and 1", lambda value: 0 < value < 1)]
 FractionBelow1 = Annotated[float, Constraint("lie in [0, 1)", lambda value: 0 <= value < 1)]
 
 

@@ -30,7 +30,6 @@ from .sources import SourceList, Sources, find_sources, record_sources
 from .space import bytes_needed, check_space
 from .tasks import PackingTask, SumImages
 from .toy import draw_toy_images
-from .val_labels import check_val_labels
 
 
 def make_hkl(settings: Settings) -> None:
@@ -39,7 +38,6 @@ def make_hkl(settings: Settings) -> None:
     draw_toy_images(settings)
     say("listing the images ...")
     sources = find_sources(settings)
-    check_val_labels(settings, sources)
     with lock_folder(at.dir):
         record_sources(at, sources)
         for folder in [at.misc, *(at.batch_dir(split, settings.file_batch_size) for split in SPLITS)]:

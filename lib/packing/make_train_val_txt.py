@@ -1,10 +1,8 @@
 """Name the classes (classes.json), and list the images of each split with their labels (train.txt, val.txt)."""
 
-from collections.abc import Sequence
-
 import msgspec
 
-from ..data.class_names import find_words, read_words
+from ..data.class_names import composed, find_words, read_words
 from ..data.dataset import ClassName
 from ..data.images.listing import class_of
 from ..data.packed.layout import Layout
@@ -15,9 +13,9 @@ from ..types import SPLITS, Split
 from .command import say
 from .devkit import read_synsets
 from .files import write_file
+from .labeled import find_images
 from .settings import Settings
 from .sources import read_recipe
-from .val_labels import wnids_of_flat
 
 
 def make_train_val_txt(settings: Settings) -> None:
@@ -25,13 +23,13 @@ def make_train_val_txt(settings: Settings) -> None:
     at = settings.layout
     read_manifest(at)
     wnids = read_recipe(at).classes
-    readable = readable_names(settings)
-    classes = [ClassName(index, wnid, readable.get(wnid, wnid)) for index, wnid in enumerate(wnids)]
+    readable = {composed(folder): name for folder, name in readable_names(settings).items()}
+    classes = [ClassName(index, wnid, readable.get(composed(wnid), wnid)) for index, wnid in enumerate(wnids)]
     write_file(at.classes, msgspec.json.format(msgspec.json.encode(classes)))
-    index_of = {wnid: index for index, wnid in enumerate(wnids)}
+    index_of = {composed(wnid): index for index, wnid in enumerate(wnids)}
     for split in SPLITS:
         names = read_filenames(at, split)
-        folders = _folders(settings, wnids, names)
+        folders = _folders(settings, split, names)
         lines = [f"{name} {index_of[wnid]}\n" for name, wnid in zip(names, folders, strict=True)]
         write_file(at.list_file(split), "".join(lines).encode())
     n_named = sum(c.name != c.wnid for c in classes)
@@ -42,7 +40,7 @@ def readable_names(settings: Settings) -> dict[str, str]:
     """Return readable names by wnid, from the devkit or from a list next to the class folders."""
     if settings.meta_clsloc_mat is not None:
         return {synset.wnid: synset.name for synset in read_synsets(settings.meta_clsloc_mat)}
-    folder = settings.img_dir("train")
+    folder = settings.img_dir or settings.source("train")
     path = find_words((folder, folder.parent))
     return read_words(path) if path else {}
 
@@ -57,12 +55,12 @@ def read_filenames(at: Layout, split: Split) -> list[str]:
     return found
 
 
-def _folders(settings: Settings, wnids: Sequence[str], names: list[str]) -> list[str]:
-    """Return the class folder of each image."""
-    if "/" in names[0]:
+def _folders(settings: Settings, split: Split, names: list[str]) -> list[str]:
+    """Return the class of each image. Raises DataError if one is gone."""
+    if not settings.img_dir and "/" in names[0]:
         return [class_of(name) for name in names]
-    wnid_of = wnids_of_flat(settings, wnids)
-    missing = next((name for name in names if name not in wnid_of), None)
+    found = find_images(settings)[split]
+    missing = next((name for name in names if name not in found.labels), None)
     if missing is not None:
-        raise DataError(f"{settings.img_dir('val')} no longer has {missing}, which has been packed")
-    return [wnid_of[name] for name in names]
+        raise DataError(f"{found.root} no longer has {missing}, which has been packed")
+    return [found.labels[name] for name in names]

@@ -11,7 +11,7 @@ from ..config.convert import build, from_argument, from_yaml
 from ..config.dump import flow
 from ..config.field_type import field_types
 from ..config.plain_parser import PlainParser
-from ..config.section import Fraction, NonNegativeInt, PositiveInt, Section, Seed
+from ..config.section import Fraction, NonNegativeInt, PositiveInt, Section, Seed, Share
 from ..config.yaml_file import read_settings
 from ..data.packed.layout import Layout, layout
 from ..errors import ConfigError
@@ -20,13 +20,18 @@ from ..types import Split
 
 FLAGS = ("strict", "toy")
 # Relative ones start from the clone in paths.yaml, and from the current folder on the command line.
-PATH_KEYS = ("train_img_dir", "val_img_dir", "tar_root_dir", "meta_clsloc_mat", "val_label_file")
+PATH_KEYS = ("img_dir", "train_img_dir", "val_img_dir", "tar_root_dir", "meta_clsloc_mat", "val_label_file")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Section, prefix=""):
     """What to make, and from what."""
 
+    img_dir: Path | None = None
+    """All images, instead of the next two: a folder in a layout that data.source auto reads, such as train/ and val/;
+    class folders alone are split as train.py splits them."""
+    val_share: Share = 0.2
+    """Share of the images of an img_dir without validation images that is used for validation, as data.val_share."""
     train_img_dir: Path | None = None
     """Training images: a folder of class folders, or a tar file (ILSVRC2012_img_train.tar)."""
     val_img_dir: Path | None = None
@@ -38,7 +43,8 @@ class Settings(Section, prefix=""):
     meta_clsloc_mat: Path | None = None
     """The devkit's meta.mat (2012) or meta_clsloc.mat (2014, 2015)."""
     val_label_file: Path | None = None
-    """The devkit's ground truth for validation images in a flat folder: one class number a line."""
+    """For validation images in a flat folder or tar: the devkit's ground truth, whose line 293 is the class number of
+    the image ..._00000293.JPEG, or a list of lines of NAME LABEL."""
     img_size: PositiveInt = 256
     """Side of the square images, in pixels."""
     file_batch_size: PositiveInt = 256
@@ -59,7 +65,12 @@ class Settings(Section, prefix=""):
     """Take only this many validation images, the first of the sorted list (null: all; with --toy 2560,
     or 640 if they are drawn)."""
     toy: bool = False
-    """Make a small data set; without a train_img_dir, from images drawn into tar_root_dir/toy_images."""
+    """Make a small data set; without an img_dir or train_img_dir, from images drawn into tar_root_dir/toy_images."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.img_dir and (self.train_img_dir or self.val_img_dir):
+            raise ConfigError("img_dir is for all images, so train_img_dir and val_img_dir may not be set; unset one")
 
     @property
     def layout(self) -> Layout:
@@ -74,7 +85,7 @@ class Settings(Section, prefix=""):
     @property
     def drawn_dir(self) -> Path | None:
         """The folder of drawn images, if the data set is made from them."""
-        return self.tar_root_dir / "toy_images" if self.toy and self.train_img_dir is None else None
+        return self.tar_root_dir / "toy_images" if self.toy and not (self.train_img_dir or self.img_dir) else None
 
     @property
     def n_workers(self) -> int:
@@ -88,15 +99,15 @@ class Settings(Section, prefix=""):
             return given
         return 640 if split == "val" and self.drawn_dir is not None else 2560
 
-    def img_dir(self, split: Split) -> Path:
+    def source(self, split: Split) -> Path:
         """Return the images of the split: a folder or a tar. Raises ConfigError if it is not set."""
         if self.drawn_dir is not None:
             return self.drawn_dir / split
         path = self.train_img_dir if split == "train" else self.val_img_dir
         if path is None:
             raise ConfigError(
-                f"{split}_img_dir is not set; name the {split} images in paths.yaml or with "
-                f"--{split}_img_dir (without any, generate_toy_data.sh draws some)"
+                f"{split}_img_dir is not set; name the {split} images in paths.yaml or with --{split}_img_dir, or all "
+                "images with --img_dir (without any, generate_toy_data.sh draws some)"
             )
         return path
 

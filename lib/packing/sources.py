@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.class_names import composed
 from ..data.images.listing import ImageFile
 from ..data.packed.layout import Layout
 from ..errors import DataError, reading
 from ..types import SPLITS, Split
 from .command import say
 from .files import write_file
-from .listing import list_folder_or_tar
+from .labeled import find_images, warn_of_equal
 from .settings import Settings
 
 
@@ -61,35 +62,32 @@ class Sources:
 
 
 def find_sources(settings: Settings) -> Sources:
-    """List the images, and shuffle those for training.
-
-    Raises DataError if there are none, if training images have no class folders, or if validation images are in class
-    folders that training does not have.
-    """
-    train = list_folder_or_tar(settings.img_dir("train"), settings.cache_dir)
-    if not train.classes:
-        raise DataError(f"{train.root} holds no class folders; training images must be in one folder for each class")
-    val = list_folder_or_tar(settings.img_dir("val"), settings.cache_dir)
-    for images in (train, val):
-        if images.passed_over:
-            say(images.passed_over)
-    foreign = sorted(set(val.classes) - set(train.classes))
-    if foreign:
-        raise DataError(
-            f"{val.root} has {len(foreign)} class folders that are not in {train.root}: {', '.join(foreign[:5])}"
-        )
-    order = shuffled(len(train.entries), settings.seed)[: settings.limit("train")]
+    """List the images, and shuffle those for training. Raises UserError as ``find_images`` does."""
+    found = find_images(settings)
+    if not settings.layout.recipe.exists():
+        warn_of_equal(settings, found)
+    train, val = (as_recorded(settings.layout, found[split].entries) for split in SPLITS)
+    order = shuffled(len(train), settings.seed)[: settings.limit("train")]
     return Sources(
         PackingRecipe(
             img_size=settings.img_size,
             file_batch_size=settings.file_batch_size,
             resize=settings.resize,
             seed=settings.seed,
-            classes=train.classes,
+            classes=found["train"].classes,
         ),
-        SourceList("train", train.root, [train.entries[i] for i in order]),
-        SourceList("val", val.root, val.entries[: settings.limit("val")]),
+        SourceList("train", found["train"].root, [train[i] for i in order]),
+        SourceList("val", found["val"].root, val[: settings.limit("val")]),
     )
+
+
+def as_recorded(at: Layout, entries: list[ImageFile]) -> list[ImageFile]:
+    """Return ``entries`` without GIFs if the data set was begun by a version that passed them over."""
+    gifs = sum(entry.name.lower().endswith(".gif") for entry in entries)
+    if not gifs or not at.recipe.exists() or ".gif\n" in _read_list(at).lower():
+        return entries
+    say(f"{gifs:,} .gif files are left out, as they were when {at.dir} was first made")
+    return [entry for entry in entries if not entry.name.lower().endswith(".gif")]
 
 
 def shuffled(count: int, seed: int) -> NDArray[np.int64]:
@@ -108,13 +106,17 @@ def record_sources(at: Layout, sources: Sources) -> None:
         write_file(at.recipe, msgspec.json.format(msgspec.json.encode(sources.recipe)))
         return
     changes = _recipe_changes(read_recipe(at), sources.recipe)
-    with reading(at.source_list, DataError, f"put a copy of it back, or delete {at.dir} to make all of it again"):
-        changes += _list_changes(at.source_list.read_text("utf-8").splitlines(), sources.listing().splitlines())
+    changes += _list_changes(_read_list(at).splitlines(), sources.listing().splitlines())
     if changes:
         raise DataError(
             f"{at.dir} holds a data set of other settings or images: {'; '.join(changes)}. "
             f"Restore these, name another folder with --tar_root_dir, or delete {at.dir}"
         )
+
+
+def _read_list(at: Layout) -> str:
+    with reading(at.source_list, DataError, f"put a copy of it back, or delete {at.dir} to make all of it again"):
+        return at.source_list.read_text("utf-8")
 
 
 def read_recipe(at: Layout) -> PackingRecipe:
@@ -136,8 +138,10 @@ def _recipe_changes(old: PackingRecipe, new: PackingRecipe) -> list[str]:
     for key in ("img_size", "file_batch_size", "resize", "seed"):
         if getattr(old, key) != getattr(new, key):
             changes.append(f"{key} was {getattr(old, key)}, is now {getattr(new, key)}")
-    if old.classes != new.classes:
-        differing = sorted(set(old.classes) ^ set(new.classes))
+    # Older versions recorded the names as they were spelled.
+    before, now = ({composed(name) for name in recipe.classes} for recipe in (old, new))
+    if before != now:
+        differing = sorted(before ^ now)
         changes.append(f"classes were {len(old.classes)}, are now {len(new.classes)} (see {differing[0]})")
     return changes
 

@@ -96,14 +96,14 @@ def test_flat_validation_images_get_the_labels_of_the_ground_truth(
     assert at.list_file("val").read_text().splitlines()[0] == f"ILSVRC2012_val_00000001.JPEG {labels[0]}"
     assert [c.name for c in read_classes(at)] == ["tench", "setter", "kit fox, Vulpes macrotis"]
 
-    tar = tar_of(settings.img_dir("val"), tmp_path / "ILSVRC2012_img_val.tar")
+    tar = tar_of(settings.source("val"), tmp_path / "ILSVRC2012_img_val.tar")
     from_tar = make_all(changed(settings, val_img_dir=tar, tar_root_dir=tmp_path / "from_tar"))
     assert contents(from_tar) == contents(tmp_path / "out")
 
 
 def test_flat_labels_are_correct_with_a_limit_and_a_skipped_image(flat: tuple[Settings, list[int]]) -> None:
     settings, labels = flat
-    (settings.img_dir("val") / "ILSVRC2012_val_00000002.JPEG").write_bytes(b"broken")
+    (settings.source("val") / "ILSVRC2012_val_00000002.JPEG").write_bytes(b"broken")
     at = layout(make_all(changed(settings, val_images=5, max_skipped=0.2)))
     assert np.load(at.labels("val")).tolist() == [labels[0], *labels[2:5]]
 
@@ -115,17 +115,47 @@ def test_a_ground_truth_that_does_not_match_is_found_before_packing(
     truth = tmp_path / "truth.txt"
     good = truth.read_text()
     for text, message in [
-        (good + "1\n", "has 10 lines, but .* has 9 images"),
+        (good[:-2], "has 8 lines, counted from 1, but .*flat has ILSVRC2012_val_00000009.JPEG; name its own list"),
         (good.replace("2", "4", 1), "line 1: .* has no class of number 4"),
     ]:
         truth.write_text(text)
         with pytest.raises(DataError, match=message):
             make_hkl(settings)
     truth.write_text(good)
-    shutil.rmtree(settings.img_dir("train") / "n10")
+    shutil.rmtree(settings.source("train") / "n10")
     with pytest.raises(DataError, match=r"line 3: class 1 is n10, which has no folder"):
         make_hkl(settings)
     assert not list((tmp_path / "out").rglob("*.hkl"))
+
+
+def test_a_part_of_flat_images_has_the_lines_of_its_numbers(flat: tuple[Settings, list[int]]) -> None:
+    settings, labels = flat
+    for number in (1, 4, 5):
+        (settings.source("val") / f"ILSVRC2012_val_{number:08d}.JPEG").unlink()
+    assert np.load(layout(make_all(settings)).labels("val")).tolist() == [labels[i] for i in (1, 2, 5, 6, 7, 8)]
+
+
+def test_names_without_numbers_have_the_lines_of_their_order(flat: tuple[Settings, list[int]], tmp_path: Path) -> None:
+    settings, labels = flat
+    for path in list(settings.source("val").iterdir()):
+        path.rename(path.with_name(f"{path.stem}x.JPEG"))
+    assert np.load(layout(make_all(settings)).labels("val")).tolist() == labels
+    with (tmp_path / "truth.txt").open("a") as file:
+        file.write("1\n")
+    with pytest.raises(DataError, match="has 10 lines, but .* has 9 images, not all with a number"):
+        make_hkl(settings)
+
+
+def test_a_list_of_names_and_labels_serves_for_flat_images(flat: tuple[Settings, list[int]], tmp_path: Path) -> None:
+    settings, labels = flat
+    names = sorted(path.name for path in settings.source("val").iterdir())
+    lines = [f"{name} {label}\n" for name, label in zip(names, labels, strict=True)]
+    (tmp_path / "val.txt").write_text("".join(lines))
+    listed = changed(settings, meta_clsloc_mat=None, val_label_file=tmp_path / "val.txt")
+    assert np.load(layout(make_all(listed)).labels("val")).tolist() == labels
+    (tmp_path / "val.txt").write_text("".join(lines[1:]))
+    with pytest.raises(DataError, match="val.txt names no class for ILSVRC2012_val_00000001.JPEG of"):
+        make_hkl(listed)
 
 
 @pytest.mark.parametrize("where", ["train/words.txt", "synset_words.txt"])

@@ -3,6 +3,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lib.data.images.listing import ImageFile
@@ -115,11 +116,18 @@ def test_training_images_need_class_folders(tree: Path, tmp_path: Path) -> None:
         make_hkl(settings_for(tree, tmp_path / "out", train_img_dir=tree / "train" / "n01"))
 
 
-def test_validation_classes_must_be_those_of_training(tmp_path: Path) -> None:
+def test_validation_classes_are_matched_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     (tree / "val" / "n01").rename(tree / "val" / "n77")
-    with pytest.raises(DataError, match=r"has 1 class folders that are not in .*: n77"):
-        make_hkl(settings_for(tree, tmp_path / "out"))
+    at = layout(make_all(settings_for(tree, tmp_path / "out")))
+    assert np.load(at.labels("val")).tolist() == [1, 2]
+    out = capsys.readouterr().out
+    assert "1 images in" in out
+    assert "lacks their classes: n77" in out
+    for wnid in ("n02", "n10"):
+        (tree / "val" / wnid).rename(tree / "val" / f"x{wnid}")
+    with pytest.raises(DataError, match="tree/val has the classes n77, xn02, xn10, but .*: none is the same"):
+        make_hkl(settings_for(tree, tmp_path / "none"))
 
 
 def test_flat_validation_images_need_their_ground_truth(tree: Path, tmp_path: Path) -> None:

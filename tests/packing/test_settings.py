@@ -41,7 +41,7 @@ def test_without_a_clone_no_file_is_read_by_default(tmp_path: Path, monkeypatch:
 
 def test_the_toy_data_set_has_its_own_limits() -> None:
     drawn = parse("--toy", "--tar-root-dir", "/t")
-    assert drawn.img_dir("val") == Path("/t/toy_images/val")
+    assert drawn.source("val") == Path("/t/toy_images/val")
     assert (drawn.limit("train"), drawn.limit("val")) == (2560, 640)
     real = parse("--toy", "--train_img_dir", "/a", "--val_img_dir", "/b")
     assert real.drawn_dir is None

@@ -37,7 +37,8 @@ from .validation_classes import match_validation
 
 VAL_FOLDERS = ("val", "valid", "validation", "test")
 _ANNOTATIONS = "val_annotations.txt"
-_SPLIT = "split.csv"
+SPLIT_RECORD = "split.csv"
+"""the sides of images that are split, in the misc folder"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
     if places["train"] == places["val"]:
         found = _images(places["train"], at, ())
         _check_several(found)
-        sides = split_images(found.root, found.images, data.val_share, at.misc / _SPLIT)
+        sides = split_images(found.root, found.images, data.val_share, at.misc / SPLIT_RECORD)
         return {split: LabeledImages(found.root, sides[split], found.passed_over) for split in SPLITS}
     train_root, val_root = places["train"].root, places["val"].root
     if train_root.samefile(val_root) and not places["train"].labels:
@@ -84,7 +85,7 @@ def find_validation_images(data: DataConfig, classes: Sequence[str]) -> LabeledI
 
 def is_split(data: DataConfig) -> bool:
     """Return whether the data set has training images: in a folder or list of their own, or those of a split."""
-    return bool(_train_place(data.dir)) or (layout(data.dir, data.misc_dir).misc / _SPLIT).is_file()
+    return bool(_train_place(data.dir)) or (layout(data.dir, data.misc_dir).misc / SPLIT_RECORD).is_file()
 
 
 def split_places(folder: Path) -> dict[Split, Place]:
