@@ -4,6 +4,7 @@ Packages are floors. A module imports from its own package and from those below 
 tests/test_floors.py holds the order and checks that this map shows it. Imports are relative, so that the package may be
 installed under another name:
 
+    api                 the program from Python: networks that predict, batches as the trainer sees them, trainings
     __main__            the command ``tandem`` of an installed package, which calls all others
     commands            what train.py, validate.py, classify.py, export.py and the other scripts do; doctor; verify_data
     roles               one file per process: trainer, loader, validator, dry run, batch size finder
@@ -42,8 +43,9 @@ docs/reading.md lists the files of this path in reading order.
 
 Where the code differs from the first plan of its packages, and why:
 
-- Only what composes a run sees the whole ``Config``: ``commands``, ``roles``, ``config``, ``runtime/process.py`` and
-  ``report/runs.py``, which reads the configuration of a finished run. Everything else gets its section or plain values.
+- Only what composes a run sees the whole ``Config``: ``api/settings.py``, ``commands``, ``roles``, ``config``,
+  ``runtime/process.py`` and ``report/runs.py``, which reads the configuration of a finished run. Everything else gets
+  its section or plain values.
 - Replica and exchange are built in ``roles``, not in ``training`` and ``exchange``, because their builders read many
   sections of the configuration.
 - No package imports ``report``. A training starts it as a process of low priority, so that neither its work nor its
@@ -52,4 +54,21 @@ Where the code differs from the first plan of its packages, and why:
 - ``types`` at the bottom holds the names that several packages share, such as ``Split``, so that no package imports
   another for a type.
 - ``verify_data`` is a command, and the checksums that it compares are in ``data``, which loaders use as well.
+
+From Python, the names of ``lib.api.public`` are names of this package. They are imported when one of them is used: a
+loader and ``--help`` import this package too, and must stay light.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api.public import Batches, Class, Network, Prediction, Run, UserError, open, train
+
+__all__ = ["Batches", "Class", "Network", "Prediction", "Run", "UserError", "open", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module(".api.public", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,13 +1,13 @@
 """The command ``tandem``, which runs all others: ``tandem train``, ``tandem classify`` and so on."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 
 from .commands.entry import COMMANDS, call
 from .config.plain_parser import PlainParser
-from .system.program import settings_file
+from .errors import ConfigError
+from .system.program import spec_file
 
 # The names of commands here, and those of their scripts in a clone.
 _NAMES = {name: name for name in ("train", "validate", "classify", "export", "report", "doctor", "pack")}
@@ -30,19 +30,15 @@ def main() -> int:
 
 def _with_spec(parser: PlainParser, words: Sequence[str]) -> list[str]:
     """Return ``words`` with the spec file of N workers in place of ``--workers N``."""
-    workers = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    workers.add_argument("--workers")
+    workers = argparse.ArgumentParser("tandem", add_help=False, allow_abbrev=False)
+    workers.add_argument("--workers", type=int)
     given, rest = workers.parse_known_args(words)
     if given.workers is None:
         return rest
-    spec = settings_file(f"spec_{given.workers}gpu.yaml")
-    known = sorted(int(re.findall(r"\d+", path.name)[0]) for path in spec.parent.glob("spec_*gpu.yaml"))
-    if given.workers not in map(str, known):
-        parser.error(
-            f"--workers is {given.workers}; there are settings for {', '.join(map(str, known))}. For another number "
-            "give --devices, --batch_size and --exchange.method peer"
-        )
-    return ["--spec", str(spec), *rest]
+    try:
+        return ["--spec", str(spec_file(given.workers)), *rest]
+    except ConfigError as error:
+        parser.error(f"--workers: {error}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tests.support.scripts import ROOT
 
 # From the top down. The last row is the modules that lie in lib/ itself.
 FLOORS = (
+    ("api",),
     ("__main__",),
     ("commands",),
     ("roles",),
@@ -38,7 +39,14 @@ FLOORS = (
 )
 FLOOR = {name: number for number, row in enumerate(reversed(FLOORS)) for name in row}
 # These compose a run, so they see the whole configuration. Everything else gets its section, or plain values.
-SEES_CONFIG = ("lib.commands.", "lib.roles.", "lib.config.", "lib.runtime.process", "lib.report.runs")
+SEES_CONFIG = (
+    "lib.api.settings",
+    "lib.commands.",
+    "lib.roles.",
+    "lib.config.",
+    "lib.runtime.process",
+    "lib.report.runs",
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -138,7 +146,8 @@ def test_without_torch_and_sockets(module: str) -> None:
 
 def test_packages_import_nothing() -> None:
     for path in (ROOT / "lib").rglob("__init__.py"):
-        assert not imports(path), path
+        if path.parent != ROOT / "lib":  # which imports its names when they are used
+            assert not imports(path), path
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 

@@ -26,6 +26,10 @@ class OnnxPredictor(Predictor):
         """Return itself: onnxruntime computes on the CPU."""
         return self
 
+    def inputs(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+        """Raise ConfigError: an ONNX file prepares its pictures itself."""
+        raise ConfigError("an ONNX file holds its whole computation; open the checkpoint for the network alone")
+
     def probabilities(self, images_BHWC: NDArray[np.uint8], crops: int) -> Tensor:
         """Return the class probabilities for the center crop: float64 (B, K). Raises ConfigError for other crops."""
         if crops != 1:

@@ -1,7 +1,9 @@
 """A trained network together with the preprocessing of its images and the names of its classes."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from ..checkpoints.folder import best_of_run
 from ..checkpoints.tensor_checks import check_fit
 from ..config.made_for import parse_made_for
 from ..config.schema import AugmentConfig, NormalizeConfig
-from ..data.augment.params import eval_crop_params
+from ..data.augment.params import center_params, eval_crop_params
 from ..data.augment.transform import Transform
 from ..data.inference_metadata import inference_metadata
 from ..errors import CheckpointError, WeightsError
@@ -45,6 +47,11 @@ class Predictor:
         """Side of a whole image, before it is cropped."""
         return self.preparation.mean.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.model.parameters()).device
+
     def to(self, device: torch.device) -> "Predictor":
         """Move the network to ``device`` and return it."""
         self.model.to(device)
@@ -53,17 +60,25 @@ class Predictor:
     @torch.no_grad()
     def probabilities(self, images_BHWC: NDArray[np.uint8], crops: int) -> Tensor:
         """Return the class probabilities, averaged over 1, 2 or 10 ``crops``: float64 (B, K), on the CPU."""
-        device = next(self.model.parameters()).device
-        images = torch.tensor(images_BHWC, device=device)
-        normalize = NormalizeConfig(mean=self.preparation.subtracted, std=self.preparation.std)
-        transform = Transform(AugmentConfig(), normalize, self.preparation.mean.numpy(), self.crop, device)
-        params_C3 = torch.from_numpy(eval_crop_params(crops, img_size=self.img_size, crop=self.crop)).to(device)
+        inputs_of = self._inputs(images_BHWC)
+        params_C3 = torch.from_numpy(eval_crop_params(crops, img_size=self.img_size, crop=self.crop)).to(self.device)
 
         def logits_of(params_B3: Tensor) -> Tensor:
-            logits: Tensor = self.model(transform(images, params_B3))
+            logits: Tensor = self.model(inputs_of(params_B3))
             return logits.float()
 
-        return log_probabilities(logits_of, params_C3, len(images)).exp().cpu()
+        return log_probabilities(logits_of, params_C3, len(images_BHWC)).exp().cpu()
+
+    def inputs(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+        """Return the input of ``model`` for the center crops: float32 (B, 3, crop, crop), on its device."""
+        params = center_params(len(images_BHWC), img_size=self.img_size, crop=self.crop)
+        return self._inputs(images_BHWC)(torch.from_numpy(params).to(self.device))
+
+    def _inputs(self, images_BHWC: NDArray[np.uint8]) -> Callable[[Tensor], Tensor]:
+        """Return a function from the parameters of crops (B, 3) to the input of ``model``."""
+        normalize = NormalizeConfig(mean=self.preparation.subtracted, std=self.preparation.std)
+        transform = Transform(AugmentConfig(), normalize, self.preparation.mean.numpy(), self.crop, self.device)
+        return partial(transform, torch.tensor(images_BHWC, device=self.device))
 
     def top_classes(self, probabilities_K: Tensor, count: int) -> TopClasses:
         """Return the ``count`` most probable classes, best first."""

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from ..errors import ConfigError
 from .python_module import PACKAGE, PACKAGE_DIR
 
 CLONE = PACKAGE_DIR.resolve().parent if PACKAGE == "lib" else None
@@ -25,6 +26,18 @@ _INSTALLED = (
 def settings_file(name: str) -> Path:
     """Return the path of a file of settings, such as config.yaml: in the clone, or in the installed package."""
     return (CLONE or PACKAGE_DIR / "defaults") / name
+
+
+def spec_file(workers: int) -> Path:
+    """Return the path of the settings for this number of workers. Raises ConfigError, with the known numbers."""
+    path = settings_file(f"spec_{workers}gpu.yaml")
+    if not path.is_file():
+        known = sorted(int(re.findall(r"\d+", spec.name)[0]) for spec in path.parent.glob("spec_*gpu.yaml"))
+        raise ConfigError(
+            f"there are settings for {', '.join(map(str, known))} workers, not for {workers}; for another number give "
+            "devices, batch_size and exchange.method peer"
+        )
+    return path
 
 
 def as_called(text: str) -> str:

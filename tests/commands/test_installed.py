@@ -1,5 +1,6 @@
 """The program where it is installed: a package called tandem, with a command of that name and its own settings."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from lib.__main__ import main
 from lib.commands.entry import COMMANDS
 from lib.system import program
 from tests.support.data_files import write_jpeg_folder
-from tests.support.scripts import ONE_WORKER, ROOT
+from tests.support.scripts import ROOT
 
 INSTALL = "-m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check --no-compile --target"
 
@@ -38,11 +39,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def tandem(site: Path, cwd: Path, *words: object) -> subprocess.CompletedProcess[str]:
+def run(site: Path, cwd: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [site / "bin/tandem", *map(str, words)],
+        list(map(str, words)),
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(site)},
+        env=os.environ | {"PYTHONPATH": str(site), "PATH": f"{site}/bin:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -50,22 +51,48 @@ def tandem(site: Path, cwd: Path, *words: object) -> subprocess.CompletedProcess
     )
 
 
-def test_the_installed_commands_pack_train_and_classify(site: Path, tmp_path: Path) -> None:
+def tandem(site: Path, cwd: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return run(site, cwd, site / "bin/tandem", *words)
+
+
+# As a user writes it, without a guard.
+SCRIPT = """
+import os, signal, threading, warnings
+import tandem
+
+train = tandem.train  # imports PyTorch, which adds filters of warnings
+before = [signal.getsignal(n) for n in range(1, 32)], os.getcwd(), list(warnings.filters)
+settings = {
+    "model.name": "tiny", "batch_size": 8, "devices": ["cpu"], "run.n_epochs": 1, "compute": {"threads": 1},
+    "logging": {"print_freq": 1, "report": False, "tensorboard": False},
+}
+runs = []
+thread = threading.Thread(target=lambda: runs.append(train(settings)))
+thread.start()
+thread.join()
+assert ([signal.getsignal(n) for n in range(1, 32)], os.getcwd(), list(warnings.filters)) == before
+print(runs[0].folder, runs[0].best_epoch)
+print(runs[0].network("cpu").predict("photos/val/n00/000.JPEG").probability)
+"""
+
+
+def test_the_installed_program_packs_trains_in_a_thread_and_classifies(site: Path, tmp_path: Path) -> None:
     write_jpeg_folder(tmp_path / "photos")
     photos = [f"--{split}_img_dir=photos/{split}" for split in ("train", "val")]
     packed = tandem(site, tmp_path, "pack", *photos, "--img_size", 32, "--workers", 1)
-    assert (packed.returncode, packed.stdout.splitlines()[-1]) == (
-        0,
-        f"24 training and 8 validation labels in {tmp_path}/data/labels",
-    )
-    options = ("--run.n_epochs", 1, "--logging.report", "false", "--logging.tensorboard", "false")
-    trained = tandem(site, tmp_path, "train", *ONE_WORKER, *options)
+    assert packed.returncode == 0, packed.stderr
+    assert packed.stdout.endswith(f"24 training and 8 validation labels in {tmp_path}/data/labels\n")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    trained = run(site, tmp_path, sys.executable, "script.py")
     assert trained.returncode == 0, trained.stderr
-    assert f"{site}/bin/tandem validate --checkpoint models\n" in trained.stdout
-    assert (tmp_path / "models/command.txt").read_text().startswith(f"cd {tmp_path} && tandem train --model.name tiny ")
-    classified = tandem(site, tmp_path, "classify", "photos/val/n00/000.JPEG")
+    assert "epoch 1/1  iteration 3/3 " in trained.stdout
+    assert " tandem validate --checkpoint models\n" in trained.stdout
+    assert (tmp_path / "models/command.txt").read_text().startswith(f"cd {tmp_path} && tandem train --model.name=tiny ")
+    *_, folder, probability = trained.stdout.splitlines()
+    assert folder == f"{tmp_path}/models 1"
+    classified = tandem(site, tmp_path, "classify", "photos/val/n00/000.JPEG", "--json")
     assert classified.returncode == 0, classified.stderr
-    assert classified.stdout.count("(score = ") == 4
+    assert json.loads(classified.stdout)["best"][0]["score"] == float(probability)
 
 
 @pytest.mark.parametrize("name", ["validate", "report", "verify"])
@@ -84,7 +111,7 @@ def test_workers_choose_the_settings_of_so_many_devices(site: Path, tmp_path: Pa
     assert "batch_size: 8\n" in shown.stdout
     wrong = tandem(site, tmp_path, "train", "--workers", 3)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: --workers is 3; there are settings for 1, 2, 4, 8. ")
+    assert wrong.stderr.startswith("error: --workers: there are settings for 1, 2, 4, 8 workers, not for 3; ")
 
 
 def test_errors_of_an_installed_program_name_its_commands(site: Path, tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation
-from lib.checkpoints.folder import CheckpointFolder
+import lib as tandem
 from lib.evaluation.exported import metadata
-from lib.models.registry import model_spec
+from tests.support.checkpoints import write_run
 from tests.support.pages import blocks
 from tests.support.predictors import predictor
 from tests.support.scripts import ROOT, Script
@@ -39,37 +37,12 @@ def photos(folder: Path) -> list[Path]:
     return paths
 
 
-def write_checkpoint(folder: Path) -> None:
-    """Write the folder "models" of a run, whose network tells the photos apart."""
-    torch.manual_seed(2)
-    model = model_spec("tiny").build(4, 28)
-    with torch.no_grad():
-        for value in model.parameters():
-            value *= 3
-    saved = Checkpoint(
-        identity=Identity(model="tiny", n_classes=4, img_size=32, data_fingerprint="abc"),
-        preparation=Preparation(
-            resize="crop",
-            mean=255 * torch.rand(3, 32, 32),
-            classes=tuple((f"n{i}", f"class {i}") for i in range(4)),
-            std=(60.0, 50.0, 40.0),
-        ),
-        seed=1,
-        total_batch_size=16,
-        epoch=1,
-        iteration=0,
-        val_record=torch.zeros(1, 2, dtype=torch.float64),
-        parameters=model.state_dict(),
-        momentum={},
-    )
-    CheckpointFolder(folder / "models/checkpoints", keep=1).save(saved, is_best=True)
-
-
 @pytest.mark.parametrize(("name", "code"), [("network.onnx", ONNX), ("network.safetensors", SAFETENSORS)])
 def test_the_examples_give_the_figures_of_classify(tmp_path: Path, run_here: Script, name: str, code: str) -> None:
     pytest.importorskip("onnxscript")
-    write_checkpoint(tmp_path)
+    write_run(tmp_path)
     assert run_here("export.py", name).returncode == 0
+    network = tandem.open(tmp_path / name, device="cpu")
     for path in photos(tmp_path):
         classified = run_here("classify.py", path, "--json")
         expected = {one["name"]: one["score"] for one in json.loads(classified.stdout)["best"]}
@@ -85,7 +58,12 @@ def test_the_examples_give_the_figures_of_classify(tmp_path: Path, run_here: Scr
         assert done.returncode == 0, done.stderr
         found = {name: float(score) for name, score in re.findall(r"^(.*) \(score = (.*)\)$", done.stdout, re.M)}
         assert found == pytest.approx(expected, abs=MOST), path.name
+        in_python = {one.name: one.probability for one in network.predict(path).best}
+        assert in_python == pytest.approx(expected, abs=1e-5), path.name
         assert max(expected.values()) - min(expected.values()) > 5 * MOST, "a network that tells nothing apart"
+    if name.endswith(".onnx"):
+        with pytest.raises(tandem.UserError, match="open the checkpoint"):
+            _ = network.model
 
 
 def test_the_page_lists_all_metadata() -> None:

@@ -8,13 +8,16 @@ Pillow reads every header. simplejpeg decodes plain JPEGs, which nearly all are,
 decodes everything else, also what simplejpeg refuses, so pixels and errors are always those of Pillow.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from ...errors import DataError
 from .resampling import Box, resample
@@ -38,8 +41,28 @@ def decode(data: bytes, size: int, resize: Resize) -> NDArray[np.uint8]:
 
     Raises DataError with the reason.
     """
-    try:
+    with _reasons():
         return resized(open_rgb(data, at_least=2 * size), size, resize)
+
+
+def decode_image(image: Image.Image, size: int, resize: Resize) -> NDArray[np.uint8]:
+    """Return an image that Pillow has opened or made as ``decode`` returns that of a file.
+
+    Only a JPEG much larger than ``size`` whose pixels are loaded may differ a little: ``decode`` would have reduced it
+    while decoding. Raises DataError with the reason.
+    """
+    with _reasons():
+        if (data := _unread_jpeg(image)) is not None:
+            return resized(open_rgb(data, at_least=2 * size), size, resize)
+        check_size(image.width, image.height)
+        return resized(_upright_rgb(image), size, resize)
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn every error into a DataError with the reason."""
+    try:
+        yield
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -65,10 +88,23 @@ def open_rgb(data: bytes, at_least: int = 0) -> NDArray[np.uint8]:
     if at_least:
         image.draft(None, (at_least, at_least))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is large enough
     pixels_HWC = _plain_jpeg(image, data) if _orientation(image) == 1 else None
-    if pixels_HWC is not None:
-        return pixels_HWC
+    return _upright_rgb(image) if pixels_HWC is None else pixels_HWC
+
+
+def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
     rgb_HWC = _rgb_in_strips(image)
     return _upright(rgb_HWC, _orientation(image))  # a TIFF is upright as soon as it is loaded
+
+
+def _unread_jpeg(image: Image.Image) -> bytes | None:
+    """Return the file of a JPEG that Pillow has opened but not decoded, else None."""
+    if not isinstance(image, JpegImageFile) or not image.tile or image.fp is None:
+        return None
+    position = image.fp.tell()
+    image.fp.seek(0)
+    data = image.fp.read()
+    image.fp.seek(position)
+    return data
 
 
 def check_size(width: int, height: int) -> None:

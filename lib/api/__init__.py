@@ -1,0 +1,1 @@
+"""The program from Python: networks that predict, batches as the trainer sees them, and trainings."""
