@@ -14,6 +14,7 @@ from ..config.load import read_file
 from ..config.made_for import parse_made_for
 from ..config.schema import Config
 from ..data.dataset import DataSet, check_batch_size
+from ..data.memory_cache import MemoryCache
 from ..data.sources.registry import source_kind, source_name
 from ..errors import ConfigError
 from ..evaluation.options import Evaluation
@@ -24,6 +25,7 @@ from ..recording.trackers import check_trackers
 from ..runtime.process import RunSheet, has_started, write_run_sheet
 from ..runtime.socket_dir import run_folder
 from ..runtime.supervisor import Supervisor
+from ..runtime.torchrun import local_workers
 from ..system.cpus import free_cores
 from ..system.limits import raise_open_files_limit
 from ..system.program import typed_words
@@ -91,7 +93,9 @@ def run_roles(
         fix = f"Start the same command again{option} to continue from the last checkpoint."
     began = time.monotonic()
     with run_folder() as folder:
-        write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation))
+        cached = memory_cache(config, data, roles)  # this process owns the memory until the run has ended
+        splits = cached.splits if cached else None
+        write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation, splits))
         outcome = Supervisor(folder, roles, config.run.patience_s, fix=fix, lock=lock).run()
         started = has_started(folder)
     if outcome.message:
@@ -110,6 +114,21 @@ def run_roles(
             with ignore_broken_pipe():
                 print(summary, flush=True)
     return outcome.status
+
+
+def memory_cache(config: Config, data: DataSet, roles: Roles) -> MemoryCache | None:
+    """Return all images in memory if ``data.cache`` asks for it and the run trains. Raises UserError."""
+    kind = source_kind(config.data)
+    if config.data.cache != "memory" or not any(role == "trainer" for role, _ in roles):
+        return None
+    if not kind.cacheable:
+        raise ConfigError(f"data.cache is memory, but {source_name(config.data)} images are in memory; set it to none")
+    if (workers := local_workers(1, os.environ)) > 1:
+        raise ConfigError(
+            f"data.cache memory would hold the images {workers} times under torchrun; on one machine train with "
+            "exchange.method peer and without torchrun, or set data.cache to none"
+        )
+    return MemoryCache(kind, config.data, data, print_stderr)
 
 
 def _threads(config: Config) -> int:

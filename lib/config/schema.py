@@ -136,6 +136,10 @@ class DataConfig(Section, prefix="data."):
     """jpeg_folder, lmdb: decoder processes per loader. auto: start with the cores of each loader, and change the number
     while the trainer waits for data; 0: decode in the loader itself, for debugging"""
 
+    cache: Literal["auto", "none", "memory"] = "auto"
+    """hickle, jpeg_folder, lmdb: where images are kept for the run. memory: read all at the start into memory, once for
+    all workers of the machine, from which GPUs copy their crops; none: read them from their files; auto: none"""
+
     on_error: Literal["stop", "wait"] = "stop"
     """when images can no longer be read. stop: save a checkpoint and end the run; wait: retry with growing
     pauses for run.patience_s, then stop"""

@@ -2,17 +2,20 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..errors import DataError, ProtocolError
-from ..ipc import shared_memory
 from ..ipc.channel import Channel
 from ..ipc.messages import Fill, Filled, Stop, Unreadable
+from ..types import Split
 from .plan import BatchRequest
-from .upload import Batch, upload_to
+from .slots import create_slots
+from .upload import Batch
 
 
 class Feed:
@@ -27,18 +30,19 @@ class Feed:
         slot_shape: tuple[int, int, int],
         slots: int,
         device: torch.device,
+        cached: Mapping[Split, NDArray[np.uint8]] | None = None,
     ) -> None:
-        """``slot_shape`` is that of the largest image in a batch, (rows, columns, channels)."""
+        """``create_slots`` tells what the sizes and ``cached`` are."""
         self.waited_s = 0.0
         """total seconds spent waiting for the loader while the device had nothing to compute"""
         self.failure = ""
         """why there are no more batches; empty if there are"""
         self._channel, self._plan = channel, plan
-        images, images_handle = shared_memory.create("images", (slots, batch_size, *slot_shape), "uint8")
-        labels, labels_handle = shared_memory.create("labels", (slots, batch_size), "int64")
-        channel.send(images_handle)
-        channel.send(labels_handle)
-        self._upload = upload_to(device, images, labels)
+        self._upload, handles = create_slots(
+            device, slots=slots, batch_size=batch_size, slot_shape=slot_shape, cached=cached
+        )
+        for handle in handles:
+            channel.send(handle)
         self._lent: deque[tuple[int, BatchRequest]] = deque()  # being filled by the loader
         self._filled: deque[tuple[int, BatchRequest]] = deque()
         self._ready: deque[Batch] = deque()
@@ -121,4 +125,4 @@ class Feed:
 
     def _put(self) -> None:
         slot, request = self._filled.popleft()
-        self._ready.append(self._upload.put(slot, request.params, request.rows))
+        self._ready.append(self._upload.put(slot, request))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .augment.params import AugmentParams
 from .augment.registry import COLUMNS
+from .plan import BatchRequest
 from .slot import packed_images
 
 # Batches on the device: one that is used, one that is being copied.
@@ -32,11 +33,6 @@ class Batch(NamedTuple):
     params_BV: Tensor
 
 
-def upload_to(device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> "Upload":
-    """Return the upload to ``device`` from slots ``images`` (slots, B, H, W, 3) and ``labels`` (slots, B)."""
-    return CudaUpload(device, images, labels) if device.type == "cuda" else Upload(images, labels)
-
-
 class Upload:
     """Turns filled slots into batches. The consumer uses one batch at a time.
 
@@ -46,16 +42,17 @@ class Upload:
     ahead = 0
     """batches that may be copied before the consumer asks for them"""
 
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    def __init__(self, images: NDArray[np.uint8] | NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+        """Upload from slots ``images`` (slots, B, H, W, 3) and ``labels`` (slots, B)."""
         self._images, self._labels = torch.from_numpy(images), torch.from_numpy(labels)
         self._released: list[int] = []
         self._current: list[int] = []
 
-    def put(self, slot: int, params: AugmentParams, rows: int = 0) -> Batch:
-        """Start to copy the ``len(params)`` images of ``slot`` to the device: ``rows`` rows of each; 0: whole ones."""
+    def put(self, slot: int, request: BatchRequest) -> Batch:
+        """Start to copy the images of ``slot`` that the ``request`` is for to the device."""
         self._current = [slot]
-        images = packed_images(self._images[slot], len(params), rows)
-        return Batch(images, self._labels[slot, : len(params)], torch.from_numpy(params))
+        images = packed_images(self._images[slot], request.count, request.rows)
+        return Batch(images, self._labels[slot, : request.count], torch.from_numpy(request.params))
 
     def hand_over(self) -> None:
         """Give the consumer the oldest batch that it has not got, and release the one before."""
@@ -87,19 +84,28 @@ class CudaUpload(Upload):
 
     ahead = 1
 
-    def __init__(self, device: torch.device, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        images: NDArray[np.uint8] | NDArray[np.int64],
+        labels: NDArray[np.int64],
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+    ) -> None:
+        """``image_shape`` is that of the largest image on the device; by default that of an image in a slot."""
         super().__init__(images, labels)
-        self._slots = self._images, self._labels
+        self._page_locked: list[NDArray[Any]] = []
         params_bytes = COLUMNS * torch.float32.itemsize * labels.shape[1]
         self._params = torch.empty(len(labels), params_bytes, dtype=torch.uint8, pin_memory=True)
-        for slots in self._slots:
-            _check(torch.cuda.cudart().cudaHostRegister(slots.data_ptr(), slots.nbytes, 0))
-        self._stream = torch.cuda.Stream(device)
-        shapes = [slots.shape[1:] for slots in self._slots]
+        for slots in (images, labels):
+            self.page_lock(slots)
+        self.stream = torch.cuda.Stream(device)
+        """on which batches are copied"""
+        n = labels.shape[1]
         self._buffers = deque(
             Batch(
-                torch.empty(shapes[0], dtype=torch.uint8, device=device),
-                torch.empty(shapes[1], dtype=torch.int64, device=device),
+                torch.empty(n, *(image_shape or images.shape[2:]), dtype=torch.uint8, device=device),
+                torch.empty(n, dtype=torch.int64, device=device),
                 torch.empty(params_bytes, dtype=torch.uint8, device=device),
             )
             for _ in range(_DEVICE_BUFFERS)
@@ -108,29 +114,40 @@ class CudaUpload(Upload):
         self._arrivals: deque[torch.cuda.Event] = deque()
         self._free: torch.cuda.Event | None = None
 
-    def put(self, slot: int, params: AugmentParams, rows: int = 0) -> Batch:
-        n = len(params)
+    def put(self, slot: int, request: BatchRequest) -> Batch:
+        n, params = request.count, request.params
         pinned = view_as(self._params[slot], params)
         pinned.copy_(torch.from_numpy(params))
         # The oldest buffer. Its last reader was enqueued before hand_over, which this stream waits for.
         buffer = self._buffers[0]
         self._buffers.rotate(-1)
-        images = packed_images(buffer.images_BHWC, n, rows)
+        images = packed_images(buffer.images_BHWC, n, request.rows)
         batch = Batch(images, buffer.labels_B[:n], view_as(buffer.params_BV, params))
-        sources = packed_images(self._images[slot], n, rows), self._labels[slot, :n], pinned
-        with torch.cuda.stream(self._stream):
-            for target, source in zip(batch, sources, strict=True):
-                target.copy_(source, non_blocking=True)
+        with torch.cuda.stream(self.stream):
+            self.copy_images(slot, request, images)
+            batch.labels_B.copy_(self._labels[slot, :n], non_blocking=True)
+            batch.params_BV.copy_(pinned, non_blocking=True)
             event = torch.cuda.Event()
             event.record()
         self._copied.append((slot, event))
         self._arrivals.append(event)
         return batch
 
+    def copy_images(self, slot: int, request: BatchRequest, target_BHWC: Tensor) -> None:
+        """Enqueue the copy of the images of ``slot`` on ``stream``."""
+        source_BHWC = packed_images(self._images[slot], request.count, request.rows)
+        target_BHWC.copy_(source_BHWC, non_blocking=True)
+
+    def page_lock(self, memory: NDArray[Any]) -> None:
+        """Page-lock ``memory`` until ``close``."""
+        if memory.nbytes:
+            _check(torch.cuda.cudart().cudaHostRegister(memory.ctypes.data, memory.nbytes, 0))
+            self._page_locked.append(memory)
+
     def hand_over(self) -> None:
         compute = torch.cuda.current_stream()
         # Everything that reads the batch before, whose buffer is filled next, was enqueued before this.
-        self._stream.wait_event(self._free or compute.record_event())
+        self.stream.wait_event(self._free or compute.record_event())
         self._free = None
         compute.wait_event(self._arrivals.popleft())
 
@@ -155,8 +172,8 @@ class CudaUpload(Upload):
 
     def close(self) -> None:
         torch.cuda.synchronize()
-        for slots in self._slots:
-            _check(torch.cuda.cudart().cudaHostUnregister(slots.data_ptr()))
+        for memory in self._page_locked:
+            _check(torch.cuda.cudart().cudaHostUnregister(memory.ctypes.data))
 
 
 def view_as(memory: Tensor, params: AugmentParams) -> Tensor:
@@ -167,4 +184,4 @@ def view_as(memory: Tensor, params: AugmentParams) -> Tensor:
 
 def _check(status: Any) -> None:
     if int(status) != 0:
-        raise RuntimeError(f"page-locking the loader's slots failed with CUDA error {int(status)}")
+        raise RuntimeError(f"page-locking memory failed with CUDA error {int(status)}")

@@ -18,7 +18,7 @@ from ..system.atomic_write import replace_file
 # Settings that do not change what a run learns.
 _IRRELEVANT = (
     *("logging.", "run.weights_dir", "run.resume", "run.keep", "run.snapshot", "run.patience", "compute.threads"),
-    *("data.slots", "data.readers", "data.decoders", "data.on_error", "data.verify"),
+    *("data.slots", "data.readers", "data.decoders", "data.cache", "data.on_error", "data.verify"),
 )
 
 

@@ -12,6 +12,7 @@ from ..data.dataset import DataSet, read_mean_image
 from ..data.feed import Feed
 from ..data.plan import BatchRequest, Plan
 from ..data.sources.registry import source_kind
+from ..ipc import shared_memory
 from ..recording.recorder import NullRecorder, Recorder
 from ..recording.trackers import open_trackers
 from ..runtime.process import Context
@@ -41,6 +42,10 @@ def all_devices(config: Config) -> list[torch.device]:
 
 def open_feed(context: Context, plan: Plan, requests: Iterator[BatchRequest], device: torch.device) -> Feed:
     """Return the feed of these requests of ``plan`` from this worker's loader."""
+    cached = None
+    if context.sheet.cached and device.type == "cuda":
+        context.be_patient("page-locking the images of data.cache memory")
+        cached = {split: shared_memory.attach(handles.images) for split, handles in context.sheet.cached.items()}
     return Feed(
         context.channel(f"loader{context.rank}", bind=False, peer=f"loader {context.rank}"),
         requests,
@@ -48,6 +53,7 @@ def open_feed(context: Context, plan: Plan, requests: Iterator[BatchRequest], de
         slot_shape=plan.slot_shape,
         slots=context.config.data.slots,
         device=device,
+        cached=cached,
     )
 
 

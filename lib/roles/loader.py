@@ -15,19 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.schema import DataConfig
 from ..data.retry import retry
 from ..data.sampler import Sampler
 from ..data.slot import packed_images
 from ..data.sources.base import PendingRead, Source, SynchronousSource, Tops
+from ..data.sources.in_memory import InMemory
 from ..data.sources.registry import source_kind
-from ..data.worker_count import AdaptiveCount, adaptive_count, with_counts
+from ..data.worker_count import AdaptiveCount, adaptive_count, readers, with_counts
 from ..errors import DataError
 from ..ipc import shared_memory
 from ..ipc.channel import Channel
 from ..ipc.messages import Fill, Filled, Stop, TensorHandle, Unreadable
 from ..runtime.process import Context, run_role
 from ..runtime.torchrun import local_workers
-from ..types import SPLITS, Phase
+from ..types import SPLITS, Phase, Split
 from .batch_order import batch_order
 
 # With data.verify, the first batch of 256 images may have to read 256 whole files of 50 MB to check them.
@@ -41,7 +43,7 @@ def run(context: Context) -> None:
     config, data = context.config, context.sheet.data
     context.be_patient("opening the data set")
     kind, counts = source_kind(config.data), with_counts(config.data, local_workers(config.world_size, os.environ))
-    train, val = (kind.open(counts, data, split, context.warn) for split in SPLITS)
+    train, val = (open_split(context, counts, split) for split in SPLITS)
     for source in (train, val):
         if isinstance(source, SynchronousSource):
             source.heartbeat = context.heartbeat
@@ -54,6 +56,15 @@ def run(context: Context) -> None:
         for source in (train, val):
             source.close()
     channel.close()
+
+
+def open_split(context: Context, config: DataConfig, split: Split) -> Source:
+    """Open one split, from ``data.cache: memory`` if it is there."""
+    data, cached = context.sheet.data, context.sheet.cached
+    if not cached:
+        return source_kind(config).open(config, data, split, context.warn)
+    images, labels = (shared_memory.attach(handle) for handle in (cached[split].images, cached[split].labels))
+    return InMemory(images, labels, img_size=data.img_size, resize=data.resize, threads=readers(config.readers))
 
 
 def serve(
@@ -98,8 +109,12 @@ def serve(
                 labels[slot, : len(rows)] = source.labels[rows]
                 doing = f"reading {split} batch {number} of epoch {epoch + 1}"
                 _heartbeat(context, doing)
-                out = packed_images(images[slot], len(rows), n_rows)
-                attempts = _attempts(source, rows, out, tops if n_rows else None)
+                if images.dtype == np.int64:  # the trainer's GPU reads the images itself
+                    images[slot, : len(rows)] = rows
+                    attempts: Iterator[PendingRead] = repeat(_nothing)
+                else:
+                    out = packed_images(images[slot], len(rows), n_rows)
+                    attempts = _attempts(source, rows, out, tops if n_rows else None)
                 pending.append(_PendingBatch(slot, number, len(rows), doing, attempts))
 
 
@@ -112,6 +127,10 @@ class _PendingBatch(NamedTuple):
     doing: str
     attempts: Iterator[PendingRead]
     """the first one waits for the read that was started; each further one reads the batch again"""
+
+
+def _nothing() -> None:
+    """Wait for nothing."""
 
 
 def _attempts(source: Source, rows: NDArray[np.int64], out: NDArray[np.uint8], tops: Tops) -> Iterator[PendingRead]:

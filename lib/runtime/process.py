@@ -14,6 +14,7 @@ import msgspec
 
 from ..config.schema import Config
 from ..data.dataset import DataSet
+from ..data.memory_cache import CachedSplit
 from ..errors import PeerLost, UserError, error_text
 from ..evaluation.options import Evaluation
 from ..ipc.channel import Channel
@@ -23,6 +24,7 @@ from ..system.disk import disk_error_text
 from ..system.parent_death import end_with_parent
 from ..system.signals import ignore_group_signals
 from ..system.terminal import prepare_streams, print_stderr
+from ..types import Split
 
 # The supervisor ends a waiting process when the process that it waits for dies or falls silent. Waits that end by
 # themselves after this many times run.patience_s are the last resort, for processes that all wait for each other.
@@ -40,6 +42,8 @@ class RunSheet(msgspec.Struct, frozen=True):
     """the command that the user typed, with its folder"""
     evaluation: Evaluation | None = None
     """options of the validators"""
+    cached: dict[Split, CachedSplit] | None = None
+    """the images of ``data.cache: memory``"""
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:

@@ -4,12 +4,12 @@ import math
 import os
 from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
+from .control_groups import MEMBERSHIP, MOUNT, groups
 
 
 def usable_cores() -> int:
     """Return the number of cores that affinity and the quotas of all control groups allow; at least 1."""
-    return max(1, math.ceil(min(len(os.sched_getaffinity(0)), _quota(_CGROUPS, Path("/proc/self/cgroup")))))
+    return max(1, math.ceil(min(len(os.sched_getaffinity(0)), _quota(MOUNT, MEMBERSHIP))))
 
 
 def free_cores() -> int:
@@ -19,21 +19,7 @@ def free_cores() -> int:
 
 def _quota(mount: Path, membership: Path) -> float:
     """Return the cores that control groups of either version allow; infinite without a quota."""
-    quota = math.inf
-    try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return quota
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        top = mount / ("cpu" if controllers else "")
-        group = Path(path)
-        # The path may be that of the host, where a container only sees its own group, as the top.
-        for folder in {top / str(above).lstrip("/") for above in (group, *group.parents)}:
-            quota = min(quota, _quota_of(folder))
-    return quota
+    return min((_quota_of(folder) for folder in groups(mount, membership, "cpu")), default=math.inf)
 
 
 def _quota_of(folder: Path) -> float:

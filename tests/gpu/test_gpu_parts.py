@@ -7,11 +7,14 @@ import torch
 from lib.config.schema import AugmentConfig, NormalizeConfig
 from lib.data.augment.params import draw_params
 from lib.data.augment.transform import Transform, crop_and_normalize
+from lib.data.cached_upload import CachedUpload
+from lib.data.plan import BatchRequest
 from lib.data.upload import CudaUpload, Upload
 from lib.ipc import shared_memory
 from lib.models.alexnet import AlexNet
 from lib.models.layers import ResponseNorm
 from lib.system.devices import choose_device
+from lib.types import Phase
 
 GPU = torch.device("cuda:0")
 
@@ -37,8 +40,9 @@ def test_uploaded_batches_equal_the_slots() -> None:
         # Rows with and without stretching and colors in turn, as training and validation may have them.
         kind = AugmentConfig(crop="resized" if step % 2 else "random")
         params = draw_params(count, img_size=32, crop=28, augment=kind, seed=1, epoch=step)
-        ready.append(upload.put(slot, params))
-        expected.append([tensor.clone() for tensor in plain.put(slot, params)])
+        request = BatchRequest("train", 0, step, params, rows=28 if step % 4 == 0 else 0)
+        ready.append(upload.put(slot, request))
+        expected.append([tensor.clone() for tensor in plain.put(slot, request)])
         batch = ready.pop(0)
         upload.hand_over()
         busy = busy @ busy / 2000
@@ -46,6 +50,35 @@ def test_uploaded_batches_equal_the_slots() -> None:
     for got, reference in zip(seen, expected, strict=True):
         for a, b in zip(got, reference, strict=True):
             assert torch.equal(a.cpu(), b)
+    upload.close()
+
+
+def test_batches_are_copied_straight_from_cached_images() -> None:
+    """Rows of crops and whole images in turns, more batches than slots, on a busy device."""
+    rng = np.random.default_rng(0)
+    cached = {}
+    for split, count in (("train", 50), ("val", 20)):
+        cached[split], _ = shared_memory.create(split, (count, 32, 32, 3), "uint8")
+        cached[split][:] = rng.integers(0, 256, cached[split].shape)
+    indices, _ = shared_memory.create("indices", (3, 8), "int64")
+    labels, _ = shared_memory.create("labels", (3, 8), "int64")
+    upload = CachedUpload(GPU, indices, labels, cached, (32, 32, 3))  # type: ignore[arg-type]
+    free, busy = [0, 1, 2], torch.randn(2000, 2000, device=GPU)
+    for step in range(30):
+        free += upload.free_slots(wait=not free)
+        slot, count = free.pop(0), int(rng.integers(1, 9))
+        phase: Phase = "val" if step % 3 == 0 else "train"
+        indices[slot], labels[slot] = rng.integers(0, len(cached[phase]), 8), rng.integers(0, 10, 8)
+        params = draw_params(count, img_size=32, crop=28, augment=AugmentConfig(), seed=1, epoch=step)
+        rows = 28 if step % 2 else 0
+        batch = upload.put(slot, BatchRequest(phase, 0, step, params, rows=rows))
+        upload.hand_over()
+        busy = busy @ busy / 2000
+        images = torch.from_numpy(cached[phase][indices[slot, :count]])
+        tops = params[:, 0].tolist() if rows else [0] * count
+        expected = torch.stack([image[top : top + (rows or 32)] for image, top in zip(images, tops, strict=True)])
+        assert torch.equal(batch.images_BHWC.cpu(), expected)
+        assert torch.equal(batch.labels_B.cpu(), torch.from_numpy(labels[slot, :count]))
     upload.close()
 
 

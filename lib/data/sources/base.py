@@ -86,6 +86,9 @@ class SourceKind:
     """describes the validation images of these classes, without training images or a mean, for an evaluation of weights
     whose classes are known; None if the source needs training images"""
 
+    cacheable: bool = False
+    """whether ``data.cache`` can keep its images"""
+
     resized_by: Literal["readers", "decoders"] = "readers"
     """the number of ``data`` that ``Source.resize`` changes"""
 

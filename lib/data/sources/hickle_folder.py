@@ -51,4 +51,4 @@ def _speed_advice(data: DataConfig) -> str:
     return f"{raised}data.slots (now {data.slots}), or {disk}"
 
 
-HICKLE = SourceKind(describe=_describe, open=_open, speed_advice=_speed_advice)
+HICKLE = SourceKind(describe=_describe, open=_open, cacheable=True, speed_advice=_speed_advice)

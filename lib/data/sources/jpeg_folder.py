@@ -122,5 +122,10 @@ def _index(found: LabeledImages, classes: Sequence[str], start: Path) -> bytes:
 
 
 JPEG_FOLDER = SourceKind(
-    describe=_describe, open=_open, describe_val=_describe_val, resized_by="decoders", speed_advice=decoder_advice
+    describe=_describe,
+    open=_open,
+    describe_val=_describe_val,
+    cacheable=True,
+    resized_by="decoders",
+    speed_advice=decoder_advice,
 )

@@ -181,4 +181,4 @@ def _index_path(data: DataConfig, version: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{version}.npz"
 
 
-LMDB = SourceKind(describe=_describe, open=_open, resized_by="decoders", speed_advice=decoder_advice)
+LMDB = SourceKind(describe=_describe, open=_open, cacheable=True, resized_by="decoders", speed_advice=decoder_advice)
