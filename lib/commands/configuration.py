@@ -20,6 +20,7 @@ from ..config.field_type import field_types
 from ..config.hints import key_hint
 from ..config.load import read_file
 from ..config.schema import Config
+from ..data.sources.published import own_defaults, published_kind
 from ..data.sources.registry import AUTO, SOURCES
 from ..errors import ConfigError
 from ..models.registry import MODELS, model_spec, table
@@ -77,11 +78,12 @@ def parse_config(
 
 
 def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the network's recipe for the images per update of the run, and its size of images."""
+    """Return the settings of the network's recipe for the images per update of the run, and of a published data set."""
     world_size = count_workers(len(values["devices"]), os.environ)
     images = values["batch_size"] * world_size * values["optimizer.accumulate"]
     spec = model_spec(values["model.name"])
-    return {"data.img_size": spec.img_size} | spec.recipe.settings(images)
+    published = published_kind(values["data.source"], Path(values["data.dir"]))
+    return {"data.img_size": spec.img_size} | spec.recipe.settings(images) | own_defaults(published, spec)
 
 
 def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:

@@ -75,13 +75,18 @@ class ModelSpec:
         """Return the class that ``fused`` names: (network, crop, weights, gradients) -> FusedNetwork."""
         return _find(self.fused)
 
+    @property
+    def min_img_size(self) -> int:
+        """Side of the smallest images whose crop the network takes."""
+        return -(-self.min_crop * self.img_size // self.crop)
+
     def crop_of(self, img_size: int) -> int:
         """Return the side of the window for images of ``img_size`` pixels. Raises ConfigError if it is too small."""
         crop = round(img_size * self.crop / self.img_size)
         if crop < self.min_crop:
             raise ConfigError(
                 f"images of {img_size} x {img_size} give a crop of {crop}, but this network needs at least "
-                f"{self.min_crop}; use data.img_size {-(-self.min_crop * self.img_size // self.crop)} or more "
+                f"{self.min_crop}; use data.img_size {self.min_img_size} or more "
                 "(hickle: pack so)"
             )
         return crop

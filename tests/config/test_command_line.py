@@ -16,7 +16,7 @@ from lib.config.schema import Config, ExchangeConfig
 from lib.data.sources.registry import SOURCES
 from lib.errors import ConfigError
 from lib.models.recipes import CAFFE_RESNET, IMAGENET_STD, NIN, TORCHNET
-from lib.models.registry import MODELS
+from lib.models.registry import MODELS, model_spec
 from tests.support.scripts import ROOT
 
 KEYS = field_types(Config)
@@ -346,6 +346,22 @@ def test_a_network_for_small_images_brings_their_size() -> None:
     names = ("alexnet", "resnet20_cifar", "lenet")
     assert [parsed("--model.name", name).data.img_size for name in names] == [256, 32, 28]
     assert parsed("--model.name", "lenet", "--data.img_size", "64").data.img_size == 64
+
+
+def test_published_data_sets_have_their_size_with_every_network_and_digits_are_not_mirrored(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte.gz").touch()
+    digits = ("--data.dir", str(tmp_path))
+    found = [parsed(*digits, "--model.name", name) for name in ("lenet", "tiny", "alexnet")]
+    assert [(config.data.img_size, config.augment.mirror) for config in found] == [
+        (28, False),
+        (28, False),
+        (71, False),
+    ]
+    assert model_spec("alexnet").min_img_size == 76
+    given = parsed(*digits, "--data.img_size", "32", "--augment.mirror", "true")
+    assert (given.data.img_size, given.augment.mirror) == (32, True)
+    cifar = parsed("--data.source", "cifar10", "--model.name", "resnet18")
+    assert (cifar.data.img_size, cifar.augment.mirror) == (32, True)
 
 
 def test_a_recipe_brings_augmentation_and_normalization(tmp_path: Path) -> None:

@@ -8,14 +8,13 @@ from ..images.listing import is_image, walk
 from ..packed.layout import layout
 from .class_folders import VAL_FOLDERS, labeled_place
 from .labeled_images import is_label_list
+from .published import MARKS
 
 # Files, relative to data.dir, that only a data set of this kind has.
 _MARKS = {
     "hickle": ("train_hkl_b*",),
     "lmdb": ("*train*/data.mdb",),
-    "cifar10": ("data_batch_1.bin",),
-    "cifar100": ("fine_label_names.txt",),
-    "mnist": ("train-images-idx3-ubyte*",),
+    **{name: (mark,) for name, mark in MARKS.items()},
 }
 _LAYOUTS = (
     "folders train/CLASS/ and val/CLASS/ of images (or valid/, validation/, test/ for val/)",
