@@ -355,7 +355,7 @@ def test_published_data_sets_have_their_size_with_every_network_and_digits_are_n
     assert [(config.data.img_size, config.augment.mirror) for config in found] == [
         (28, False),
         (28, False),
-        (71, False),
+        (76, False),
     ]
     assert model_spec("alexnet").min_img_size == 76
     given = parsed(*digits, "--data.img_size", "32", "--augment.mirror", "true")
