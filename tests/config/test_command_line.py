@@ -360,7 +360,7 @@ def test_published_data_sets_have_their_size_with_every_network_and_digits_are_n
     assert model_spec("alexnet").min_img_size == 76
     given = parsed(*digits, "--data.img_size", "32", "--augment.mirror", "true")
     assert (given.data.img_size, given.augment.mirror) == (32, True)
-    cifar = parsed("--data.source", "cifar10", "--model.name", "resnet18")
+    cifar = parsed("--data.source", "cifar10", "--model.name", "tiny")
     assert (cifar.data.img_size, cifar.augment.mirror) == (32, True)
 
 
