@@ -69,7 +69,10 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int, seen: dict[
     length += ["--logging.print_freq", str(arguments.interval)]
     synthetic = ["--data.source", "synthetic", "--data.img_size", str(arguments.img_size)]
     synthetic += ["--data.synthetic.train", str(arguments.images), "--data.synthetic.val", str(size)]
-    sources = {"fed": ["--data.source", "hickle", "--data.dir", str(folder)], "synthetic": synthetic}
+    fed = ["--data.source", "hickle", "--data.dir", str(folder)]
+    sources = {"fed": fed, "synthetic": synthetic}
+    if arguments.memory:
+        sources["fed from memory"] = [*fed, "--data.cache", "memory"]
 
     def turn(name: str) -> float:
         done = finished([*common, *length, *sources[name], *workers(count)], arguments.timeout_s)
@@ -119,6 +122,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
     parser.add_argument("--data", type=Path, help="folder of a packed data set (default: pack noise)")
+    parser.add_argument("--memory", action="store_true", help="measure data.cache memory as well")
     parser.add_argument("--images", type=command.positive, default=32768 if gpus else 256, help="training images")
     parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="images per worker")
     parser.add_argument("--img_size", type=command.positive, default=256, help="side of the images")

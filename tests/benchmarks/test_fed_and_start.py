@@ -18,25 +18,28 @@ def test_the_json_of_fed_has_all_cases(
 ) -> None:
     def run(keys: Sequence[str], timeout_s: float) -> Finished:
         assert timeout_s == 9
-        speed = (100 if "synthetic" in keys else 90) * (2 if '["cpu", "cpu"]' in keys else 1)
+        speed = (95 if "memory" in keys else 100 if "synthetic" in keys else 90) * (
+            2 if '["cpu", "cpu"]' in keys else 1
+        )
         first = {"kind": "train", "images": 16, "images_per_s": 1, "wait": 1}  # the warm-up
         line = {"kind": "train", "images": 16, "images_per_s": speed, "wait": speed / 1000}
         return Finished([first, *[line] * 3, {"kind": "val", "images": 1}], speed / 100)
 
     monkeypatch.setattr(fed, "finished", run)
-    sizes = ["--images", "16", "--rounds", "2", "--timeout_s", "9", "--scratch", str(tmp_path)]
+    sizes = ["--images", "16", "--rounds", "2", "--timeout_s", "9", "--scratch", str(tmp_path), "--memory"]
     assert fed.main([*TINY, *sizes, "--json", "--", "--compute.threads", "1"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     ratios = {(row["case"], row["name"]): row["ratio"] for row in result["rows"]}
     assert set(ratios) == {
-        *{("1 x 8", name) for name in ("fed", "synthetic", "the step alone")},
-        *{("2 x 8", name) for name in ("fed", "synthetic")},
+        *{("1 x 8", name) for name in ("fed", "synthetic", "fed from memory", "the step alone")},
+        *{("2 x 8", name) for name in ("fed", "synthetic", "fed from memory")},
     }
     assert ratios["2 x 8", "fed"] == pytest.approx(0.9)
     notes = {"fed, 2 x 8 over 1 x 8": 2.0}
-    for name, speed in (("fed, 1", 90), ("synthetic, 1", 100), ("fed, 2", 180), ("synthetic, 2", 200)):
-        notes[f"{name} x 8: share of time waiting"] = speed / 1000
-        notes[f"{name} x 8: cores of a loader"] = speed / 100
+    for name, speed in (("fed", 90), ("synthetic", 100), ("fed from memory", 95)):
+        for workers in (1, 2):
+            notes[f"{name}, {workers} x 8: share of time waiting"] = workers * speed / 1000
+            notes[f"{name}, {workers} x 8: cores of a loader"] = workers * speed / 100
     assert result["notes"] == pytest.approx(notes)
     assert not any(tmp_path.iterdir())
 
