@@ -1,7 +1,6 @@
 """The signals that ask a whole run to stop, as its supervisor receives them."""
 
 import signal
-import threading
 import time
 from types import FrameType
 from typing import Any, Self
@@ -35,8 +34,6 @@ class StopSignals:
             self.at_once = self.at_once or now - self._impatient_at > _ONE_REQUEST_S
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread can have handlers, and its program decides about signals
         # nohup ignores SIGHUP so that a run survives its terminal, a shell script SIGINT for what it starts with &.
         wanted = [number for number in (*TERMINAL, *WARNINGS) if signal.getsignal(number) != signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self.receive) for number in wanted}

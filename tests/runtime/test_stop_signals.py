@@ -3,8 +3,6 @@
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -77,15 +75,3 @@ def test_a_role_ignores_what_a_group_receives_even_if_a_library_unblocks_it(rest
             signal.raise_signal(number)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def test_in_another_thread_signals_stay_those_of_the_program() -> None:
-    """A service or a graphical program may start a training in a thread."""
-    before = [signal.getsignal(number) for number in (INT, TERM, HUP)]
-
-    def inside() -> list[Any]:
-        with StopSignals():
-            return [signal.getsignal(number) for number in (INT, TERM, HUP)]
-
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(inside).result() == before
