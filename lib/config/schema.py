@@ -164,7 +164,10 @@ class AugmentConfig(Section, prefix="augment."):
 
     crop: Literal["random", "center", "resized"] = "random"
     """window of the training image. random: at a random place; center: in the middle; resized: of random area
-    (8 to 100 %) and aspect ratio (3/4 to 4/3), stretched to the crop size"""
+    (augment.area to 1) and aspect ratio (3/4 to 4/3), stretched to the crop size"""
+
+    area: Annotated[float, Constraint("lie between 0 and 1", lambda value: 0 < value <= 1)] = 0.08
+    """resized: least share of the image's area that the window covers; few epochs learn more from 0.35"""
 
     pad: NonNegativeInt = 0
     """random: border of the training image in pixels, zero when normalized, that the window may cover; 0: none; usual
@@ -175,6 +178,12 @@ class AugmentConfig(Section, prefix="augment."):
 
     per_image: bool = True
     """draw crop and flip for each image; false: once per batch"""
+
+    rotation: Annotated[float, Constraint("lie in [0, 180]", lambda value: 0 <= value <= 180)] = 0.0
+    """turn the window by a random angle of up to this many degrees to either side; 0: off; usual: 6"""
+
+    shear: Annotated[float, Constraint("lie in [0, 45]", lambda value: 0 <= value <= 45)] = 0.0
+    """slant the window across and down by random angles of up to this many degrees; 0: off"""
 
     color_jitter: Fraction = 0.0
     """change brightness, contrast and saturation by random factors in 1 -/+ this value; 0: off; usual: 0.4"""

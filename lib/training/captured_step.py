@@ -13,10 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..data.augment.fused import transform_to_blocks
 from ..data.augment.transform import Transform
 from ..data.upload import Batch
 from ..evaluation.metrics import Meter
-from ..kernels.crop import crop_to_blocks, to_blocks
 from ..kernels.loss import accumulate, cross_entropy
 from ..models.input_layout import InputLayout
 from .flat import FlatParameters
@@ -207,15 +207,9 @@ class CapturedStep:
         self._labels_B[:count].copy_(batch.labels_B)
         if self._weights_B is not None and not transform.is_plain(batch.params_BV):
             self._weights_B[:count].copy_(transform.own_weights(batch.params_BV))
-        if transform.is_plain(batch.params_BV):
-            crop_to_blocks(
-                batch.images_BHWC, transform.mean_HWC, transform.std_C, batch.params_BV, transform.crop,
-                self._images_BYXC, side=layout.side, pad=layout.pad,
-            )  # fmt: skip
-        else:
-            images_BCHW = transform(batch.images_BHWC, batch.params_BV)
-            blocks = to_blocks(images_BCHW, layout.side, layout.rows, layout.pad)
-            self._images_BYXC[:count, ..., : blocks.shape[-1]].copy_(blocks)
+        transform_to_blocks(
+            transform, batch.images_BHWC, batch.params_BV, self._images_BYXC, side=layout.side, pad=layout.pad
+        )
 
     def _allocate(self, batch_size: int) -> None:
         """Allocate the batch that graphs read."""

@@ -210,7 +210,7 @@ def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return run
 
     for module, names in (
-        (captured_step, ("crop_to_blocks", "cross_entropy", "accumulate")),
+        (captured_step, ("transform_to_blocks", "cross_entropy", "accumulate")),
         (sgd, ("update", "apply")),
         (adaptive, ("update",)),
         (lookahead, ("merge",)),

@@ -18,6 +18,9 @@ Apply = Callable[[Tensor, Tensor], Tensor]
 Crop = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 """(whole images (B, 3, H, W), parameters (B, columns), mirror (B,), crop) -> images (B, 3, crop, crop)"""
 
+Windows = Callable[[Tensor, int, int], Tensor]
+"""(parameters (B, columns), side of the images, crop) -> windows (B, 4): top, left, height, width in pixels"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -35,5 +38,7 @@ class Augmentation:
     """changes images after the crop and before normalization"""
     crop: Crop | None = None
     """replaces the crop, for the images and for the mean image"""
+    windows: Windows | None = None
+    """the windows that ``crop`` cuts, for augmentations that change them further"""
     mix: Apply | None = None
     """mixes the images of a batch after the mean is subtracted"""

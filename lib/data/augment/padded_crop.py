@@ -22,11 +22,17 @@ def draw(count: int, img_size: int, augment: AugmentConfig, rng: np.random.Gener
     return np.concatenate([places, np.full((count, 1), augment.pad)], axis=1)
 
 
+def windows(params_B3: Tensor, side: int, size: int) -> Tensor:
+    """Return the windows, (B, 4): top, left, height, width. They may begin above or left of the image."""
+    pad_B1 = params_B3[:, 2:]
+    offsets_B2 = (params_B3[:, :2] * (side - size + 2 * pad_B1 + 1)).floor() - pad_B1
+    return torch.cat([offsets_B2, torch.full_like(offsets_B2, size)], dim=1)
+
+
 def crop(images_BCHW: Tensor, params_B3: Tensor, mirror_B: Tensor, size: int) -> Tensor:
     """Cut the windows, (B, C, size, size), with zeros outside the image, and mirror where ``mirror_B`` is 1."""
     side, steps = images_BCHW.shape[-1], torch.arange(size, device=images_BCHW.device)
-    pad_B1 = params_B3[:, 2:]
-    offsets_B2 = ((params_B3[:, :2] * (side - size + 2 * pad_B1 + 1)).floor() - pad_B1).long()
+    offsets_B2 = windows(params_B3, side, size)[:, :2].long()
     rows_BH1 = (offsets_B2[:, :1] + steps)[:, :, None]
     columns_B1W = (offsets_B2[:, 1:] + torch.where(mirror_B[:, None] == 1, size - 1 - steps, steps))[:, None, :]
     inside_BHW = (rows_BH1 == rows_BH1.clamp(0, side - 1)) & (columns_B1W == columns_B1W.clamp(0, side - 1))
@@ -37,4 +43,6 @@ def crop(images_BCHW: Tensor, params_B3: Tensor, mirror_B: Tensor, size: int) ->
     return pixels_BHWC.permute(0, 3, 1, 2) * inside_BHW[:, None]
 
 
-PADDED_CROP = Augmentation(key=4, columns=3, enabled=lambda augment: augment.pad > 0, draw=draw, crop=crop)
+PADDED_CROP = Augmentation(
+    key=4, columns=3, enabled=lambda augment: augment.pad > 0, draw=draw, crop=crop, windows=windows
+)

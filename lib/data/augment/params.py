@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...config.schema import AugmentConfig
 from ...rng import Stream, numpy_generator
 from .registry import COLUMNS, PLAIN_COLUMNS, columns_of, enabled
+from .warp import WARP
 
 AugmentParams = NDArray[np.int16] | NDArray[np.float32]
 
@@ -47,9 +48,9 @@ def draw_params(
 def rows_to_read(augment: AugmentConfig, *, img_size: int, crop: int) -> int:
     """Return the rows that each training image needs, from the top of its crop on.
 
-    An augmentation with a crop of its own chooses pixels of the whole image.
+    An augmentation with a crop of its own, or one that warps it, chooses pixels of the whole image.
     """
-    return img_size if any(augmentation.crop for augmentation in enabled(augment)) else crop
+    return img_size if any(one.crop or one is WARP for one in enabled(augment)) else crop
 
 
 def center_params(count: int, *, img_size: int, crop: int) -> NDArray[np.int16]:

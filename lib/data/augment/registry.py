@@ -8,12 +8,14 @@ from .mixing import MIXING
 from .padded_crop import PADDED_CROP
 from .pca_lighting import PCA_LIGHTING
 from .resized_crop import RESIZED_CROP
+from .warp import WARP
 
 AUGMENTATIONS: tuple[Augmentation, ...] = (
     RESIZED_CROP,
     COLOR_JITTER,
     PCA_LIGHTING,
     PADDED_CROP,
+    WARP,
     ERASING,
     MIXING,
 )

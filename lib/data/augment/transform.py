@@ -1,6 +1,7 @@
 """Turn the loader's images into the network's input, on the device: apply augmentation parameters, and normalize."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,8 +10,12 @@ from torch import Tensor
 
 from ...config.schema import AugmentConfig, NormalizeConfig
 from ...models.losses import Labels
+from .base import Augmentation
 from .mixing import MIXING, OWN_WEIGHT, mixed_labels
+from .padded_crop import PADDED_CROP
 from .registry import PLAIN_COLUMNS, columns_of, enabled
+from .resampling import sample
+from .warp import WARP, matrix
 
 
 class Transform:
@@ -26,7 +31,9 @@ class Transform:
     ) -> None:
         self.crop = crop
         self.mean_HWC = MEANS[normalize.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
-        self._augmentations = enabled(augment)
+        self.mean_varies = normalize.mean == "image"
+        """whether ``mean_HWC`` is not the same everywhere"""
+        self.augmentations = enabled(augment)
         self.std_C = torch.tensor(normalize.std or (1.0, 1.0, 1.0), device=device)
         self._divides = normalize.std is not None
         self.mixes = augment.mixes
@@ -58,29 +65,49 @@ class Transform:
 
     def _augmented(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
         out_BCHW, mean_BCHW = self._cropped(images_BHWC, params_BV)
-        for augmentation in self._augmentations:
+        for augmentation in self.augmentations:
             if augmentation.apply:
                 out_BCHW = augmentation.apply(out_BCHW, params_BV[:, columns_of(augmentation)])
         out_BCHW = out_BCHW - mean_BCHW
-        for augmentation in self._augmentations:
+        for augmentation in self.augmentations:
             if augmentation.mix:
                 out_BCHW = augmentation.mix(out_BCHW, params_BV[:, columns_of(augmentation)])
         return out_BCHW.contiguous()
 
     def _cropped(self, images_BHWC: Tensor, params_BV: Tensor) -> tuple[Tensor, Tensor]:
         """Return the crops of the images and of the mean image, (B, 3, crop, crop) each."""
-        for augmentation in self._augmentations:
-            if augmentation.crop:
-                params, mirror = params_BV[:, columns_of(augmentation)], params_BV[:, PLAIN_COLUMNS - 1]
-                images_BCHW = images_BHWC.permute(0, 3, 1, 2).float()
-                mean_BCHW = self.mean_HWC.permute(2, 0, 1).expand_as(images_BCHW)
-                return (
-                    augmentation.crop(images_BCHW, params, mirror, self.crop),
-                    augmentation.crop(mean_BCHW, params, mirror, self.crop),
-                )
+        own = next((augmentation for augmentation in self.augmentations if augmentation.crop), None)
+        if own or WARP in self.augmentations:
+            images_BCHW = images_BHWC.permute(0, 3, 1, 2).float()
+            mean_BCHW = self.mean_HWC.permute(2, 0, 1).expand_as(images_BCHW)
+            cut = self._cutter(own, params_BV, images_BCHW.shape[-1])
+            return cut(images_BCHW), cut(mean_BCHW)
         rows, columns = _positions(params_BV, self.crop)
         mean_BHWC = self.mean_HWC[rows, columns]
         return _gather(images_BHWC, rows, columns, self.crop).permute(0, 3, 1, 2), mean_BHWC.permute(0, 3, 1, 2)
+
+    def _cutter(self, own: Augmentation | None, params_BV: Tensor, side: int) -> Callable[[Tensor], Tensor]:
+        """Return the function that cuts the crops out of whole images, by ``own`` or warped."""
+        mirror_B = params_BV[:, PLAIN_COLUMNS - 1]
+        params_BP = params_BV[:, columns_of(own)] if own else params_BV
+        if own and own.crop and WARP not in self.augmentations:
+            crop = own.crop
+            return lambda images_BCHW: crop(images_BCHW, params_BP, mirror_B, self.crop)
+        windows = own.windows if own and own.windows else plain_windows
+        return partial(
+            sample,
+            windows_B4=windows(params_BP, side, self.crop),
+            mirror_B=mirror_B,
+            size=self.crop,
+            warp_B22=matrix(params_BV[:, columns_of(WARP)]),
+            zeros=own is PADDED_CROP,
+        )
+
+
+def plain_windows(params_BV: Tensor, side: int, crop: int) -> Tensor:
+    """Return the windows of a plain crop, (B, 4): top, left, height, width."""
+    offsets_B2 = params_BV[:, :2]
+    return torch.cat([offsets_B2, torch.full_like(offsets_B2, crop)], dim=1)
 
 
 def crop_and_normalize(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor, crop: int) -> Tensor:

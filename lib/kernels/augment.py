@@ -1,0 +1,282 @@
+"""Crop, resize, rotate, recolor, erase, mix, normalize and lay out uint8 images, in two or three passes.
+
+Plain twin: ``lib.data.augment.transform.Transform`` with wide rows of parameters, then ``to_blocks``. The first pass
+samples each crop, the second sums its gray where contrast needs the mean, the last does all the rest.
+"""
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+_TILES = 16
+"""parts in which the pixels of an image are summed"""
+_BLOCK = 1024
+
+
+class Columns(NamedTuple):
+    """The first column of each augmentation's parameters; -1: it is off."""
+
+    window: int = -1
+    padded: int = -1
+    warp: int = -1
+    jitter: int = -1
+    lighting: int = -1
+    erasing: int = -1
+    mixing: int = -1
+
+
+def augment_to_blocks(
+    images_BHWC: Tensor,
+    mean_HWC: Tensor,
+    std_C: Tensor,
+    params_BV: Tensor,
+    crop: int,
+    out_BYXC: Tensor,
+    *,
+    columns: Columns,
+    mean_varies: bool,
+    side: int,
+    pad: int = 0,
+) -> None:
+    """Write the augmented crops of ``images_BHWC`` to ``out_BYXC`` in the block layout: see ``crop_to_blocks``.
+
+    ``params_BV`` is float32 (B, V), rows of ``lib.data.augment.params``. Without ``mean_varies`` all pixels of the
+    mean image are equal.
+    """
+    sampled_BSSC = sample(images_BHWC, params_BV, crop, columns=columns)
+    _, _, width, _ = images_BHWC.shape
+    batch, crop = sampled_BSSC.shape[:2]
+    grays_BT = torch.empty(batch, _TILES, dtype=torch.float32, device=sampled_BSSC.device)
+    if columns.jitter >= 0:
+        steps = triton.cdiv(crop * crop, _TILES * _BLOCK)
+        _sum_gray[batch, _TILES](sampled_BSSC, grays_BT, crop * crop, STEPS=steps, TILES=_TILES, BLOCK=_BLOCK)
+    _, rows, blocks, channels = out_BYXC.shape
+    _finish[batch, rows](
+        sampled_BSSC, grays_BT, mean_HWC, std_C, params_BV, out_BYXC, params_BV.stride(0), batch, width, crop,
+        pad, rows, blocks, channels, *columns,
+        MEAN_VARIES=mean_varies or columns.padded >= 0,  # padding is zero in the mean image too
+        SIDE=side, TILES=_TILES, LINE=triton.next_power_of_2(blocks * side),
+    )  # fmt: skip
+
+
+def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, *, columns: Columns) -> Tensor:
+    """Return the crops, float32 (B, crop, crop, 3)."""
+    batch, height, width, _ = images_BHWC.shape
+    sampled_BSSC = torch.empty(batch, crop, crop, 3, dtype=torch.float32, device=images_BHWC.device)
+    _sample[batch, triton.cdiv(crop * crop, _BLOCK)](
+        images_BHWC, params_BV, sampled_BSSC, params_BV.stride(0), height, width, crop,
+        FROM_TOP=height == crop, WINDOW=columns.window, PADDED=columns.padded, WARP=columns.warp, BLOCK=_BLOCK,
+    )  # fmt: skip
+    return sampled_BSSC
+
+
+@triton.jit
+def _window(row, width, crop, WINDOW: tl.constexpr, PADDED: tl.constexpr):
+    # Top, left, height and width of an image's window; ``row`` points to its parameters.
+    tall = tl.load(row) * 0 + crop
+    wide = tall
+    if WINDOW >= 0:
+        top, left = tl.load(row + WINDOW), tl.load(row + WINDOW + 1)
+        tall, wide = tl.load(row + WINDOW + 2), tl.load(row + WINDOW + 3)
+    elif PADDED >= 0:
+        border = tl.load(row + PADDED + 2)
+        places = width - crop + 2 * border + 1
+        top = tl.floor(tl.load(row + PADDED) * places) - border
+        left = tl.floor(tl.load(row + PADDED + 1) * places) - border
+    else:
+        top, left = tl.load(row), tl.load(row + 1)
+    return top, left, tall, wide
+
+
+@triton.jit
+def _place(row, y, x, width, crop, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr):
+    # Where pixel (y, x) of the crop lies in the whole image: row and column of a pixel, and the shares of the pixels
+    # after it, down and across.
+    top, left, tall, wide = _window(row, width, crop, WINDOW, PADDED)
+    x = tl.where(tl.load(row + 2) == 1, crop - 1 - x, x)
+    if WINDOW < 0 and WARP < 0:
+        r, c = y + top.to(tl.int32), x + left.to(tl.int32)
+        dy, dx = 0.0, 0.0
+    else:
+        down = ((y + 0.5) / crop - 0.5) * tall
+        across = ((x + 0.5) / crop - 0.5) * wide
+        if WARP >= 0:
+            m00, m01 = tl.load(row + WARP), tl.load(row + WARP + 1)
+            m10, m11 = tl.load(row + WARP + 2), tl.load(row + WARP + 3)
+            across, down = m00 * across + m01 * down, m10 * across + m11 * down
+        else:
+            down = tl.maximum(tl.minimum(down, tall / 2 - 0.5), 0.5 - tall / 2)
+            across = tl.maximum(tl.minimum(across, wide / 2 - 0.5), 0.5 - wide / 2)
+        py, px = top + tall / 2 + down - 0.5, left + wide / 2 + across - 0.5
+        r, c = tl.floor(py), tl.floor(px)
+        dy, dx = py - r, px - c
+        r, c = r.to(tl.int32), c.to(tl.int32)
+    return r, c, dy, dx
+
+
+@triton.jit
+def _bilinear(image, r, c, dy, dx, mask, width, start, RESAMPLES: tl.constexpr, PADDED: tl.constexpr):
+    # Red, green and blue at a place of an image, or mean image, whose first row is row ``start`` of the whole one.
+    red, green, blue = _pixel(image, r, c, mask, width, start, PADDED)
+    if RESAMPLES:
+        red1, green1, blue1 = _pixel(image, r, c + 1, mask, width, start, PADDED)
+        red2, green2, blue2 = _pixel(image, r + 1, c, mask, width, start, PADDED)
+        red3, green3, blue3 = _pixel(image, r + 1, c + 1, mask, width, start, PADDED)
+        w0, w1, w2, w3 = (1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx
+        red = w0 * red + w1 * red1 + w2 * red2 + w3 * red3
+        green = w0 * green + w1 * green1 + w2 * green2 + w3 * green3
+        blue = w0 * blue + w1 * blue1 + w2 * blue2 + w3 * blue3
+    return red, green, blue
+
+
+@triton.jit
+def _pixel(image, r, c, mask, width, start, PADDED: tl.constexpr):
+    # A pixel by row and column of the whole image; beyond its edges zero or, without padding, reflected.
+    if PADDED >= 0:
+        mask = mask & (r >= 0) & (r < width) & (c >= 0) & (c < width)
+    else:
+        r, c = _reflected(r, width), _reflected(c, width)
+    pixel = image + ((r - start) * width + c) * 3
+    red, green = tl.load(pixel, mask, 0).to(tl.float32), tl.load(pixel + 1, mask, 0).to(tl.float32)
+    return red, green, tl.load(pixel + 2, mask, 0).to(tl.float32)
+
+
+@triton.jit
+def _reflected(i, length):
+    # Index -1 is 0 again, -2 is 1; likewise at the other end.
+    i = tl.where(i < 0, -1 - i, i)
+    i = tl.where(i >= length, 2 * length - 1 - i, i)
+    return tl.minimum(tl.maximum(i, 0), length - 1)
+
+
+@triton.jit
+def _sample(
+    images, params, out, stride, height, width, crop,
+    FROM_TOP: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    b = tl.program_id(0).to(tl.int64)
+    pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    mask = pixel < crop * crop
+    row, image = params + b * stride, images + b * height * width * 3
+    start = 0
+    if FROM_TOP:
+        start = tl.load(row).to(tl.int32)
+    r, c, dy, dx = _place(row, pixel // crop, pixel % crop, width, crop, WINDOW, PADDED, WARP)
+    red, green, blue = _bilinear(image, r, c, dy, dx, mask, width, start, WINDOW >= 0 or WARP >= 0, PADDED)
+    target = out + (b * crop * crop + pixel) * 3
+    tl.store(target, red, mask)
+    tl.store(target + 1, green, mask)
+    tl.store(target + 2, blue, mask)
+
+
+@triton.jit
+def _gray(r, g, b):
+    return 0.299 * r + 0.587 * g + 0.114 * b
+
+
+@triton.jit
+def _sum_gray(sampled, sums, pixels, STEPS: tl.constexpr, TILES: tl.constexpr, BLOCK: tl.constexpr):
+    b, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for step in range(STEPS):
+        pixel = (step * TILES + tile) * BLOCK + tl.arange(0, BLOCK)
+        source, mask = sampled + (b * pixels + pixel) * 3, pixel < pixels
+        total += _gray(tl.load(source, mask, 0.0), tl.load(source + 1, mask, 0.0), tl.load(source + 2, mask, 0.0))
+    tl.store(sums + b * TILES + tile, tl.sum(total, axis=0))
+
+
+@triton.jit
+def _recolored(r, g, b, row, gray_sum, pixels, JITTER: tl.constexpr, LIGHTING: tl.constexpr):
+    if JITTER >= 0:
+        order = tl.load(row + JITTER + 3).to(tl.int32)
+        first = order // 2  # of the permutations in lexical order
+        second = tl.where(order % 2 == 0, tl.where(first == 0, 1, 0), tl.where(first == 2, 1, 2))
+        mean = gray_sum / pixels
+        for step in tl.static_range(3):
+            kind = first if step == 0 else (second if step == 1 else 3 - first - second)
+            factor = tl.load(row + JITTER + kind)
+            other = tl.where(kind == 2, _gray(r, g, b), tl.where(kind == 1, mean, 0.0)) * (1 - factor)
+            r, g, b = factor * r + other, factor * g + other, factor * b + other
+            mean = tl.where(kind == 0, factor * mean, mean)
+    if LIGHTING >= 0:
+        r, g, b = r + tl.load(row + LIGHTING), g + tl.load(row + LIGHTING + 1), b + tl.load(row + LIGHTING + 2)
+    return r, g, b
+
+
+@triton.jit
+def _within(row, y, x, crop, COLUMN: tl.constexpr):
+    # Whether the middle of a pixel lies in a rectangle: see lib.data.augment.rectangle.
+    top, left = tl.load(row + COLUMN), tl.load(row + COLUMN + 1)
+    bottom, right = top + tl.load(row + COLUMN + 2), left + tl.load(row + COLUMN + 3)
+    v, u = (y + 0.5) / crop, (x + 0.5) / crop
+    return (u >= left) & (u < right) & (v >= top) & (v < bottom)
+
+
+@triton.jit
+def _normalized(
+    b, sampled, grays, mean, params, stride, width, crop, y, x, mask,
+    WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
+    ERASING: tl.constexpr, MEAN_VARIES: tl.constexpr, TILES: tl.constexpr,
+):  # fmt: skip
+    # Red, green and blue of pixels (y, x) of image b, less the mean.
+    row = params + b * stride
+    source = sampled + ((b * crop + y) * crop + x) * 3
+    red, green = tl.load(source, mask, 0.0).to(tl.float32), tl.load(source + 1, mask, 0.0).to(tl.float32)
+    blue, gray_sum = tl.load(source + 2, mask, 0.0).to(tl.float32), 0.0
+    if JITTER >= 0:
+        gray_sum = tl.sum(tl.load(grays + b * TILES + tl.arange(0, TILES)), axis=0)
+    red, green, blue = _recolored(red, green, blue, row, gray_sum, crop * crop, JITTER, LIGHTING)
+    if ERASING >= 0:
+        erased = _within(row, y, x, crop, ERASING)
+        red = tl.where(erased, tl.load(row + ERASING + 4), red)
+        green = tl.where(erased, tl.load(row + ERASING + 5), green)
+        blue = tl.where(erased, tl.load(row + ERASING + 6), blue)
+    if MEAN_VARIES:
+        r, c, dy, dx = _place(row, y, x, width, crop, WINDOW, PADDED, WARP)
+        red0, green0, blue0 = _bilinear(mean, r, c, dy, dx, mask, width, 0, WINDOW >= 0 or WARP >= 0, PADDED)
+        red, green, blue = red - red0, green - green0, blue - blue0
+    return red, green, blue
+
+
+@triton.jit
+def _finish(
+    sampled, grays, mean, std, params, out, stride, batch, width, crop, pad, rows, blocks, channels,
+    WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
+    ERASING: tl.constexpr, MIXING: tl.constexpr, MEAN_VARIES: tl.constexpr, SIDE: tl.constexpr, TILES: tl.constexpr,
+    LINE: tl.constexpr,
+):  # fmt: skip
+    # Each program writes one row of blocks, one line of pixels at a time.
+    b, block_row = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    place = tl.arange(0, LINE)
+    block, within = place // SIDE, place % SIDE
+    x, written = place - pad, place < blocks * SIDE
+    target = out + (b * rows + block_row) * blocks * channels + block * channels + within * 3
+    row = params + b * stride
+    for line in tl.static_range(SIDE):
+        y = block_row * SIDE + line - pad + tl.zeros_like(place)
+        inside = written & (x >= 0) & (x < crop) & (y >= 0) & (y < crop)
+        red, green, blue = _normalized(
+            b, sampled, grays, mean, params, stride, width, crop, y, x, inside,
+            WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, TILES,
+        )  # fmt: skip
+        if MIXING >= 0:
+            partner = tl.minimum(b ^ 1, batch - 1)
+            red2, green2, blue2 = _normalized(
+                partner, sampled, grays, mean, params, stride, width, crop, y, x, inside,
+                WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, TILES,
+            )  # fmt: skip
+            share = tl.where(_within(row, y, x, crop, MIXING + 1), 0.0, tl.load(row + MIXING))
+            red, green = share * red + (1 - share) * red2, share * green + (1 - share) * green2
+            blue = share * blue + (1 - share) * blue2
+        if not MEAN_VARIES:
+            red, green, blue = red - tl.load(mean), green - tl.load(mean + 1), blue - tl.load(mean + 2)
+        start = target + line * SIDE * 3
+        red = tl.where(inside, red / tl.load(std), 0.0)
+        green = tl.where(inside, green / tl.load(std + 1), 0.0)
+        blue = tl.where(inside, blue / tl.load(std + 2), 0.0)
+        tl.store(start, red.to(out.dtype.element_ty), written)
+        tl.store(start + 1, green.to(out.dtype.element_ty), written)
+        tl.store(start + 2, blue.to(out.dtype.element_ty), written)
