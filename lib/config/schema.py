@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from ..errors import ConfigError
 from ..types import Activation, Variant
+from .class_weights import parse_class_weights
 from .field_type import Example, ExpandUser
 from .made_for import parse_made_for
 from .section import (
@@ -335,11 +336,17 @@ class OptimizerConfig(Section, prefix="optimizer."):
     label_smoothing: FractionBelow1 = 0.0
     """share of each label that is spread evenly over all classes, in training"""
 
+    class_weights: str = "none"
+    """how much the loss of an image counts in training, by its class. none: all alike; balanced: in inverse proportion
+    to the training images of the class; or a number for each class, e.g. '1, 2.5, 1'. data.sampling class_uniform
+    draws classes evenly instead"""
+
     accumulate: PositiveInt = 1
     """batches per worker whose gradients are accumulated for one update"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        parse_class_weights(self.class_weights)
         if self.nesterov and self.momentum == 0:
             raise ConfigError(
                 "optimizer.nesterov is true, but optimizer.momentum is 0; set optimizer.momentum above 0 or "
@@ -561,6 +568,11 @@ class Config(Section, prefix=""):
         images = parse_made_for("model.made_for", self.model.made_for)
         if images and images.mean and self.normalize.mean == "none":
             raise ConfigError("model.made_for has a mean, but normalize.mean is none; set normalize.mean to channel")
+        if self.optimizer.class_weights == "balanced" and self.data.sampling == "class_uniform":
+            raise ConfigError(
+                "optimizer.class_weights is balanced, but data.sampling class_uniform already draws classes evenly; "
+                "set one of the two"
+            )
         keys = self.optimizer.needs_equal_replicas + ([f"model.ema {self.model.ema:g}"] if self.model.ema else [])
         if self.exchange.replicas_differ and keys:
             raise ConfigError(

@@ -17,21 +17,23 @@ def cross_entropy(
     smoothing: float,
     g_BK: Tensor,
     weights_B: Tensor | None = None,
+    class_weights_K: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Write the gradient of ``loss_scale`` times the summed loss to ``g_BK``; return losses and label ranks.
 
     ``logits_BK`` and ``g_BK`` are contiguous (B, K) of any floating dtype, ``labels_B`` int64 (B,). ``count``, int64
     (), is the number of images: loss and gradient of the rows beyond it are 0. ``loss_scale`` is float32 ().
     ``weights_B``, float32 (B,), is the weight of each image's own label if images are mixed in pairs, as in
-    ``lib.data.augment.mixing``. Returns losses, float32 (B,), and ranks, int32 (B,): the number of logits ahead of that
-    of the label, or of the label with the larger weight; K if it is NaN.
+    ``lib.data.augment.mixing``. ``class_weights_K``, float32 (K,), says how much the loss of a label counts. Returns
+    losses, float32 (B,), and ranks, int32 (B,): the number of logits ahead of that of the label, or of the label with
+    the larger weight; K if it is NaN.
     """
     batch, classes = logits_BK.shape
     losses_B = torch.empty(batch, dtype=torch.float32, device=logits_BK.device)
     ranks_B = torch.empty(batch, dtype=torch.int32, device=logits_BK.device)
     _cross_entropy[(batch,)](
-        logits_BK, labels_B, weights_B, count, loss_scale, smoothing, g_BK, losses_B, ranks_B, classes,
-        MIXED=weights_B is not None, CLASSES=triton.next_power_of_2(classes),
+        logits_BK, labels_B, weights_B, class_weights_K, count, loss_scale, smoothing, g_BK, losses_B, ranks_B, classes,
+        MIXED=weights_B is not None, WEIGHTED=class_weights_K is not None, CLASSES=triton.next_power_of_2(classes),
     )  # fmt: skip
     return losses_B, ranks_B
 
@@ -52,8 +54,8 @@ def accumulate(
 
 @triton.jit
 def _cross_entropy(
-    logits, labels, weights, count, loss_scale, smoothing, g, losses, ranks, classes,
-    MIXED: tl.constexpr, CLASSES: tl.constexpr,
+    logits, labels, weights, class_weights, count, loss_scale, smoothing, g, losses, ranks, classes,
+    MIXED: tl.constexpr, WEIGHTED: tl.constexpr, CLASSES: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, CLASSES)
@@ -77,14 +79,25 @@ def _cross_entropy(
     total = tl.sum(exponentials, axis=0)
     log_sum_exp = highest + tl.log(total)
     mean = tl.sum(tl.where(mask, value, 0.0), axis=0) / classes
-    labeled = own
-    chosen = tl.where(k == label, 1.0, 0.0)
+    counts = 1.0  # how much the image counts, and how much each of its labels
+    first = 1.0
     if MIXED:
-        labeled = weight * own + (1 - weight) * tl.sum(tl.where(k == second, value, 0.0), axis=0)
-        chosen = weight * chosen + tl.where(k == second, 1 - weight, 0.0)
-    loss = log_sum_exp - (1 - smoothing) * labeled - smoothing * mean
-    target = (1 - smoothing) * chosen + smoothing / classes
-    gradient = (exponentials / total - target) * tl.load(loss_scale)
+        first = weight
+        rest = 1 - weight
+    if WEIGHTED:
+        first *= tl.load(class_weights + label)
+        counts = first
+        if MIXED:
+            rest *= tl.load(class_weights + second)
+            counts += rest
+    labeled = first * own
+    chosen = tl.where(k == label, first, 0.0)
+    if MIXED:
+        labeled += rest * tl.sum(tl.where(k == second, value, 0.0), axis=0)
+        chosen += tl.where(k == second, rest, 0.0)
+    loss = counts * (log_sum_exp - smoothing * mean) - (1 - smoothing) * labeled
+    target = (1 - smoothing) * chosen + counts * smoothing / classes
+    gradient = (counts * exponentials / total - target) * tl.load(loss_scale)
     gradient = tl.where(is_image, gradient, 0.0)
     ahead = mask & ((value > own) | ((value == own) & (k < label)))
     rank = tl.where(own == own, tl.sum(ahead.to(tl.int32), axis=0), classes)

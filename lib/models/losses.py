@@ -31,23 +31,33 @@ def main_labels(labels: Labels) -> Tensor:
 AUXILIARY_WEIGHT = 0.3
 
 
-def cross_entropy(outputs: Outputs, labels: Labels, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    outputs: Outputs, labels: Labels, label_smoothing: float = 0.0, class_weights_K: Tensor | None = None
+) -> Tensor:
     """Return the cross-entropy of the main logits, summed over the images.
 
     ``label_smoothing`` is the fraction of each label that is spread over all classes (arXiv:1512.00567).
+    ``class_weights_K`` says how much the loss of a label counts, smoothed part included.
     """
     loss = partial(functional.cross_entropy, main_logits(outputs), label_smoothing=label_smoothing)
-    if isinstance(labels, Tensor):
+    if isinstance(labels, Tensor) and class_weights_K is None:
         return loss(labels, reduction="sum")
-    first_B, second_B = (loss(label_B, reduction="none") for label_B in labels[:2])
-    return (labels.weight_B * first_B + (1 - labels.weight_B) * second_B).sum()
+
+    def of(label_B: Tensor) -> Tensor:
+        loss_B = loss(label_B, reduction="none")
+        return loss_B if class_weights_K is None else loss_B * class_weights_K[label_B]
+
+    if isinstance(labels, Tensor):
+        return of(labels).sum()
+    return (labels.weight_B * of(labels.first_B) + (1 - labels.weight_B) * of(labels.second_B)).sum()
 
 
-def with_auxiliary(outputs: Outputs, labels: Labels, label_smoothing: float = 0.0) -> Tensor:
+def with_auxiliary(
+    outputs: Outputs, labels: Labels, label_smoothing: float = 0.0, class_weights_K: Tensor | None = None
+) -> Tensor:
     """Return ``cross_entropy`` of the main logits plus ``AUXILIARY_WEIGHT`` times that of the auxiliary ones."""
-    main_BK, auxiliary_BK = outputs
-    auxiliary = cross_entropy(auxiliary_BK, labels, label_smoothing)
-    return cross_entropy(main_BK, labels, label_smoothing) + AUXILIARY_WEIGHT * auxiliary
+    main, auxiliary = (cross_entropy(logits_BK, labels, label_smoothing, class_weights_K) for logits_BK in outputs)
+    return main + AUXILIARY_WEIGHT * auxiliary
 
 
 def main_logits(outputs: Outputs) -> Tensor:

@@ -31,7 +31,8 @@ class ModelSpec:
     recipe: Recipe
     """how it was trained there: the defaults of the configuration"""
     loss: str = "losses.cross_entropy"
-    """loss function (outputs, labels, label_smoothing) -> sum over the images, as module.name in lib.models"""
+    """loss function (outputs, labels, label_smoothing, class_weights_K) -> sum over the images, as module.name in
+    lib.models"""
     variable: tuple[str, ...] = ()
     """fields of ``Variant`` that ``network`` takes as arguments"""
     fused: str = ""

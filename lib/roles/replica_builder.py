@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,10 +56,11 @@ def build_replica(
     *,
     mean_CHW: NDArray[np.float32] | None = None,
     crop: int | None = None,
+    class_weights_K: Tensor | None = None,
 ) -> Replica:
     """Return the network of ``config.model`` for ``data`` on ``device``, computing in ``dtype``.
 
-    Its shared memory is allocated by ``exchange``. Called by all workers.
+    Its shared memory is allocated by ``exchange``. Called by all workers. ``class_weights_K`` weighs the loss.
     ``patient(what)`` is called before the step does something slow: compiling and capturing. For an evaluation,
     ``mean_CHW`` replaces the mean image of the data set, and ``crop`` the side of the network's input.
     """
@@ -88,7 +90,8 @@ def build_replica(
         channels_last=channels_last,
         slots=slots(config.optimizer, config.model.ema),
     )
-    parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange)
+    weights_K = None if class_weights_K is None else class_weights_K.to(device)
+    parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange, weights_K)
     if plain:
         step, sync, note = _plain_step(parts)
     elif fused:
@@ -114,6 +117,7 @@ class _Parts:
     frozen_norms: Sequence[nn.Module]
     dtype: torch.dtype
     exchange: Exchange
+    class_weights_K: Tensor | None
 
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
         config = self.config
@@ -131,7 +135,7 @@ def _plain_step(parts: _Parts) -> tuple[Step, SyncStrategy, str]:
     step = PlainStep(
         parts.model,
         parts.flat,
-        loss=parts.spec.loss_function(),
+        loss=partial(parts.spec.loss_function(), class_weights_K=parts.class_weights_K),
         label_smoothing=config.optimizer.label_smoothing,
         transform=parts.transform,
         optimizer=optimizer,
@@ -203,6 +207,7 @@ def _captured_step(
         sync=sync,
         dtype=parts.dtype,
         accumulates=config.optimizer.accumulate > 1,
+        class_weights_K=parts.class_weights_K,
         building=building,
     )
     return step, sync

@@ -16,6 +16,7 @@ from ..training.replica import Replica
 from ..training.snapshots import Snapshots, broadcast_progress
 from .batch_order import batch_order
 from .builders import identity, preparation
+from .class_weights import class_weights
 from .replica_builder import build_replica
 from .run_summary import pluralize
 
@@ -40,7 +41,8 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
     Raises CheckpointError or WeightsError where the training cannot continue, or start.
     """
     config, data = context.config, context.sheet.data
-    replica = build_replica(config, data, device, dtype, exchange, context.be_patient)
+    weights_K = class_weights(config, data, lambda _: None)  # a loader warns of the same
+    replica = build_replica(config, data, device, dtype, exchange, context.be_patient, class_weights_K=weights_K)
     snapshots = Snapshots(
         config.run,
         identity(config, data),

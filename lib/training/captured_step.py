@@ -69,10 +69,12 @@ class CapturedStep:
         sync: SyncStrategy,
         dtype: torch.dtype,
         accumulates: bool = False,
+        class_weights_K: Tensor | None = None,
         building: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._network, self._flat, self._dtype, self._building = network, flat, dtype, building
         self._label_smoothing, self._accumulates = label_smoothing, accumulates
+        self._class_weights_K = class_weights_K
         self._transform, self._optimizer, self._sync = transform, optimizer, sync
         self._device = flat.state.device
         self._head_weights = torch.tensor(head_weights, dtype=torch.float32, device=self._device)
@@ -175,7 +177,14 @@ class CapturedStep:
         gradients = [torch.empty_like(logits_BK, memory_format=torch.contiguous_format) for logits_BK in heads]
         results = [
             cross_entropy(
-                logits_BK.contiguous(), labels_B, self._count, scale, self._label_smoothing, gradient, self._weights_B
+                logits_BK.contiguous(),
+                labels_B,
+                self._count,
+                scale,
+                self._label_smoothing,
+                gradient,
+                self._weights_B,
+                self._class_weights_K,
             )
             for logits_BK, scale, gradient in zip(heads, self._head_scales, gradients, strict=True)
         ]

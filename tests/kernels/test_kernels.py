@@ -181,36 +181,40 @@ def test_crops_in_the_block_layout(side: int, rows: int, pad: int) -> None:
     assert torch.equal(out[:3], plain(drawn))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("count", [6, 7])
-def test_cross_entropy_of_mixed_labels_and_its_gradient(count: int) -> None:
+def test_cross_entropy_of_mixed_labels_and_its_gradient(count: int, weighted: bool) -> None:
     """The rows after the ``count``-th hold no image, so the last image of an odd number has no partner."""
     logits, labels, weights = torch.randn(8, 11), torch.randint(0, 11, (8,)), torch.rand(8)
     weights[0], labels[7], logits[7] = 0.5, 999, float("nan")
     rows = torch.zeros(count, 6)
     rows[:, OWN_WEIGHT] = weights[:count]
     real, mixed = logits[:count].clone().requires_grad_(), mixed_labels(labels[:count], rows)
-    loss_sum = cross_entropy(real, mixed, 0.1)
+    class_weights = 3 * torch.rand(11) if weighted else None
+    loss_sum = cross_entropy(real, mixed, 0.1, class_weights)
     (expected,) = torch.autograd.grad(0.25 * loss_sum, real)
-    g = nan(8, 11)
-    losses, ranks = loss.cross_entropy(logits, labels, torch.tensor(count), torch.tensor(0.25), 0.1, g, weights)
+    g, scale = nan(8, 11), torch.tensor(0.25)
+    losses, ranks = loss.cross_entropy(logits, labels, torch.tensor(count), scale, 0.1, g, weights, class_weights)
     torch.testing.assert_close(g[:count], expected, rtol=1e-5, atol=1e-6)
     assert (g[count:] == 0).all()
     assert losses.sum().item() == pytest.approx(loss_sum.item(), rel=1e-5)
     assert torch.equal(ranks[:count].long(), label_ranks(real, mixed.first_B))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_its_gradient_and_the_metrics(smoothing: float) -> None:
+def test_cross_entropy_its_gradient_and_the_metrics(smoothing: float, weighted: bool) -> None:
     """The last two of eight rows hold no image but arbitrary values."""
     logits, labels = torch.randn(8, 11), torch.randint(0, 11, (8,))
     logits[1] = 0.0  # ties
     logits[7], labels[6] = float("nan"), 999
     count, loss_scale = torch.tensor(6), torch.tensor(0.25)
     real = logits[:6].clone().requires_grad_()
-    loss_sum = cross_entropy(real, labels[:6], smoothing)
+    class_weights = 3 * torch.rand(11) if weighted else None
+    loss_sum = cross_entropy(real, labels[:6], smoothing, class_weights)
     (expected,) = torch.autograd.grad(0.25 * loss_sum, real)
     g = nan(8, 11)
-    losses, ranks = loss.cross_entropy(logits, labels, count, loss_scale, smoothing, g)
+    losses, ranks = loss.cross_entropy(logits, labels, count, loss_scale, smoothing, g, None, class_weights)
     torch.testing.assert_close(g[:6], expected, rtol=1e-5, atol=1e-6)
     assert (g[6:] == 0).all()
     plain, fused = Meter(DEVICE), Meter(DEVICE)

@@ -120,7 +120,8 @@ def captured(monkeypatch: pytest.MonkeyPatch, *, reason_not_to: str = "") -> Ite
 
 def build(settings: Config, exchange: Exchange, device: torch.device = CPU) -> Replica:
     data = source_kind(settings.data).describe(settings.data)
-    return build_replica(settings, data, device, torch.float32, exchange)
+    weights_K = torch.arange(1.0, 6.0) if settings.optimizer.class_weights != "none" else None
+    return build_replica(settings, data, device, torch.float32, exchange, class_weights_K=weights_K)
 
 
 def train(replica: Replica, settings: Config, counts: list[int], rank: int = 0) -> tuple[torch.Tensor, list[float]]:
@@ -152,7 +153,9 @@ CASES = {
     "wide augmentation": config("small", augment=AugmentConfig(crop="resized", color_jitter=0.4)),
     "mixup and cutmix": config("small", augment=AugmentConfig(mixup=0.5, cutmix=1.0)),
     "two heads, mixup, smoothing": config(
-        "two heads", augment=AugmentConfig(mixup=0.5), optimizer=OptimizerConfig(label_smoothing=0.1)
+        "two heads",
+        augment=AugmentConfig(mixup=0.5),
+        optimizer=OptimizerConfig(label_smoothing=0.1, class_weights="balanced"),
     ),
     "label smoothing, nesterov, decay of all": config(
         "small", optimizer=OptimizerConfig(label_smoothing=0.1, nesterov=True, decayed="all")
