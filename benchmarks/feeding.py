@@ -33,7 +33,7 @@ class Feeding:
     def __init__(self, folder: Path, config: Config, device: torch.device, split: Split, whole_images: bool) -> None:
         """``folder`` must be empty and private: it holds the sockets."""
         self.data: DataSet = source_kind(config.data).describe(config.data)
-        self.crop = model_spec(config.model.name).crop_of(self.data.img_size)
+        self.crop = model_spec(config.model.name).crop_of(self.data.img_size, config.model.variant)
         self.slots = config.data.slots
         write_run_sheet(folder, RunSheet(config, self.data, os.getpid()))
         self._context = zmq.Context()

@@ -53,7 +53,7 @@ class Batches:
         self._data = data = kind.describe(settled.data)
         sizes = {"batch_size": settled.batch_size, "world_size": settled.world_size}
         check_batch_size(data, accumulate=settled.optimizer.accumulate, **sizes)
-        self.crop = model_spec(settled.model.name).crop_of(data.img_size)
+        self.crop = model_spec(settled.model.name).crop_of(data.img_size, settled.model.variant)
         """side of the images in a batch, in pixels"""
         self.n_epochs = settled.run.n_epochs
         self._device = torch.device(device)

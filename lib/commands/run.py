@@ -53,7 +53,7 @@ def check_network(config: Config) -> None:
     model_spec(config.model.name).check_variant(config.model.variant)
     if source_name(config.data) != "hickle":
         # Packed images have their own size. Other sources may take long to describe, so check their size first.
-        model_spec(config.model.name).crop_of(config.data.img_size)
+        model_spec(config.model.name).crop_of(config.data.img_size, config.model.variant)
 
 
 def describe(config: Config) -> DataSet:

@@ -22,6 +22,7 @@ _EXPORTED = {
     "width": "model.width",
     "activation": "model.activation",
     "blurpool": "model.blurpool",
+    "crop": "model.crop",
     "img_size": "data.img_size",
     "resize": "data.resize",
     "mean": "normalize.mean",
@@ -106,7 +107,7 @@ def settings_of_file(path: Path) -> dict[str, str]:
     saved = checkpoint.load(path)
     return {
         "model.name": saved.identity.model,
-        **{f"model.{name}": json.dumps(value).strip('"') for name, value in vars(saved.identity.variant).items()},
+        **{f"model.{name}": value for name, value in saved.identity.variant.settings().items()},
         "data.img_size": str(saved.identity.img_size),
         "data.resize": saved.preparation.resize,
         "normalize.mean": saved.preparation.subtracted,

@@ -251,6 +251,9 @@ class ModelConfig(Section, prefix="model."):
     """initial weights of convolutions. default: as the network's authors; kaiming, xavier: normal, with variance
     2 or 1 divided by (kernel area x output channels)"""
 
+    crop: NonNegativeInt = 0
+    """side of the network's input in pixels; 0: as large a share of the image as its authors took"""
+
     width: PositiveFloat = 1.0
     """ResNets: factor of the number of channels of every layer, rounded to multiples of 8"""
 
@@ -290,7 +293,7 @@ class ModelConfig(Section, prefix="model."):
     @property
     def variant(self) -> Variant:
         """How the network differs from the published one."""
-        return Variant(width=self.width, activation=self.activation, blurpool=self.blurpool)
+        return Variant(width=self.width, activation=self.activation, blurpool=self.blurpool, crop=self.crop)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ def metadata(predictor: Predictor) -> dict[str, str]:
     preparation = predictor.preparation
     return {
         "network": predictor.name,
-        **{name: json.dumps(value).strip('"') for name, value in vars(predictor.variant).items()},
+        **predictor.variant.settings(),
         "epoch": str(predictor.epoch),
         "img_size": str(predictor.img_size),
         "resize": preparation.resize,
@@ -115,7 +115,8 @@ def open_safetensors(path: Path) -> Predictor:
         raise WeightsError(f"{path} lacks its mean image; export it again with export.py, or add --data and --model")
     preparation = read_preparation(path, said, mean_CHW)
     spec = model_spec(said["network"])
-    crop, variant = spec.crop_of(preparation.mean.shape[1]), read_variant(path, said)
+    variant = read_variant(path, said)
+    crop = spec.crop_of(preparation.mean.shape[1], variant)
     model = spec.build(len(preparation.classes), crop, variant=variant)
     load_weights(model, path, preparation.std)
     epoch = int(said.get("epoch", "0"))

@@ -90,7 +90,8 @@ class Predictor:
 def predictor_of_checkpoint(saved: Checkpoint) -> Predictor:
     """Return the network of a checkpoint, which holds everything that it needs. Raises UserError if it does not fit."""
     spec = model_spec(saved.identity.model)
-    crop, variant = spec.crop_of(saved.identity.img_size), saved.identity.variant
+    variant = saved.identity.variant
+    crop = spec.crop_of(saved.identity.img_size, variant)
     model = spec.build(saved.identity.n_classes, crop, variant=variant)
     check_fit(saved.name, saved.parameters, model.state_dict(), CheckpointError)
     model.load_state_dict(saved.parameters)

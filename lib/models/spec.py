@@ -81,8 +81,15 @@ class ModelSpec:
         """Side of the smallest images whose crop the network takes."""
         return -(-self.min_crop * self.img_size // self.crop)
 
-    def crop_of(self, img_size: int) -> int:
+    def crop_of(self, img_size: int, variant: Variant = PUBLISHED) -> int:
         """Return the side of the window for images of ``img_size`` pixels. Raises ConfigError if it is too small."""
+        if variant.crop:
+            if self.min_crop <= variant.crop <= img_size:
+                return variant.crop
+            raise ConfigError(
+                f"model.crop is {variant.crop}, but this network and images of {img_size} x {img_size} take "
+                f"{self.min_crop} to {img_size}"
+            )
         crop = round(img_size * self.crop / self.img_size)
         if crop < self.min_crop:
             raise ConfigError(

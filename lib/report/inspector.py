@@ -75,7 +75,7 @@ class CheckpointInspector:
     def training_inputs(self, count: int = 40) -> NDArray[np.float32]:
         """Return the first inputs of worker 0 in the checkpoint's epoch, augmented and normalized: (n, 3, H, W)."""
         inputs, data = self._inputs, self._data
-        crop = model_spec(self._saved.identity.model).crop_of(data.img_size)
+        crop = model_spec(self._saved.identity.model).crop_of(data.img_size, self._saved.identity.variant)
         epoch = min(self._saved.epoch, inputs.order.n_epochs - 1)
         request = next(Plan(inputs.order, inputs.augment, data, rank=0, crop=crop).training(epoch))
         source = self._open("train")

@@ -65,7 +65,7 @@ def build_replica(
     ``mean_CHW`` replaces the mean image of the data set, and ``crop`` the side of the network's input.
     """
     spec = model_spec(config.model.name)
-    crop = crop or spec.crop_of(data.img_size)
+    crop = crop or spec.crop_of(data.img_size, config.model.variant)
     torch.manual_seed(config.run.seed)  # all replicas begin equal
     model: nn.Module = spec.build(data.n_classes, crop, config.model.init, config.model.variant).to(device)
     frozen_norms = freeze(model, config.model.freeze)

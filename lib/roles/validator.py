@@ -48,7 +48,7 @@ def run(context: Context) -> None:
         raise CheckpointError(
             f"there is no checkpoint in {config.run.weights_dir}; train one, or name another with --checkpoint"
         )
-    crop = model_spec(config.model.name).crop_of(data.img_size)
+    crop = model_spec(config.model.name).crop_of(data.img_size, config.model.variant)
     side = crop if options.crop == "whole" else data.img_size
     mean_CHW = shrink_mean(mean_of(path, data), side)
     replica = build_replica(config, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)

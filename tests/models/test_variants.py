@@ -114,13 +114,15 @@ def test_a_block_with_blurpool_is_its_layers() -> None:
 def test_what_a_network_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="model.width is 2.0, which only ResNets take"):
         built("alexnet", width=2.0)
+    with pytest.raises(ConfigError, match="model.crop is 20, .* take 32 to 64"):
+        MODELS["resnet18"].crop_of(64, Variant(crop=20))
     with pytest.raises(ConfigError, match="model.blurpool is True"):
         built("resnet20_cifar", blurpool=True)
 
 
 def test_a_checkpoint_and_its_export_keep_the_variant(tmp_path: Path) -> None:
-    variant = Variant(width=0.5, activation="mish", blurpool=True)
-    model = MODELS["resnet18_d"].build(4, 56, variant=variant).eval()
+    variant = Variant(width=0.5, activation="mish", blurpool=True, crop=60)
+    model = MODELS["resnet18_d"].build(4, 60, variant=variant).eval()
     saved = replace(
         checkpoint(epoch=1),
         identity=replace(IDENTITY, model="resnet18_d", n_classes=4, img_size=64, variant=variant),
@@ -132,12 +134,13 @@ def test_a_checkpoint_and_its_export_keep_the_variant(tmp_path: Path) -> None:
     predictor = predictor_of_checkpoint(loaded)
     write_safetensors(predictor, tmp_path / "network.safetensors")
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    assert predictor.crop == 60
     expected = predictor.probabilities(images, 1)
     assert torch.equal(open_safetensors(tmp_path / "network.safetensors").probabilities(images, 1), expected)
     for path in (tmp_path / "network.safetensors", tmp_path / loaded.name):
         settings = settings_of_file(path)
-        said = [settings[f"model.{name}"] for name in ("name", "width", "activation", "blurpool")]
-        assert said == ["resnet18_d", "0.5", "mish", "true"]
+        said = [settings[f"model.{name}"] for name in ("name", "width", "activation", "blurpool", "crop")]
+        assert said == ["resnet18_d", "0.5", "mish", "true", "60"]
     here = replace(loaded.identity, variant=Variant())
     with pytest.raises(CheckpointError, match="another network: width 0.5, mish, blurpool, here it is as published"):
         check_identity(tmp_path, loaded.identity, here)
