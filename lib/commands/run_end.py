@@ -19,7 +19,7 @@ _PICTURES = ("val", "valid", "validation", "test", "toy_images/val", "")
 
 
 def end_summary(config: Config, *, seconds: float) -> str:
-    """Return best epoch, time, speed, paths and next commands of a training that took ``seconds`` since its start."""
+    """Return best epoch, time, speed, memory, paths and next commands of a training that took ``seconds``."""
     folder = config.run.weights_dir
     rows = [*_best(folder), ("time", f"{tqdm.format_interval(seconds)}{_speed(folder)}")]
     if config.logging.report:
@@ -66,6 +66,8 @@ def _best(folder: Path) -> list[tuple[str, str]]:
 
 
 def _speed(folder: Path) -> str:
-    entries = [entry for entry, _ in read_lines(folder / "metrics.jsonl") if entry and entry.kind == "train"]
-    speeds = [entry.values["images_per_s"] for entry in entries if "images_per_s" in entry.values]
-    return f", {statistics.median(speeds):,.0f} images/s (median)" if speeds else ""
+    entries = [entry.values for entry, _ in read_lines(folder / "metrics.jsonl") if entry and entry.kind == "train"]
+    speeds = [values["images_per_s"] for values in entries if "images_per_s" in values]
+    memory = max((values["memory"] for values in entries if "memory" in values), default=0)
+    text = f", {statistics.median(speeds):,.0f} images/s (median)" if speeds else ""
+    return text + (f", memory {memory / 1e9:.1f} GB a trainer" if memory else "")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
@@ -54,6 +54,10 @@ class Meter:
     def accumulators(self) -> tuple[Tensor, Tensor]:
         """Return the four sums and the first bad iteration, for kernels that accumulate into them."""
         return self._sums, self._bad_at
+
+    def so_far(self) -> dict[str, float]:
+        """Return loss and errors of what was counted since the last ``note``, by name. Waits for the device."""
+        return asdict(Metrics.of(self._sums.tolist()))
 
     def reset(self) -> None:
         """Discard everything that was counted."""

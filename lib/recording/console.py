@@ -37,6 +37,9 @@ class LineConsole:
     def step(self) -> None:
         """Count one more iteration of the phase."""
 
+    def first(self, values: Mapping[str, float]) -> None:
+        """Show the metrics of the first iteration where lines do not stay."""
+
     def interval(self, iteration: int, values: Mapping[str, float]) -> None:
         """Show the metrics of the interval that ended with ``iteration``."""
         place = f"epoch {self._epoch}/{self._n_epochs}", f"iteration {iteration}/{self._total}"
@@ -65,6 +68,7 @@ class BarConsole(LineConsole):
         self._coloured = coloured
         self._bar: ProgressBar | None = None
         self._durations: dict[Phase, float] = {}
+        self._metrics: list[str] = []
         self._has_header = False
 
     @ignore_broken_pipe()
@@ -77,17 +81,22 @@ class BarConsole(LineConsole):
     @ignore_broken_pipe()
     def begin(self, phase: Phase, epoch: int, done: int, total: int) -> None:
         self.end()
-        self._bar = ProgressBar(phase, epoch, self._n_epochs, self._durations, initial=done, total=total)
+        metrics = self._metrics if phase == "train" else []
+        self._bar = ProgressBar(phase, epoch, self._n_epochs, self._durations, metrics, initial=done, total=total)
 
     @ignore_broken_pipe()
     def step(self) -> None:
         if self._bar:
             self._bar.update()
 
+    def first(self, values: Mapping[str, float]) -> None:
+        self.interval(1, values)
+
     @ignore_broken_pipe()
     def interval(self, iteration: int, values: Mapping[str, float]) -> None:
+        self._metrics = format_values(values, short=True)
         if self._bar:
-            self._bar.metrics = format_values(values, short=True)
+            self._bar.metrics = self._metrics
             self._bar.refresh()
 
     def epoch(self, row: EpochRow) -> None:
@@ -112,12 +121,24 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
     """The tqdm bar of one phase, with the time left of the run and as many metrics as the terminal has room for."""
 
     def __init__(
-        self, phase: Phase, epoch: int, n_epochs: int, durations: dict[Phase, float], *, initial: int, total: int
+        self,
+        phase: Phase,
+        epoch: int,
+        n_epochs: int,
+        durations: dict[Phase, float],
+        metrics: list[str],
+        *,
+        initial: int,
+        total: int,
     ) -> None:
-        """``durations`` are the estimates of a whole phase, in seconds. The bar keeps that of its own phase current."""
+        """``metrics`` are shown until there are newer ones.
+
+        ``durations`` are the estimates of a whole phase, in seconds. The bar keeps that of its own phase current.
+        """
         self._phase, self._iterations = phase, total
         self._later_epochs, self._durations = n_epochs - epoch, durations
-        self.metrics: list[str] = []
+        self.metrics = metrics
+        self._drawn = 0
         super().__init__(
             desc=f"{phase} {epoch}/{n_epochs}",
             initial=initial,
@@ -140,6 +161,15 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
             if values["ncols"] is None or length + len(", ") + len(longer) <= values["ncols"]:
                 postfix = longer
         return values | {"postfix": postfix}
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Draw the bar. On a terminal that became narrower, first remove the lines into which it broke the last one."""
+        columns = self.format_dict["ncols"]
+        if columns and self._drawn > columns:
+            self.fp.write(f"\x1b[{(self._drawn - 1) // columns}A\r\x1b[J")
+        shown = str(self) if msg is None else msg
+        self._drawn = len(shown)
+        super().display(shown, pos)
 
     def _run_remaining(self, elapsed_s: float) -> str:
         """Estimate the time left of the run: each phase to come takes as long as it did so far."""

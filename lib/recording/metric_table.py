@@ -46,6 +46,7 @@ METRICS = {
     "wait": MetricSpec(text="wait {:.0f} %", scale=100),
     "compute": MetricSpec(text="compute {:.0f} %", scale=100),
     "exchange": MetricSpec(text="exchange {:.0f} %", scale=100),
+    "memory": MetricSpec(text="memory {:.1f} GB", scale=1e-9),
 }
 
 LOGGED = {name: spec.reduce for name, spec in METRICS.items() if spec.reduce}

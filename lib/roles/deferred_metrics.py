@@ -16,6 +16,7 @@ from ..evaluation.metrics import Meter, PendingMetrics
 from ..exchange.base import Exchange, sums
 from ..recording.intervals import IntervalMetrics, IntervalTimer, interval_values
 from ..recording.metric_table import LOGGED, reduce_workers
+from ..system.devices import memory_used
 from .builders import MAX_AHEAD
 
 
@@ -35,9 +36,14 @@ class DeferredMetrics:
         self.meter, self.timer = Meter(device), IntervalTimer()
         self.behind = MAX_AHEAD if device.type == "cuda" else 0
         """updates between ``note`` and ``due``"""
-        self._feed, self._exchange = feed, exchange
+        self._device, self._feed, self._exchange = device, feed, exchange
         self._updates = self._noted = 0
         self._unread: deque[_Unread] = deque()
+
+    @property
+    def updates(self) -> int:
+        """Updates of this process."""
+        return self._updates
 
     def begin(self) -> None:
         """Start the first interval."""
@@ -81,5 +87,5 @@ class DeferredMetrics:
             first_bad=min(row[0] for row in gathered),
             totals=totals,
             seconds=times[0] / world_size,
-            values=values,
+            values=values | {"memory": memory_used(self._device)},
         )

@@ -132,6 +132,8 @@ class Trainer:
     def after_update(self, first: int) -> None:
         """Report and save what is due after an update that began with iteration ``first``."""
         at, print_freq = self.progress, self.config.logging.print_freq
+        if self.metrics.updates == 1 and self.context.rank == 0:
+            self.recorder.first(self.metrics.meter.so_far())
         if at.iteration // print_freq > first // print_freq:
             self.metrics.note(at.iteration, self.lr)
         self.report()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 from collections.abc import Sequence
 
 import torch
@@ -56,3 +57,11 @@ def prepare(device: torch.device, *, precision: str, deterministic: bool, thread
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
         torch.use_deterministic_algorithms(True)
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def memory_used(device: torch.device) -> int:
+    """Return the bytes of ``device`` that this process holds, with what PyTorch keeps for later; on a CPU its peak."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    kilobytes: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * 1024

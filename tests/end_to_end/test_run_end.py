@@ -25,7 +25,7 @@ def test_the_commands_that_a_run_prints_work_as_printed(tmp_path: Path, run_scri
     best = int(errors.argmin())
     assert f"best:     epoch {best + 1} of 2, accuracy {100 - 100 * errors[best]:.2f} %" in end
     assert f"weights:  my run/checkpoints/epoch{best + 1:03d}_iter00000.pt\n" in end
-    assert re.search(r"^time: +\d\d:\d\d, [\d,]+ images/s \(median\)$", end, flags=re.MULTILINE)
+    assert re.search(r"^time: +\d\d:\d\d, [\d,]+ images/s \(median\), memory \d\.\d GB a trainer$", end, re.MULTILINE)
     assert "page:" not in end, "there is none: logging.report is false"
     commands = end[end.index("next:") + 5 :].strip().splitlines()
     assert [re.findall(r"(\w+)\.py", line)[0] for line in commands] == ["classify", "validate", "export"]

@@ -208,3 +208,34 @@ def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
     console.epoch(row(1, is_best=True))
     console.warning("slow")
     assert capsys.readouterr() == ("", "warning: slow\n")
+
+
+def test_the_first_iteration_shows_its_loss_and_a_new_epoch_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, descriptor: int
+) -> None:
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    console = BarConsole(3, coloured=False)
+    console.begin("train", 1, 0, 1000)
+    console.first({"loss": 6.9, "top1_error": 1.0, "top5_error": 1.0})
+    assert "loss 6.900" in terminal.getvalue().split("\r")[-1]
+    console.interval(20, VALUES)
+    console.begin("val", 1, 0, 10)
+    assert "loss" not in terminal.getvalue().split("\r")[-1]
+    console.begin("train", 2, 0, 1000)
+    assert "loss 1.500" in terminal.getvalue().split("\r")[-1]
+    console.end()
+
+
+def test_a_terminal_that_became_narrower_shows_one_line(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
+    terminal = put_on_terminal(monkeypatch, descriptor)
+    console = BarConsole(3, coloured=False)
+    console.begin("train", 1, 0, 1000)
+    console.interval(20, VALUES)  # a line of 180 characters
+    terminal.resize(80)  # which is now broken into three
+    drawn = len(terminal.getvalue())
+    console.interval(40, VALUES)
+    assert terminal.getvalue()[drawn:].startswith("\x1b[2A\r\x1b[J\r")
+    drawn = len(terminal.getvalue())
+    console.interval(60, VALUES)
+    assert "\x1b" not in terminal.getvalue()[drawn:]
+    console.end()
