@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
-_FENCE = re.compile(r"^```sh \w+$", flags=re.MULTILINE)
+_FENCE = re.compile(r"^(```\w+) [\w-]+$", flags=re.MULTILINE)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return posixpath.relpath(_uri(_in_repository(uri, link[0])), posixpath.dirname(uri) or ".")
 
     # Words after the language tell our tests how to check the commands.
-    return _FENCE.sub("```sh", _LINK.sub(on_site, markdown))
+    return _FENCE.sub(r"\1", _LINK.sub(on_site, markdown))
 
 
 def _in_repository(page_uri: str, target: str) -> str:

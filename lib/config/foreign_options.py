@@ -3,7 +3,7 @@
 FOREIGN_OPTIONS = {
     # Keys, and their names elsewhere.
     "run.weights_dir": (
-        "weights_dir cache expDir expID snapshot_prefix output output_dir experiment project default_root_dir"
+        "weights_dir expDir expID snapshot_prefix output output_dir experiment project default_root_dir"
     ),
     "run.n_epochs": "n_epochs nEpochs epochNumber max_iter epochs max_epochs",
     "run.stop_after": "patience",
@@ -21,6 +21,9 @@ FOREIGN_OPTIONS = {
     "data.readers": "j workers num_workers",
     "data.decoders": "nDonkeys",
     "augment.crop": "rand_crop",
+    "augment.area": "scale",
+    "augment.rotation": "degrees",
+    "augment.shear": "shear",
     "augment.mirror": "batch_crop_mirror mirror hflip fliplr",
     "augment.color_jitter": "color_jitter hsv_h hsv_s hsv_v",
     "augment.erasing": "reprob random_erase",
@@ -69,6 +72,7 @@ FOREIGN_OPTIONS = {
     "--spec spec_2gpu.yaml, or devices: [auto, auto] with exchange.method: peer": "gpus",
     "torchrun with exchange.method: collective": "world_size rank local_rank dist_url dist_backend num_nodes",
     "exchange.method": "strategy",
+    "run.weights_dir, or data.cache for images": "cache",
     "batch_size, which is per worker": "batchSize batch",
     "data.epoch_size with data.sampling class_uniform": "epochSize",
     "data.img_size, of which the network takes its share": "cropSize input_size crop_pct",
@@ -95,7 +99,8 @@ FOREIGN_OPTIONS = {
     "- train/ and val/ are found by their names": "train_split val_split",
     "- images are color": "in_chans",
     "- images are resized with antialiasing": "interpolation train_interpolation",
-    "- augment.crop resized has the usual limits": "scale ratio",
+    "- augment.crop resized has the usual ratios": "ratio",
+    "- crops are at random places, and nothing is seen from the side": "translate perspective",
     "- images are mirrored left to right only": "vflip flipud",
     "- the network has its own dropout": "drop dropout drop_path drop_connect drop_block",
     "- the network has its own pooling and norms": "gp bn_momentum bn_eps",

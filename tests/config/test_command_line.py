@@ -299,7 +299,7 @@ def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFix
         assert f"--{key} " in text
     assert not re.search(r"class '|tuple\[|Optional|Literal|'auto',\)|None", text)
     assert "momentum coefficient; 0: plain gradient descent (type: float, default: 0.9)" in text
-    assert "(8 to 100 %)" in text
+    assert "2 to 33 % of the area" in text
 
 
 def test_help_shows_the_recipe_of_the_network(capsys: pytest.CaptureFixture[str]) -> None:
