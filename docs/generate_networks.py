@@ -18,7 +18,8 @@ def table() -> str:
     rows: dict[tuple[str, str], list[str]] = {}
     for name, spec in MODELS.items():
         if not name.startswith("tiny"):
-            recipe = f"{spec.recipe.n_epochs} epochs, {spec.recipe.images} images per update"
+            default = spec.chosen_recipe("auto")
+            recipe = f"{default.n_epochs} epochs, {default.images} images per update"
             rows.setdefault((spec.source, recipe), []).append(f"`{name}` {spec.parameters / 1e6:.1f} M")
     lines = [
         "| networks, with their parameters for 1,000 classes | source | recipe |",

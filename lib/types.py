@@ -10,6 +10,7 @@ Phase = Literal["train", "val", "val_subset"]
 """what a batch is used for; the images of ``val_subset`` are validation images"""
 
 Activation = Literal["relu", "mish", "silu"]
+RecipeChoice = Literal["auto", "classic", "modern"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,8 @@ def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
     images = values["batch_size"] * world_size * values["optimizer.accumulate"]
     spec = model_spec(values["model.name"])
     published = published_kind(values["data.source"], Path(values["data.dir"]))
-    return {"data.img_size": spec.img_size} | spec.recipe.settings(images) | own_defaults(published, spec)
+    recipe = spec.chosen_recipe(values["model.recipe"])
+    return {"data.img_size": spec.img_size} | recipe.settings(images) | own_defaults(published, spec)
 
 
 def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:

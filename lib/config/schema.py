@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ..errors import ConfigError
-from ..types import Activation, Variant
+from ..types import Activation, RecipeChoice, Variant
 from .class_weights import parse_class_weights
 from .field_type import Example, ExpandUser
 from .made_for import parse_made_for
@@ -246,6 +246,10 @@ class ModelConfig(Section, prefix="model."):
     """network to train; --list_models prints all. Its recipe gives the defaults of augment.*, normalize.*,
     optimizer.*, schedule.* and run.n_epochs; networks for images of another size than 256 also that of
     data.img_size"""
+
+    recipe: RecipeChoice = "auto"
+    """classic: as the network's authors trained it; modern: as one would today; auto: modern for ResNet-D, classic for
+    the others. --list_models prints both"""
 
     init: Literal["default", "kaiming", "xavier"] = "default"
     """initial weights of convolutions. default: as the network's authors; kaiming, xavier: normal, with variance
@@ -581,7 +585,7 @@ class Config(Section, prefix=""):
             raise ConfigError(
                 f"{keys[0]} needs replicas that are equal after every update, but with exchange.rule "
                 f"{self.exchange.rule} every {self.exchange.every} iterations they differ in between; set "
-                "exchange.rule to average and exchange.every to 1"
+                "exchange.rule to average and exchange.every to 1, or use SGD alone (model.recipe classic)"
             )
         if self.exchange.alpha * self.world_size > 1:
             raise ConfigError(

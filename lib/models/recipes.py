@@ -1,4 +1,4 @@
-"""How the authors of the networks trained them: defaults that the configuration may override.
+"""How the authors of the networks trained them, and how one would today: defaults that the configuration may override.
 
 A learning rate belongs to a number of images per update, which each recipe states.
 """
@@ -184,4 +184,42 @@ LENET = Recipe(
             for epoch in range(1, 12)
         ),
     ),
+)
+
+# What gained most on Imagenette at 128 pixels among the optimizers and schedules of today, at 5 and 20 epochs. Longer
+# trainings gain more from augment.mixup 0.2 with augment.cutmix 1 and augment.area 0.25: two points at 80 epochs.
+MODERN = Recipe(
+    source="RAdam with Lookahead, flat then cosine (arXiv:1908.03265, arXiv:1907.08610), with label smoothing",
+    images=64,
+    n_epochs=20,
+    augment=AugmentConfig(crop="resized", area=0.35),
+    normalize=NormalizeConfig(mean="channel", std=IMAGENET_STD),
+    optimizer=OptimizerConfig(
+        name="radam",
+        learning_rate=8e-3,
+        betas=(0.95, 0.99),
+        eps=1e-6,
+        lookahead=6,
+        weight_decay=0.01,
+        bias_rate_factor=1.0,
+        label_smoothing=0.1,
+    ),
+    schedule=ScheduleConfig(policy="flat_cosine", flat=0.72),
+)
+
+# Without norms a network takes smaller rates: with Adam and its kin, 1e-4 to 1e-3 are usual.
+MODERN_WITHOUT_NORMS = replace(
+    MODERN,
+    source="recipe modern at a sixteenth of its rate, with gradients clipped to norm 1",
+    optimizer=replace(MODERN.optimizer, learning_rate=5e-4, clip_norm=1.0),
+)
+
+MODERN_CIFAR = replace(MODERN, source="recipe modern with windows of bordered images", augment=AugmentConfig(pad=4))
+
+MODERN_DIGITS = replace(
+    MODERN_WITHOUT_NORMS,
+    source="recipe modern for digits: windows of bordered images, not mirrored, gradients clipped to norm 1",
+    augment=AugmentConfig(pad=2, mirror=False),
+    normalize=LENET.normalize,
+    optimizer=replace(MODERN_WITHOUT_NORMS.optimizer, learning_rate=2e-3),
 )

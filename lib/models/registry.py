@@ -13,17 +13,19 @@ _RESNET_D = "timm's resnet.py, layer by layer, for ResNet-D of arXiv:1812.01187"
 _CAFFE = "resnet-imagenet-caffe's prototxts, layer by layer, for its published weights"
 
 # What the networks of one family share.
-_alexnet = partial(ModelSpec, parameters=60_965_224, crop=227, min_crop=67)
+_alexnet = partial(ModelSpec, parameters=60_965_224, crop=227, min_crop=67, modern=recipes.MODERN_WITHOUT_NORMS)
 _soumith = partial(
     ModelSpec,
     crop=224,
     source="soumith's imagenet-multiGPU.torch, models/*.lua, layer by layer",
     recipe=recipes.SOUMITH,
+    modern=recipes.MODERN_WITHOUT_NORMS,
 )
+_soumith_bn = partial(_soumith, modern=recipes.MODERN)
 _vgg = partial(_soumith, network="vgg.VGG", min_crop=32)
-_vgg_bn = partial(_vgg, source="soumith's vggbn.lua, with batch norm in the convolutions too")
+_vgg_bn = partial(_vgg, source="soumith's vggbn.lua, with batch norm in the convolutions too", modern=recipes.MODERN)
 _googlenet = partial(_soumith, network="googlenet.GoogLeNet", min_crop=47, loss="losses.with_auxiliary")
-_squeezenet = partial(ModelSpec, crop=227, recipe=recipes.SQUEEZENET)
+_squeezenet = partial(ModelSpec, crop=227, recipe=recipes.SQUEEZENET, modern=recipes.MODERN_WITHOUT_NORMS)
 _basic = partial(
     ModelSpec,
     network="resnet.basic",
@@ -34,7 +36,13 @@ _basic = partial(
     variable=("width", "blurpool"),
 )
 _bottleneck = partial(_basic, network="resnet.bottleneck")
-_basic_d = partial(_basic, network="resnet.basic_d", source=_RESNET_D, recipe=recipes.BAG_OF_TRICKS)
+_basic_d = partial(
+    _basic,
+    network="resnet.basic_d",
+    source=_RESNET_D,
+    recipe=recipes.BAG_OF_TRICKS,
+    default_recipe="modern",  # with which ResNet-D was measured here; its weights elsewhere have other recipes, too
+)
 _bottleneck_d = partial(_basic_d, network="resnet.bottleneck_d")
 _cifar = partial(
     ModelSpec,
@@ -44,13 +52,22 @@ _cifar = partial(
     min_crop=4,
     source="arXiv:1512.03385, section 4.2, for images of 32 x 32",
     recipe=recipes.CIFAR_RESNET,
+    modern=recipes.MODERN_CIFAR,
     variable=("width",),
 )
 _caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE, variable=())
 _torchnet = partial(
     ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet, models/*.lua, layer by layer", recipe=recipes.TORCHNET
 )
-_tiny = partial(ModelSpec, network="tiny.Tiny", parameters=132_552, crop=227, min_crop=13, recipe=recipes.THEANO)
+_tiny = partial(
+    ModelSpec,
+    network="tiny.Tiny",
+    parameters=132_552,
+    crop=227,
+    min_crop=13,
+    recipe=recipes.THEANO,
+    modern=recipes.MODERN_WITHOUT_NORMS,
+)
 
 MODELS = {
     "alexnet": _alexnet(
@@ -71,7 +88,7 @@ MODELS = {
     ),
     "alexnet_towers": _soumith(network="alexnet_variants.AlexNetTowers", parameters=60_522_856, min_crop=63),
     "alexnet_owt": _soumith(network="alexnet_variants.AlexNetOwt", parameters=61_100_840, min_crop=63),
-    "alexnet_owt_bn": _soumith(
+    "alexnet_owt_bn": _soumith_bn(
         network="alexnet_variants.AlexNetOwt", options={"norm": True}, parameters=61_119_528, min_crop=63
     ),
     "overfeat": _soumith(network="overfeat.OverFeat", parameters=111_317_864, min_crop=71),
@@ -84,8 +101,8 @@ MODELS = {
     "vgg_d_bn": _vgg_bn(options={"table": "D", "norm": True}, parameters=138_382_376),
     "vgg_e_bn": _vgg_bn(options={"table": "E", "norm": True}, parameters=143_694_632),
     "googlenet": _googlenet(parameters=19_124_528),
-    "googlenet_bn": _googlenet(options={"norm": True}, parameters=19_147_888),
-    "nin_bn": _soumith(network="nin.NiN", parameters=8_655_336, min_crop=32, recipe=recipes.NIN),
+    "googlenet_bn": _googlenet(options={"norm": True}, parameters=19_147_888, modern=recipes.MODERN),
+    "nin_bn": _soumith_bn(network="nin.NiN", parameters=8_655_336, min_crop=32, recipe=recipes.NIN),
     "squeezenet": _soumith(network="squeezenet.with_bypass", parameters=1_248_424, min_crop=35),
     "squeezenet_v1_0": _squeezenet(
         network="squeezenet.v1_0",
@@ -123,12 +140,15 @@ MODELS = {
         min_crop=16,
         source="Caffe's lenet_train_test.prototxt, layer by layer, for digits of 28 x 28 in three channels",
         recipe=recipes.LENET,
+        modern=recipes.MODERN_DIGITS,
     ),
     "caffe_resnet18": _caffe(options={"counts": (3, 2)}, parameters=248_693_864),
     "caffe_resnet32": _caffe(options={"counts": (3, 4, 2), "tail": 256}, parameters=20_722_280),
     "caffe_resnet50": _caffe(options={"counts": (3, 4, 6, 3)}, parameters=25_557_096),
     "alexnet_bn": _torchnet(network="alexnet_variants.AlexNetBN", parameters=2_729_512, min_crop=63),
-    "vgg_bn_v2": _torchnet(network="vgg.SmallVGG", parameters=9_734_504, min_crop=32),
+    "vgg_bn_v2": _torchnet(
+        network="vgg.SmallVGG", parameters=9_734_504, min_crop=32, modern=recipes.MODERN_WITHOUT_NORMS
+    ),
     "tiny": _tiny(source="ours, for tests and first steps"),
     "tiny_without_dropout": _tiny(options={"dropout": 0.0}, source="tiny, to compare runs number by number"),
 }
@@ -146,20 +166,27 @@ def model_spec(name: str) -> ModelSpec:
 def table() -> str:
     """Return the text of --list_models: one line per network and, below them, one per recipe.
 
-    The column "kernels" says whether the network has fused kernels for GPUs (compute.fused).
+    The column "kernels" says whether the network has fused kernels for GPUs (compute.fused). Those below "classic" and
+    "modern" number its two recipes (model.recipe), with a star at the default.
     """
-    recipes = list({spec.recipe.source: spec.recipe for spec in MODELS.values()}.values())
-    rows = [("name", "parameters", "crop", "min crop", "kernels", "recipe", "source")]
+    both = [recipe for spec in MODELS.values() for recipe in (spec.recipe, spec.modern)]
+    recipes = list({recipe.source: recipe for recipe in both}.values())
+    rows = [("name", "parameters", "crop", "min crop", "kernels", "classic", "modern", "source")]
     for name, spec in MODELS.items():
-        kernels, number = "own" if spec.fused else "", str(recipes.index(spec.recipe) + 1)
-        rows.append((name, f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop), kernels, number, spec.source))
+        kernels = "own" if spec.fused else ""
+        classic, modern = (
+            f"{recipes.index(recipe) + 1}{'*' if recipe is spec.chosen_recipe('auto') else ' '}"
+            for recipe in (spec.recipe, spec.modern)
+        )
+        size = f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop)
+        rows.append((name, *size, kernels, classic, modern, spec.source))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, "<>>><><", widths, strict=True)).rstrip()
+        "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, "<>>><>><", widths, strict=True)).rstrip()
         for row in rows
     ]
     described = [
-        f"recipe {number}: {recipe.n_epochs} epochs of {recipe.images} images per update, "
+        f"recipe {number}: {recipe.n_epochs} epochs of {recipe.images} images per update, {recipe.optimizer.name}, "
         f"rate {recipe.optimizer.learning_rate:g}, {recipe.schedule.policy}; {recipe.source}"
         for number, recipe in enumerate(recipes, 1)
     ]

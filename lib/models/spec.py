@@ -3,11 +3,11 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ConfigError
-from ..types import PUBLISHED, Variant
-from .recipes import Recipe
+from ..types import PUBLISHED, RecipeChoice, Variant
+from .recipes import MODERN, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,11 @@ class ModelSpec:
     source: str
     """where its layers and initial weights were published"""
     recipe: Recipe
-    """how it was trained there: the defaults of the configuration"""
+    """how it was trained there"""
+    modern: Recipe = MODERN
+    """how one would train it today"""
+    default_recipe: Literal["classic", "modern"] = "classic"
+    """which of the two gives the defaults of the configuration, unless ``model.recipe`` says"""
     loss: str = "losses.cross_entropy"
     """loss function (outputs, labels, label_smoothing, class_weights_K) -> sum over the images, as module.name in
     lib.models"""
@@ -38,6 +42,10 @@ class ModelSpec:
     fused: str = ""
     """class of its version with fused kernels, for GPUs, as module.name in lib.models (see lib.training.captured_step);
     empty: none"""
+
+    def chosen_recipe(self, choice: RecipeChoice) -> Recipe:
+        """Return the recipe that ``model.recipe`` chooses."""
+        return {"classic": self.recipe, "modern": self.modern}[self.default_recipe if choice == "auto" else choice]
 
     def build(self, n_classes: int, crop: int, init: str = "default", variant: Variant = PUBLISHED) -> Any:
         """Return the network, an nn.Module, with initial weights from torch's default generator.

@@ -51,7 +51,7 @@ def run(context: Context) -> None:
         speed = f"{1000 * seconds:>9,.1f} ms an iteration  {size / seconds:>9,.0f} images/s"
         print(f"batch_size {size:>6}: {speed}", flush=True)
         size *= 2
-    print(conclusion(results, str(device), limit, model_spec(config.model.name).recipe))
+    print(conclusion(results, str(device), limit, model_spec(config.model.name).chosen_recipe(config.model.recipe)))
 
 
 def conclusion(results: Sequence[tuple[int, float]], device: str, limit: str, recipe: Recipe) -> str:

@@ -25,7 +25,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
     if config.world_size > 1:
         batch += f" each, {config.batch_size * config.world_size} in total"
     network = ", ".join(filter(None, [config.model.name, str(config.model.variant)]))
-    recipe, images = model_spec(config.model.name).recipe, config.images_per_update
+    recipe, images = model_spec(config.model.name).chosen_recipe(config.model.recipe), config.images_per_update
     overridden = recipe.overridden(dict(dotted(config)), images)
     changes = [f"; {key} {plain(value)} instead of {plain(default)}" for key, (value, default) in overridden.items()]
     rows = (
@@ -59,7 +59,7 @@ def _exchange(config: ExchangeConfig, world_size: int) -> str:
 
 def resolved_config(config: Config) -> str:
     """Return YAML that ``--config`` reads back, with a comment at every key that the network's recipe sets."""
-    recipe, images = model_spec(config.model.name).recipe, config.images_per_update
+    recipe, images = model_spec(config.model.name).chosen_recipe(config.model.recipe), config.images_per_update
     heading = f"# The recipe of {config.model.name}: {recipe.source}, for {recipe.describe_images(images)}.\n"
     return heading + to_yaml(config, recipe.settings(images))
 

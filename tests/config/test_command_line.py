@@ -396,22 +396,37 @@ def test_a_learning_rate_scales_with_the_images_per_update_where_its_source_says
     assert config.optimizer.learning_rate == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(
+    ("argv", "optimizer", "epochs"),
+    [
+        (["alexnet"], "sgd", 60),
+        (["alexnet", "--model.recipe", "modern"], "radam", 20),
+        (["resnet50_d"], "radam", 20),
+        (["resnet50_d", "--model.recipe", "classic"], "sgd", 120),
+        (["resnet50_d", "--optimizer.name", "adamw"], "adamw", 20),
+    ],
+)
+def test_a_network_has_a_classic_and_a_modern_recipe(argv: list[str], optimizer: str, epochs: int) -> None:
+    config = parsed("--model.name", *argv)
+    assert (config.optimizer.name, config.run.n_epochs) == (optimizer, epochs)
+
+
 def test_list_models_prints_networks_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parsed("--list_models")
     assert not ended.value.code
     networks, _, recipes = capsys.readouterr().out.partition("\n\n")
     lines = networks.splitlines()
-    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "kernels", "recipe", "source"]
+    assert lines[0].split() == ["name", "parameters", "crop", "min", "crop", "kernels", "classic", "modern", "source"]
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
-    row = ["googlenet_bn", "19,147,888", "224", "47", "3", "soumith's", "imagenet-multiGPU.torch,"]
-    assert row in [line.split()[:7] for line in lines]
+    rows = [line.split()[:7] for line in lines]
+    assert ["googlenet_bn", "19,147,888", "224", "47", "4*", "5", "soumith's"] in rows
+    assert ["resnet18_d", "11,708,744", "224", "32", "9", "5*", "timm's"] in rows
     assert len({line.index("  soumith's") for line in lines if "  soumith's" in line}) == 1  # columns are aligned
-    recipe = (
-        "recipe 3: 55 epochs of 128 images per update, rate 0.01, regimes; soumith's imagenet-multiGPU.torch, train.lua"
-    )
-    assert recipe in recipes
-    assert len(recipes.splitlines()) == len({spec.recipe.source for spec in MODELS.values()})
+    assert "recipe 4: 55 epochs of 128 images per update, sgd, rate 0.01, regimes; soumith's imagenet-mult" in recipes
+    assert "recipe 5: 20 epochs of 64 images per update, radam, rate 0.008, flat_cosine; RAdam with Look" in recipes
+    both = [recipe.source for spec in MODELS.values() for recipe in (spec.recipe, spec.modern)]
+    assert len(recipes.splitlines()) == len(set(both))
     assert [line.split()[0] for line in lines if " own " in line] == [name for name in MODELS if MODELS[name].fused]
 
 

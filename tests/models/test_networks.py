@@ -303,3 +303,13 @@ def test_parameters_are_named_as_in_torchvision() -> None:
 def test_an_unknown_network_without_similar_names_is_refused() -> None:
     with pytest.raises(ConfigError, match="model.name is transformer; known networks: alexnet, caffenet,"):
         model_spec("transformer")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "resnet" not in name or name == "resnet18_d"])
+def test_the_modern_recipe_has_a_smaller_rate_without_norms(name: str) -> None:
+    spec = MODELS[name]
+    with torch.device("meta"):
+        modules = spec.build(10, spec.crop).modules()
+    has_norms = any(isinstance(module, nn.BatchNorm2d) for module in modules)
+    assert (spec.modern.optimizer.learning_rate > 5e-3) == has_norms
+    assert (spec.modern.optimizer.clip_norm > 0) != has_norms
