@@ -40,9 +40,15 @@ class Finished(NamedTuple):
     """cores that each loader, with its decoders, kept busy from the first metrics on"""
 
 
-def finished(keys: Sequence[str], timeout_s: float) -> Finished:
-    """Run train.py to its end. Raises RuntimeError if it fails, and TimeoutExpired."""
-    with started(keys, {}) as (process, metrics):
+def torchrun(count: int) -> list[str]:
+    """Return the command that starts ``count`` workers of a script through torchrun, for ``finished``."""
+    rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]  # at any free port
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), *rendezvous]
+
+
+def finished(keys: Sequence[str], timeout_s: float, launcher: Sequence[str] = (sys.executable,)) -> Finished:
+    """Run train.py to its end, started by ``launcher``. Raises RuntimeError if it fails, and TimeoutExpired."""
+    with started(keys, {}, launcher) as (process, metrics):
         loaders, deadline = LoaderCores(process.pid), time.monotonic() + timeout_s
         while True:
             try:
@@ -73,11 +79,13 @@ def seconds_to_first_iteration(keys: Sequence[str], timeout_s: float, environmen
 
 
 @contextlib.contextmanager
-def started(keys: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+def started(
+    keys: Sequence[str], environment: Mapping[str, str], launcher: Sequence[str] = (sys.executable,)
+) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     """Start train.py with ``keys``; yield its process and metrics.jsonl. The run ends with the block."""
     with tempfile.TemporaryDirectory(prefix="run-") as folder:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), "--run.weights_dir", folder, *_QUIET, *keys],
+            [*launcher, str(ROOT / "train.py"), "--run.weights_dir", folder, *_QUIET, *keys],
             env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ an hour.
 examples:
   python -m tests.failure_matrix
   python -m tests.failure_matrix --only 'trainer */saving/*'
+  python -m tests.failure_matrix --only '*/training/SIG*' --devices '[auto, auto, auto, auto]'
 """
 
 import argparse
@@ -24,10 +25,12 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.failure_matrix", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--only", default="*", metavar="ROLE/MOMENT/FAULT[/SOURCE]", help="cells to run, with * and ?")
-    selected = [cell for cell in cells() if fnmatch.fnmatch(cell.name, parser.parse_args().only)]
+    parser.add_argument("--devices", default="[cpu, cpu]", help="of the workers, at least two; on GPUs [auto, auto]")
+    arguments = parser.parse_args()
+    selected = [cell for cell in cells() if fnmatch.fnmatch(cell.name, arguments.only)]
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
+        bench = Bench(Path(folder), arguments.devices)
         for cell in selected:
             results.append(bench.try_out(cell))
             print(f"{cell.name}: {results[-1].wrong or 'passed'}", file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ from tests.support.scripts import command
 
 EPOCHS = 3
 RUN = (
-    *("--model.name", "tiny", "--batch_size", 8, "--devices", "[cpu, cpu]", "--run.n_epochs", EPOCHS),
+    *("--model.name", "tiny", "--run.n_epochs", EPOCHS),
     *("--run.snapshot_freq", 1, "--logging.print_freq", 1, "--run.patience_s", PATIENCE_S),
 )
 FAULTS = Path(__file__).with_name("faults")
@@ -46,10 +46,14 @@ class Result:
 
 
 class Bench:
-    """A folder with data sets for runs that are disturbed."""
+    """A folder with data sets for runs that are disturbed, and the devices of their workers, as a YAML list.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    All workers together take 16 images in an iteration, so that runs with several numbers of workers are alike.
+    """
+
+    def __init__(self, folder: Path, devices: str = "[cpu, cpu]") -> None:
+        self._folder, self._devices = folder, devices
+        self._batch_size = 16 // len(devices.split(","))
         self._undisturbed: dict[str, Path] = {}
         write_data_set(folder / "hickle")
 
@@ -96,10 +100,14 @@ class Bench:
         data = self._folder / source
         if source in WRITERS and not data.exists():
             WRITERS[source](data)
+        size = self._batch_size
         of_source: tuple[object, ...] = ("--data.dir", data, "--run.weights_dir", place / "models")
-        if source != "hickle":  # half the images, so half the batch for as many iterations
-            of_source += ("--data.source", source, "--data.img_size", 32, "--batch_size", 4, *_SYNTHETIC)
-        return command("train_2gpu.py", *RUN, *of_source)
+        if source != "hickle":
+            size //= 2  # half the images: as many iterations
+            of_source += ("--data.source", source, "--data.img_size", 32, *_SYNTHETIC)
+        if "cpu" not in self._devices:
+            of_source += ("--compute.deterministic", "true")
+        return command("train_2gpu.py", *RUN, "--devices", self._devices, "--batch_size", size, *of_source)
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
