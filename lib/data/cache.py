@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from ..system.atomic_write import atomic_write
 from ..system.file_lock import open_lock_file, wait_for_lock
 from ..system.npy import to_npy_bytes
+from ..system.terminal import print_stdout
 from ..types import Split
 from .dataset import ClassName, DataSet
 from .packed.layout import layout
@@ -60,7 +61,7 @@ def _wait(lock: int, path: Path) -> bool:
     """Wait for the lock. Returns False after a long time, and True where there are no locks: writing is atomic."""
     try:
         return wait_for_lock(
-            lock, _TIMEOUT_S, lambda: print(f"waiting for another run, which is making {path} ...", flush=True)
+            lock, _TIMEOUT_S, lambda: print_stdout(f"waiting for another run, which is making {path} ...")
         )
     except OSError:
         return True
@@ -90,10 +91,10 @@ def describe_with_mean(
     )
 
     def compute() -> bytes:
-        source = open_split(data, described, "train", print)
+        source = open_split(data, described, "train", print_stdout)
         try:
             count = min(MEAN_SAMPLES, len(source.labels))
-            print(f"computing the mean image of {data.dir} from {count:,} images, once ...", flush=True)
+            print_stdout(f"computing the mean image of {data.dir} from {count:,} images, once ...")
             return to_npy_bytes(sample_mean(source, count, data.img_size))
         finally:
             source.close()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError
 from ..system.npy import read_npy
+from ..system.terminal import print_stdout
 from ..types import Split
 
 
@@ -110,10 +111,9 @@ def warn_of_empty_classes(labels: NDArray[np.int64], n_classes: int, where: str)
     """Print a warning if there are classes without a training image, as with labels that begin at 1 or have gaps."""
     empty = np.flatnonzero(np.bincount(labels, minlength=n_classes) == 0)
     if len(empty):
-        print(
+        print_stdout(
             f"warning: {where}: {len(empty):,} of {n_classes:,} classes are without a training image, the first is "
             f"{empty[0]}; labels should be 0, 1, 2, ...",
-            flush=True,
         )
 
 

@@ -16,6 +16,7 @@ from ..ipc import shared_memory
 from ..ipc.messages import TensorHandle
 from ..system.cpus import usable_cores
 from ..system.memory import free_memory
+from ..system.terminal import print_stdout
 from ..types import SPLITS, Split
 from .dataset import DataSet
 from .sources.base import SourceKind, Warn
@@ -45,7 +46,7 @@ class MemoryCache:
                 f"data.cache memory needs {text}, but {free / 1e9:,.3f} GB of memory are free here, of which "
                 f"{_MAX_SHARE:.0%} may be taken; set data.cache to none, or free memory or raise the container's limit"
             )
-        print(f"data.cache memory: reading {text} into memory, once for all workers ...", flush=True)
+        print_stdout(f"data.cache memory: reading {text} into memory, once for all workers ...")
         self._arrays: list[NDArray[np.generic]] = []
         self.splits = {split: self._fill(kind, config, data, split, warn) for split in SPLITS}
         """how to open each split"""

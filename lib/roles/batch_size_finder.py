@@ -16,6 +16,7 @@ from ..exchange.alone import Alone
 from ..models.recipes import Recipe
 from ..models.registry import model_spec
 from ..runtime.process import Context, run_role
+from ..system.terminal import print_stdout
 from ..training.replica import Replica
 from .builders import init_device
 from .replica_builder import MAX_FUSED_BATCH, build_replica
@@ -49,9 +50,10 @@ def run(context: Context) -> None:
             break
         results.append((size, seconds))
         speed = f"{1000 * seconds:>9,.1f} ms an iteration  {size / seconds:>9,.0f} images/s"
-        print(f"batch_size {size:>6}: {speed}", flush=True)
+        print_stdout(f"batch_size {size:>6}: {speed}")
         size *= 2
-    print(conclusion(results, str(device), limit, model_spec(config.model.name).chosen_recipe(config.model.recipe)))
+    recipe = model_spec(config.model.name).chosen_recipe(config.model.recipe)
+    print_stdout(conclusion(results, str(device), limit, recipe))
 
 
 def conclusion(results: Sequence[tuple[int, float]], device: str, limit: str, recipe: Recipe) -> str:

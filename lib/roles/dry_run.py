@@ -13,6 +13,7 @@ from ..exchange.base import sums
 from ..recording.metric_table import describe
 from ..recording.recorder import NullRecorder
 from ..runtime.process import Context, run_role
+from ..system.terminal import print_stdout
 from .builders import init_device, open_feed
 from .exchange_builder import build_exchange
 from .run_summary import run_summary
@@ -40,12 +41,12 @@ def run(context: Context) -> None:
     if context.rank == 0:
         epoch = tqdm.format_interval(seconds * iterations)  # validation takes a small part of it
         total = tqdm.format_interval(seconds * iterations * config.run.n_epochs)
-        print(run_summary(config, data, state.replica, dtype))
-        print(state.origin or "resumes:  nothing, it starts anew")
-        print(f"trial:    {describe(metrics)} over {metrics.images:,} images")
-        print(f"memory:   {gigabytes:.2f} GB {'GPU memory' if device.type == 'cuda' else 'memory of a trainer'}")
-        print(f"time:     {1000 * seconds:,.1f} ms an iteration, {epoch} of training an epoch, {total} in all")
-        print("everything is in order; nothing was written", flush=True)
+        print_stdout(run_summary(config, data, state.replica, dtype))
+        print_stdout(state.origin or "resumes:  nothing, it starts anew")
+        print_stdout(f"trial:    {describe(metrics)} over {metrics.images:,} images")
+        print_stdout(f"memory:   {gigabytes:.2f} GB {'GPU memory' if device.type == 'cuda' else 'memory of a trainer'}")
+        print_stdout(f"time:     {1000 * seconds:,.1f} ms an iteration, {epoch} of training an epoch, {total} in all")
+        print_stdout("everything is in order; nothing was written")
     exchange.close()
     feed.close()
 

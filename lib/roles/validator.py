@@ -30,6 +30,7 @@ from ..models.registry import model_spec
 from ..recording.metric_table import describe
 from ..runtime.pace import Pace
 from ..runtime.process import Context, run_role
+from ..system.terminal import print_stdout
 from ..training.replica import Replica
 from ..training.step import crop_log_probabilities
 from .batch_order import batch_order
@@ -52,7 +53,7 @@ def run(context: Context) -> None:
     side = crop if options.crop == "whole" else data.img_size
     mean_CHW = shrink_mean(mean_of(path, data), side)
     replica = build_replica(config, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)
-    order, tells_inputs = load(replica, path, config, data, print if context.rank == 0 else lambda _: None)
+    order, tells_inputs = load(replica, path, config, data, print_stdout if context.rank == 0 else lambda _: None)
     others = options.crops > 2 or options.crop == "whole"  # than the center
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=crop, whole_images=others)
     feed = open_feed(context, plan, plan.validation(0), device)
@@ -88,7 +89,7 @@ def mean_of(path: Path, data: DataSet) -> NDArray[np.float32]:
 
 
 def load(
-    replica: Replica, path: Path, config: Config, data: DataSet, note: Callable[[str], object] = print
+    replica: Replica, path: Path, config: Config, data: DataSet, note: Callable[[str], object] = print_stdout
 ) -> tuple[list[int], bool]:
     """Load the weights at ``path`` into the replica.
 
@@ -146,11 +147,11 @@ def report(
     out = options.out or path.with_name(f"{path.stem}{whole_images}_{options.crops}crop")
     more = {"crops": options.crops, "crop": options.crop, "checkpoint": str(path)}
     write_evaluation(out, metrics, classes, Confusion.of(whole), names, more)
-    print(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
+    print_stdout(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
     crops = "1 crop" if options.crops == 1 else f"{options.crops} crops"
     if not tells_inputs and (warning := one_class_warning(whole.predicted, classes.images)):
-        print(f"warning: {warning}")
-    print(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}", flush=True)
+        print_stdout(f"warning: {warning}")
+    print_stdout(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def read_regular(path: Path) -> bytes:
 
 def _open(name: str, flags: int) -> int:
     descriptor = os.open(name, flags | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # Python refuses a folder itself
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is a pipe, a device or a folder, not a file", name)
+    raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", name)

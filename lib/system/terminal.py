@@ -42,6 +42,15 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def print_stdout(text: str) -> None:
+    """Print ``text``, which may hold names from anywhere, to stdout; do nothing if stdout cannot be written.
+
+    For what is only shown while something else is done; a program whose output is its result must not ignore this.
+    """
+    with ignore_broken_pipe():
+        print(printable(text), flush=True)
+
+
 def print_stderr(text: str) -> None:
     """Print ``text``, which may hold names from anywhere, to stderr; do nothing if stderr is closed.
 

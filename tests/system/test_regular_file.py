@@ -21,9 +21,11 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     before = len(list(Path("/proc/self/fd").iterdir()))
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
-        with pytest.raises(OSError, match="it is a pipe, a device or a folder, not a file"):
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="it is a pipe or a device, not a file"):
             read_regular(path)
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

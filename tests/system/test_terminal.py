@@ -1,5 +1,6 @@
 """Tests of printing to a terminal or pipe that is gone."""
 
+import re
 import subprocess
 import sys
 
@@ -9,10 +10,9 @@ from tests.support.scripts import ROOT
 
 PROGRAM = """
 import sys
-from lib.system.terminal import ignore_broken_pipe, print_stderr
+from lib.system.terminal import print_stderr, print_stdout
 for text in ("one", "two"):
-    with ignore_broken_pipe():
-        print(text, flush=True)
+    print_stdout(text)
     print_stderr(text)
 with open("/proc/self/fd/3", "w") as done:
     done.write("continued")
@@ -28,6 +28,15 @@ def test_output_that_cannot_be_written_does_not_end_the_program(redirected: str)
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "continued")
     assert done.stderr == ("" if "2>&1" in redirected else "one\ntwo\n")
+
+
+@pytest.mark.parametrize("package", ["data", "roles", "runtime", "training", "recording", "checkpoints"])
+def test_what_is_only_shown_does_not_end_the_work(package: str) -> None:
+    """A print of its own would raise where the reader of a pipe is gone, or the disk behind stdout is full."""
+    guarded = re.compile(r"@ignore_broken_pipe\(\)|with ignore_broken_pipe\(\)")
+    for path in (ROOT / "lib" / package).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.])print\(", text) or guarded.search(text), path
 
 
 ANY_TEXT = """

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ...config.schema import DataConfig
 from ...errors import DataError
+from ...system.terminal import print_stdout
 from ...types import SPLITS, Split
 from ..class_names import IN_ORDER, find_words, read_words
 from ..images.listing import is_image, walk
@@ -62,7 +63,7 @@ def find_labeled_images(data: DataConfig) -> dict[Split, LabeledImages]:
         return {split: LabeledImages(found.root, sides[split], found.passed_over) for split in SPLITS}
     train_root, val_root = places["train"].root, places["val"].root
     if train_root.samefile(val_root) and not places["train"].labels:
-        print(f"warning: {train_root} and {val_root} are the same folder, so validation tells nothing", flush=True)
+        print_stdout(f"warning: {train_root} and {val_root} are the same folder, so validation tells nothing")
     if places["train"].labels:
         train, val = _listed(places, at)
     else:

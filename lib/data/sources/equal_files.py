@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...errors import UnavailableError
 from ...system.regular_file import open_regular
+from ...system.terminal import print_stdout
 from .labeled_images import LabeledImage, LabeledImages
 
 # Files of the same size rarely end alike, so few are read whole to compare them.
@@ -49,7 +50,7 @@ def warn_of_classes(root: Path, equal: Iterable[Sequence[LabeledImage]]) -> None
     mixed = [group for group in equal if len({image.label for image in group}) > 1]
     if mixed:
         names = " and ".join(image.name for image in {image.label: image for image in mixed[0]}.values())
-        print(f"warning: {root}: {len(mixed):,} images are in several classes, e.g. {names} are equal", flush=True)
+        print_stdout(f"warning: {root}: {len(mixed):,} images are in several classes, e.g. {names} are equal")
 
 
 def warn_of_equal_files(train: LabeledImages, val: LabeledImages) -> None:
@@ -68,8 +69,7 @@ def warn_of_equal_files(train: LabeledImages, val: LabeledImages) -> None:
         if 0 < sum(name in of_val for name in names) < len(names)
     ]
     if pairs:
-        print(
+        print_stdout(
             f"warning: {len(pairs):,} images are in training and in validation, which therefore tells less, e.g. "
             f"{' and '.join(pairs[0])} are equal",
-            flush=True,
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...config.schema import DataConfig
 from ...errors import UnavailableError
 from ...system.regular_file import read_regular
+from ...system.terminal import print_stdout
 from ...types import SPLITS, Split
 from ..cache import cached, describe_with_mean
 from ..class_names import classes_of_folders
@@ -88,7 +89,7 @@ def _write_indices(
     data: DataConfig, content: str, found: Mapping[Split, LabeledImages], classes: Sequence[str]
 ) -> None:
     for passed_over in dict.fromkeys(images.passed_over for images in found.values() if images.passed_over):
-        print(passed_over, flush=True)
+        print_stdout(passed_over)
     for split, images in found.items():
         cached(_index_path(data, content, split), partial(_index, images, classes, data.dir))
 

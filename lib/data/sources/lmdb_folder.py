@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...config.schema import DataConfig
 from ...errors import DataError, UnavailableError, reading
+from ...system.terminal import print_stdout
 from ...types import SPLITS, Split
 from ..cache import cached, describe_with_mean
 from ..class_names import classes_of_numbers
@@ -126,7 +127,7 @@ def _version(folder: Path) -> str:
 def _scan(folder: Path) -> bytes:
     """Return the index of all records. Raises DataError with the first record that is not an image."""
     names, labels = [], []
-    print(f"reading all of {folder}, once ...", flush=True)
+    print_stdout(f"reading all of {folder}, once ...")
     with _reading(folder) as (_, cursor):
         for key, record in cursor:
             names.append(bytes(key))

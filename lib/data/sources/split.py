@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ...errors import ConfigError, DataError, reading
 from ...system.atomic_write import atomic_write
+from ...system.terminal import print_stdout
 from ...types import SPLITS, Split
 from ..class_names import composed
 from .equal_files import equal_files, warn_of_classes
@@ -45,7 +46,7 @@ def split_images(
         raise DataError(f"{root} cannot be split: no class has two different images; add images to its class folders")
     if _write(record, sides, val_share):
         counts = f"{len(found['train']):,} training and {len(found['val']):,} validation images"
-        print(f"split by data.val_share {val_share:g}: {counts}, listed in {record}", flush=True)
+        print_stdout(f"split by data.val_share {val_share:g}: {counts}, listed in {record}")
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ...errors import DataError
+from ...system.terminal import print_stdout
 from .labeled_images import LabeledImages
 
 _NAMED = 5
@@ -22,10 +23,10 @@ def match_validation(val: LabeledImages, classes: Sequence[str], trained: str) -
     if foreign:
         count = len(val.images) - len(matched.images)
         text = f"warning: {count:,} images in {val.root} are left out, because {trained} lacks their classes"
-        print(f"{text}: {_few(foreign)}", flush=True)
+        print_stdout(f"{text}: {_few(foreign)}")
     if lacking:
         text = f"{val.root} has no images of {len(lacking):,} of the {len(classes):,} classes of {trained}"
-        print(f"{text}: {_few(lacking)}", flush=True)
+        print_stdout(f"{text}: {_few(lacking)}")
     return matched
 
 
