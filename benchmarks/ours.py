@@ -44,7 +44,7 @@ class OurStep:
         self.data: DataSet = source_kind(config.data).describe(config.data)
         self.exchange = exchange or Alone(self.device)
         self.replica = build_replica(config, self.data, self.device, self.dtype, self.exchange)
-        self.config, self._rank = config, rank
+        self.config, self._seed_rank = config, rank if config.model.parallel == "none" else 0
         self._meter = Meter(self.device)
         self._batches = cycle([self._batch(number) for number in range(_BATCHES)])
         self._iteration = 0
@@ -56,7 +56,7 @@ class OurStep:
             self._meter,
             loss_scale=1 / self.config.batch_size,
             iteration=self._iteration,
-            seed=torch_seed(Stream.DROPOUT, 1, 0, self._iteration, self._rank),
+            seed=torch_seed(Stream.DROPOUT, 1, 0, self._iteration, self._seed_rank),
         )
         self.replica.step.update(RATE, self.config.optimizer.weight_decay)
         self.exchange.sync_stop()

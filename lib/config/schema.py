@@ -287,6 +287,10 @@ class ModelConfig(Section, prefix="model."):
     """how the classes of a checkpoint or of other weights are matched with those of the data set. by_name: by the
     names of their folders, where the weights tell them; by_order: the first is the first, whatever the names"""
 
+    parallel: Literal["none", "classifier"] = "none"
+    """none: each worker trains the whole network, on its own images; classifier: the fully connected layers are split
+    over the workers, each of which computes its share of their columns for the images of all (arXiv:1404.5997)"""
+
     freeze: Annotated[tuple[str, ...], Example('["features"]')] = ()
     """fine-tuning: parameters that are not trained, by name or by prefix up to a dot, e.g. [features]"""
 
@@ -580,18 +584,39 @@ class Config(Section, prefix=""):
                 "optimizer.class_weights is balanced, but data.sampling class_uniform already draws classes evenly; "
                 "set one of the two"
             )
-        keys = self.optimizer.needs_equal_replicas + ([f"model.ema {self.model.ema:g}"] if self.model.ema else [])
+        keys = self._need_equal_replicas
         if self.exchange.replicas_differ and keys:
             raise ConfigError(
                 f"{keys[0]} needs replicas that are equal after every update, but with exchange.rule "
                 f"{self.exchange.rule} every {self.exchange.every} iterations they differ in between; set "
                 "exchange.rule to average and exchange.every to 1, or use SGD alone (model.recipe classic)"
             )
+        if self.model.parallel != "none":
+            self._check_parallel()
         if self.exchange.alpha * self.world_size > 1:
             raise ConfigError(
                 f"exchange.alpha is {self.exchange.alpha:g}, which would move the center beyond the mean of "
                 f"{self.world_size} replicas; it must be at most 1 / workers"
             )
+
+    def _check_parallel(self) -> None:
+        """Raise ConfigError for what a network that several workers compute together cannot be trained with."""
+        parallel = f"model.parallel is {self.model.parallel}"
+        if self.exchange.replicas_differ:
+            raise ConfigError(
+                f"{parallel}, whose workers compute each update together, but exchange.rule is {self.exchange.rule} "
+                f"every {self.exchange.every} updates; set exchange.rule to average and exchange.every to 1"
+            )
+        if keys := self._need_equal_replicas:
+            raise ConfigError(
+                f"{parallel}, where each worker updates its share by itself, but {keys[0]} is made for whole networks; "
+                "set optimizer.name to sgd, and optimizer.lookahead, optimizer.clip_norm and model.ema to 0"
+            )
+
+    @property
+    def _need_equal_replicas(self) -> list[str]:
+        """The keys, with their values, that need equal and whole replicas after every update."""
+        return self.optimizer.needs_equal_replicas + ([f"model.ema {self.model.ema:g}"] if self.model.ema else [])
 
     @property
     def world_size(self) -> int:

@@ -5,20 +5,30 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .activations import ImaginedActivations
+
 
 class Alone:
-    """``Exchange`` for world_size 1: there is nothing to average."""
+    """``Exchange`` of a single worker: there is nothing to average.
+
+    With a ``world_size`` it takes the place of so many equal workers, to measure one of them.
+    """
 
     exchanged_s = 0.0
     capturable = True
     lag = 0
+    rank = 0
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, world_size: int = 1) -> None:
+        self.world_size = world_size
         self.stopping = self.stop_requested = False
         self._device = device
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(numel, dtype=dtype, device=self._device)
+
+    def open_activations(self, n_bytes: int) -> ImaginedActivations:
+        return ImaginedActivations(self.world_size)
 
     def broadcast(self, segment: Tensor) -> None:
         pass

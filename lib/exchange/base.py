@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ReplicasDiffer
+from .activations import Activations
 
 
 class Exchange(Protocol):
@@ -17,6 +18,9 @@ class Exchange(Protocol):
     A segment is a contiguous part (N,) of a tensor that ``allocate`` returned. All replicas call the methods in the
     same order, each with the same segment.
     """
+
+    rank: int
+    world_size: int
 
     @property
     def stopping(self) -> bool:
@@ -38,6 +42,9 @@ class Exchange(Protocol):
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return zeros (numel,) that the exchange can average. Called before all methods below."""
+
+    def open_activations(self, n_bytes: int) -> Activations:
+        """Return what moves up to ``n_bytes`` of a layer's activations at once. Called like ``allocate``."""
 
     def broadcast(self, segment: Tensor) -> None:
         """Copy the segment of replica 0 to all replicas."""

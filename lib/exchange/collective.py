@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from ..errors import PeerLost
+from .activations import CollectiveActivations
 from .base import count_differing, raise_if_differing
 from .fresh_store import fresh_store
 
@@ -41,7 +42,7 @@ class Collective:
         self.stopping = self.stop_requested = False
         self.exchanged_s = 0.0
         self._on_wait = on_wait
-        self._rank, self._world_size, self._device = rank, world_size, device
+        self.rank, self.world_size, self._device = rank, world_size, device
         self._timeout = timedelta(seconds=patience_s)
         store, _, _ = next(rendezvous("env://", rank, world_size, timeout=self._timeout))
         dist.init_process_group(
@@ -56,12 +57,15 @@ class Collective:
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(numel, dtype=dtype, device=self._device)
 
+    def open_activations(self, n_bytes: int) -> CollectiveActivations:
+        return CollectiveActivations(self.rank, self._gather_tensors, self._all_reduce_sum)
+
     def all_reduce_mean(self, *segments: Tensor) -> None:
         start = time.perf_counter()
         for segment in segments:
             self._all_reduce_sum(segment)
             # All processes get the same bits of the sum from the library, hence also of the mean.
-            segment.div_(self._world_size)
+            segment.div_(self.world_size)
         self.exchanged_s += time.perf_counter() - start
 
     def make_group_mean(self, groups: Sequence[Sequence[int]]) -> Callable[[Tensor], None]:
@@ -70,7 +74,7 @@ class Collective:
         ``groups`` are disjoint lists of ranks that contain every process. All processes pass the same ones.
         """
         process_groups = [dist.new_group(list(ranks), timeout=self._timeout) for ranks in groups]
-        own = next(i for i, ranks in enumerate(groups) if self._rank in ranks)
+        own = next(i for i, ranks in enumerate(groups) if self.rank in ranks)
 
         def average(tensor: Tensor) -> None:
             if len(groups[own]) > 1 and len(tensor):
@@ -96,9 +100,7 @@ class Collective:
 
     def all_gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         own = torch.tensor([*values, self.stop_requested], dtype=torch.float64, device=self._device)
-        tensors = [torch.empty_like(own) for _ in range(self._world_size)]
-        self._wait_for(lambda: dist.all_gather(tensors, own, async_op=True))
-        gathered = [tensor.tolist() for tensor in tensors]
+        gathered = [tensor.tolist() for tensor in self._gather_tensors(own)]
         self.stopping = any(stop_requested for *_, stop_requested in gathered)
         return [tuple(values) for *values, _ in gathered]
 
@@ -113,6 +115,16 @@ class Collective:
     def close(self) -> None:
         self._wait_for(lambda: dist.barrier(async_op=True))
         dist.destroy_process_group()
+
+    def _gather_tensors(self, own: Tensor) -> list[Tensor]:
+        """Return the tensor of every process, by rank. On a GPU the work is only enqueued in the current stream."""
+        tensors = [torch.empty_like(own) for _ in range(self.world_size)]
+        if self._device.type == "cuda":
+            with raise_peer_lost():
+                dist.all_gather(tensors, own)
+        else:
+            self._wait_for(lambda: dist.all_gather(tensors, own, async_op=True))
+        return tensors
 
     def _all_reduce_sum(self, tensor: Tensor, group: dist.ProcessGroup | None = None) -> None:
         """Replace ``tensor`` by its sum over ``group``. On a GPU the work is only enqueued in the current stream."""

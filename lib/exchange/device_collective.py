@@ -41,9 +41,9 @@ class DeviceCollective(Collective):
                 dist.all_reduce(segment, dist.ReduceOp.AVG)
 
     def gather(self, segment: Tensor) -> list[Tensor]:
-        if self._world_size > _MAX_GATHERED:
+        if self.world_size > _MAX_GATHERED:
             return []
-        gathered = segment.new_empty(self._world_size, len(segment))
+        gathered = segment.new_empty(self.world_size, len(segment))
         with raise_peer_lost():
             dist.all_gather_into_tensor(gathered, segment)
         return list(gathered)

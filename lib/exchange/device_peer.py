@@ -14,6 +14,7 @@ from ..errors import PeerLost
 from ..ipc.channel import Channel
 from ..kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
 from ..kernels.mean import mean, mean_everywhere
+from .activations import SharedActivations
 from .base import chunks
 from .device_wait import DelayedReader, DeviceWait
 from .peer import Peer
@@ -52,11 +53,16 @@ class DevicePeer(Peer):
         self._stop_sent = False
         self._wait = DeviceWait(device, patience_s, on_wait)
         self._reader = DelayedReader(self._status.outcome, ahead, self._wait)
-        self.allocate(SIGNAL_PAD_SIZE, torch.int64)
-        self._signal_pads = self._allocations.pop()
+        self._signal_pads = self._allocate_signal_pads()
+        self._activation_pads: list[Tensor] = []
+
+    def open_activations(self, n_bytes: int) -> SharedActivations:
+        # Barriers of their own: those of the gradients may run at the same time, in another stream.
+        self._activation_pads = self._activation_pads or self._allocate_signal_pads()
+        return super().open_activations(n_bytes)
 
     def gather(self, segment: Tensor) -> list[Tensor]:
-        if self._world_size > _MAX_GATHERED or self._across:
+        if self.world_size > _MAX_GATHERED or self._across:
             return []
         replicas = self._replicas(segment)
         self._device_barrier()
@@ -89,27 +95,27 @@ class DevicePeer(Peer):
         """Average this worker's chunk of each segment, and write it to all replicas: nobody else reads or writes it."""
         self._device_barrier()
         for segment in segments:
-            own = [chunks(replica, self._world_size)[self._rank] for replica in self._replicas(segment)]
+            own = [chunks(replica, self.world_size)[self.rank] for replica in self._replicas(segment)]
             if len(own[0]):
                 mean_everywhere(own)
         self._device_barrier()  # from here on all chunks are complete
 
     def _average_chunks(self, segments: Sequence[Tensor]) -> None:
         """Average this worker's chunk of each segment, then copy the chunks of the others."""
-        replicas = [[chunks(replica, self._world_size) for replica in self._replicas(s)] for s in segments]
+        replicas = [[chunks(replica, self.world_size) for replica in self._replicas(s)] for s in segments]
         self._device_barrier()
         for parts in replicas:
-            own = parts[self._rank][self._rank]
-            inputs = {self._rank: own}
+            own = parts[self.rank][self.rank]
+            inputs = {self.rank: own}
             for rank in self._others():
-                inputs[rank] = parts[rank][self._rank].clone()
-            mean([inputs[rank] for rank in range(self._world_size)], own)
+                inputs[rank] = parts[rank][self.rank].clone()
+            mean([inputs[rank] for rank in range(self.world_size)], own)
             if self._across:
                 self._across(own)
         self._device_barrier()  # from here on nobody reads the chunks that are overwritten below
         for parts in replicas:
             for rank in self._others():
-                parts[self._rank][rank].copy_(parts[rank][rank], non_blocking=True)
+                parts[self.rank][rank].copy_(parts[rank][rank], non_blocking=True)
         self._device_barrier()  # the next gradients must not overwrite memory that others still read
 
     def sync_stop(self) -> None:
@@ -124,12 +130,13 @@ class DevicePeer(Peer):
         self._read(self._status.outcome)
 
     def close(self) -> None:
-        self._signal_pads = []  # before the barrier in ``super().close``: the owner of memory must outlive its users
+        # Before the barrier in ``super().close``: the owner of memory must outlive its users.
+        self._signal_pads = self._activation_pads = []
         super().close()
 
     def _others(self) -> list[int]:
         """Return all other ranks. Each worker starts with another one, which spreads the load over the links."""
-        return [(self._rank + distance) % self._world_size for distance in range(1, self._world_size)]
+        return [(self.rank + distance) % self.world_size for distance in range(1, self.world_size)]
 
     def _read(self, outcome: Tensor) -> bool:
         """Return whether any replica requested a stop. Raise PeerLost if one did not reach a barrier."""
@@ -139,5 +146,12 @@ class DevicePeer(Peer):
             raise PeerLost(f"trainer {missing - 1} did not reach a barrier within {self._timeout_s:g} s")
         return bool(stopping)
 
+    def _allocate_signal_pads(self) -> list[Tensor]:
+        self.allocate(SIGNAL_PAD_SIZE, torch.int64)
+        return self._allocations.pop()
+
     def _device_barrier(self) -> None:
-        barrier(self._signal_pads, self._rank, self._status, int(self._timeout_s * 1e9))
+        barrier(self._signal_pads, self.rank, self._status, int(self._timeout_s * 1e9))
+
+    def _activations_barrier(self) -> None:
+        barrier(self._activation_pads, self.rank, self._status, int(self._timeout_s * 1e9), beside=True)

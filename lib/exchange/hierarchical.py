@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ProtocolError
+from .activations import CollectiveActivations
 from .collective import Collective
 from .peer import Peer
 
@@ -82,6 +83,7 @@ class Hierarchical:
     def __init__(self, collective: Collective, machine: Peer) -> None:
         self._collective, self._machine = collective, machine
         self.capturable, self.lag = machine.capturable, collective.lag
+        self.rank, self.world_size = collective.rank, collective.world_size
 
     @property
     def stopping(self) -> bool:
@@ -98,6 +100,9 @@ class Hierarchical:
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return self._machine.allocate(numel, dtype)
+
+    def open_activations(self, n_bytes: int) -> CollectiveActivations:
+        return self._collective.open_activations(n_bytes)
 
     def broadcast(self, segment: Tensor) -> None:
         self._collective.broadcast(segment)

@@ -16,6 +16,7 @@ from ..errors import ProtocolError
 from ..ipc import cuda_memory, shared_memory
 from ..ipc.channel import Channel
 from ..ipc.messages import Barrier, TensorHandle
+from .activations import SharedActivations
 from .base import chunks, count_differing, raise_if_differing
 
 
@@ -38,13 +39,13 @@ class Peer:
         """
         self.stopping = self.stop_requested = False
         self.exchanged_s = 0.0
-        self._rank, self._channels, self._device, self._across = rank, channels, device, across
-        self._world_size = len(channels) + 1
+        self.rank, self._channels, self._device, self._across = rank, channels, device, across
+        self.world_size = len(channels) + 1
         self._step = 0
         self._allocations: list[list[Tensor]] = []  # the tensors of all replicas, by rank, for each ``allocate``
 
     def allocate(self, numel: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        name, size = f"replica {self._rank}", numel * dtype.itemsize
+        name, size = f"replica {self.rank}", numel * dtype.itemsize
         if self._device.type == "cuda":
             own = torch.zeros(size, dtype=torch.uint8, device=self._device)
             handles = [cuda_memory.export_handle(name, own) for _ in self._channels]
@@ -54,28 +55,32 @@ class Peer:
         for channel, handle in zip(self._channels.values(), handles, strict=True):
             channel.send(handle)
         tensors = {rank: self._attach(channel.receive(TensorHandle), size) for rank, channel in self._channels.items()}
-        tensors[self._rank] = own
-        self._allocations.append([tensors[rank].view(dtype) for rank in range(self._world_size)])
-        return self._allocations[-1][self._rank]
+        tensors[self.rank] = own
+        self._allocations.append([tensors[rank].view(dtype) for rank in range(self.world_size)])
+        return self._allocations[-1][self.rank]
+
+    def open_activations(self, n_bytes: int) -> SharedActivations:
+        self.allocate(n_bytes, torch.uint8)
+        return SharedActivations(self._allocations[-1], self.rank, self._activations_barrier)
 
     def broadcast(self, segment: Tensor) -> None:
         self._barrier("written")
-        if self._rank:
+        if self.rank:
             segment.copy_(self._replicas(segment)[0])
         self._barrier("copied")
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
         start = time.perf_counter()
         self._step += 1
-        replicas = [[chunks(replica, self._world_size) for replica in self._replicas(s)] for s in segments]
+        replicas = [[chunks(replica, self.world_size) for replica in self._replicas(s)] for s in segments]
         self._barrier("updated")
         for parts in replicas:
-            self._average_chunk([part[self._rank] for part in parts])
+            self._average_chunk([part[self.rank] for part in parts])
         self._barrier("averaged")  # from here on nobody reads the chunks that are overwritten below
         for parts in replicas:
             for rank, theirs in enumerate(parts):
-                if rank != self._rank:
-                    parts[self._rank][rank].copy_(theirs[rank])
+                if rank != self.rank:
+                    parts[self.rank][rank].copy_(theirs[rank])
         self._barrier("collected")  # the next update must not change memory that others still read
         self.exchanged_s += time.perf_counter() - start
 
@@ -101,10 +106,19 @@ class Peer:
         self.stop_requested = True
 
     def close(self) -> None:
+        own = [tensors[self.rank] for tensors in self._allocations]
+        for tensors in self._allocations:
+            tensors.clear()  # activations hold these lists, too
         self._allocations = []
         self._barrier("close")  # the owner of memory must outlive its users
+        own.clear()
         for channel in self._channels.values():
             channel.close()
+
+    def _activations_barrier(self) -> None:
+        start = time.perf_counter()
+        self._barrier("activations")
+        self.exchanged_s += time.perf_counter() - start
 
     def _barrier(self, point: str) -> None:
         """Wait until all workers and their devices have reached ``point`` of this step, and update ``stopping``."""
@@ -117,13 +131,13 @@ class Peer:
         own = Barrier(self._step, point, self.stop_requested, values)
         for channel in self._channels.values():
             channel.send(own)
-        barriers = {self._rank: own}
+        barriers = {self.rank: own}
         for rank, channel in self._channels.items():
             barriers[rank] = theirs = channel.receive(Barrier)
             if (theirs.step, theirs.point, len(theirs.values)) != (own.step, own.point, len(own.values)):
                 raise ProtocolError(f"replicas are out of step: this one sent {own}, {channel.peer} sent {theirs}")
         self.stopping = any(barrier.stopping for barrier in barriers.values())
-        return [barriers[rank].values for rank in range(self._world_size)]
+        return [barriers[rank].values for rank in range(self.world_size)]
 
     def _average_chunk(self, replicas: list[Tensor]) -> None:
         """Replace this worker's tensor of ``replicas`` by their mean, summed in float32 in rank order."""
@@ -131,15 +145,15 @@ class Peer:
             total = replicas[0].float() + replicas[1].float()
             for replica in replicas[2:]:
                 total += replica.float()
-            replicas[self._rank].copy_(total.div_(len(replicas)))
+            replicas[self.rank].copy_(total.div_(len(replicas)))
         if self._across:
-            self._across(replicas[self._rank])
+            self._across(replicas[self.rank])
 
     def _replicas(self, segment: Tensor) -> list[Tensor]:
         """Return the same segment of every replica's memory, in rank order."""
         for tensors in self._allocations:
-            offset = segment.data_ptr() - tensors[self._rank].data_ptr()
-            if 0 <= offset < tensors[self._rank].nbytes:
+            offset = segment.data_ptr() - tensors[self.rank].data_ptr()
+            if 0 <= offset < tensors[self.rank].nbytes:
                 start = offset // segment.itemsize
                 return [tensor[start : start + len(segment)] for tensor in tensors]
         raise ValueError("the segment is not part of a tensor that this exchange allocated; use Exchange.allocate")

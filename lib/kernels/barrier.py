@@ -26,8 +26,8 @@ class Status:
     """A device's state across barriers: an int64 tensor on the device."""
 
     def __init__(self, device: torch.device) -> None:
-        # The barrier's number, then ``outcome``, then ``stop_requested``.
-        self.state = torch.zeros(5, dtype=torch.int64, device=device)
+        # The barrier's number, ``outcome``, ``stop_requested``, and the number of the barriers beside.
+        self.state = torch.zeros(6, dtype=torch.int64, device=device)
 
     @property
     def outcome(self) -> Tensor:
@@ -44,25 +44,26 @@ class Status:
         return self.state[4]
 
 
-def barrier(signal_pads: list[Tensor], rank: int, status: Status, timeout_ns: int) -> None:
+def barrier(signal_pads: list[Tensor], rank: int, status: Status, timeout_ns: int, *, beside: bool = False) -> None:
     """Enqueue a barrier of the devices with these ``signal_pads``, in rank order; each is int64 (SIGNAL_PAD_SIZE,).
 
+    Barriers ``beside`` the others have signal pads of their own, and may run at the same time in another stream.
     A barrier ends after ``timeout_ns`` even if a device did not arrive. Later barriers then do not wait at all.
     """
     padded = [*signal_pads, *[signal_pads[0]] * (MAX_DEVICES - len(signal_pads))]
     _barrier[(1,)](
         *padded, signal_pads[rank], status.state, timeout_ns,
-        RANK=rank, COUNT=len(signal_pads), STRIDE=_STRIDE, num_warps=1,
+        RANK=rank, COUNT=len(signal_pads), STRIDE=_STRIDE, NUMBER=5 if beside else 0, num_warps=1,
     )  # fmt: skip
 
 
 @triton.jit
 def _barrier(
     p0, p1, p2, p3, p4, p5, p6, p7, own, status, timeout_ns,
-    RANK: tl.constexpr, COUNT: tl.constexpr, STRIDE: tl.constexpr,
+    RANK: tl.constexpr, COUNT: tl.constexpr, STRIDE: tl.constexpr, NUMBER: tl.constexpr,
 ):  # fmt: skip
-    number = tl.load(status) + 1
-    tl.store(status, number)
+    number = tl.load(status + NUMBER) + 1
+    tl.store(status + NUMBER, number)
     lost = tl.load(status + 2)
     stopping = tl.load(status + 4)
     signal = 2 * number + stopping

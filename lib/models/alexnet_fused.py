@@ -15,12 +15,9 @@ It is faster than the plain network for these reasons:
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ..kernels import rectifier
-from ..kernels.columns import column_sums
-from .alexnet import AlexNet
-from .fused_layers import BLOCK, Groups, Linear, Parameters
+from .fused_classifier import FusedClassifier
+from .fused_layers import BLOCK, Groups, Parameters
 from .fused_stages import STAGES
 from .input_layout import InputLayout
 
@@ -29,16 +26,22 @@ class FusedAlexNet:
     """The forward and backward pass of ``model``, for crops of side ``crop``.
 
     ``weights`` are the model's parameters in the dtype of the computation, ``gradients`` the tensors that receive
-    their gradients, both by name. They may be views of larger buffers.
+    their gradients, both by name. They may be views of larger buffers. ``classifier`` replaces the model's own, where
+    workers compute it together.
     """
 
     masks_short_batches = True
     stream = None
 
     def __init__(
-        self, model: AlexNet, crop: int, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+        self,
+        model: nn.Module,
+        crop: int,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        classifier: FusedClassifier | None = None,
     ) -> None:
-        layers = list(model.features)
+        layers = list(model.get_submodule("features").children())
         starts = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
         next_groups = [*[layer.groups for layer in layers if isinstance(layer, nn.Conv2d)][1:], 1]
         self._stages = [
@@ -47,11 +50,10 @@ class FusedAlexNet:
             )
             for start, stop, groups in zip(starts, [*starts[1:], len(layers)], next_groups, strict=True)
         ]
-        linears = [f"classifier.{i}" for i, layer in enumerate(model.classifier) if isinstance(layer, nn.Linear)]
-        self._linears = [Linear(Parameters.of(name, weights, gradients)) for name in linears]
-        self._dropout = next(layer.p for layer in model.classifier if isinstance(layer, nn.Dropout))
+        self._classifier = classifier or FusedClassifier(model.get_submodule("classifier"), weights, gradients)
+        self.collective = classifier is not None
         self.segments = [
-            [f"{name}.weight" for name in reversed(linears)],
+            self._classifier.weights,
             [f"features.{start}.weight" for start in reversed(starts[1:])],
         ]
         # The first convolution has (crop - 11) // 4 + 1 outputs and is 3 blocks wide.
@@ -62,24 +64,13 @@ class FusedAlexNet:
         for stage in self._stages:
             groups = stage.forward(groups)
         (x_BC,) = groups
-        for linear in self._linears[:-1]:
-            x_BC = linear.forward(x_BC).relu_()
-            if training:
-                x_BC = functional.dropout(x_BC, self._dropout)
-        return (self._linears[-1].forward(x_BC),)
+        return (self._classifier.forward(x_BC, training=training),)
 
     def backward(self, gradients: Sequence[Tensor], on_ready: Callable[[int], None], *, add: bool = False) -> None:
         assert not add  # the kernels write gradients
         (g_BK,) = gradients
-        *hidden, last = self._linears
-        column_sums(g_BK, last.parameters.bias_gradient)
-        y_BC, g_BC = last.x_BC, last.backward(g_BK)
-        for linear in reversed(hidden):
-            scale = 1 / (1 - self._dropout)
-            rectifier.relu_gradient(g_BC, y_BC, g_BC, linear.parameters.bias_gradient, scale=scale)
-            y_BC, g_BC = linear.x_BC, linear.backward(g_BC)
+        groups: Groups = (self._classifier.backward(g_BK),)
         on_ready(0)
-        groups: Groups = (g_BC,)
         first, *others = self._stages
         for stage in reversed(others):
             groups = stage.backward(groups)

@@ -33,7 +33,7 @@ def run(context: Context) -> None:
     # A captured step allocates room for batch_size images, and more when a batch needs it: start with little.
     # Compiling for each size would take longer than it tells.
     small = replace(config, batch_size=1, compute=replace(config.compute, compile="never"))
-    replica = build_replica(small, data, device, dtype, Alone(device))
+    replica = build_replica(small, data, device, dtype, Alone(device, config.world_size))
 
     n_images = largest = data.count("train")
     limit = f"the data set's {n_images:,} training images"

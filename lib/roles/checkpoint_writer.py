@@ -37,8 +37,7 @@ class CheckpointWriter:
             self.finish()
         if not self._snapshots.finite():
             self.diverged(f"the weights are NaN or infinite after iteration {progress.iteration}", progress)
-        if self._writes:
-            self._snapshots.save(progress)
+        self._snapshots.save(progress, writes=self._writes)
 
     def diverged(self, what: str, progress: Progress) -> NoReturn:
         """Raise AllDivergedError. Called by all workers at the same point."""

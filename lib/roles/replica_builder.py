@@ -27,10 +27,12 @@ from ..training.optimizer import LinearOptimizer, Optimizer
 from ..training.periodic_sync import Elastic, LocalSGD, moving_rate
 from ..training.plain_step import PlainStep
 from ..training.replica import Replica
+from ..training.replica_state import WholeState
 from ..training.step import Step
 from ..training.sync import AverageWeights, SyncStrategy
 from ..training.weight_average import AveragedOverTime
 from .optimizer_builder import fused_optimizer, plain_optimizer, slots
+from .split_builder import Split, split_network
 
 if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
     from ..training.captured_step import CapturableNetwork
@@ -66,12 +68,20 @@ def build_replica(
     """
     spec = model_spec(config.model.name)
     crop = crop or spec.crop_of(data.img_size, config.model.variant)
-    torch.manual_seed(config.run.seed)  # all replicas begin equal
-    model: nn.Module = spec.build(data.n_classes, crop, config.model.init, config.model.variant).to(device)
+
+    def new_network() -> nn.Module:
+        torch.manual_seed(config.run.seed)  # all replicas begin equal
+        network: nn.Module = spec.build(data.n_classes, crop, config.model.init, config.model.variant)
+        return network
+
+    model, split = new_network(), config.model.parallel != "none"
+    if split:
+        model = split_network(config, model, exchange, device, dtype)
+    model = model.to(device)
     frozen_norms = freeze(model, config.model.freeze)
     mean_CHW = read_mean_image(data) if mean_CHW is None else mean_CHW
     transform = Transform(config.augment, config.normalize, mean_CHW, crop, device)
-    plain = bool(why_not_captured(device))
+    plain = bool(why_not_captured(device)) or (split and not exchange.capturable)
     # Plain autograd accumulates in float32, as does the captured step where several batches make an update.
     gradient_dtype = torch.float32 if plain or config.optimizer.accumulate > 1 else dtype
 
@@ -91,7 +101,8 @@ def build_replica(
         slots=slots(config.optimizer, config.model.ema),
     )
     weights_K = None if class_weights_K is None else class_weights_K.to(device)
-    parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange, weights_K)
+    own = Split(model, flat, exchange, new_network, dtype) if split else None
+    parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange, weights_K, own)
     if plain:
         step, sync, note = _plain_step(parts)
     elif fused:
@@ -102,7 +113,18 @@ def build_replica(
         network = f"{config.model.name} {config.model.variant} {config.model.freeze}"
         sizes = f"{network} {data.n_classes} {crop} {config.batch_size} {dtype} {name}"
         step, sync, note = _autograd_step(parts, decide(config.compute, sizes, iterations), patient)
-    return Replica(model=model, flat=flat, step=step, sync=sync, device=device, crop=crop, fused=fused, note=note)
+    return Replica(
+        model=model,
+        flat=flat,
+        state=own.state if own else WholeState(model, flat),
+        step=own.step(step) if own else step,
+        sync=sync,
+        device=device,
+        crop=crop,
+        fused=fused,
+        is_split=split,
+        note=note + (own.note if own else ""),
+    )
 
 
 @dataclass(frozen=True)
@@ -118,11 +140,15 @@ class _Parts:
     dtype: torch.dtype
     exchange: Exchange
     class_weights_K: Tensor | None
+    split: Split | None
 
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
         config = self.config
         clip_norm = config.optimizer.clip_norm
-        sync = build_sync(config.exchange, optimizer, self.flat, self.exchange, config.world_size, clip_norm)
+        flat = self.split.replicated_flat if self.split else self.flat
+        sync = build_sync(config.exchange, optimizer, flat, self.exchange, config.world_size, clip_norm)
+        if self.split:
+            return self.split.sync(optimizer, sync)
         ema = config.model.ema
         return AveragedOverTime(sync, optimizer, self.flat, ema) if ema else sync
 
@@ -143,6 +169,7 @@ def _plain_step(parts: _Parts) -> tuple[Step, SyncStrategy, str]:
         dtype=parts.dtype,
         compiled=compiled,
         frozen_norms=parts.frozen_norms,
+        collective=parts.split is not None,
     )
     return step, sync, "compiled" if compiled else "not compiled"
 
@@ -150,7 +177,9 @@ def _plain_step(parts: _Parts) -> tuple[Step, SyncStrategy, str]:
 def _fused_step(parts: _Parts, patient: Callable[[str], None]) -> tuple[Step, SyncStrategy, str]:
     flat, weights = parts.flat, parts.flat.parameters.to(parts.dtype)
     build = parts.spec.fused_network()
-    network = build(parts.model, parts.transform.crop, flat.views(weights), flat.views(flat.gradients))
+    views = flat.views(weights), flat.views(flat.gradients)
+    classifier = (parts.split.fused_classifier(*views),) if parts.split else ()
+    network = build(parts.model, parts.transform.crop, *views, *classifier)
 
     @contextmanager
     def building() -> Iterator[None]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..config.dump import dotted, plain, to_yaml
 from ..config.schema import Config, ExchangeConfig
@@ -36,7 +35,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
         ),
         (
             "network",
-            f"{network}, {n_parameters(replica.model):,} parameters, crop {replica.crop}, "
+            f"{network}, {replica.state.n_parameters:,} parameters, crop {replica.crop}, "
             f"computed in {str(dtype).removeprefix('torch.')}, {replica.note}",
         ),
         ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}{threads}"),
@@ -64,12 +63,12 @@ def resolved_config(config: Config) -> str:
     return heading + to_yaml(config, recipe.settings(images))
 
 
-def run_facts(context: Context, model: nn.Module, plan: Plan) -> dict[str, Any]:
+def run_facts(context: Context, replica: Replica, plan: Plan) -> dict[str, Any]:
     """Return what ``environment.json`` records about a run in addition to the machine."""
     return {
         "command": context.sheet.command,
         "devices": [describe(device) for device in all_devices(context.config)],
-        "parameters": n_parameters(model),
+        "parameters": replica.state.n_parameters,
         "iterations": plan.train.iterations,
     }
 
@@ -81,7 +80,3 @@ def pluralize(count: int, noun: str) -> str:
     ('1 epoch', '90 epochs')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def n_parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())

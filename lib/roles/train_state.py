@@ -89,9 +89,10 @@ def _start(context: Context, snapshots: Snapshots, replica: Replica) -> tuple[Pr
         if model.weights:
             folders = [c.wnid for c in context.sheet.data.classes] if model.classes == "by_name" else []
             rows = model_spec(model.name).class_tensors(replica.crop, model.variant)
+            whole = replica.state.unsplit()
             origin = start_from(
-                replica.model, model.weights, context.config.normalize.std, folders, rows, model.name, model.made_for
+                whole, model.weights, context.config.normalize.std, folders, rows, model.name, model.made_for
             )
-            replica.flat.restart_copies()
+            replica.state.take(whole)
             return Progress(), f"weights:  {origin}"
     return Progress(), ""

@@ -82,7 +82,7 @@ class Trainer:
         self.exchange, self.snapshots = state.exchange, state.snapshots
         self.plan, self.progress = state.plan, state.progress
         self.feed, self.recorder = feed, recorder
-        self.guard = DataGuard(feed, state.exchange)
+        self.guard = DataGuard(feed, state.exchange, together=self.replica.is_split)
         self.validation = Validation(context, state.replica, feed, state.exchange, self.guard)
         self.metrics = DeferredMetrics(state.replica.device, feed, state.exchange)
         self.pace = Pace(context.client, context.config.run.patience_s)
@@ -96,7 +96,8 @@ class Trainer:
 
     def train(self) -> None:
         """Train and validate epoch by epoch, until all are done or all replicas stop."""
-        if self.config.run.on_nan == "rollback" and self.snapshots.rollback_target(self.progress) is None:
+        nothing_saved = self.snapshots.rollback_target(self.progress) is None  # as worker 0, which saves, sees it
+        if self.config.run.on_nan == "rollback" and self.exchange.all_gather([nothing_saved])[0][0]:
             with self.replica.sync.synchronized():
                 self.writer.begin(self.progress)  # so that there always is a checkpoint to go back to
         going = True
@@ -119,7 +120,8 @@ class Trainer:
             if self.exchange.stopping or not self.validate():
                 self.writer.begin(at)
                 return False
-            self.exchange.verify(self.replica.flat.state)
+            for block in self.replica.state.trained:
+                self.exchange.verify(block)
             at.epoch, at.iteration = at.epoch + 1, 0
             if at.epoch % run.snapshot_freq == 0 or at.is_done(run):
                 self.writer.begin(at)
@@ -163,7 +165,7 @@ class Trainer:
                 self.missing = True
                 return
             # The first batch of an update was checked before the update before.
-            self.missing = self.missing or (iteration > update.start and self.guard.fails())
+            self.missing = self.missing or (iteration > update.start and self.guard.fails_within_update())
             if not self.missing:
                 batch = next(self.feed)
                 with self.pace.work(f"training iteration {iteration + 1} of epoch {self.progress.epoch + 1}"):
@@ -183,7 +185,8 @@ class Trainer:
     def dropout_seed(self, iteration: int) -> int:
         """Return the seed of this worker's dropout in ``iteration``."""
         seed = rollback_seed(self.config.run.seed, self.progress.rollbacks)
-        return torch_seed(Stream.DROPOUT, seed, self.progress.epoch, iteration, self.context.rank)
+        rank = 0 if self.replica.is_split else self.context.rank  # workers that compute together draw the same masks
+        return torch_seed(Stream.DROPOUT, seed, self.progress.epoch, iteration, rank)
 
     def lr_and_decay(self) -> tuple[float, float]:
         """Return learning rate and weight decay of the next update."""
@@ -289,7 +292,7 @@ def run(context: Context) -> None:
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warning(advice)
-            write_environment(config.run.weights_dir, run_facts(context, replica.model, plan))
+            write_environment(config.run.weights_dir, run_facts(context, replica, plan))
         train_until_stopped(Trainer(context, state, feed, recorder))
     elif context.rank == 0:
         refuse_changed_settings(config.run.weights_dir, settings)

@@ -52,7 +52,8 @@ def run(context: Context) -> None:
     crop = model_spec(config.model.name).crop_of(data.img_size, config.model.variant)
     side = crop if options.crop == "whole" else data.img_size
     mean_CHW = shrink_mean(mean_of(path, data), side)
-    replica = build_replica(config, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)
+    unsplit = replace(config, model=replace(config.model, parallel="none"))
+    replica = build_replica(unsplit, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)
     order, tells_inputs = load(replica, path, config, data, print_stdout if context.rank == 0 else lambda _: None)
     others = options.crops > 2 or options.crop == "whole"  # than the center
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=crop, whole_images=others)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..models.input_layout import use_blocks
 from ..models.losses import Outputs
 from .flat import FlatParameters
+from .split_classifier import SplitNetwork
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -25,8 +26,6 @@ class AutogradNetwork:
     ``weights`` (N,) is the copy of ``flat.parameters`` to compute with. ``segment_bytes`` is the least size of the
     segments in which gradients become ready.
     """
-
-    masks_short_batches = False
 
     def __init__(
         self,
@@ -40,6 +39,9 @@ class AutogradNetwork:
         segment_bytes: int,
     ) -> None:
         self._model, self._flat, self._dtype = model, flat, weights.dtype
+        self.collective = isinstance(model, SplitNetwork)
+        # The split layers leave out rows without an image; norms in the features would count them.
+        self.masks_short_batches = self.collective and not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
         self._network, self._frozen = _computing_copy(model, flat.views(weights))
         modules = dict(model.named_modules())
         names = [name for name, module in modules.items() if any(module is norm for norm in frozen_norms)]

@@ -36,6 +36,10 @@ class CapturableNetwork(Protocol):
     masks_short_batches: bool
     """whether images whose loss has no gradient leave no trace, so that a short batch may run as a full one"""
 
+    collective: bool
+    """whether workers compute the network together: then all run each pass, with or without images, and the weights
+    to evaluate with are there only at times, so evaluation is not captured"""
+
     stream: torch.cuda.Stream | None
     """the stream on which its passes must be captured, if that matters"""
 
@@ -117,7 +121,7 @@ class CapturedStep:
     def outputs(self, batch: Batch) -> Tensor:
         count = len(batch.labels_B)
         self._load(batch)
-        if count < len(self._labels_B):
+        if count < len(self._labels_B) or self._network.collective:
             return self._network.forward(self._images_BYXC[:count], training=False)[0]
         self._repeat("evaluation", self._evaluate, self._evaluate)
         return self._logits_BK
@@ -130,19 +134,26 @@ class CapturedStep:
         """Run ``work(images, eager)`` for the batch that was loaded: the graph ``name``, or eagerly if it is short."""
         self._seed_dropout()
         full = len(self._labels_B)
+        graph = lambda: work(full, False), lambda: self._pass(full, _ignore, add=False, eager=False)
         if self._n_images == full or self._network.masks_short_batches:
-            self._repeat(name, lambda: work(full, False), lambda: self._pass(full, _ignore, add=False, eager=False))
+            self._repeat(name, *graph)
         else:
+            if self._network.collective:
+                self._build(name, *graph)  # as the others do now, whose batches may be full
             work(self._n_images, True)
 
     def _repeat(self, name: str, work: Callable[[], None], warm_up: Callable[[], None]) -> None:
         """Replay the graph ``name``. Build it of ``work`` if it is missing."""
+        self._build(name, work, warm_up)
+        self._graphs[name].replay()
+
+    def _build(self, name: str, work: Callable[[], None], warm_up: Callable[[], None]) -> None:
+        """Build the graph ``name`` of ``work`` if it is missing."""
         if name not in self._graphs:
             pool = next((graph.pool for graph in self._graphs.values()), None)
             with self._building(), self._undisturbed():
                 self._graphs[name] = Graph(work, warm_up, self._device, stream=self._network.stream, pool=pool)
             self._seed_dropout()
-        self._graphs[name].replay()
 
     def _pass_alone(self, n_images: int, eager: bool) -> None:
         self._pass(n_images, _ignore, add=False, eager=eager)
@@ -166,7 +177,7 @@ class CapturedStep:
     def _pass(self, n_images: int, on_ready: Callable[[int], None], *, add: bool, eager: bool) -> None:
         """Run forward and backward on the first images of the loaded batch, and count it in the meter."""
         assert self._meter is not None
-        if not n_images:
+        if not n_images and not self._network.collective:
             if not add:
                 self._flat.gradients.zero_()
             for segment in range(len(self._early)):
@@ -189,7 +200,8 @@ class CapturedStep:
             for logits_BK, scale, gradient in zip(heads, self._head_scales, gradients, strict=True)
         ]
         losses_B = sum(losses * weight for (losses, _), weight in zip(results, self._head_weights, strict=True))
-        accumulate(losses_B, results[0][1], self._count, self._iteration, *self._meter.accumulators())
+        if n_images:
+            accumulate(losses_B, results[0][1], self._count, self._iteration, *self._meter.accumulators())
         self._network.backward(gradients, on_ready, add=add)
 
     def _evaluate(self) -> None:

@@ -30,10 +30,12 @@ class PlainStep:
         dtype: torch.dtype,
         compiled: bool,
         frozen_norms: Sequence[nn.Module],
+        collective: bool = False,
     ) -> None:
+        """With ``collective``, passes without images are computed too: other workers wait for them."""
         self._model, self._flat, self._loss, self._label_smoothing = model, flat, loss, label_smoothing
         self._transform, self._optimizer, self._sync = transform, optimizer, sync
-        self._frozen_norms = frozen_norms
+        self._frozen_norms, self._collective = frozen_norms, collective
         device = flat.state.device
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
         self._network: Callable[[Tensor], Outputs] = torch.compile(model, dynamic=False) if compiled else model
@@ -45,7 +47,7 @@ class PlainStep:
         for norm in self._frozen_norms:
             norm.eval()
         torch.manual_seed(seed)
-        if len(batch.labels_B):
+        if len(batch.labels_B) or self._collective:
             outputs, labels = self._forward(batch), self._transform.labels(batch.labels_B, batch.params_BV)
             loss = self._loss(outputs, labels, self._label_smoothing)
             (loss * loss_scale).backward()

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .flat import FlatParameters
+from .replica_state import ReplicaState
 from .step import Step
 from .sync import SyncStrategy
 
@@ -16,6 +17,8 @@ class Replica:
 
     model: nn.Module
     flat: FlatParameters
+    state: ReplicaState
+    """parameters and momentum as those of the whole network"""
     step: Step
     sync: SyncStrategy
     device: torch.device
@@ -23,6 +26,8 @@ class Replica:
     """side of the network's input, in pixels"""
     fused: bool
     """whether ``step`` runs kernels made for this network"""
+    is_split: bool = False
+    """whether workers compute parts of the network together"""
     note: str
     """how ``step`` computes, in a few words"""
 

@@ -1,12 +1,10 @@
 """A training as a checkpoint, and back: how replica and progress become one, and when one is due."""
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..checkpoints import checkpoint
 from ..checkpoints.async_saver import AsyncSaver
@@ -18,9 +16,8 @@ from ..checkpoints.tensor_checks import check_fit
 from ..config.schema import RunConfig
 from ..errors import CheckpointError, DivergedError
 from ..exchange.base import Exchange
-from .flat import FlatParameters
 from .replica import Replica
-from .weight_average import averages
+from .replica_state import SavedTensors
 
 
 class Snapshots:
@@ -71,9 +68,9 @@ class Snapshots:
 
     @property
     def _nbytes(self) -> int:
-        replica, flat = self._replica, self._replica.flat
-        state = (*flat.momentum_of.values(), *flat.slots.values(), flat.average_of_buffers)
-        saved = (*replica.model.state_dict().values(), *state, self._preparation.mean)
+        whole = self._replica.state.whole
+        slots = [value for slot in whole.slots.values() for value in slot.values()]
+        saved = (*whole.parameters.values(), *whole.momentum.values(), *slots, self._preparation.mean)
         return sum(int(tensor.nbytes) for tensor in saved)
 
     def due(self) -> bool:
@@ -81,13 +78,15 @@ class Snapshots:
         minutes = self._run.snapshot_minutes
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: Progress, *, writes: bool = True) -> None:
         """Copy the training's current state, and start to write it as a checkpoint while the training continues.
 
-        Called within ``SyncStrategy.synchronized``.
+        Called within ``SyncStrategy.synchronized``, by all workers, of which one ``writes``.
         """
-        replica, flat = self._replica, self._replica.flat
         self.async_saver.discard_pending()
+        tensors = self._replica.state.collect(writes=writes)
+        if tensors is None:
+            return
         saved = Checkpoint(
             identity=self._identity,
             preparation=self._preparation,
@@ -98,19 +97,19 @@ class Snapshots:
             iteration=progress.iteration,
             rollbacks=progress.rollbacks,
             val_record=torch.tensor(progress.val_record, dtype=torch.float64).reshape(-1, 2),
-            parameters=_copied(replica.model.state_dict()),
-            momentum=_copied(flat.momentum_of),
+            parameters=tensors.parameters,
+            momentum=tensors.momentum,
             optimizer=self._optimizer,
-            updates=flat.updates,
-            slots=_slots(flat),
+            updates=self._replica.flat.updates,
+            slots=tensors.slots,
         )
         base_epoch = self._base_epoch(progress) if self._run.on_nan == "rollback" else None
         self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best, base_epoch=base_epoch))
         self._saved_at = time.monotonic()
 
     def finite(self) -> bool:
-        """Return whether all weights and momentum are finite. Waits for the device."""
-        return bool(torch.isfinite(self._replica.flat.state).all())
+        """Return whether all weights and momentum are finite, the same on all workers. Waits for the device."""
+        return self._replica.state.finite()
 
     def rollback_target(self, progress: Progress) -> Path | None:
         """Return the checkpoint to go back to: that of the last epoch that ``run.snapshot_freq`` saves.
@@ -136,17 +135,12 @@ class Snapshots:
         checkpoint.check_optimizer(path, saved.optimizer, self._optimizer)
         if saved.iteration:
             self._refuse_other_order(path, saved)
-        replica, flat = self._replica, self._replica.flat
-        check_fit(path, saved.parameters, replica.model.state_dict(), CheckpointError)
-        if not saved.momentum.keys() & flat.momentum_of.keys():
+        state = self._replica.state
+        check_fit(path, saved.parameters, state.whole.parameters, CheckpointError)
+        if not saved.momentum.keys() & state.whole.momentum.keys():
             raise CheckpointError(f"{path} has no momentum of the trained parameters; use it as model.weights instead")
-        replica.model.load_state_dict(saved.parameters)  # copies in place: views stay views
-        flat.restart_copies()
-        flat.updates = saved.updates
-        _load(saved.slots.get("trained", {}), replica.model.state_dict())
-        _load(saved.momentum, flat.momentum_of)
-        for name, slot in flat.slots.items():
-            _load(saved.slots.get(name, {}), flat.views(slot))
+        state.load(SavedTensors(saved.parameters, saved.momentum, saved.slots))
+        self._replica.flat.updates = saved.updates
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record, saved.rollbacks)
 
@@ -175,36 +169,6 @@ class Snapshots:
         )
 
 
-def _slots(flat: FlatParameters) -> dict[str, dict[str, Tensor]]:
-    """Return what a checkpoint keeps of the slots.
-
-    The model holds the average over time, if there is one, and so do the parameters of the checkpoint. The weights in
-    training, which lie in its place, are saved as ``trained``.
-    """
-    slots = {name: _copied(flat.views(slot)) for name, slot in flat.slots.items() if name != "average"}
-    trained = averages(flat)
-    return slots | ({"trained": _copied(trained)} if trained else {})
-
-
-@torch.no_grad()
-def _load(saved: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
-    """Copy what was saved of each parameter; one that was frozen then has nothing, and keeps what it begins with."""
-    for name, target in targets.items():
-        if name in saved:
-            target.copy_(saved[name])
-
-
-def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors to the CPU, each into its own memory: a view of the flat state would be saved with all of it.
-
-    From a GPU they go into page-locked memory, which torch keeps for the next time: that takes a thirtieth of the time.
-    """
-    copies = {name: tensor.detach().to("cpu", non_blocking=True, copy=True) for name, tensor in tensors.items()}
-    if any(tensor.is_cuda for tensor in tensors.values()):
-        torch.cuda.synchronize()
-    return copies
-
-
 def broadcast_progress(progress: Progress, replica: Replica, exchange: Exchange) -> Progress:
     """Copy worker 0's replica and progress to every worker: only worker 0 needs access to the checkpoint's disk."""
     flat = replica.flat
@@ -212,8 +176,6 @@ def broadcast_progress(progress: Progress, replica: Replica, exchange: Exchange)
     epoch, iteration, rollbacks, n_records, flat.updates = map(int, exchange.all_gather(counts)[0])
     records = [value for record in progress.val_record for value in record] or [0.0] * 2 * n_records
     first = exchange.all_gather(records)[0]
-    for block in flat.blocks:
-        exchange.broadcast(block)
-        exchange.verify(block)  # the only time for frozen parameters: training does not change them
+    replica.state.distribute(exchange)
     replica.refresh()
     return Progress(epoch, iteration, list(zip(first[::2], first[1::2], strict=True)), rollbacks)

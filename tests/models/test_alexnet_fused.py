@@ -39,7 +39,7 @@ class Twins:
     def disable_dropout(self) -> None:
         for module in (self.model.classifier[3], self.model.classifier[6]):
             module.p = 0.0  # type: ignore[assignment]
-        self.fused._dropout = 0.0
+        self.fused._classifier._dropout = 0.0
 
     def plain_gradients(self) -> dict[str, Tensor]:
         functional.cross_entropy(self.model.train()(self.x), self.labels, reduction="sum").mul(0.5).backward()

@@ -16,7 +16,7 @@ from lib.checkpoints.folder import CheckpointFolder
 from lib.config.schema import Config, DataConfig, LoggingConfig, ModelConfig, RunConfig
 from lib.errors import CheckpointError
 from lib.roles.trainer import Trainer
-from lib.training import snapshots
+from lib.training import replica_state
 from tests.support.in_process import Run
 
 Before = Callable[[Checkpoint], None]
@@ -80,7 +80,7 @@ def test_at_most_one_checkpoint_waits_in_memory(
     tmp_path: Path, small_data_set: Path, before_saving: Callable[[Before], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    copied = snapshots._copied
+    copied = replica_state._copied
 
     def copy(tensors: Any) -> Any:
         events.append("copied")
@@ -90,7 +90,7 @@ def test_at_most_one_checkpoint_waits_in_memory(
         time.sleep(0.2)
         events.append(f"written {checkpoint.epoch}")
 
-    monkeypatch.setattr(snapshots, "_copied", copy)
+    monkeypatch.setattr(replica_state, "_copied", copy)
     before_saving(before)
     run(small_data_set, tmp_path / "run").train()
     both = ["copied", "copied"]  # weights and momentum

@@ -135,10 +135,11 @@ def test_every_checkpoint_follows_the_metrics_of_all_images_that_it_has_seen(
     saved: list[tuple[int, float]] = []
     save = Snapshots.save
 
-    def check(self: Snapshots, progress: Progress) -> None:
-        recorded = sum(entry[6] for entry in recorders[0].entries if entry[:2] == ("train", progress.epoch))
-        saved.append((4 * progress.iteration, recorded))
-        save(self, progress)
+    def check(self: Snapshots, progress: Progress, *, writes: bool) -> None:
+        if writes:
+            recorded = sum(entry[6] for entry in recorders[0].entries if entry[:2] == ("train", progress.epoch))
+            saved.append((4 * progress.iteration, recorded))
+        save(self, progress, writes=writes)
 
     class Kept(RecordingRecorder):
         def __init__(self) -> None:

@@ -19,6 +19,7 @@ from lib.models.tiny import Tiny
 from lib.roles.replica_builder import build_replica
 from lib.training.fine_tuning import start_from
 from lib.training.flat import FlatParameters
+from lib.training.replica_state import WholeState
 from lib.training.snapshots import broadcast_progress
 from tests.support.data_sets import write_data_set
 from tests.support.in_process import Run
@@ -86,7 +87,7 @@ def test_every_tensor_of_a_network_is_broadcast_and_compared(
     def body(peer: Peer, rank: int) -> tuple[dict[str, Tensor], int]:
         model = Network(rank + 1.0)
         flat = FlatParameters(model, peer.allocate, frozen=[model[3]])
-        replica: Any = SimpleNamespace(flat=flat, refresh=lambda: None)
+        replica: Any = SimpleNamespace(flat=flat, state=WholeState(model, flat), refresh=lambda: None)
         if differs:
             flat.frozen[0] = 5.0 - rank
             monkeypatch.setattr(peer, "broadcast", lambda segment: segment)

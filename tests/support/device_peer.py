@@ -10,6 +10,9 @@ class HostBarriers(DevicePeer):
     def _device_barrier(self) -> None:
         self._barrier("there")
 
+    def _activations_barrier(self) -> None:
+        self._barrier("beside")
+
 
 def open_device_peer(folder: Path, rank: int, world_size: int) -> HostBarriers:
     channels = open_peer(folder, rank, world_size)._channels

@@ -2,11 +2,10 @@
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,17 +32,16 @@ from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.exchange.peer import Peer
-from lib.kernels import adaptive, lookahead, sgd
 from lib.models.layers import BatchNorm2d
 from lib.models.losses import Outputs, cross_entropy, with_auxiliary
 from lib.roles import replica_builder
 from lib.roles.replica_builder import build_replica
-from lib.training import captured_step
 from lib.training.captured_step import CapturedStep
 from lib.training.plain_step import PlainStep
 from lib.training.replica import Replica
 from lib.training.step import evaluate
 from lib.training.weight_average import averages
+from tests.support.interpreter import interpret_one_at_a_time
 from tests.support.replicas import CPU, run_replicas
 
 DEVICE = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -85,7 +83,7 @@ def spec_of(name: str) -> SimpleNamespace:
     loss = "losses.with_auxiliary" if heads > 1 else "losses.cross_entropy"
     return SimpleNamespace(
         build=lambda *_: drawn_alike(Small(heads=heads, dropout=0.0 if name == "without dropout" else 0.3)),
-        crop_of=lambda img_size: img_size - 3,
+        crop_of=lambda img_size, *_: img_size - 3,
         loss=loss,
         loss_function=lambda: with_auxiliary if heads > 1 else cross_entropy,
         fused="",
@@ -199,27 +197,6 @@ def test_memory_lent_to_others_is_freed_with_the_replica(monkeypatch: pytest.Mon
     del replica
     gc.collect()
     assert flat() is None
-
-
-def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let one thread at a time run a kernel: Triton's interpreter replaces what all of them see."""
-    lock = Lock()
-
-    def locked(kernel: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
-            with lock:
-                return kernel(*arguments, **options)
-
-        return run
-
-    for module, names in (
-        (captured_step, ("transform_to_blocks", "cross_entropy", "accumulate")),
-        (sgd, ("update", "apply")),
-        (adaptive, ("update",)),
-        (lookahead, ("merge",)),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, locked(getattr(module, name)))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")

@@ -1,0 +1,83 @@
+"""Build a replica whose classifier is split over the workers (model.parallel)."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..config.schema import Config
+from ..errors import ConfigError
+from ..exchange.base import Exchange
+from ..training.flat import FlatParameters
+from ..training.optimizer import Optimizer
+from ..training.owned import OwnedParts, SplitSync
+from ..training.shares import Shares
+from ..training.split_classifier import SplitNetwork, check_can_split
+from ..training.split_layers import SharedBatch
+from ..training.split_state import SplitState
+from ..training.split_step import SplitStep
+from ..training.step import Step
+from ..training.sync import SyncStrategy
+
+if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
+    from ..models.fused_classifier import FusedClassifier
+
+
+def split_network(
+    config: Config, model: nn.Module, exchange: Exchange, device: torch.device, dtype: torch.dtype
+) -> SplitNetwork:
+    """Return ``model`` with this worker's share of its classifier. Called by all workers.
+
+    Raises ConfigError if its classifier cannot be split.
+    """
+    shares = Shares(rank=exchange.rank, world_size=exchange.world_size)
+    batch = SharedBatch(shares, config.batch_size, device)
+    return SplitNetwork(check_can_split(config.model.name, model), exchange, batch, dtype)
+
+
+class Split:
+    """What a replica with a split classifier has in place of the parts of another one."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        flat: FlatParameters,
+        exchange: Exchange,
+        new_network: Callable[[], nn.Module],
+        dtype: torch.dtype,
+    ) -> None:
+        """``model``, from ``split_network``, is trained in ``flat``. ``new_network`` returns the whole one.
+
+        Raises ConfigError if the classifier is frozen.
+        """
+        assert isinstance(model, SplitNetwork)
+        if any(not parameter.requires_grad for parameter in model.classifier.parameters()):
+            raise ConfigError(
+                "model.freeze names parts of the classifier, which model.parallel classifier trains; freeze parts of "
+                "features only, or set model.parallel to none"
+            )
+        self._classifier, self._batch = model.classifier, model.classifier.batch
+        self._parts = OwnedParts(model, flat)
+
+        self.state = SplitState(model, flat, self._parts, exchange, new_network, dtype)
+        self.note = f", classifier split over {self._batch.shares.world_size}"
+
+    @property
+    def replicated_flat(self) -> FlatParameters:
+        """The flat parameters of the replica, with the buffers that are replicated only."""
+        return self._parts.replicated_flat()
+
+    def sync(self, optimizer: Optimizer, replicated: SyncStrategy) -> SplitSync:
+        """Return how the replica is updated, and what is ``replicated`` of it like that."""
+        return SplitSync(optimizer, self._parts, replicated, self.state.gather_weights, self.state.release_weights)
+
+    def fused_classifier(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> "FusedClassifier":
+        """Return the classifier for a network with kernels of its own, with its parameters by name."""
+        from ..training.fused_split import FusedSplitClassifier  # noqa: PLC0415  needs Triton
+
+        return FusedSplitClassifier(self._classifier, weights, gradients)
+
+    def step(self, step: Step) -> SplitStep:
+        """Return ``step`` on the batch of all workers."""
+        return SplitStep(step, self._batch)

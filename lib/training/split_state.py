@@ -1,0 +1,170 @@
+"""The state of a replica whose classifier is split: gathered for checkpoints and validation, cut when it is loaded."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..exchange.base import Exchange
+from .flat import FlatParameters
+from .owned import OwnedParts
+from .replica_state import SavedTensors, broadcast, load_parts
+from .shares import Shares
+from .split_classifier import SplitNetwork
+
+_CHUNK_BYTES = 8 << 20
+
+
+class Gathering:
+    """Gathers whole tensors from the rows that each worker owns, chunk by chunk."""
+
+    def __init__(self, exchange: Exchange, shares: Shares) -> None:
+        self._shares, self._turn = shares, 0
+        # Used in turns: see lib.exchange.activations.
+        self._activations = [exchange.open_activations(_CHUNK_BYTES) for _ in range(2)]
+
+    def gather(self, own: Tensor, target: Tensor | None) -> None:
+        """Write the rows of all workers to ``target`` (O, ...), of any dtype and device; None only sends its own rows.
+
+        ``own`` is this worker's share (width, ...) of each such tensor. All workers call this.
+        """
+        flat, row = own.detach().reshape(-1), own[0].numel() if len(own) else 1
+        size = _CHUNK_BYTES // own.itemsize
+        for start in range(0, len(flat), size):
+            (pieces,) = self._activations[self._turn].all_gather(flat[start : start + size])
+            self._turn = 1 - self._turn
+            if target is not None:
+                for piece, columns in zip(pieces, self._shares.columns(len(target)), strict=True):
+                    first, length = columns.start * row + start, max(0, len(columns) * row - start)
+                    target.view(-1)[first : first + min(length, len(piece))].copy_(piece[:length])
+
+
+class SplitState:
+    """``ReplicaState`` of a worker that has ``model``'s features and its share of the classifier."""
+
+    def __init__(
+        self,
+        model: SplitNetwork,
+        flat: FlatParameters,
+        parts: OwnedParts,
+        exchange: Exchange,
+        build: Callable[[], nn.Module],
+        dtype: torch.dtype,
+    ) -> None:
+        """``build`` returns the whole network on the CPU, new. Evaluation computes in ``dtype``."""
+        self._model, self._flat, self._parts, self._exchange = model, flat, parts, exchange
+        self._build, self._dtype = build, dtype
+        self._shares = model.classifier.batch.shares
+        self._gathering = Gathering(exchange, self._shares)
+        self._momentum = flat.momentum_of
+        self._loaded: SavedTensors | None = None
+        template = model.classifier.whole.template.state_dict()
+        self._whole_classifier = {f"classifier.{name}": tensor for name, tensor in template.items()}
+
+    @property
+    def whole(self) -> SavedTensors:
+        parameters = self._whole_like(self._model.state_dict())
+        return SavedTensors(parameters, self._whole_like(self._momentum))
+
+    @property
+    def n_parameters(self) -> int:
+        whole = self.whole.parameters
+        return sum(whole[name].numel() for name, _ in self._model.named_parameters())
+
+    @property
+    def replicated(self) -> list[Tensor]:
+        return [*self.trained, *([self._flat.frozen] if len(self._flat.frozen) else [])]
+
+    @property
+    def trained(self) -> list[Tensor]:
+        return self._parts.blocks(owned=False)
+
+    def finite(self) -> bool:
+        own = bool(torch.isfinite(self._flat.state).all())
+        return all(row[0] for row in self._exchange.all_gather([own]))
+
+    def collect(self, *, writes: bool) -> SavedTensors | None:
+        parameters = self._collected(self._model.state_dict(), writes=writes)
+        momentum = self._collected(self._momentum, writes=writes)
+        return SavedTensors(parameters, momentum) if writes else None
+
+    def load(self, saved: SavedTensors) -> None:
+        self._loaded = saved
+
+    def unsplit(self) -> nn.Module:
+        return self._build()
+
+    def take(self, model: nn.Module) -> None:
+        self._loaded = SavedTensors(model.state_dict(), {})
+
+    @torch.no_grad()
+    def distribute(self, exchange: Exchange) -> None:
+        """Send each worker its share through the memory of its own: the others' are restored afterwards."""
+        if exchange.all_gather([self._loaded is not None])[0][0]:
+            owned, shares = self._parts.blocks(owned=True), self._shares
+            own = [block.clone() for block in owned]
+            for rank in reversed(range(shares.world_size)):
+                if shares.rank == 0:
+                    self._write(rank)
+                for block in owned:
+                    exchange.broadcast(block)
+                if rank == shares.rank:
+                    own = [block.clone() for block in owned]
+            for block, kept in zip(owned, own, strict=True):
+                block.copy_(kept)
+            self._loaded = None
+        broadcast(self.replicated, exchange)
+
+    def gather_weights(self) -> None:
+        """Give this worker the whole classifier, for evaluation. All workers call this."""
+        classifier, gathered = self._model.classifier, {}
+        norms = {n for n, m in classifier.named_modules() if isinstance(m, nn.BatchNorm1d)}
+        for name, own in classifier.state_dict().items():
+            whole = self._whole_classifier[f"classifier.{name}"]
+            keep = not own.is_floating_point() or name.rpartition(".")[0] in norms
+            target = torch.empty(whole.shape, dtype=own.dtype if keep else self._dtype, device=own.device)
+            self._gather(own, target)
+            gathered[name] = target
+        classifier.whole.tensors = gathered
+
+    def release_weights(self) -> None:
+        """Free what ``gather_weights`` has gathered."""
+        self._model.classifier.whole.tensors = {}
+
+    def _gather(self, own: Tensor, target: Tensor | None) -> None:
+        if own.ndim:
+            self._gathering.gather(own, target)
+        elif target is not None:
+            target.copy_(own)
+
+    def _collected(self, tensors: Mapping[str, Tensor], *, writes: bool) -> dict[str, Tensor]:
+        """Return whole ``tensors`` on the CPU, each in memory of its own, if this worker ``writes``."""
+        collected = {}
+        for name, own in tensors.items():
+            shape = self._whole_classifier.get(name, own).shape
+            target = torch.empty(shape, dtype=own.dtype) if writes else None
+            if name in self._whole_classifier:
+                self._gather(own, target)
+            elif target is not None:
+                target.copy_(own)
+            if target is not None:
+                collected[name] = target
+        return collected
+
+    def _write(self, rank: int) -> None:
+        """Write what was loaded to this worker's memory, with the share of worker ``rank``. See ``WholeState.load``."""
+        assert self._loaded is not None
+        state = self._model.state_dict()
+        for name, whole in self._loaded.parameters.items():
+            state[name].copy_(self._cut(name, whole, rank))
+        momentum = {name: self._cut(name, whole, rank) for name, whole in self._loaded.momentum.items()}
+        load_parts(momentum, self._momentum)
+
+    def _cut(self, name: str, whole: Tensor, rank: int) -> Tensor:
+        return self._shares.cut(whole, rank) if name in self._whole_classifier and whole.ndim else whole
+
+    def _whole_like(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: torch.empty(self._whole_classifier.get(name, own).shape, dtype=own.dtype, device="meta")
+            for name, own in tensors.items()
+        }

@@ -1,0 +1,89 @@
+"""A classifier that is split over GPUs trains as that of one GPU with the batch of all, however the GPUs meet."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.data_sets import write_data_set
+from tests.support.scripts import ROOT, Script
+
+N_GPUS = torch.cuda.device_count()
+TOTAL = 24
+OPTIONS = ("--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
+SPLIT = ("--model.parallel", "classifier")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--master-port", "0", "--nproc-per-node")
+
+
+@pytest.fixture(autouse=True)
+def images(tmp_path: Path) -> None:
+    """Write a data set whose last batches are short."""
+    write_data_set(tmp_path / "data", train=44, img_size=96)
+
+
+def parameters(folder: Path) -> dict[str, torch.Tensor]:
+    saved: dict[str, torch.Tensor] = torch.load(folder / "checkpoints/epoch002_iter00000.pt", weights_only=True)[
+        "parameters"
+    ]
+    return saved
+
+
+def trained(run_script: Script, folder: Path, name: str, workers: int, *options: object) -> dict[str, torch.Tensor]:
+    devices = ", ".join(f"cuda:{number % N_GPUS}" for number in range(workers))
+    keys = ("--devices", f"[{devices}]", "--exchange.method", "peer" if workers > 1 else "none")
+    words = (*OPTIONS, *SPLIT, *keys, "--batch_size", TOTAL // workers, "--run.weights_dir", name, *options)
+    done = run_script("train.py", *words, timeout_s=240)
+    assert done.returncode == 0, done.stderr
+    return parameters(folder / name)
+
+
+def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], which: str) -> None:
+    for key, value in expected.items():
+        difference = (found[key] - value).norm() / value.norm()
+        assert difference < 2e-4, (which, key, difference)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_workers_train_alexnet_as_one(tmp_path: Path, run_script: Script, workers: int) -> None:
+    """With AlexNet's kernels, with PyTorch's layers in the captured step, and step by step."""
+    if workers > max(2, N_GPUS):
+        pytest.skip(f"there are {N_GPUS} GPUs")
+    one = trained(run_script, tmp_path, "one", 1)
+    for name, options in {
+        "kernels": (),
+        "gradients": ("--exchange.what", "gradients"),
+        "layers": ("--compute.fused", "false", "--compute.compile", "never"),
+        "compiled": ("--compute.fused", "false", "--compute.compile", "always"),
+        "host": ("--exchange.meet", "host"),
+    }.items():
+        assert_close(trained(run_script, tmp_path, name, workers, *options), one, name)
+
+
+@pytest.mark.parametrize("model", ["alexnet_owt", "vgg_a"])
+def test_workers_train_other_networks_as_one(tmp_path: Path, run_script: Script, model: str) -> None:
+    options = ("--model.name", model, "--compute.compile", "never")
+    one = trained(run_script, tmp_path, "one", 1, *options)
+    assert_close(trained(run_script, tmp_path, "two", 2, *options), one, model)
+
+
+@pytest.mark.skipif(N_GPUS < 2, reason="NCCL wants a GPU for each process")
+def test_workers_under_torchrun_train_as_one(tmp_path: Path, run_script: Script) -> None:
+    one = trained(run_script, tmp_path, "one", 1)
+    for method in ("collective", "hierarchical"):
+        words = [*OPTIONS, *SPLIT, "--batch_size", TOTAL // 2, "--exchange.method", method, "--run.weights_dir", method]
+        command = [*TORCHRUN, "2", str(ROOT / "train.py"), *map(str, words)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr
+        assert_close(parameters(tmp_path / method), one, method)
+
+
+def test_a_training_moves_between_numbers_of_gpus(tmp_path: Path, run_script: Script) -> None:
+    one = trained(run_script, tmp_path, "one", 1)
+    trained_once = ("--run.n_epochs", 1, "--run.weights_dir", "moved")
+    devices = ("--devices", "[cuda:0, cuda:1]" if N_GPUS > 1 else "[cuda:0, cuda:0]", "--exchange.method", "peer")
+    words = (*OPTIONS, *SPLIT, *devices, "--batch_size", TOTAL // 2, *trained_once)
+    done = run_script("train.py", *words, timeout_s=240)
+    assert done.returncode == 0, done.stderr
+    assert_close(trained(run_script, tmp_path, "moved", 1), one, "moved")
