@@ -177,9 +177,9 @@ def open(
 ) -> Network:
     """Return the network in a run's folder (its best checkpoint), a checkpoint, or a file of ``export.py``.
 
-    Weights of other programs need ``model``, the network they belong to, and ``data``, a folder with the names of their
-    classes: these options are those of ``classify.py``. ``device`` is auto (a GPU if there is one), cpu, cuda:0 and so
-    on. Raises UserError.
+    "torchvision" means the weights that it publishes for ``model``. Weights of other programs need ``model``, the
+    network they belong to, and ``data``, a folder with the names of their classes: these options are those of
+    ``classify.py``. ``device`` is auto (a GPU if there is one), cpu, cuda:0 and so on. Raises UserError.
     """
     options = Namespace(
         checkpoint=os.fspath(path),

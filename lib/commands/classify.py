@@ -73,6 +73,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     text = (
         "a checkpoint, the folder of a run, for its best checkpoint, or a .safetensors or .onnx file of export.py "
         "(default: %(default)s). "
+        "torchvision: the weights that it publishes for --model. "
         "With --data: weights in any format that lib/formats/registry.py reads"
     )
     add("--checkpoint", default="models", metavar="PATH", help=text)
@@ -81,7 +82,12 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "img_mean.npy (without it, ImageNet's mean color is used), or their data set"
     )
     add("--data", type=Path, metavar="FOLDER", help=text)
-    add("--model", "--model.name", default="alexnet", help="with --data: network of the weights (default: %(default)s)")
+    add(
+        "--model",
+        "--model.name",
+        default="alexnet",
+        help="with --data or torchvision: network of the weights (default: %(default)s)",
+    )
     text = "with --data: how its classes are matched with those of weights that tell theirs (default: %(default)s)"
     add("--classes", "--model.classes", choices=("by_name", "by_order"), default="by_name", help=text)
     text = (

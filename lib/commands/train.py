@@ -16,6 +16,7 @@ from ..system.atomic_write import remove_partials
 from ..system.file_lock import open_lock_file, try_lock
 from ..system.terminal import print_stderr
 from .configuration import parse_config
+from .pretrained import fetch_weights
 from .report_errors import report_errors
 from .run import check_run, run_roles, worker_roles
 
@@ -56,6 +57,7 @@ def train(description: str, spec: Path) -> int:
     if 0 not in ranks:  # worker 0, on another machine, owns the run's folder
         return run_roles(config, data, roles)
     config = replace(config, run=resume_after_restart(config.run, os.environ))
+    fetch_weights(config)
     with locked_run_dir(config) as lock:
         return run_roles(config, data, roles, lock=lock)
 

@@ -273,8 +273,9 @@ class ModelConfig(Section, prefix="model."):
 
     weights: Annotated[str, ExpandUser] | None = None
     """fine-tuning: file or folder with the initial weights: a checkpoint, the folder of a run, safetensors, a
-    PyTorch state_dict, a .caffemodel, or theano_alexnet's folder. The last layer is new when the number of classes
-    differs"""
+    PyTorch state_dict, a .caffemodel, or theano_alexnet's folder; torchvision: those that it publishes for this network
+    (torchvision:IMAGENET1K_V1: those of this name), which are downloaded. The last layer is new when the number of
+    classes differs"""
 
     made_for: str = "auto"
     """images that weights of other programs were trained on, where the file (PyTorch, safetensors) does not tell.

@@ -6,10 +6,11 @@ from pathlib import Path
 from ..checkpoints import checkpoint
 from ..checkpoints.checkpoint import Preparation
 from ..checkpoints.folder import best_of_run
-from ..formats import safe_tensors
+from ..formats import safe_tensors, torchvision
 from .exported import open_safetensors, read_preparation
 from .onnx_predictor import open_onnx
 from .predictor import Predictor, open_predictor
+from .published import open_published
 
 
 def preparation_of(path: Path) -> Preparation | None:
@@ -29,8 +30,11 @@ def preparation_of(path: Path) -> Preparation | None:
 def open_network(options: argparse.Namespace) -> Predictor:
     """Return the network that ``--checkpoint`` names: a checkpoint, or a file of ``export.py``, which need no more.
 
-    With ``--data``, weights of any format, as ``open_predictor`` opens them. Raises UserError.
+    torchvision means the weights that it publishes for ``--model``. With ``--data``, weights of any format, as
+    ``open_predictor`` opens them. Raises UserError.
     """
+    if options.data is None and torchvision.is_published(options.checkpoint):
+        return open_published(options.checkpoint, options.model)
     path = Path(options.checkpoint)
     if options.data is None and path.is_file():
         if path.suffix == ".onnx":

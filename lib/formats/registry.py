@@ -12,7 +12,7 @@ from ..checkpoints.folder import best_of_run
 from ..checkpoints.tensor_checks import check_fit, tensor_flaw
 from ..config.made_for import parse_made_for
 from ..errors import WeightsError, reading
-from . import caffe, safe_tensors, theano, torch_file
+from . import caffe, safe_tensors, theano, torch_file, torchvision
 from .scaled_weights import ScaledWeights, Std
 
 
@@ -44,13 +44,16 @@ UNUSED_BUFFER = "num_batches_tracked"
 """counter in the batch norms of some versions of torch, which no computation uses"""
 
 
-def read_weights(path: str | Path, made_for: str = "auto") -> ScaledWeights:
+def read_weights(path: str | Path, made_for: str = "auto", network: str = "") -> ScaledWeights:
     """Return the weights at ``path`` without the counters of batch norms.
 
     ``path`` may name its format, as in ``cudaconvnet:FOLDER``; otherwise the content decides. The folder of a run
-    means its best checkpoint. ``made_for`` (``model.made_for``) is for files that do not tell their inputs. Raises
+    means its best checkpoint, and torchvision the weights that it publishes for ``network``. ``made_for``
+    (``model.made_for``) is for files that do not tell their inputs. Raises
     WeightsError if the format is unknown, the file is damaged, or its network is unknown.
     """
+    if torchvision.is_published(path):
+        path = torchvision.fetch(path, network)
     prefix, _, rest = str(path).partition(":")
     named = FORMATS.get(prefix) if rest else None
     file = Path(rest) if named else Path(path)
@@ -94,7 +97,7 @@ def load_weights(
     what the file holds. Raises WeightsError unless the names and shapes of file and network agree exactly and all
     numbers are finite.
     """
-    read, expected = read_weights(path, made_for), loadable_tensors(model)
+    read, expected = read_weights(path, made_for, network), loadable_tensors(model)
     if network and read.network not in ("", network):
         raise WeightsError(f"{path} is of the network {read.network}, not {network}; use --model.name {read.network}")
     weights = read.rescaled(std, path)

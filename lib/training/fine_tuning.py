@@ -34,7 +34,7 @@ def start_from(
     ``network`` is the name of ``model``: weights of another one that fit are taken, and the line says so.
     Raises UserError when the file cannot be read or is of another network.
     """
-    read, wanted = read_weights(path, made_for), loadable_tensors(model)
+    read, wanted = read_weights(path, made_for, network), loadable_tensors(model)
     weights = read.rescaled(std, path)
     new, order = _of_other_classes(wanted, weights), "all of them"
     if folders and read.folders and not new and tuple(folders) != read.folders:
