@@ -10,6 +10,7 @@ import itertools
 import os
 import platform
 import resource
+import shlex
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import Literal
 import torch
 
 from ..config.schema import Config
+from ..data.cache_choice import found_caches
 from ..data.packed.layout import layout
 from ..data.packed.manifest import read_manifest
 from ..data.sources.registry import source_kind, source_name
@@ -65,7 +67,7 @@ def main() -> int:
 
 def run_checks(config: Config) -> Iterator[Finding]:
     """Yield the findings of every check."""
-    for check in (_python, _torch, _devices, _peers, _memory, _limits, _data):
+    for check in (_python, _torch, _devices, _peers, _memory, _limits, _data, _caches):
         yield from check(config)
 
 
@@ -166,6 +168,12 @@ def _data(config: Config) -> Iterator[Finding]:
     text = f"{speed / _GB:.2f} GB/s, {speed / (manifest.img_size**2 * 3):,.0f} images/s"
     fix = "too slow for a fast GPU unless the data set fits into memory: use a local NVMe disk"
     yield _finding("disk", speed >= _DISK_BYTES_S, text, fix, otherwise="slow")
+
+
+def _caches(config: Config) -> Iterator[Finding]:
+    for cache in found_caches(config.data):
+        text = f"{cache.folder}: {cache.images:,} decoded images, {cache.n_bytes / _GB:.3f} GB; to remove it: "
+        yield Finding(subject="cache", state="fine", text=text + shlex.join(["rm", "-r", str(cache.folder)]))
 
 
 if __name__ == "__main__":

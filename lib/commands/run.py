@@ -13,6 +13,7 @@ from msgspec import structs
 from ..config.load import read_file
 from ..config.made_for import parse_made_for
 from ..config.schema import Config
+from ..data.cache_choice import Cache
 from ..data.dataset import DataSet, check_batch_size
 from ..data.memory_cache import MemoryCache
 from ..data.sources.registry import source_kind, source_name
@@ -29,7 +30,7 @@ from ..runtime.torchrun import local_workers
 from ..system.cpus import free_cores
 from ..system.limits import raise_open_files_limit
 from ..system.program import typed_words
-from ..system.terminal import ignore_broken_pipe, print_stderr, printable
+from ..system.terminal import ignore_broken_pipe, print_stderr, print_stdout, printable
 from .run_end import end_summary
 
 Roles = Sequence[tuple[str, int]]
@@ -93,9 +94,10 @@ def run_roles(
         fix = f"Start the same command again{option} to continue from the last checkpoint."
     began = time.monotonic()
     with run_folder() as folder:
-        cached = memory_cache(config, data, roles)  # this process owns the memory until the run has ended
-        splits = cached.splits if cached else None
-        write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation, splits))
+        cache = choose_cache(config, data, roles)
+        held = memory_cache(config, data) if cache == "memory" else None  # in memory that this process owns
+        cached = held.splits if held else None
+        write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation, cached, cache))
         outcome = Supervisor(folder, roles, config.run.patience_s, fix=fix, lock=lock).run()
         started = has_started(folder)
     if outcome.message:
@@ -116,19 +118,26 @@ def run_roles(
     return outcome.status
 
 
-def memory_cache(config: Config, data: DataSet, roles: Roles) -> MemoryCache | None:
-    """Return all images in memory if ``data.cache`` asks for it and the run trains. Raises UserError."""
-    kind = source_kind(config.data)
-    if config.data.cache != "memory" or not any(role == "trainer" for role, _ in roles):
-        return None
-    if not kind.cacheable:
-        raise ConfigError(f"data.cache is memory, but {source_name(config.data)} images are in memory; set it to none")
+def choose_cache(config: Config, data: DataSet, roles: Roles) -> Cache:
+    """Return where a training keeps images, and say so unless it is told. Others keep none. Raises ConfigError."""
+    if config.data.cache == "none" or not any(role == "trainer" for role, _ in roles):
+        return "none"
+    choice, why = source_kind(config.data).choose_cache(config.data, data)
+    if choice == "memory" and config.data.cache == "auto" and local_workers(1, os.environ) > 1:
+        return "none"  # each worker of torchrun would hold the images
+    if why and not config.logging.quiet:
+        print_stdout(f"data.cache {why}")
+    return choice
+
+
+def memory_cache(config: Config, data: DataSet) -> MemoryCache:
+    """Return all images in memory. Raises UserError."""
     if (workers := local_workers(1, os.environ)) > 1:
         raise ConfigError(
             f"data.cache memory would hold the images {workers} times under torchrun; on one machine train with "
             "exchange.method peer and without torchrun, or set data.cache to none"
         )
-    return MemoryCache(kind, config.data, data, print_stderr)
+    return MemoryCache(source_kind(config.data), config.data, data, print_stderr)
 
 
 def _threads(config: Config) -> int:

@@ -137,9 +137,11 @@ class DataConfig(Section, prefix="data."):
     """jpeg_folder, lmdb: decoder processes per loader. auto: start with the cores of each loader, and change the number
     while the trainer waits for data; 0: decode in the loader itself, for debugging"""
 
-    cache: Literal["auto", "none", "memory"] = "auto"
-    """hickle, jpeg_folder, lmdb: where images are kept for the run. memory: read all at the start into memory, once for
-    all workers of the machine, from which GPUs copy their crops; none: read them from their files; auto: none"""
+    cache: Literal["auto", "none", "disk", "memory"] = "auto"
+    """where images are kept. disk (jpeg_folder, lmdb): the first epoch leaves decoded images in misc_dir/cache, and
+    later epochs and runs read them; memory (these and hickle): all images are read into memory at the start, once for
+    all workers of the machine, and GPUs copy their crops out of it; none: images are read from their files in every
+    epoch. auto: for jpeg_folder and lmdb disk, memory or none by the room that there is, otherwise none"""
 
     on_error: Literal["stop", "wait"] = "stop"
     """when images can no longer be read. stop: save a checkpoint and end the run; wait: retry with growing

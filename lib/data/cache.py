@@ -5,6 +5,7 @@ Each file name contains the fingerprint of the data that the result was computed
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -91,7 +92,7 @@ def describe_with_mean(
     )
 
     def compute() -> bytes:
-        source = open_split(data, described, "train", print_stdout)
+        source = open_split(replace(data, cache="none"), described, "train", print_stdout)
         try:
             count = min(MEAN_SAMPLES, len(source.labels))
             print_stdout(f"computing the mean image of {data.dir} from {count:,} images, once ...")

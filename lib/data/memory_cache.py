@@ -14,12 +14,12 @@ from ..config.schema import DataConfig
 from ..errors import ConfigError
 from ..ipc import shared_memory
 from ..ipc.messages import TensorHandle
-from ..system.cpus import usable_cores
 from ..system.memory import free_memory
 from ..system.terminal import print_stdout
 from ..types import SPLITS, Split
 from .dataset import DataSet
 from .sources.base import SourceKind, Warn
+from .worker_count import with_counts
 
 # The share of the free memory that images may take: trainers, loaders and the page cache need some.
 _MAX_SHARE = 0.9
@@ -55,8 +55,7 @@ class MemoryCache:
         count, size = data.count(split), data.img_size
         images, images_handle = shared_memory.create(f"{split} images", (count, size, size, 3), "uint8")
         labels, labels_handle = shared_memory.create(f"{split} labels", (count,), "int64")
-        all_cores = replace(config, readers=min(16, usable_cores()), decoders=usable_cores())
-        source = kind.open(all_cores, data, split, warn)
+        source = kind.open(replace(with_counts(config, loaders=1), cache="none"), data, split, warn)
         try:
             labels[:] = source.labels
             for start in range(0, count, _CHUNK):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ def run(context: Context) -> None:
     config, data = context.config, context.sheet.data
     context.be_patient("opening the data set")
     kind, counts = source_kind(config.data), with_counts(config.data, local_workers(config.world_size, os.environ))
+    counts = replace(counts, cache=context.sheet.cache)
     train, val = (open_split(context, counts, split) for split in SPLITS)
     for source in (train, val):
         if isinstance(source, SynchronousSource):

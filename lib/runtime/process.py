@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ..config.schema import Config
+from ..data.cache_choice import Cache
 from ..data.dataset import DataSet
 from ..data.memory_cache import CachedSplit
 from ..errors import PeerLost, UserError, error_text
@@ -44,6 +45,8 @@ class RunSheet(msgspec.Struct, frozen=True):
     """options of the validators"""
     cached: dict[Split, CachedSplit] | None = None
     """the images of ``data.cache: memory``"""
+    cache: Cache = "none"
+    """where loaders keep decoded images"""
 
 
 def write_run_sheet(folder: Path, sheet: RunSheet) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lib.commands.run import memory_cache
+from lib.commands.run import choose_cache, memory_cache
 from lib.config.schema import Config, DataConfig, RunConfig
 from lib.data import memory_cache as module
 from lib.data.cached_upload import row_addresses
@@ -26,7 +26,7 @@ TRAINER = [("loader", 0), ("trainer", 0)]
 
 
 def config_of(source: str, folder: Path, cache: str = "memory") -> Config:
-    return Config(data=DataConfig(source=source, dir=folder, img_size=32, decoders=1, cache=cache))  # type: ignore[arg-type]
+    return Config(data=DataConfig(source=source, dir=folder, img_size=32, decoders=0, cache=cache))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", ["hickle", "jpeg_folder", "lmdb"])
@@ -38,8 +38,7 @@ def test_loaders_find_the_images_of_the_files(
         WRITERS[source](data_set)
     config = config_of(source, data_set)
     data = SOURCES[source].describe(config.data)
-    cache = memory_cache(config, data, TRAINER)
-    assert cache
+    cache = memory_cache(config, data)
     gigabytes = (data.count("train") + data.count("val")) * 32 * 32 * 3 / 1e9
     assert f"data.cache memory: reading {gigabytes:.3f} GB for" in capsys.readouterr().out
     for split in SPLITS:
@@ -61,22 +60,29 @@ def test_what_does_not_fit_is_refused_with_the_figures(data_set: Path, monkeypat
     needed = 68 * 32 * 32 * 3
     monkeypatch.setattr(module, "free_memory", lambda: needed / 0.91)
     with pytest.raises(ConfigError, match=r"data.cache memory needs 0.000 GB for 68 images of .* of which 90% may be"):
-        memory_cache(config, data, TRAINER)
+        memory_cache(config, data)
     monkeypatch.setattr(module, "free_memory", lambda: needed / 0.89)
-    assert memory_cache(config, data, TRAINER)
+    assert memory_cache(config, data).splits
 
 
-def test_only_trainings_of_one_supervisor_hold_images(data_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_trainings_keep_images(data_set: Path) -> None:
     config = config_of("hickle", data_set)
     data = SOURCES["hickle"].describe(config.data)
-    assert memory_cache(config, data, [("loader", 0), ("validator", 0)]) is None
-    assert memory_cache(config_of("hickle", data_set, "none"), data, TRAINER) is None
-    with pytest.raises(ConfigError, match="data.cache is memory, but synthetic images are in memory; set it to none"):
-        memory_cache(config_of("synthetic", data_set), data, TRAINER)
+    assert choose_cache(config, data, TRAINER) == "memory"
+    assert choose_cache(config, data, [("loader", 0), ("validator", 0)]) == "none"
+    assert choose_cache(config_of("hickle", data_set, "none"), data, TRAINER) == "none"
+    assert choose_cache(config_of("hickle", data_set, "auto"), data, TRAINER) == "none"
+    with pytest.raises(ConfigError, match="images of this data.source are in memory; set it to auto"):
+        choose_cache(config_of("synthetic", data_set), data, TRAINER)
+
+
+def test_under_torchrun_each_worker_would_hold_the_images(data_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of("hickle", data_set)
+    data = SOURCES["hickle"].describe(config.data)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     with pytest.raises(ConfigError, match="data.cache memory would hold the images 4 times under torchrun"):
-        memory_cache(config, data, TRAINER)
+        memory_cache(config, data)
 
 
 @pytest.mark.parametrize("rows", [0, 5])

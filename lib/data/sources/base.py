@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...config.schema import DataConfig
 from ...types import Split
+from ..cache_choice import Cache, keep_in_memory
 from ..dataset import DataSet
 
 PendingRead = Callable[[], None]
@@ -86,8 +87,9 @@ class SourceKind:
     """describes the validation images of these classes, without training images or a mean, for an evaluation of weights
     whose classes are known; None if the source needs training images"""
 
-    cacheable: bool = False
-    """whether ``data.cache`` can keep its images"""
+    choose_cache: Callable[[DataConfig, DataSet], tuple[Cache, str]] = keep_in_memory
+    """chooses where images are kept if ``data.cache`` is not none, and returns a line for people or ""; may raise
+    ConfigError"""
 
     resized_by: Literal["readers", "decoders"] = "readers"
     """the number of ``data`` that ``Source.resize`` changes"""

@@ -28,7 +28,7 @@ class DecodedImages(SynchronousSource):
 
         Raises UnavailableError if one cannot be read now, and DataError if every image of a class is broken.
         """
-        chosen = [self.substitutes.get(index, index) for index in indices.tolist()]
+        chosen = self._chosen(indices)
         for place, reason in sorted(self._decoders.decode(self._names_of(chosen), out, self.heartbeat).items()):
             self._replace(chosen[place], reason, out[place : place + 1])
 
@@ -39,6 +39,10 @@ class DecodedImages(SynchronousSource):
     def close(self) -> None:
         """Close the decoders."""
         self._decoders.close()
+
+    def _chosen(self, indices: NDArray[np.int64]) -> list[int]:
+        """Return the images that are read for ``indices``."""
+        return [self.substitutes.get(index, index) for index in indices.tolist()]
 
     def _names_of(self, indices: list[int]) -> list[bytes]:
         return [bytes(name) for name in self._names[indices]]

@@ -19,6 +19,7 @@ from ...errors import DataError, UnavailableError
 from ...ipc import shared_memory
 from ...ipc.messages import TensorHandle
 from ...system.worker_pool import Future, WorkerDied, WorkerPool
+from ..disk_cache import Stamp
 from ..index import readable
 from ..worker_count import max_decoders
 from .base import Heartbeat
@@ -36,6 +37,9 @@ class ImageDecoder(Protocol):
 
         Raises DataError with the reason if its bytes are not an image, and UnavailableError if they cannot be read.
         """
+
+    def stamp(self, name: bytes) -> Stamp:
+        """Return size and time of the file that holds the image. Raises UnavailableError if there is none."""
 
     def close(self) -> None:
         """Release what was opened."""

@@ -2,6 +2,7 @@
 
 from ...config.schema import DataConfig
 from ...types import Split
+from ..cache_choice import choose_memory
 from ..dataset import DataSet
 from ..packed.checks import check_data
 from ..packed.layout import Layout, layout
@@ -51,4 +52,4 @@ def _speed_advice(data: DataConfig) -> str:
     return f"{raised}data.slots (now {data.slots}), or {disk}"
 
 
-HICKLE = SourceKind(describe=_describe, open=_open, cacheable=True, speed_advice=_speed_advice)
+HICKLE = SourceKind(describe=_describe, open=_open, choose_cache=choose_memory, speed_advice=_speed_advice)

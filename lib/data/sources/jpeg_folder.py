@@ -1,7 +1,8 @@
 """``data.source: jpeg_folder``: image files in class folders (see ``class_folders``), decoded during training."""
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,16 +16,17 @@ from ...system.regular_file import read_regular
 from ...system.terminal import print_stdout
 from ...types import SPLITS, Split
 from ..cache import cached, describe_with_mean
+from ..cache_choice import choose_disk_or_memory
 from ..class_names import classes_of_folders
 from ..dataset import DataSet
+from ..disk_cache import Stamp
 from ..images.decode import Resize, decode
 from ..index import Index, fingerprint, index_bytes, read_index
 from ..packed.layout import layout
-from ..worker_count import decoders
 from .base import Source, SourceKind, Warn
+from .cached_images import open_decoded
 from .class_folders import find_labeled_images, find_validation_images, split_places
-from .decoded import DecodedImages
-from .decoders import decoder_advice, open_decoders
+from .decoders import decoder_advice
 from .equal_files import warn_of_equal_files
 from .labeled_images import LabeledImage, LabeledImages
 from .validation_classes import match_validation
@@ -39,17 +41,28 @@ class FileDecoder:
     resize: Resize
 
     def __call__(self, name: bytes) -> NDArray[np.uint8]:
-        path = self.root / os.fsdecode(name)
-        try:
-            data = read_regular(path)
-        except OSError as error:
-            raise UnavailableError(
-                f"{path} cannot be read: {error.strerror}; check its disk, or put the image back"
-            ) from None
+        with self._readable(name):
+            data = read_regular(self.root / os.fsdecode(name))
         return decode(data, self.img_size, self.resize)
+
+    def stamp(self, name: bytes) -> Stamp:
+        """Return size and time of the file."""
+        with self._readable(name):
+            found = os.stat(os.path.join(os.fsencode(self.root), name))  # noqa: PTH116, PTH118 (five times as fast)
+        return found.st_size, found.st_mtime_ns
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
+
+    @contextlib.contextmanager
+    def _readable(self, name: bytes) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            path = self.root / os.fsdecode(name)
+            raise UnavailableError(
+                f"{path} cannot be read: {error.strerror}; check its disk, or put the image back"
+            ) from None
 
 
 def _describe(data: DataConfig) -> DataSet:
@@ -100,8 +113,8 @@ def _fingerprint(data: DataConfig, found: Mapping[Split, LabeledImages], *more: 
 
 
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
-    opened = open_decoders(decoders(data.decoders), FileDecoder(data.dir, data.img_size, data.resize), data.img_size)
-    return DecodedImages(read_index(_index_path(data, described.fingerprint, split)), opened, str(data.dir), warn)
+    index = read_index(_index_path(data, described.fingerprint, split))
+    return open_decoded(data, split, index, FileDecoder(data.dir, data.img_size, data.resize), str(data.dir), warn)
 
 
 def _identity(image: LabeledImage) -> tuple[str | int, ...]:
@@ -126,7 +139,7 @@ JPEG_FOLDER = SourceKind(
     describe=_describe,
     open=_open,
     describe_val=_describe_val,
-    cacheable=True,
+    choose_cache=choose_disk_or_memory,
     resized_by="decoders",
     speed_advice=decoder_advice,
 )

@@ -21,16 +21,17 @@ from ...errors import DataError, UnavailableError, reading
 from ...system.terminal import print_stdout
 from ...types import SPLITS, Split
 from ..cache import cached, describe_with_mean
+from ..cache_choice import choose_disk_or_memory
 from ..class_names import classes_of_numbers
 from ..dataset import DataSet, check_labels, warn_of_empty_classes
+from ..disk_cache import Stamp
 from ..images.datum import datum_image, read_datum
 from ..images.decode import Resize
 from ..index import Index, fingerprint, index_bytes, read_index, readable
 from ..packed.layout import layout
-from ..worker_count import decoders
 from .base import Source, SourceKind, Warn
-from .decoded import DecodedImages
-from .decoders import decoder_advice, open_decoders
+from .cached_images import open_decoded
+from .decoders import decoder_advice
 
 _FIX = "make the database again with Caffe's convert_imageset"
 
@@ -50,6 +51,12 @@ class RecordDecoder:
             self.close()  # the next attempt opens whatever database is there then
             raise
         return datum_image(record, self.img_size, self.resize)
+
+    def stamp(self, name: bytes) -> Stamp:
+        """Return size and time of the database: one that has changed may hold other images."""
+        with _translated_errors(self.folder):
+            found = (self.folder / "data.mdb").stat()
+        return found.st_size, found.st_mtime_ns
 
     def close(self) -> None:
         """Close the database, which a process may open only once at a time."""
@@ -102,8 +109,7 @@ def _describe(data: DataConfig) -> DataSet:
 def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Source:
     folder = _folder(data.dir, split)
     index = read_index(_index_path(data, _version(folder), split))
-    opened = open_decoders(decoders(data.decoders), RecordDecoder(folder, data.img_size, data.resize), data.img_size)
-    return DecodedImages(index, opened, str(folder), warn)
+    return open_decoded(data, split, index, RecordDecoder(folder, data.img_size, data.resize), str(folder), warn)
 
 
 def _folder(dir: Path, split: Split) -> Path:
@@ -182,4 +188,10 @@ def _index_path(data: DataConfig, version: str, split: Split) -> Path:
     return layout(data.dir, data.misc_dir).misc / f"{split}_{version}.npz"
 
 
-LMDB = SourceKind(describe=_describe, open=_open, cacheable=True, resized_by="decoders", speed_advice=decoder_advice)
+LMDB = SourceKind(
+    describe=_describe,
+    open=_open,
+    choose_cache=choose_disk_or_memory,
+    resized_by="decoders",
+    speed_advice=decoder_advice,
+)
