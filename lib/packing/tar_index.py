@@ -14,6 +14,7 @@ from typing import IO
 
 import msgspec
 
+from ..data.images.listing import is_image
 from ..errors import ConfigError, DataError, reading
 from ..system.atomic_write import atomic_write
 
@@ -106,8 +107,13 @@ def _headers(path: Path, file: IO[bytes], start: int, end: int) -> Iterator[tarf
                     raise DataError(
                         f"{path} is damaged or truncated: {member.name} claims {member.size:,} bytes; download it again"
                     )
-                if (member.isreg() or member.isdir()) and member.name != ".":
-                    yield member
+                if member.isreg() or member.isdir():
+                    if member.name != ".":
+                        yield member
+                elif is_image(member.name):
+                    raise DataError(
+                        f"{path}: {member.name} is a pipe or a device, not an image; make the tar without it"
+                    )
             position = tar.offset
     except tarfile.TarError as error:
         raise DataError(f"{path} cannot be read as an uncompressed tar, or is truncated: {error}") from None

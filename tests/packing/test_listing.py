@@ -221,6 +221,12 @@ def test_tars_of_other_forms_are_refused(tmp_path: Path) -> None:
         tar.addfile(info)
     with pytest.raises(DataError, match=r"1.JPEG is a link"):
         listed(tmp_path / "link.tar")
+    with tarfile.open(tmp_path / "pipe.tar", "w") as tar:
+        for info.name in ("fifo", "1.JPEG"):
+            info.type = tarfile.FIFOTYPE
+            tar.addfile(info)
+    with pytest.raises(DataError, match=r"1.JPEG is a pipe or a device, not an image"):
+        listed(tmp_path / "pipe.tar")
 
 
 def test_a_class_without_images_in_a_tar_is_refused(tmp_path: Path) -> None:
