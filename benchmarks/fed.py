@@ -69,7 +69,7 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int, seen: dict[
     length += ["--logging.print_freq", str(arguments.interval)]
     synthetic = ["--data.source", "synthetic", "--data.img_size", str(arguments.img_size)]
     synthetic += ["--data.synthetic.train", str(arguments.images), "--data.synthetic.val", str(size)]
-    fed = ["--data.source", "hickle", "--data.dir", str(folder)]
+    fed = ["--data.source", arguments.source, "--data.dir", str(folder), "--data.img_size", str(arguments.img_size)]
     sources = {"fed": fed, "synthetic": synthetic}
     if arguments.memory:
         sources["fed from memory"] = [*fed, "--data.cache", "memory"]
@@ -82,6 +82,9 @@ def measure(arguments: argparse.Namespace, folder: Path, count: int, seen: dict[
 
     case = f"{count} x {size}"
     contenders = [Contender(name, partial(turn, name)) for name in sources]
+    if arguments.source != "hickle":
+        turn("fed")  # fills data.cache disk
+        seen[f"fed, {case}"].clear()
     if count == 1:
         step = OurStep(configuration([*common, *synthetic]))
         step.images_per_s(arguments.interval)
@@ -121,7 +124,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--workers", type=command.positive, nargs="+", default=command.worker_counts(), help="numbers of workers"
     )
     parser.add_argument("--model", default="alexnet", help="network; train.py --list_models prints them")
-    parser.add_argument("--data", type=Path, help="folder of a packed data set (default: pack noise)")
+    parser.add_argument("--data", type=Path, help="folder of the data set (default: pack noise)")
+    parser.add_argument(
+        "--source",
+        default="hickle",
+        help="data.source of --data; others than hickle are run once before, to fill caches",
+    )
     parser.add_argument("--memory", action="store_true", help="measure data.cache memory as well")
     parser.add_argument("--images", type=command.positive, default=32768 if gpus else 256, help="training images")
     parser.add_argument("--batch_size", type=command.positive, default=128 if gpus else 8, help="images per worker")
