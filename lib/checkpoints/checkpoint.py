@@ -80,6 +80,8 @@ class Checkpoint:
     """updates made so far; 0 in older checkpoints, whose optimizer does not count them"""
     slots: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     """what the optimizer keeps besides momentum, by the names of ``FlatParameters.slots`` and of parameters"""
+    other_state: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """what an optimizer of torch.optim keeps, by the names of parameters"""
     order: str = ""
     """what determines the order of training images besides seed and rollbacks; empty in older checkpoints"""
 
@@ -144,7 +146,18 @@ def _flaw(saved: Checkpoint) -> str:
         return f"it names {len(preparation.classes)} classes, but has {identity.n_classes}"
     if preparation.std and not all(0 < value < math.inf for value in preparation.std):
         return "its std is not positive"
-    return _tensor_flaw(saved)
+    return _tensor_flaw(saved) or _other_flaw(saved)
+
+
+def _other_flaw(saved: Checkpoint) -> str:
+    """Return why the state of an optimizer of torch.optim cannot be used, or an empty text."""
+    for name, values in saved.other_state.items():
+        if name not in saved.parameters:
+            return "it has state of unknown parameters"
+        for what, value in values.items():
+            if isinstance(value, Tensor) and (flaw := tensor_flaw(value)):
+                return f"its {what} of {name} {flaw}"
+    return ""
 
 
 def _tensor_flaw(saved: Checkpoint) -> str:

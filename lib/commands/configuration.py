@@ -19,14 +19,14 @@ from ..config.dump import dotted, to_yaml
 from ..config.field_type import field_types
 from ..config.hints import key_hint
 from ..config.load import read_file
-from ..config.schema import Config
+from ..config.schema import OPTIMIZERS, Config
 from ..data.sources.published import own_defaults, published_kind
 from ..data.sources.registry import AUTO, SOURCES
 from ..errors import ConfigError
 from ..models.registry import MODELS, model_spec, table
 from ..runtime.torchrun import count_workers
 
-_CHOICES = {"model.name": tuple(MODELS), "data.source": (AUTO, *SOURCES)}
+_CHOICES = {"model.name": tuple(MODELS), "data.source": (AUTO, *SOURCES), "optimizer.name": OPTIMIZERS}
 
 
 def parse_config(

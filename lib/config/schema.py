@@ -12,6 +12,7 @@ from ..types import Activation, RecipeChoice, Variant
 from .class_weights import parse_class_weights
 from .field_type import Example, ExpandUser
 from .made_for import parse_made_for
+from .optimizer_options import parse_optimizer_options
 from .section import (
     Constraint,
     Fraction,
@@ -26,6 +27,9 @@ from .section import (
 )
 
 Averaged = Literal["weights", "gradients"]
+
+OPTIMIZERS = ("sgd", "adamw", "radam", "lamb")
+"""optimizers of this program; others are classes of ``torch.optim``"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,10 +315,13 @@ class ModelConfig(Section, prefix="model."):
 class OptimizerConfig(Section, prefix="optimizer."):
     """optimizer: the rule that moves the weights."""
 
-    name: Literal["sgd", "adamw", "radam", "lamb"] = "sgd"
+    name: str = "sgd"
     """sgd: stochastic gradient descent with momentum; adamw: Adam with decoupled weight decay (arXiv:1711.05101);
     radam: rectified Adam (arXiv:1908.03265), with decoupled weight decay; lamb: a rate for each layer, for large
-    batches (arXiv:1904.00962)"""
+    batches (arXiv:1904.00962); or any class of torch.optim by its name, e.g. Adagrad, which is slower"""
+
+    options: str = ""
+    """classes of torch.optim: arguments as NAME=VALUE, e.g. 'eps=1e-6 betas=(0.9,0.99)'"""
 
     learning_rate: PositiveFloat = 0.01
     """initial learning rate, which schedule.* changes"""
@@ -361,11 +368,26 @@ class OptimizerConfig(Section, prefix="optimizer."):
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_class_weights(self.class_weights)
+        if self.of_torch and not self.name[:1].isupper():
+            raise ConfigError(
+                f"optimizer.name is {self.name or 'empty'}; it must be one of {', '.join(OPTIMIZERS)}, or a class of "
+                "torch.optim, e.g. Adagrad"
+            )
+        if parse_optimizer_options(self.options) and not self.of_torch:
+            raise ConfigError(
+                f"optimizer.options is '{self.options}', but optimizer.name {self.name} has keys of its own: "
+                "optimizer.betas, optimizer.eps, optimizer.momentum; use these"
+            )
         if self.nesterov and self.momentum == 0:
             raise ConfigError(
                 "optimizer.nesterov is true, but optimizer.momentum is 0; set optimizer.momentum above 0 or "
                 "optimizer.nesterov to false"
             )
+
+    @property
+    def of_torch(self) -> bool:
+        """Whether the optimizer is a class of ``torch.optim``."""
+        return self.name not in OPTIMIZERS
 
     @property
     def needs_equal_replicas(self) -> list[str]:

@@ -9,6 +9,7 @@ from ..training.adaptive import ADAPTIVE, Adaptive
 from ..training.flat import FlatParameters
 from ..training.lookahead import Lookahead
 from ..training.optimizer import MomentumSGD, Optimizer
+from ..training.torch_optimizer import TorchOptimizer
 
 PLAIN: dict[str, Callable[[FlatParameters, OptimizerConfig], Optimizer]] = {
     "sgd": MomentumSGD,
@@ -16,7 +17,7 @@ PLAIN: dict[str, Callable[[FlatParameters, OptimizerConfig], Optimizer]] = {
     "radam": Adaptive,
     "lamb": Adaptive,
 }
-"""by ``optimizer.name``"""
+"""by ``optimizer.name``; other names are classes of ``torch.optim``"""
 
 
 def slots(config: OptimizerConfig, ema: float = 0.0) -> list[str]:
@@ -27,7 +28,7 @@ def slots(config: OptimizerConfig, ema: float = 0.0) -> list[str]:
 
 def plain_optimizer(flat: FlatParameters, config: OptimizerConfig) -> Optimizer:
     """Return the optimizer in plain PyTorch."""
-    optimizer = PLAIN[config.name](flat, config)
+    optimizer: Optimizer = PLAIN.get(config.name, TorchOptimizer)(flat, config)
     return Lookahead(optimizer, flat, config.lookahead) if config.lookahead else optimizer
 
 
@@ -38,6 +39,9 @@ def fused_optimizer(flat: FlatParameters, copy: Tensor, config: OptimizerConfig)
     from ..training.fused_lookahead import FusedLookahead  # noqa: PLC0415
     from ..training.fused_optimizer import FusedSGD  # noqa: PLC0415
 
-    kind = FusedAdaptive if config.name in ADAPTIVE else FusedSGD
-    optimizer: Optimizer = kind(flat, copy, config)
+    optimizer: Optimizer
+    if config.of_torch:
+        optimizer = TorchOptimizer(flat, config, copy)
+    else:
+        optimizer = (FusedAdaptive if config.name in ADAPTIVE else FusedSGD)(flat, copy, config)
     return FusedLookahead(optimizer, flat, copy, config.lookahead) if config.lookahead else optimizer

@@ -83,7 +83,8 @@ def build_replica(
     transform = Transform(config.augment, config.normalize, mean_CHW, crop, device)
     plain = bool(why_not_captured(device)) or (split and not exchange.capturable)
     # Plain autograd accumulates in float32, as does the captured step where several batches make an update.
-    gradient_dtype = torch.float32 if plain or config.optimizer.accumulate > 1 else dtype
+    float32 = plain or config.optimizer.accumulate > 1 or config.optimizer.of_torch
+    gradient_dtype = torch.float32 if float32 else dtype
 
     def allocate_gradients(numel: int) -> Tensor:
         if config.exchange.replicas_differ:  # those are not exchanged
@@ -113,6 +114,8 @@ def build_replica(
         network = f"{config.model.name} {config.model.variant} {config.model.freeze}"
         sizes = f"{network} {data.n_classes} {crop} {config.batch_size} {dtype} {name}"
         step, sync, note = _autograd_step(parts, decide(config.compute, sizes, iterations), patient)
+    if config.optimizer.of_torch:
+        note += f", updated by torch.optim.{config.optimizer.name}, slower than sgd, adamw, radam and lamb"
     return Replica(
         model=model,
         flat=flat,
@@ -281,6 +284,7 @@ def why_not_fused(config: Config) -> str:
         f"{config.model.name} has no kernels of its own": not model_spec(config.model.name).fused,
         f"batch_size is more than {MAX_FUSED_BATCH}": config.batch_size > MAX_FUSED_BATCH,
         "optimizer.accumulate is not 1": config.optimizer.accumulate != 1,
+        f"optimizer.name {config.optimizer.name} has no kernel": config.optimizer.of_torch,
         "model.freeze names parts": bool(config.model.freeze),
         "model.activation is not relu": config.model.activation != "relu",
     }

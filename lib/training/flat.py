@@ -16,11 +16,15 @@ all: gradients become ready from the last layer to the first.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .flat_layout import move, padded, split, split_bytes, total_byte_length, total_length
+
+if TYPE_CHECKING:
+    from .torch_optimizer import TorchOptimizer
 
 COPIES = {"slow", "average"}
 """slots that begin as copies of the parameters; the others begin as zeros"""
@@ -64,6 +68,8 @@ class FlatParameters:
         self.slots = dict(zip(slots, others, strict=True))
         self.updates = 0
         """updates made so far, which bias corrections and the like count from"""
+        self.other_state: TorchOptimizer | None = None
+        """the optimizer, if its state lies elsewhere"""
         self.frozen = allocate(total_byte_length(rest)) if rest else self.state[:0]
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
         self.n_weights = total_length(p for p in parameters if p.ndim > 1)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..exchange.base import Exchange
 from .flat import FlatParameters
+from .torch_optimizer import broadcast_state
 from .weight_average import averages
 
 
@@ -16,12 +17,13 @@ from .weight_average import averages
 class SavedTensors:
     """Parameters and buffers, and the momentum of what is trained, of a whole network, by name.
 
-    ``slots`` are what else the optimizer keeps of each parameter.
+    ``slots`` are what else the optimizer keeps of each parameter, and ``other`` what one of ``torch.optim`` keeps.
     """
 
     parameters: dict[str, Tensor]
     momentum: dict[str, Tensor]
     slots: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    other: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class ReplicaState(Protocol):
@@ -79,7 +81,8 @@ class WholeState:
         slots = {name: flat.views(slot) for name, slot in flat.slots.items() if name != "average"}
         trained = averages(flat)
         slots |= {"trained": trained} if trained else {}
-        return SavedTensors(self._model.state_dict(), flat.momentum_of, slots)
+        other = flat.other_state.state() if flat.other_state else {}
+        return SavedTensors(self._model.state_dict(), flat.momentum_of, slots, other)
 
     @property
     def n_parameters(self) -> int:
@@ -101,7 +104,8 @@ class WholeState:
         if not writes:
             return None
         slots = {name: _copied(slot) for name, slot in whole.slots.items()}
-        return SavedTensors(_copied(whole.parameters), _copied(whole.momentum), slots)
+        other = {name: values | _copied(_only_tensors(values)) for name, values in whole.other.items()}
+        return SavedTensors(_copied(whole.parameters), _copied(whole.momentum), slots, other)
 
     def load(self, saved: SavedTensors) -> None:
         self._model.load_state_dict(saved.parameters)  # copies in place: views stay views
@@ -110,9 +114,13 @@ class WholeState:
         load_parts(saved.momentum, self._flat.momentum_of)
         for name, slot in self._flat.slots.items():
             load_parts(saved.slots.get(name, {}), self._flat.views(slot))
+        if self._flat.other_state:
+            self._flat.other_state.load_state(saved.other)
 
     def distribute(self, exchange: Exchange) -> None:
         broadcast(self.replicated, exchange)
+        if self._flat.other_state:
+            broadcast_state(self._flat, exchange)
 
     def unsplit(self) -> nn.Module:
         return self._model
@@ -134,6 +142,10 @@ def load_parts(saved: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> No
     for name, target in targets.items():
         if name in saved:
             target.copy_(saved[name])
+
+
+def _only_tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

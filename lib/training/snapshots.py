@@ -102,6 +102,7 @@ class Snapshots:
             optimizer=self._optimizer,
             updates=self._replica.flat.updates,
             slots=tensors.slots,
+            other_state=tensors.other,
         )
         base_epoch = self._base_epoch(progress) if self._run.on_nan == "rollback" else None
         self.async_saver.begin(partial(self.folder.save, saved, is_best=progress.is_best, base_epoch=base_epoch))
@@ -139,7 +140,7 @@ class Snapshots:
         check_fit(path, saved.parameters, state.whole.parameters, CheckpointError)
         if not saved.momentum.keys() & state.whole.momentum.keys():
             raise CheckpointError(f"{path} has no momentum of the trained parameters; use it as model.weights instead")
-        state.load(SavedTensors(saved.parameters, saved.momentum, saved.slots))
+        state.load(SavedTensors(saved.parameters, saved.momentum, saved.slots, saved.other_state))
         self._replica.flat.updates = saved.updates
         record = [(float(error), float(loss)) for error, loss in saved.val_record.tolist()]
         return Progress(saved.epoch, saved.iteration, record, saved.rollbacks)

@@ -22,6 +22,8 @@ CASES: dict[str, dict[str, Any]] = {
     "radam with lookahead": {"name": "radam", "lookahead": 2, "betas": (0.9, 0.9)},
     "lamb": {"name": "lamb"},
     "sgd with lookahead": {"lookahead": 4},
+    "torch's NAdam": {"name": "NAdam", "lookahead": 2},
+    "torch's RMSprop": {"name": "RMSprop", "options": "momentum=0.9", "clip_norm": 0.5},
 }
 
 
