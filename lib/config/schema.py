@@ -192,6 +192,10 @@ class AugmentConfig(Section, prefix="augment."):
     shear: Annotated[float, Constraint("lie in [0, 45]", lambda value: 0 <= value <= 45)] = 0.0
     """slant the window across and down by random angles of up to this many degrees; 0: off"""
 
+    auto: Literal["none", "trivial", "rand"] = "none"
+    """after the crop, random operations (moved, turned, slanted, recolored ...) as in torchvision. trivial: one of 14
+    for each image, of random strength (arXiv:2103.10158); rand: two, of strength 9 of 31 (arXiv:1909.13719)"""
+
     color_jitter: Fraction = 0.0
     """change brightness, contrast and saturation by random factors in 1 -/+ this value; 0: off; usual: 0.4"""
 

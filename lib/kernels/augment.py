@@ -11,6 +11,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .auto import operate
+
+_ROUNDS = 2
 _TILES = 16
 """parts in which the pixels of an image are summed"""
 _BLOCK = 1024
@@ -19,6 +22,7 @@ _BLOCK = 1024
 class Columns(NamedTuple):
     """The first column of each augmentation's parameters; -1: it is off."""
 
+    auto: int = -1
     window: int = -1
     padded: int = -1
     warp: int = -1
@@ -47,6 +51,8 @@ def augment_to_blocks(
     mean image are equal.
     """
     sampled_BSSC = sample(images_BHWC, params_BV, crop, columns=columns)
+    for i in range(_ROUNDS if columns.auto >= 0 else 0):
+        sampled_BSSC = operate(sampled_BSSC, params_BV, columns.auto + 2 * i)
     _, _, width, _ = images_BHWC.shape
     batch, crop = sampled_BSSC.shape[:2]
     grays_BT = torch.empty(batch, _TILES, dtype=torch.float32, device=sampled_BSSC.device)
@@ -56,19 +62,21 @@ def augment_to_blocks(
     _, rows, blocks, channels = out_BYXC.shape
     _finish[batch, rows](
         sampled_BSSC, grays_BT, mean_HWC, std_C, params_BV, out_BYXC, params_BV.stride(0), batch, width, crop,
-        pad, rows, blocks, channels, *columns,
+        pad, rows, blocks, channels, *columns[1:],
         MEAN_VARIES=mean_varies or columns.padded >= 0,  # padding is zero in the mean image too
         SIDE=side, TILES=_TILES, LINE=triton.next_power_of_2(blocks * side),
     )  # fmt: skip
 
 
 def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, *, columns: Columns) -> Tensor:
-    """Return the crops, float32 (B, crop, crop, 3)."""
+    """Return the crops (B, crop, crop, 3), float32, or uint8 if operations on whole numbers follow."""
     batch, height, width, _ = images_BHWC.shape
-    sampled_BSSC = torch.empty(batch, crop, crop, 3, dtype=torch.float32, device=images_BHWC.device)
+    dtype = torch.uint8 if columns.auto >= 0 else torch.float32
+    sampled_BSSC = torch.empty(batch, crop, crop, 3, dtype=dtype, device=images_BHWC.device)
     _sample[batch, triton.cdiv(crop * crop, _BLOCK)](
         images_BHWC, params_BV, sampled_BSSC, params_BV.stride(0), height, width, crop,
-        FROM_TOP=height == crop, WINDOW=columns.window, PADDED=columns.padded, WARP=columns.warp, BLOCK=_BLOCK,
+        FROM_TOP=height == crop, WINDOW=columns.window, PADDED=columns.padded, WARP=columns.warp,
+        ROUNDED=columns.auto >= 0, BLOCK=_BLOCK,
     )  # fmt: skip
     return sampled_BSSC
 
@@ -155,7 +163,8 @@ def _reflected(i, length):
 @triton.jit
 def _sample(
     images, params, out, stride, height, width, crop,
-    FROM_TOP: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, BLOCK: tl.constexpr,
+    FROM_TOP: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, ROUNDED: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     b = tl.program_id(0).to(tl.int64)
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -166,10 +175,12 @@ def _sample(
         start = tl.load(row).to(tl.int32)
     r, c, dy, dx = _place(row, pixel // crop, pixel % crop, width, crop, WINDOW, PADDED, WARP)
     red, green, blue = _bilinear(image, r, c, dy, dx, mask, width, start, WINDOW >= 0 or WARP >= 0, PADDED)
+    if ROUNDED:
+        red, green, blue = red + 0.5, green + 0.5, blue + 0.5  # and rounded down when stored
     target = out + (b * crop * crop + pixel) * 3
-    tl.store(target, red, mask)
-    tl.store(target + 1, green, mask)
-    tl.store(target + 2, blue, mask)
+    tl.store(target, red.to(out.dtype.element_ty), mask)
+    tl.store(target + 1, green.to(out.dtype.element_ty), mask)
+    tl.store(target + 2, blue.to(out.dtype.element_ty), mask)
 
 
 @triton.jit
@@ -184,7 +195,8 @@ def _sum_gray(sampled, sums, pixels, STEPS: tl.constexpr, TILES: tl.constexpr, B
     for step in range(STEPS):
         pixel = (step * TILES + tile) * BLOCK + tl.arange(0, BLOCK)
         source, mask = sampled + (b * pixels + pixel) * 3, pixel < pixels
-        total += _gray(tl.load(source, mask, 0.0), tl.load(source + 1, mask, 0.0), tl.load(source + 2, mask, 0.0))
+        red, green = tl.load(source, mask, 0).to(tl.float32), tl.load(source + 1, mask, 0).to(tl.float32)
+        total += _gray(red, green, tl.load(source + 2, mask, 0).to(tl.float32))
     tl.store(sums + b * TILES + tile, tl.sum(total, axis=0))
 
 
@@ -224,8 +236,8 @@ def _normalized(
     # Red, green and blue of pixels (y, x) of image b, less the mean.
     row = params + b * stride
     source = sampled + ((b * crop + y) * crop + x) * 3
-    red, green = tl.load(source, mask, 0.0).to(tl.float32), tl.load(source + 1, mask, 0.0).to(tl.float32)
-    blue, gray_sum = tl.load(source + 2, mask, 0.0).to(tl.float32), 0.0
+    red, green = tl.load(source, mask, 0).to(tl.float32), tl.load(source + 1, mask, 0).to(tl.float32)
+    blue, gray_sum = tl.load(source + 2, mask, 0).to(tl.float32), 0.0
     if JITTER >= 0:
         gray_sum = tl.sum(tl.load(grays + b * TILES + tl.arange(0, TILES)), axis=0)
     red, green, blue = _recolored(red, green, blue, row, gray_sum, crop * crop, JITTER, LIGHTING)

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from ...kernels.augment import Columns, augment_to_blocks
 from ...kernels.crop import crop_to_blocks, to_blocks
+from .auto import AUTO
 from .base import Augmentation
 from .color_jitter import COLOR_JITTER
 from .erasing import ERASING
@@ -16,6 +17,7 @@ from .transform import Transform
 from .warp import WARP
 
 _KERNELS: dict[str, Augmentation] = {
+    "auto": AUTO,
     "window": RESIZED_CROP,
     "padded": PADDED_CROP,
     "warp": WARP,

@@ -1,6 +1,7 @@
 """The registry of augmentations, in the order in which they are applied."""
 
 from ...config.schema import AugmentConfig
+from .auto import AUTO
 from .base import Augmentation
 from .color_jitter import COLOR_JITTER
 from .erasing import ERASING
@@ -12,6 +13,7 @@ from .warp import WARP
 
 AUGMENTATIONS: tuple[Augmentation, ...] = (
     RESIZED_CROP,
+    AUTO,
     COLOR_JITTER,
     PCA_LIGHTING,
     PADDED_CROP,
