@@ -2,7 +2,7 @@
 
 examples:
   python -m lib.report models
-  python -m lib.report models models_fast models_small
+  python -m lib.report models models_fast models_small --out compare.html
   python -m lib.report models --all --device cuda:0
 """
 
@@ -43,7 +43,7 @@ def main() -> int:
         device=options.device,
     )
     try:
-        path = write_report(options.weights_dir, budget)
+        path = write_report(options.weights_dir, budget, options.out)
     except (UserError, OSError) as error:
         if options.debug:
             traceback.print_exc()
@@ -56,7 +56,9 @@ def main() -> int:
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line. Ends the process for --help and for errors."""
     parser = PlainParser(as_called("python -m lib.report"), description=as_called(__doc__ or ""))
-    parser.add_argument("weights_dir", type=Path, nargs="+", help="folder of a run; the page is written into the first")
+    parser.add_argument("weights_dir", type=Path, nargs="+", help="folder of a run, or of several")
+    text = "page to write (default: report.html in the folder of a run; for several runs compare.html here)"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
     parser.add_argument("--images", type=int, default=256, help="validation images to evaluate (default: 256)")
     parser.add_argument("--all", action="store_true", help="evaluate all validation images")
     parser.add_argument("--device", default="cpu", help="device of the network: cpu (default), cuda:0, ...")

@@ -1,16 +1,18 @@
 """Plot learning curves, speed and time shares of one run or several."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..recording.metric_table import METRICS
 from ..recording.metrics_log import MetricsEntry
-from .plot import COLOURS, Plot
+from .plot import COLOURS, Plot, Tip
 from .runs import Run
 
 _SIZE = (5.0, 3.0)
@@ -21,6 +23,30 @@ _TIME_SHARES = (
     ("exchange", "exchanging", COLOURS[2]),
     ("wait", "waiting", COLOURS[1]),
 )
+# Room beside the last point, whose mark would else be cut.
+_MARGIN = 1.02
+# Places of a chart that show their values under the pointer.
+_TIPS = 150
+
+
+@dataclass(frozen=True)
+class XAxis:
+    """What charts are drawn over."""
+
+    name: str
+    """part of the names of plots"""
+    label: str
+    of: Callable[[Run, MetricsEntry], float]
+
+
+EPOCHS = XAxis("", "epochs", lambda run, entry: run.epochs(entry))
+
+
+def time_axis(runs: Sequence[Run]) -> XAxis:
+    """Return the axis of the time that training took, in minutes or hours."""
+    longest = max((run.seconds(entry) for run in runs for entry in run.train), default=0.0)
+    unit, seconds = ("hours", 3600) if longest > 3 * 3600 else ("minutes", 60)
+    return XAxis("_time", f"{unit} of training", lambda run, entry: run.seconds(entry) / seconds)
 
 
 def time_shares(runs: Sequence[Run]) -> list[Plot]:
@@ -31,6 +57,7 @@ def time_shares(runs: Sequence[Run]) -> list[Plot]:
             "time_shares" if alone else f"time_shares_{number}",
             "Time shares, %" if alone else f"Time shares of {run.name}, %",
             [run],
+            EPOCHS,
             partial(_time_shares, run=run),
         )
         for number, run in enumerate(runs, 1)
@@ -38,8 +65,8 @@ def time_shares(runs: Sequence[Run]) -> list[Plot]:
     ]
 
 
-def charts(runs: Sequence[Run], section: str) -> list[Plot]:
-    """Plot each metric of a section, "learning" or "speed", over epochs: training thin, validation bold.
+def charts(runs: Sequence[Run], section: str, axis: XAxis = EPOCHS) -> list[Plot]:
+    """Plot each metric of a section, "learning" or "speed", over ``axis``: training thin, validation bold.
 
     Metrics of ``Meter.log`` are optional: they are plotted if they were recorded.
     """
@@ -49,20 +76,75 @@ def charts(runs: Sequence[Run], section: str) -> list[Plot]:
         if spec.title and spec.chart == section and (name in recorded or not spec.reduce):
             validated = any(name in entry.values for run in runs for entry in run.val)
             title = spec.title + (" (thin: training)" if validated and len(runs) > 1 else "")
-            draw = partial(_metric, runs=runs, name=name, validated=validated)
-            plots.append(_plot(name, title, runs, draw))
+            lines = _lines(runs, name, axis)
+            draw = partial(_metric, lines=lines, name=name, alone=len(runs) == 1)
+            plots.append(_plot(name, title, runs, axis, draw, _tips(lines, name, axis)))
     return plots
 
 
-def _plot(name: str, title: str, runs: Sequence[Run], draw_on: Callable[[Axes], None]) -> Plot:
+@dataclass(frozen=True)
+class _Line:
+    """One metric of one run in training or validation."""
+
+    label: str
+    colour: str
+    x: list[float]
+    y: list[float]
+    validated: bool
+    """whether it is of validation"""
+    thin: bool
+    """whether it is of training, beside one of validation"""
+
+
+def _lines(runs: Sequence[Run], name: str, axis: XAxis) -> list[_Line]:
+    lines = []
+    for number, run in enumerate(runs):
+        alone, colour = len(runs) == 1, COLOURS[number % len(COLOURS)]
+        run_name = f" {run.name}" if run.name.startswith("_") else run.name  # a legend leaves out names with _
+        points = {kind: _points(run, entries, name, axis) for kind, entries in (("t", run.train), ("v", run.val))}
+        both = bool(points["t"][0] and points["v"][0])
+        # A single run has a colour for each; several have dashes, as each has a colour of its own.
+        if points["t"][0]:
+            training = COLOURS[1] if alone and both else colour
+            lines.append(_Line("training" if alone else run_name, training, *points["t"], validated=False, thin=both))
+        if points["v"][0]:
+            lines.append(_Line("validation" if alone else run_name, colour, *points["v"], validated=True, thin=False))
+    return lines
+
+
+def _tips(lines: Sequence[_Line], name: str, axis: XAxis) -> list[Tip]:
+    """Return what the chart shows under the pointer: at each place, the nearest value of every line."""
+    spec, places = METRICS[name], np.unique([x for line in lines for x in line.x])
+    if len(places) > _TIPS:
+        places = places[np.linspace(0, len(places) - 1, _TIPS).astype(int)]
+    single = len({line.label for line in lines}) == len(lines)
+    tips = []
+    for place in places.tolist():
+        texts = [f"{place:.2f} {axis.label}"]
+        for line in lines:
+            value = line.y[int(np.abs(np.array(line.x) - place).argmin())]
+            kind = "" if single else ", validation" if line.validated else ", training"
+            texts.append(f"{line.label.strip()}{kind}: {value:,.4g}{' %' if spec.scale == 100 else ''}")
+        tips.append(Tip(place, "\n".join(texts)))
+    return tips
+
+
+def _plot(
+    name: str,
+    title: str,
+    runs: Sequence[Run],
+    axis: XAxis,
+    draw_on: Callable[[Axes], None],
+    tips: Sequence[Tip] = (),
+) -> Plot:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.set_title(title)
-        axes.set_xlabel("epochs")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.set_xlabel(axis.label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=axis is EPOCHS, nbins=8))
         draw_on(axes)
-        end = max((run.epochs(entry) for run in runs for entry in [*run.train, *run.val]), default=1)
-        axes.set_xlim(0, max(end, 0.01))
+        end = max((axis.of(run, entry) for run in runs for entry in [*run.train, *run.val]), default=1)
+        axes.set_xlim(0, max(_MARGIN * end, 0.01))
         if axes.get_legend_handles_labels()[1] and not axes.get_legend():
             if len(runs) > 1:
                 figure.legend(loc="outside lower left")  # names are long; there they hide no curve
@@ -70,27 +152,28 @@ def _plot(name: str, title: str, runs: Sequence[Run], draw_on: Callable[[Axes], 
                 axes.legend(loc="best")
 
     width, height = _SIZE
-    return Plot(name, title, draw, (width, height + _LEGEND_LINE * len(runs) * (len(runs) > 1)))
+    size = (width, height + _LEGEND_LINE * len(runs) * (len(runs) > 1))
+    return Plot(f"{name}{axis.name}", title, draw, size, tips)
 
 
-def _metric(axes: Axes, *, runs: Sequence[Run], name: str, validated: bool) -> None:
-    """Draw one metric: training thin and validation bold if it is ``validated``, else training alone."""
-    spec, alone = METRICS[name], len(runs) == 1
-    for number, run in enumerate(runs):
-        run_name = f" {run.name}" if run.name.startswith("_") else run.name  # a legend leaves out names with _
-        colour = COLOURS[number % len(COLOURS)]
-        x, y = _points(run, run.train, name)
-        val_x, val_y = _points(run, run.val, name)
-        if x:
-            # An entry is written at the end of its interval, so a value holds for the time before it.
-            style: dict[str, Any] = {"drawstyle": "steps-pre"} if spec.steps else {}
-            style |= {"alpha": 0.55, "linewidth": 1, "markersize": 3} if validated else {}
-            label = ("training" if validated else None) if alone else None if val_x else run_name
-            axes.plot(x, y, "o" if len(x) == 1 else "-", color=colour, label=label, **style)  # one point draws no line
-        if val_x:
-            marker, label = "o" if len(val_x) < 40 else "", "validation" if alone else run_name
-            axes.plot(val_x, val_y, color=colour, linewidth=2.2, marker=marker, markersize=3.5, label=label)
-    values = [value for run in runs for value in _points(run, run.train, name)[1]]
+def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> None:
+    """Draw one metric: training thin and validation bold where there are both."""
+    spec = METRICS[name]
+    for line in lines:
+        style: dict[str, Any] = {"color": line.colour}
+        # An entry is written at the end of its interval, so a value holds for the time before it.
+        if spec.steps:
+            style |= {"drawstyle": "steps-pre"}
+        if line.thin:
+            style |= {"linewidth": 1.1, "markersize": 4} | ({} if alone else {"linestyle": (0, (3, 1.5)), "alpha": 0.8})
+        if line.validated:
+            few = len(line.x) < 40
+            style |= {"linewidth": 2.2, "marker": "o" if few else "", "markersize": 7 if len(line.x) == 1 else 3.5}
+        elif len(line.x) == 1:  # one point draws no line
+            style |= {"marker": "o"}
+        hidden = (line.thin and not alone) or (alone and len(lines) == 1)
+        axes.plot(line.x, line.y, label=None if hidden else line.label, **style)
+    values = [value for line in lines if not line.validated for value in line.y]
     if spec.steps and values and min(values) > 0 and max(values) > 3 * min(values):
         axes.set_yscale("log")
     elif spec.steps or spec.scale != 1 or spec.chart == "speed":
@@ -104,13 +187,15 @@ def _time_shares(axes: Axes, *, run: Run) -> None:
     layers = [[100 * entry.values.get(name, 0.0) for entry in run.train] for name, _, _ in _TIME_SHARES]
     means = [sum(layer) / len(layer) for layer in layers]
     labels = [f"{word} {mean:.0f} %" for (_, word, _), mean in zip(_TIME_SHARES, means, strict=True)]
+    # The first interval has no point before it: without one, a single interval would be a line without width.
+    x, layers = [0.0, *x], [[layer[0], *layer] for layer in layers]
     axes.stackplot(x, layers, labels=labels, colors=[colour for *_, colour in _TIME_SHARES], alpha=0.8)
     axes.set_ylim(0, 100)
     axes.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, -0.2), columnspacing=1)
 
 
-def _points(run: Run, entries: Sequence[MetricsEntry], name: str) -> tuple[list[float], list[float]]:
-    """Return epochs and values of the entries that have the metric."""
+def _points(run: Run, entries: Sequence[MetricsEntry], name: str, axis: XAxis) -> tuple[list[float], list[float]]:
+    """Return places and values of the entries that have the metric."""
     found = [entry for entry in entries if name in entry.values]
     scale = METRICS[name].scale
-    return [run.epochs(entry) for entry in found], [scale * entry.values[name] for entry in found]
+    return [axis.of(run, entry) for entry in found], [scale * entry.values[name] for entry in found]

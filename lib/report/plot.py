@@ -5,11 +5,12 @@ both, and the SVG version replaces the placeholder colours of text and grid by t
 """
 
 import io
+import itertools
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -48,11 +49,25 @@ _CJK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQua
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
+class Tip(NamedTuple):
+    """What a plot shows under the pointer around one place of its x axis."""
+
+    x: float
+    text: str
+
+
 class Plot:
     """A plot as SVG, for the page, and as PNG."""
 
-    def __init__(self, name: str, title: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> None:
-        """``draw`` and ``title`` get names only as ``drawable`` returns them."""
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        draw: Callable[[Figure], None],
+        size: tuple[float, float],
+        tips: Sequence[Tip] = (),
+    ) -> None:
+        """``draw``, ``title`` and ``tips`` get names only as ``drawable`` returns them."""
         self.name, self.title = name, title
         fonts = ["DejaVu Sans", *(font for font in _CJK_FONTS if font in fontManager.get_font_names())]
         with mpl.rc_context({**_STYLE, "svg.hashsalt": name, "font.family": fonts}), warnings.catch_warnings():
@@ -60,9 +75,10 @@ class Plot:
             figure = Figure(figsize=size)
             draw(figure)
             svg, png = io.StringIO(), io.BytesIO()
-            figure.savefig(svg, format="svg", transparent=True, metadata=_NO_METADATA)
             figure.savefig(png, format="png", dpi=160, facecolor="white")
-        self.svg, self._png = _inline(svg.getvalue(), name, title), png.getvalue()
+            figure.savefig(svg, format="svg", transparent=True, metadata=_NO_METADATA)
+        self.svg = _inline(svg.getvalue(), name, title, _strips(figure, tips))
+        self._png = png.getvalue()
 
     def write(self, folder: Path) -> None:
         """Write ``folder/NAME.png``."""
@@ -78,11 +94,30 @@ def drawable(name: str) -> str:
     return printable(name).replace("\n", " ").encode(errors="backslashreplace").decode()
 
 
-def _inline(svg: str, name: str, title: str) -> Markup:
+def _strips(figure: Figure, tips: Sequence[Tip]) -> str:
+    """Return transparent strips of the first axes, from one tip half way to the next: browsers show their titles."""
+    if not tips:
+        return ""
+    axes, points_per_pixel = figure.axes[0], 72 / figure.dpi
+    box = axes.get_window_extent()
+    left, right = box.x0 * points_per_pixel, box.x1 * points_per_pixel
+    top = figure.get_figheight() * 72 - box.y1 * points_per_pixel
+    places = [float(axes.transData.transform((tip.x, 1.0))[0]) * points_per_pixel for tip in tips]
+    edges = [left, *((a + b) / 2 for a, b in itertools.pairwise(places)), right]
+    strips = [
+        f'<rect x="{start:.1f}" y="{top:.1f}" width="{end - start:.1f}" height="{box.height * points_per_pixel:.1f}">'
+        f"<title>{escape(tip.text)}</title></rect>"
+        for tip, (start, end) in zip(tips, itertools.pairwise(edges), strict=True)
+    ]
+    return f'<g class="tips">{"".join(strips)}</g>'
+
+
+def _inline(svg: str, name: str, title: str, strips: str) -> Markup:
     """Return the <svg> element, as wide as its container, with text and grid in the page's colours."""
     body = svg[svg.index("<svg") :]
     body = re.sub(' (width|height)="[^"]*"', "", body, count=2)
     body = body.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
     # Several plots share the page, so their ids need a prefix.
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
-    return Markup(body.replace(INK, "currentColor").replace(GRID, "var(--line)"))
+    body = body.replace(INK, "currentColor").replace(GRID, "var(--line)")
+    return Markup(body.replace("</svg>", f"{strips}</svg>"))

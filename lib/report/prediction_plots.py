@@ -26,6 +26,7 @@ def confusion_plot(predictions: SampledPredictions) -> Plot:
         axes = figure.add_subplot()
         axes.grid(visible=False)
         axes.imshow(100 * shares, cmap=blue, vmin=0, vmax=100, interpolation="nearest")
+        axes.set_title("Predicted, % of the images of each true class")
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
         if len(counts) <= _MAX_NAMED:
@@ -37,7 +38,7 @@ def confusion_plot(predictions: SampledPredictions) -> Plot:
             axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         if len(counts) <= _MAX_NUMBERED:
             for row, column in zip(*np.nonzero(counts), strict=True):
-                axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=7)
+                axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", fontsize=7)
 
     return Plot("confusion_matrix", "Confusion matrix", draw, (5.0, 5.0))
 

@@ -11,6 +11,8 @@ from ..evaluation.class_metrics import Confusion
 from ..evaluation.predictions import Predictions
 
 _SAMPLES = 8
+# Fewer images of a class, on the average, say little about it.
+_MIN_IMAGES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,12 @@ class SampledPredictions:
     @cached_property
     def confusion(self) -> Confusion:
         return Confusion.of(self.predictions)
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether enough images of each class were evaluated to compare classes."""
+        images = self.confusion.images()
+        return self.n_images >= _MIN_IMAGES * max(1, int(np.count_nonzero(images)))
 
     def confused_pairs(self, count: int = 10) -> list[tuple[str, str, int, float]]:
         """Return (class, predicted class, images, share of the class's images), most frequent first."""

@@ -34,7 +34,7 @@ class RunSection:
     """number and size of the filters"""
     predictions: SampledPredictions | None = None
     confusion: Plot | None = None
-    """None for more classes than a matrix can show"""
+    """None for more classes than a matrix can show, or few images of each"""
     missing: list[str] = field(default_factory=list)
     """for each part that is missing, why"""
 
@@ -70,7 +70,7 @@ def build_section(run: Run, budget: SampleBudget, folder: Path) -> RunSection:
         replace_file(folder / f"{name}.png", images.png(sheet))
     if predictions := section.predictions:
         section.attempt("samples.png", lambda: samples_plot(predictions.samples).write(folder))
-        if predictions.confusion.has_matrix:
+        if predictions.confusion.has_matrix and predictions.tells_classes:
             section.confusion = section.attempt("confusion matrix", lambda: confusion_plot(predictions))
     if section.confusion:
         section.confusion.write(folder)

@@ -2,8 +2,12 @@
 
 import json
 import shlex
+import statistics
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,32 @@ class Run:
     def epochs(self, entry: MetricsEntry) -> float:
         """Return how many epochs were done when ``entry`` was written."""
         return entry.epoch - 1 + (1.0 if entry.kind == "val" else entry.iteration / self.iterations)
+
+    @cached_property
+    def _clock(self) -> tuple[list[tuple[int, float]], list[float]]:
+        """The position of each training entry, and the seconds of training until then."""
+        return [entry.position for entry in self.train], list(accumulate(entry.seconds for entry in self.train))
+
+    def seconds(self, entry: MetricsEntry) -> float:
+        """Return how long training had taken when ``entry`` was written, without validations and pauses."""
+        positions, totals = self._clock
+        done = bisect_right(positions, entry.position)
+        return totals[done - 1] if done else 0.0
+
+    @property
+    def duration(self) -> float:
+        """Seconds of training."""
+        return sum(entry.seconds for entry in self.train)
+
+    @property
+    def images_per_s(self) -> float:
+        """The median speed; 0 if none was recorded."""
+        return statistics.median([entry.values.get("images_per_s", 0.0) for entry in self.train] or [0.0])
+
+    @property
+    def memory(self) -> float:
+        """The most bytes that worker 0 held on its device; 0 if they were not recorded."""
+        return max((entry.values.get("memory", 0.0) for entry in self.train), default=0.0)
 
     @property
     def resume_command(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -129,15 +130,55 @@ def test_images_are_written_next_to_the_page(trained: Path) -> None:
     assert found == CURVES | {"filters", "augmented_images", "samples", "confusion_matrix"}
 
 
-def test_runs_are_compared_in_one_page(trained: Path, report: RunReport) -> None:
-    other = trained / "other"
-    shutil.copytree(trained / "models", other)
-    assert report(trained, "other", '<b>&"fast"') == (0, "other/report.html\n", "")
-    html = (other / "report.html").read_text()
+def test_runs_are_compared_in_a_page_of_their_own(trained: Path, report: RunReport) -> None:
+    before = (trained / "models/report.html").read_bytes()
+    assert report(trained, "models", '<b>&"fast"') == (0, "compare.html\n", "")
+    html = (trained / "compare.html").read_text()
     assert "<td><code>optimizer.learning_rate</code></td><td>0.01</td><td>0.02</td>" in html
     assert "<b>&" not in html  # a folder's name is text
     assert "&lt;b&gt;&amp;&#34;fast&#34;" in html
     assert html.count("filters of 5 x 5") == 2
+    assert {path.name for path in (trained / "compare").glob("*.png")} >= {
+        f"{name}.png" for name in ("loss", "time_shares_2")
+    }
+    assert (trained / "models/report.html").read_bytes() == before
+    status, _, stderr = report(trained, "models", '<b>&"fast"', "--out", "models/report.html")
+    assert (status, stderr) == (2, "error: models/report.html is the page of one run; name another file with --out\n")
+
+
+def test_the_page_has_accuracy_time_and_memory_and_a_table_of_epochs(trained: Path) -> None:
+    html = (trained / "models/report.html").read_text()
+    errors = np.load(trained / "models/val_record.npy")[:, 0]
+    assert (
+        f"<b>{100 - 100 * errors.min():.1f} %</b><span>best accuracy, epoch {errors.argmin() + 1} (top-1 error" in html
+    )
+    assert re.search(r"<b>\d\d:\d\d</b><span>of training</span>", html)
+    assert re.search(r"<b>\d\.\d GB</b><span>memory", html)
+    table = html[html.index('<table id="epochs">') :].partition("</table>")[0]
+    assert table.count("<tr") == 1 + 2
+    assert table.count('class="best"') == 1
+    for error in errors:
+        assert f">{100 - 100 * error:.1f} %</td>" in table
+
+
+def test_charts_tell_their_values_over_epochs_and_over_time(trained: Path) -> None:
+    html = (trained / "models/report.html").read_text()
+    loss = np.load(trained / "models/val_record.npy")[0, 1]
+    for name, label in (("loss", "epochs"), ("loss_time", "minutes of training")):
+        chart = html[html.index(f'<figure id="{name}">') :].partition("</figure>")[0]
+        assert label in chart
+        assert f"\nvalidation: {loss:,.4g}</title>" in chart
+
+
+def test_few_images_of_each_class_show_no_confusion(trained: Path, report: RunReport) -> None:
+    few = trained / "few"
+    shutil.copytree(trained / "models", few)
+    (few / "report/confusion_matrix.png").unlink()
+    assert report(trained, "few", "--images", "8")[0] == 0
+    html = (few / "report.html").read_text()
+    assert "The 8 images that were evaluated are too few to compare 4 classes" in html
+    assert "Most confused" not in html
+    assert not (few / "report/confusion_matrix.png").exists()
 
 
 def test_without_the_data_set_the_rest_is_still_shown(trained: Path, report: RunReport) -> None:
@@ -150,11 +191,14 @@ def test_without_the_data_set_the_rest_is_still_shown(trained: Path, report: Run
     assert {figure.get("id") for figure in page.all("figure")} >= CURVES
 
 
-def test_without_images_for_tensorboard_the_rest_is_still_shown(trained: Path, report: RunReport) -> None:
+def test_without_images_for_tensorboard_the_rest_is_still_shown(
+    trained: Path, report: RunReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = trained / "blocked"
     shutil.copytree(trained / "models", blocked)
-    shutil.rmtree(blocked / "tensorboard/pictures", ignore_errors=True)
-    (blocked / "tensorboard/pictures").write_text("a file where the folder should be")
+    [events] = (blocked / "tensorboard").glob("*.pictures.*")
+    events.unlink()
+    monkeypatch.setattr("lib.report.events.SummaryWriter", None)
     assert report(trained, "blocked") == (0, "blocked/report.html\n", "")
     page = Page((blocked / "report.html").read_text())
     assert "No images for TensorBoard: " in page.text
@@ -208,11 +252,14 @@ def test_the_page_renders_in_a_browser(trained: Path, tmp_path: Path, width: int
       const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".wide, svg")
         && e.getBoundingClientRect().right > innerWidth + 1);
       const broken = [...document.images].filter(i => !i.complete || !i.naturalWidth);
-      const flat = [...document.querySelectorAll("svg[role=img]")].filter(s => s.getBoundingClientRect().height < 50);
-      document.documentElement.dataset.found = `broken ${broken.length} wide ${wide.length} flat ${flat.length}`;
+      const flat = chosen => [...document.querySelectorAll(`figure:not(${chosen} *) > svg[role=img]`)].filter(
+        s => s.getBoundingClientRect().height < 50).length;
+      let found = `broken ${broken.length} wide ${wide.length} flat ${flat(".time")}`;
+      document.getElementById("over_time").click();
+      document.documentElement.dataset.found = `${found} ${flat(".epochs")}`;
     </script></body>"""
     html = (trained / "models/report.html").read_text()
-    assert found_in_browser(html, probe, tmp_path, width) == "broken 0 wide 0 flat 0"
+    assert found_in_browser(html, probe, tmp_path, width) == "broken 0 wide 0 flat 0 0"
 
 
 @needs_browser
@@ -228,13 +275,15 @@ def test_tables_of_several_runs_break_no_word_on_a_narrow_screen(tmp_path: Path)
       document.documentElement.dataset.found = `${cells.length} cells, broken: ${broken}`;
     </script></body>"""
     page = write_report(runs, SampleBudget()).read_text()
-    assert found_in_browser(page, probe, tmp_path, 390) == "21 cells, broken: "
+    assert found_in_browser(page, probe, tmp_path, 390) == "30 cells, broken: "
 
 
-def test_filters_and_training_images_are_in_tensorboard_once_per_checkpoint(trained: Path, report: RunReport) -> None:
-    folder = trained / "models/tensorboard/pictures"
+def test_pictures_are_in_tensorboard_once_per_checkpoint_and_in_the_same_run(trained: Path, report: RunReport) -> None:
+    folder = trained / "models/tensorboard"
     before = sorted(folder.iterdir())
     assert report(trained, "models") == (0, "models/report.html\n", "")
     assert sorted(folder.iterdir()) == before
-    events = EventAccumulator(str(folder)).Reload()
-    assert sorted(events.Tags()["images"]) == ["augmented_images", "filters"]
+    assert all(path.is_file() for path in before)
+    events = EventAccumulator(str(folder)).Reload().Tags()
+    assert sorted(events["images"]) == ["augmented_images", "confusion_matrix", "filters", "samples"]
+    assert "val/loss" in events["scalars"]
