@@ -274,7 +274,7 @@ def test_tables_of_several_runs_break_no_word_on_a_narrow_screen(tmp_path: Path)
       const broken = cells.filter(cell => lines(cell) > Math.max(3, words(cell))).map(cell => cell.textContent);
       document.documentElement.dataset.found = `${cells.length} cells, broken: ${broken}`;
     </script></body>"""
-    page = write_report(runs, SampleBudget()).read_text()
+    page = write_report(runs, SampleBudget(), tmp_path / "compare.html").read_text()
     assert found_in_browser(page, probe, tmp_path, 390) == "30 cells, broken: "
 
 

@@ -47,7 +47,7 @@ def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> N
     waited = [line("train", 5, wait=0.9), line("train", 10), line("train", 15, wait=0.25)]
     slow = write_run(tmp_path / "slow", waited)
     fast = write_run(tmp_path / "fast", [line("train", 5), line("train", 10)])
-    html = write_report([fast, slow], SampleBudget()).read_text()
+    html = write_report([fast, slow], SampleBudget(), tmp_path / "compare.html").read_text()
     text = "Epoch 1, iteration 15: waiting for data took 25 % of 2.0 s (0.5 s); raise data.decoders (now 3)"
     assert f'<p class="note">slow: {text}' in html
     assert html.count("waiting for data took") == 1
