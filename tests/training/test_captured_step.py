@@ -162,6 +162,7 @@ CASES = {
     "radam, clipped, with lookahead and average": config(
         "small", optimizer=OptimizerConfig(name="radam", lookahead=2, clip_norm=0.5, betas=(0.9, 0.99)), ema=0.9
     ),
+    "a class of torch.optim": config("small", optimizer=OptimizerConfig(name="Adagrad", options="eps=0.1")),
     "frozen parts": config("small", freeze=("stem", "head.1.bias")),
 }
 
