@@ -23,10 +23,10 @@ class WholeClassifier:
     """The classifier as one worker computes it, with the weights of all. It holds them only while they are needed."""
 
     def __init__(self, template: nn.Sequential) -> None:
-        """``template`` is the classifier before it was split; only its shapes are kept."""
+        """``template`` is the classifier before it was split."""
+        self.tensors: dict[str, Tensor] = template.state_dict()
+        """its parameters and buffers by name, new or gathered; empty where it cannot compute"""
         self.template = template.to("meta").eval()
-        self.tensors: dict[str, Tensor] = {}
-        """its parameters and buffers by name, gathered; empty where it cannot compute"""
 
     def __call__(self, x_BC: Tensor) -> Tensor:
         assert self.tensors, "evaluated outside SyncStrategy.synchronized"
@@ -103,15 +103,17 @@ class SplitNetwork(nn.Module):
         first = next(layer for layer in model.classifier if isinstance(layer, nn.Linear))
         self._n_features = first.in_features
         self.classifier = SplitClassifier(model.classifier, exchange, batch, dtype)
+        model.register_module("classifier", self.classifier)
+        self._model = (model,)  # in a tuple: its modules are those of this one
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         if len(images_BCHW):
-            features_BC = self.pool(self.features(images_BCHW)).flatten(1)
-        else:  # a batch norm's statistics of nothing are not finite
-            trained = self.training and any(parameter.requires_grad for parameter in self.features.parameters())
-            features_BC = images_BCHW.new_zeros(0, self._n_features, requires_grad=trained)
-        logits_BK: Tensor = self.classifier(features_BC)
-        return logits_BK
+            logits_BK: Tensor = self._model[0](images_BCHW)
+            return logits_BK
+        # Without the features, because a batch norm's statistics of nothing are not finite.
+        trained = self.training and any(parameter.requires_grad for parameter in self.features.parameters())
+        features_BC = images_BCHW.new_zeros(0, self._n_features, requires_grad=trained)
+        return self.classifier(features_BC)  # type: ignore[no-any-return]
 
 
 def check_can_split(name: str, model: nn.Module) -> FeatureClassifier:

@@ -57,9 +57,11 @@ class SplitState:
         self._shares = model.classifier.batch.shares
         self._gathering = Gathering(exchange, self._shares)
         self._momentum = flat.momentum_of
-        self._loaded: SavedTensors | None = None
+        # Shares are cut from the same numbers on all workers; to be sure, all get theirs from the first.
+        self._loaded: SavedTensors | None = SavedTensors(_of_classifier(model.classifier.whole.tensors), {})
+        self.release_weights()
         template = model.classifier.whole.template.state_dict()
-        self._whole_classifier = {f"classifier.{name}": tensor for name, tensor in template.items()}
+        self._whole_classifier = _of_classifier(template)
 
     @property
     def whole(self) -> SavedTensors:
@@ -168,3 +170,8 @@ class SplitState:
             name: torch.empty(self._whole_classifier.get(name, own).shape, dtype=own.dtype, device="meta")
             for name, own in tensors.items()
         }
+
+
+def _of_classifier(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a classifier by their names in the network."""
+    return {f"classifier.{name}": tensor for name, tensor in tensors.items()}

@@ -12,12 +12,13 @@ examples:
 
 import argparse
 import fnmatch
+import itertools
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.failure_matrix.cells import FAULTS, GROUP_FAULTS, MOMENTS, ROLES, SOURCES, Cell, cells
+from tests.failure_matrix.cells import FAULTS, GROUP_FAULTS, MOMENTS, ROLES, SOURCES, SPLIT, Cell, cells
 from tests.failure_matrix.experiment import Bench, Result
 
 
@@ -44,8 +45,13 @@ def table(results: Sequence[Result]) -> str:
     of_roles = [(role, moment, "hickle") for role in ROLES for moment in MOMENTS]
     of_group = [("group", moment, "hickle") for moment in MOMENTS]
     of_sources = [("group", "training", source) for source in SOURCES]
+    of_split = [(role, moment, "split") for role, moment in itertools.product(*SPLIT[:2])]
     lines = []
-    for title, faults, rows in (("role", FAULTS, of_roles), ("source", GROUP_FAULTS, [*of_group, *of_sources])):
+    for title, faults, rows in (
+        ("role", FAULTS, of_roles),
+        ("source", GROUP_FAULTS, [*of_group, *of_sources]),
+        ("role", SPLIT[2], of_split),
+    ):
         lines += [f"| {title} | moment | {' | '.join(faults)} |", f"|---|---|{'---|' * len(faults)}"]
         for role, moment, source in rows:
             row = [at.get(Cell(role, moment, fault, source)) for fault in faults]

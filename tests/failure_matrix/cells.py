@@ -11,6 +11,12 @@ GROUP_FAULTS = ("SIGINT", "SIGHUP twice", "SIGUSR1")
 """Signals to every process of the run at once, as terminals and batch systems send them."""
 SOURCES = ("jpeg_folder", "lmdb", "cifar10", "cifar100", "mnist", "synthetic")
 """Data sources of the cells of ``GROUP_FAULTS``, beside the one of all others."""
+SPLIT = (
+    ("trainer 0", "trainer 1"),
+    ("training", "validating", "saving", "stopping"),
+    ("SIGKILL", "SIGTERM", "silence"),
+)
+"""Cells with ``model.parallel`` classifier, whose source is called split."""
 PATIENCE_S = 15
 """``run.patience_s`` of the runs"""
 AGAIN = r"Start the same command again to continue from the last checkpoint\."
@@ -47,7 +53,8 @@ def cells() -> list[Cell]:
     of_roles = [cell for cell in every if (cell.role, cell.fault) != ("supervisor", "silence")]
     of_group = itertools.starmap(Cell, itertools.product(["group"], MOMENTS, GROUP_FAULTS))
     of_sources = itertools.starmap(Cell, itertools.product(["group"], ["training"], GROUP_FAULTS, SOURCES))
-    return [*of_roles, *of_group, *of_sources]
+    of_split = itertools.starmap(Cell, itertools.product(*SPLIT, ["split"]))
+    return [*of_roles, *of_group, *of_sources, *of_split]
 
 
 def expected(cell: Cell) -> Expected:

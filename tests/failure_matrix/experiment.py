@@ -97,12 +97,14 @@ class Bench:
         )
 
     def _words(self, place: Path, source: str) -> list[str]:
-        data = self._folder / source
+        data = self._folder / ("hickle" if source == "split" else source)
         if source in WRITERS and not data.exists():
             WRITERS[source](data)
         size = self._batch_size
         of_source: tuple[object, ...] = ("--data.dir", data, "--run.weights_dir", place / "models")
-        if source != "hickle":
+        if source == "split":
+            of_source += ("--model.parallel", "classifier")
+        elif source != "hickle":
             size //= 2  # half the images: as many iterations
             of_source += ("--data.source", source, "--data.img_size", 32, *_SYNTHETIC)
         if "cpu" not in self._devices:

@@ -19,6 +19,7 @@ SAMPLE = (
     "group/training/SIGINT/jpeg_folder",
     "group/saving/SIGHUP twice",
     "group/training/SIGUSR1/lmdb",
+    "trainer 1/training/SIGKILL/split",
 )
 RESUMED = SAMPLE[:1]
 
