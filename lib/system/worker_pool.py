@@ -5,12 +5,14 @@ their pipe does, so they never outlive the process that started them, however th
 """
 
 import atexit
+import contextlib
 import multiprocessing
+import os
 import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
@@ -25,6 +27,8 @@ from .signals import signal_name
 
 # Tasks given to a worker at a time: while it runs one, the next waits in its pipe.
 _AHEAD = 2
+# NumPy reads it when it is imported.
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -121,12 +125,13 @@ class WorkerPool(Generic[C]):
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
-            for _ in range(count):
-                ours, theirs = spawn.Pipe()
-                process = spawn.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
-                process.start()
-                theirs.close()
-                self._workers.append(_Worker(process, ours, spare))
+            with _without_blas_threads():
+                for _ in range(count):
+                    ours, theirs = spawn.Pipe()
+                    process = spawn.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
+                    process.start()
+                    theirs.close()
+                    self._workers.append(_Worker(process, ours, spare))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -203,6 +208,23 @@ class WorkerPool(Generic[C]):
         except (EOFError, OSError):
             raise _died(worker) from None
         worker.running.popleft().reply = reply
+
+
+@contextlib.contextmanager
+def _without_blas_threads() -> Iterator[None]:
+    """Start processes whose NumPy has one thread: OpenBLAS starts one for each core, and each spins for a while.
+
+    With many cores that takes longer than the work of a process.
+    """
+    given = os.environ.get(_BLAS_THREADS)
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[_BLAS_THREADS]
+        else:
+            os.environ[_BLAS_THREADS] = given
 
 
 def _died(worker: _Worker) -> WorkerDied:

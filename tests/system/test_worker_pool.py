@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -57,7 +58,12 @@ class Die(msgspec.Struct, frozen=True, tag=True):
         return "the last task"
 
 
-Task = Fill | Pid | Fail | Die
+class Threads(msgspec.Struct, frozen=True, tag=True):
+    def run(self, context: Context) -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+
+Task = Fill | Pid | Fail | Die | Threads
 NO_MEMORY = Context(TensorHandle("none", "", (), "uint8"))
 
 
@@ -79,6 +85,17 @@ def test_a_spare_process_takes_urgent_tasks_only() -> None:
         (spare,) = {pool.result(future) for future in urgent}
         assert worker != spare
         assert sorted(pool.pids) == sorted([worker, spare])
+
+
+@pytest.mark.parametrize("given", [None, "2"])
+def test_workers_do_not_start_a_thread_for_each_core(monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    with WorkerPool(1, NO_MEMORY, Task) as pool:  # these tests import NumPy
+        assert pool.result(pool.submit(Threads(), int)) == 1
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == given
 
 
 def test_the_number_of_processes_may_change() -> None:
