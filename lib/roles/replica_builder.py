@@ -32,10 +32,10 @@ from ..training.step import Step
 from ..training.sync import AverageWeights, SyncStrategy
 from ..training.weight_average import AveragedOverTime
 from .optimizer_builder import fused_optimizer, plain_optimizer, slots
-from .split_builder import Split, split_network
 
 if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
     from ..training.captured_step import CapturableNetwork
+    from .split_builder import Split
 
 # Segments of gradients that are averaged while the backward pass continues.
 _SEGMENT_BYTES = 16 << 20
@@ -76,6 +76,8 @@ def build_replica(
 
     model, split = new_network(), config.model.parallel != "none"
     if split:
+        from .split_builder import split_network  # noqa: PLC0415  (imports the compiler, which takes seconds)
+
         model = split_network(config, model, exchange, device, dtype)
     model = model.to(device)
     frozen_norms = freeze(model, config.model.freeze)
@@ -102,7 +104,11 @@ def build_replica(
         slots=slots(config.optimizer, config.model.ema),
     )
     weights_K = None if class_weights_K is None else class_weights_K.to(device)
-    own = Split(model, flat, exchange, new_network, dtype) if split else None
+    own = None
+    if split:
+        from .split_builder import Split  # noqa: PLC0415
+
+        own = Split(model, flat, exchange, new_network, dtype)
     parts = _Parts(config, spec, model, flat, transform, frozen_norms, dtype, exchange, weights_K, own)
     if plain:
         step, sync, note = _plain_step(parts)
@@ -143,7 +149,7 @@ class _Parts:
     dtype: torch.dtype
     exchange: Exchange
     class_weights_K: Tensor | None
-    split: Split | None
+    split: "Split | None"
 
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
         config = self.config

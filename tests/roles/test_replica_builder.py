@@ -1,9 +1,12 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import torch
 
 from lib.config.schema import Config
 from lib.roles.replica_builder import MAX_FUSED_BATCH, why_not_captured, why_not_fused
+from tests.support.scripts import ROOT
 
 
 def test_batches_too_large_for_the_kernels_are_not_fused() -> None:
@@ -14,3 +17,9 @@ def test_batches_too_large_for_the_kernels_are_not_fused() -> None:
 
 def test_a_cpu_runs_the_plain_step() -> None:
     assert why_not_captured(torch.device("cpu")) == "it needs a GPU"
+
+
+def test_a_trainer_does_not_import_the_compiler_before_it_compiles() -> None:
+    """It would take seconds of every start, and leave a folder in TMPDIR."""
+    program = "import sys, lib.roles.trainer, lib.roles.validator; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
