@@ -49,7 +49,7 @@ def tar_index(path: Path, cache_dir: Path) -> list[Member]:
     """
     stat = path.stat()
     cache = cache_dir / f"tar_{zlib.crc32(os.fsencode(path.resolve())):08x}.msgpack"
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    key = (_as_text(str(path.resolve())), stat.st_size, stat.st_mtime_ns)
     if (members := _read_cache(cache, key)) is not None:
         return members
     with reading(path, DataError, "download it again"), path.open("rb") as outer, path.open("rb") as inner:
@@ -89,7 +89,13 @@ def _members(path: Path, outer: IO[bytes], inner: IO[bytes], size: int) -> Itera
 
 
 def _named(name: str, member: tarfile.TarInfo) -> Member:
+    name = _as_text(name)
     return (f"{name}/", 0, member.offset_data) if member.isdir() else (name, member.size, member.offset_data)
+
+
+def _as_text(name: str) -> str:
+    """Return a name whose bytes that are no text are escaped: images in a tar are found by their place, not by name."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _headers(path: Path, file: IO[bytes], start: int, end: int) -> Iterator[tarfile.TarInfo]:

@@ -229,6 +229,15 @@ def test_tars_of_other_forms_are_refused(tmp_path: Path) -> None:
         listed(tmp_path / "pipe.tar")
 
 
+def test_a_name_in_a_tar_that_is_no_text_is_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "\udcfe"  # where the tar is may be no text either
+    folder.mkdir()
+    path = tarred(folder / "train.tar", {"c/\udcff.jpg": b"one", "c/2.jpg": b"two", "\udcff/3.jpg": b"3"})
+    for found in (listed(path), listed(path)):  # the second time from the cache
+        assert [entry.name for entry in found.entries] == ["\\udcff/3.jpg", "c/2.jpg", "c/\\udcff.jpg"]
+        assert read_image(path, found.entries[2]) == b"one"
+
+
 def test_a_class_without_images_in_a_tar_is_refused(tmp_path: Path) -> None:
     empty = tarfile.TarInfo("n02")
     empty.type = tarfile.DIRTYPE
