@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from ..recording.metric_table import METRICS
 from ..recording.metrics_log import MetricsEntry
@@ -176,10 +176,19 @@ def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> No
     values = [value for line in lines if not line.validated for value in line.y]
     if spec.steps and values and min(values) > 0 and max(values) > 3 * min(values):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_PlainLogFormatter())
+        axes.yaxis.set_minor_formatter(_PlainLogFormatter())
     elif spec.steps or spec.scale != 1 or spec.chart == "speed":
         axes.set_ylim(bottom=0)
     if spec.chart == "speed":
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+
+
+class _PlainLogFormatter(LogFormatter):
+    """Labels the ticks of a logarithmic axis with plain numbers: formulas, the default, are not drawn here."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def _time_shares(axes: Axes, *, run: Run) -> None:

@@ -31,6 +31,16 @@ def test_damaged_lines_are_skipped(tmp_path: Path, damaged: str) -> None:
     assert [(run.epochs(entry), entry.values["top1_error"]) for entry in run.val] == [(1.0, 0.5)]
 
 
+@pytest.mark.parametrize(("rates", "label"), [((0.1, 0.01), "0.01"), ((0.1, 0.03), "0.06")])
+def test_the_labels_of_a_logarithmic_axis_are_plain_numbers(
+    tmp_path: Path, rates: tuple[float, float], label: str
+) -> None:
+    records = [line("train", 10 * number, learning_rate=rate) for number, rate in enumerate(rates, 1)]
+    svg = charts([read_run(write_run(tmp_path / "run", records))], "learning")[-1].svg
+    assert f">{label}<" in svg
+    assert "math" not in svg
+
+
 def test_a_learning_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path) -> None:
     """Ten iterations at 0.1, then five at 0.01: an entry is written at the end of its interval."""
     records = [line("train", 5), line("train", 10), line("train", 15, learning_rate=0.01)]
