@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from lib.__main__ import main
 from lib.commands.entry import COMMANDS
+from lib.packing.pack import STEPS
 from lib.system import program
 from tests.support.data_files import write_jpeg_folder
 from tests.support.scripts import ROOT
@@ -142,3 +144,15 @@ def test_a_wrong_command_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_every_script_is_a_command() -> None:
     scripts = {path.stem for path in ROOT.glob("*.py")} - {"setup"}
     assert scripts <= COMMANDS.keys()
+
+
+def test_tandem_pack_does_the_steps_of_the_script() -> None:
+    script = (ROOT / "preprocessing/generate_data.sh").read_text()
+    [steps] = re.findall(r"^for script in (.*); do$", script, flags=re.MULTILINE)
+    assert steps.split() == [step.__name__ for step in STEPS]
+
+
+def test_the_package_brings_the_settings_of_the_clone() -> None:
+    files = sorted(path.name for path in ROOT.glob("*.yaml") if path.name == "config.yaml" or "spec" in path.name)
+    for name in files:
+        assert (ROOT / "lib/defaults" / name).resolve() == ROOT / name

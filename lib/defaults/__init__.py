@@ -1,0 +1,1 @@
+"""The settings that an installed package brings: links to the files at the top of the clone."""
