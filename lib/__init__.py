@@ -65,10 +65,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api.public import Batches, Class, Network, Prediction, Run, UserError, open, train
 
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return getattr(import_module(".api.public", __name__), name)
+        if name == "__version__":
+            return import_module(".system.program", __name__).version()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = ["Batches", "Class", "Network", "Prediction", "Run", "UserError", "open", "train"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module(".api.public", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .commands.entry import COMMANDS, call
 from .config.plain_parser import PlainParser
 from .errors import ConfigError
-from .system.program import spec_file
+from .system.program import spec_file, version
 
 # The names of commands here, and those of their scripts in a clone.
 _NAMES = {name: name for name in ("train", "validate", "classify", "export", "report", "doctor", "pack")}
@@ -20,6 +20,7 @@ def main() -> int:
     parser = PlainParser("tandem", description="\n".join(["commands, each of which has its own --help:", *lines]))
     parser.usage = "tandem COMMAND [options]"
     parser.add_argument("command", choices=list(_NAMES), metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"tandem {version()}")
     name = parser.parse_args(sys.argv[1:2]).command
     words = sys.argv[2:]
     if COMMANDS[_NAMES[name]].spec:

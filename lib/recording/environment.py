@@ -13,6 +13,8 @@ import torch
 
 from ..system.atomic_write import replace_file
 from ..system.cpus import usable_cores
+from ..system.program import version
+from ..system.python_module import PACKAGE_DIR
 
 _PACKAGES = ("torch", "numpy", "pyzmq", "hickle", "h5py", "pillow")
 
@@ -25,6 +27,7 @@ def write_environment(folder: Path, facts: Mapping[str, Any]) -> None:
         "machine": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "CPU cores": str(usable_cores()),
         "GPUs": gpus or ["none"],
+        "tandem": version(),
         "Python": platform.python_version(),
         "CUDA": str(torch.version.cuda or "none"),
         "packages": [f"{name} {_version(name)}" for name in _PACKAGES],
@@ -34,11 +37,14 @@ def write_environment(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _git_commit() -> str:
-    """Return the commit of the program, marked if files differ from it; "unknown" outside a repository."""
+    """Return the commit of the program, marked if files differ from it; "unknown" outside of its repository."""
+    clone = PACKAGE_DIR.resolve().parent
+    if not (clone / ".git").exists():  # installed, perhaps within the repository of another program
+        return "unknown"
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty= with changes", "--abbrev=12"],
-            cwd=Path(__file__).parent,
+            cwd=clone,
             capture_output=True,
             text=True,
             timeout=5,

@@ -3,6 +3,8 @@
 import re
 import shutil
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -21,6 +23,13 @@ _INSTALLED = (
     (r"(?:preprocessing/)?generate_toy_data\.sh", "tandem pack --toy"),
     (r"preprocessing/(?:generate_data\.sh|make_\w+\.py)", "tandem pack"),
 )
+
+
+def version() -> str:
+    """Return the version of this program."""
+    if CLONE is None:
+        return metadata.version("tandem-trainer")
+    return str(tomllib.loads((CLONE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
 def settings_file(name: str) -> Path:

@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import lib
 from lib.__main__ import main
 from lib.commands.entry import COMMANDS
 from lib.packing.pack import STEPS
@@ -131,6 +133,20 @@ def test_scripts_of_a_clone_keep_their_names(monkeypatch: pytest.MonkeyPatch) ->
     assert program.as_called(text) == "run tandem pack, then tandem train"
     assert program.as_called("python -m lib.commands.doctor") == "tandem doctor"
     assert program.as_called("train_2gpu.py") == "tandem train --workers 2"
+
+
+def test_the_version_is_that_of_the_package(site: Path, tmp_path: Path) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert lib.__version__ == version
+    assert tandem(site, tmp_path, "--version").stdout == f"tandem {version}\n"
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import lib, sys; print(sorted({'torch', 'numpy', 'zmq', 'lib.api'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    with pytest.raises(AttributeError, match="module 'lib' has no attribute 'opne'"):
+        _ = lib.opne  # type: ignore[attr-defined]
 
 
 def test_a_wrong_command_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
