@@ -120,8 +120,6 @@ def build_replica(
         network = f"{config.model.name} {config.model.variant} {config.model.freeze}"
         sizes = f"{network} {data.n_classes} {crop} {config.batch_size} {dtype} {name}"
         step, sync, note = _autograd_step(parts, decide(config.compute, sizes, iterations), patient)
-    if config.optimizer.of_torch:
-        note += f", updated by torch.optim.{config.optimizer.name}, slower than sgd, adamw, radam and lamb"
     return Replica(
         model=model,
         flat=flat,
@@ -132,7 +130,7 @@ def build_replica(
         crop=crop,
         fused=fused,
         is_split=split,
-        note=note + (own.note if own else ""),
+        note=note + update_note(config) + (own.note if own else ""),
     )
 
 
@@ -271,6 +269,17 @@ def build_sync(
         return LocalSGD(optimizer, flat, exchange, config.every)
     alpha = moving_rate(config, world_size)
     return Elastic(optimizer, flat, exchange, every=config.every, alpha=alpha, world_size=world_size)
+
+
+def update_note(config: Config) -> str:
+    """Return what is unusual about the update, for people."""
+    notes = {
+        f", updated by torch.optim.{config.optimizer.name}, slower than sgd, adamw, radam and lamb": (
+            config.optimizer.of_torch
+        ),
+        f", averaged over time (model.ema {config.model.ema:g}): that is validated and saved": config.model.ema > 0,
+    }
+    return "".join(note for note, holds in notes.items() if holds)
 
 
 def why_not_captured(device: torch.device) -> str:

@@ -13,6 +13,7 @@ from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig,
 from lib.errors import CheckpointError
 from lib.exchange.peer import Peer
 from lib.models.tiny import Tiny
+from lib.roles.replica_builder import update_note
 from lib.training.plain_step import PlainStep
 from tests.support.in_process import Run
 from tests.support.replicas import run_replicas
@@ -157,3 +158,11 @@ def test_damaged_state_is_refused(tmp_path: Path, small_data_set: Path) -> None:
             write(file, replace(saved, slots={"second_moment": {name: tensor}}))
         with pytest.raises(CheckpointError, match=says):
             load(path)
+
+
+def test_what_is_unusual_about_the_update_is_said_at_the_start(tmp_path: Path) -> None:
+    settings = config(tmp_path, tmp_path, 1, {"name": "NAdam"})
+    assert update_note(settings) == ", updated by torch.optim.NAdam, slower than sgd, adamw, radam and lamb"
+    settings = replace(settings, optimizer=OptimizerConfig(), model=ModelConfig(ema=0.99))
+    assert update_note(settings) == ", averaged over time (model.ema 0.99): that is validated and saved"
+    assert update_note(Config()) == ""
