@@ -42,6 +42,8 @@ def run(context: Context) -> None:
         epoch = tqdm.format_interval(seconds * iterations)  # validation takes a small part of it
         total = tqdm.format_interval(seconds * iterations * config.run.n_epochs)
         print_stdout(run_summary(config, data, state.replica, dtype))
+        if state.replica.split:
+            print_stdout(f"split:    {state.replica.split}")
         print_stdout(state.origin or "resumes:  nothing, it starts anew")
         print_stdout(f"trial:    {describe(metrics)} over {metrics.images:,} images")
         print_stdout(f"memory:   {gigabytes:.2f} GB {'GPU memory' if device.type == 'cuda' else 'memory of a trainer'}")

@@ -129,8 +129,8 @@ def build_replica(
         device=device,
         crop=crop,
         fused=fused,
-        is_split=split,
         note=note + update_note(config) + (own.note if own else ""),
+        split=own.description if own else "",
     )
 
 

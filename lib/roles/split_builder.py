@@ -57,11 +57,26 @@ class Split:
                 "model.freeze names parts of the classifier, which model.parallel classifier trains; freeze parts of "
                 "features only, or set model.parallel to none"
             )
-        self._classifier, self._batch = model.classifier, model.classifier.batch
+        self._classifier, self._batch, self._flat = model.classifier, model.classifier.batch, flat
         self._parts = OwnedParts(model, flat)
 
         self.state = SplitState(model, flat, self._parts, exchange, new_network, dtype)
         self.note = f", classifier split over {self._batch.shares.world_size}"
+
+    @property
+    def description(self) -> str:
+        """What is split, the memory of a worker's parameters, and the bytes that it sends in a step, as one line."""
+        flat, shares = self._flat, self._batch.shares
+        replicated = sum(part.stop - part.start for part, is_owned in self._parts.cut(flat.whole) if not is_owned)
+        whole = sum(tensor.numel() for tensor in self.state.whole.momentum.values())
+        per_parameter = 8 + flat.gradients.itemsize  # weight, momentum and gradient
+        here, unsplit = (per_parameter * count / 1e9 for count in (len(flat.parameters), whole))
+        sent = self._classifier.sent_bytes, (shares.world_size - 1) * replicated * flat.gradients.itemsize
+        return (
+            f"classifier, 1/{shares.world_size} a worker; weights, momentum and gradients take {here:.3f} GB a worker, "
+            f"{unsplit:.3f} GB unsplit; a worker sends up to {sent[0] / 1e6:.1f} MB of activations and "
+            f"{sent[1] / 1e6:.1f} MB of gradients a step"
+        )
 
     @property
     def replicated_flat(self) -> FlatParameters:

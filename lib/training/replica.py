@@ -26,10 +26,15 @@ class Replica:
     """side of the network's input, in pixels"""
     fused: bool
     """whether ``step`` runs kernels made for this network"""
-    is_split: bool = False
-    """whether workers compute parts of the network together"""
     note: str
     """how ``step`` computes, in a few words"""
+    split: str = ""
+    """what workers compute together and what that moves, as one line; empty if each has the whole network"""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether workers compute parts of the network together."""
+        return bool(self.split)
 
     def refresh(self) -> None:
         """Take over weights that someone else has changed, the same way on all replicas."""

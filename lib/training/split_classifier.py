@@ -16,7 +16,7 @@ from ..models.layers import FeatureClassifier
 from .keyed_dropout import keyed_dropout
 from .split_layers import ColumnGather, LogitsToRows, RowGather, SharedBatch, batch_norm
 
-_Elementwise = (nn.ReLU, nn.Threshold)
+_Elementwise = (nn.ReLU, nn.Threshold, nn.SiLU, nn.Mish)
 
 
 class WholeClassifier:
@@ -60,6 +60,12 @@ class SplitClassifier(nn.Module):
             self.first_columns.append(shares.own(columns).start if columns else 0)
             self.add_module(name, _cut(layer, batch))
         self.whole = WholeClassifier(classifier)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of activations and their gradients that other workers read of this one in a step of full batches."""
+        joints = self.joints
+        return joints.rows.sent_bytes + joints.logits.sent_bytes + sum(joint.sent_bytes for joint in joints.columns)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x_BC: Tensor) -> Tensor:

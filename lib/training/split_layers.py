@@ -50,10 +50,10 @@ class RowGather:
 
     def __init__(self, exchange: Exchange, batch: SharedBatch, features: int, dtype: torch.dtype) -> None:
         self._batch, self._world_size = batch, batch.shares.world_size
-        own, all_rows = batch.batch_size, batch.batch_size * self._world_size
+        own = batch.batch_size
         self._forward = exchange.open_activations(bytes_of((own, features), dtype=dtype))
         self._backward = exchange.open_activations(bytes_of(*[(own, features)] * self._world_size, dtype=dtype))
-        self._all_rows = all_rows
+        self.sent_bytes = 2 * (self._world_size - 1) * own * features * dtype.itemsize
 
     def forward(self, x_BC: Tensor) -> Tensor:
         """Return the rows (N, C) of all workers."""
@@ -76,6 +76,9 @@ class ColumnGather:
         self._shares, self._columns = batch.shares, columns
         rows = batch.batch_size * self._shares.world_size
         self._forward = exchange.open_activations(bytes_of((rows, self._shares.width(columns)), dtype=dtype))
+        others = columns - len(self._shares.own(columns))
+        sent = len(self._shares.own(columns)) * (self._shares.world_size - 1) + others
+        self.sent_bytes = rows * sent * dtype.itemsize
         shapes = [(rows, len(share)) for share in self._shares.columns(columns)]
         self._backward = exchange.open_activations(bytes_of(*shapes, dtype=dtype))
 
@@ -101,6 +104,9 @@ class LogitsToRows:
         rows = batch.batch_size * self._shares.world_size
         self._forward = exchange.open_activations(bytes_of((rows, self._shares.width(classes)), dtype=dtype))
         self._backward = exchange.open_activations(bytes_of((batch.batch_size, classes), dtype=dtype))
+        own = len(self._shares.own(classes))
+        sent = own * (self._shares.world_size - 1) + classes - own
+        self.sent_bytes = batch.batch_size * sent * dtype.itemsize
 
     def forward(self, x_Nw: Tensor, count: int) -> Tensor:
         """Return the logits (count, K) of this worker's images."""
