@@ -27,8 +27,8 @@ closest one. `--print_config` prints the result as YAML, and `--config` with tha
 python train.py --run.n_epochs 9 --print_config
 ```
 
-Besides the keys, `train.py` takes `--dry_run`, `--find_batch_size`, `--profile N`, `--quiet` and `--debug`:
-`python train.py --help`.
+Besides the keys, `train.py` takes `--dry_run`, `--find_batch_size`, `--find_learning_rate`, `--profile N`, `--quiet`
+and `--debug`: `python train.py --help`.
 
 With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator completes keys and their values, also after
 `python train.py`: `pip install argcomplete`, run `activate-global-python-argcomplete` once, and start a new shell.

@@ -7,7 +7,7 @@ installed under another name:
     api                 the program from Python: networks that predict, batches as the trainer sees them, trainings
     __main__            the command ``tandem`` of an installed package, which calls all others
     commands            what train.py, validate.py, classify.py, export.py and the other scripts do; doctor; verify_data
-    roles               one file per process: trainer, loader, validator, dry run, batch size finder
+    roles               one file per process: trainer, loader, validator, dry run, finders of batch size and rate
     runtime             supervisor, process set-up, run folder, restarts by torchrun and SLURM
     report              the page about a run, report.html
     training            replica, step, optimizer, flat parameters, synchronization strategy, fine-tuning, snapshots

@@ -37,9 +37,14 @@ class TrainOptions:
     find_batch_size: bool = False
     """try larger and larger batches on the first device; print the largest that fits and the fastest"""
 
+    find_learning_rate: bool = False
+    """make up to 100 updates with rising learning rates; suggest one, and draw the losses to
+    weights_dir/learning_rate.png"""
+
     def __post_init__(self) -> None:
-        if self.dry_run and self.find_batch_size:
-            raise ConfigError("--dry_run and --find_batch_size exclude each other; give one of them")
+        given = [f"--{name}" for name, value in vars(self).items() if value]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} exclude each other; give one of them")
 
 
 @report_errors
@@ -53,6 +58,8 @@ def train(description: str, spec: Path) -> int:
         return run_roles(replace(config, devices=config.devices[:1]), data, [("batch_size_finder", 0)])
     if options.dry_run:
         return run_roles(config, data, worker_roles(ranks, "dry_run"))
+    if options.find_learning_rate:
+        return run_roles(for_sweep(config), data, worker_roles(ranks, "learning_rate_finder"))
     roles = worker_roles(ranks, "trainer")
     if 0 not in ranks:  # worker 0, on another machine, owns the run's folder
         return run_roles(config, data, roles)
@@ -60,6 +67,13 @@ def train(description: str, spec: Path) -> int:
     fetch_weights(config)
     with locked_run_dir(config) as lock:
         return run_roles(config, data, roles, lock=lock)
+
+
+def for_sweep(config: Config) -> Config:
+    """Return the configuration of a sweep over learning rates: from the start, without validations within an epoch."""
+    fetch_weights(config)
+    run, logging = replace(config.run, resume="never"), replace(config.logging, val_freq=0)
+    return replace(config, run=run, logging=logging)
 
 
 def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, TrainOptions]:

@@ -89,6 +89,7 @@ FOREIGN_OPTIONS = {
     "validate.py --crops 10": "tta",
     "--dry_run": "fast_dev_run num_sanity_val_steps",
     "--find_batch_size": "auto_scale_batch_size",
+    "--find_learning_rate": "auto_lr_find lr_find",
     "--profile": "profiler",
     "export.py": "format",
     "augment.crop and augment.mirror": "no_aug",

@@ -41,6 +41,16 @@ def test_find_batch_size_names_the_largest_and_the_fastest(tmp_path: Path, data_
     assert not (tmp_path / "models").exists()
 
 
+def test_find_learning_rate_suggests_one_and_leaves_the_run_as_it_was(
+    tmp_path: Path, data_set: Path, run_script: Script
+) -> None:
+    done = run_script("train.py", *OPTIONS, "[cpu]", "--find_learning_rate")
+    assert done.returncode == 0, done.stderr
+    assert "\npicture: models/learning_rate.png\n" in done.stdout
+    assert re.search(r"use --optimizer.learning_rate|the loss falls at no rate", done.stdout)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["learning_rate.png"]
+
+
 def test_profile_writes_a_trace_and_quiet_prints_nothing(tmp_path: Path, data_set: Path, run_script: Script) -> None:
     extra = ("--profile", 2, "--quiet", "--logging.tensorboard", "true", "--run.snapshot_freq", 2)
     done = run_script("train.py", *OPTIONS, "[cpu]", *extra)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +20,11 @@ from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.recording.recorder import NullRecorder
 from lib.roles.batch_order import batch_order
+from lib.roles.learning_rate_finder import training_alone
 from lib.roles.train_state import build
 from lib.roles.trainer import Trainer
+
+AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 
 
 class MemoryFeed:
@@ -74,7 +77,15 @@ class Run:
 
         With several workers, ``exchange`` is that of worker ``rank``.
         """
-        exchange = exchange or Alone(torch.device("cpu"))
+        worker, feed = self.worker(Trainer, broken, exchange or Alone(torch.device("cpu")), rank)
+        worker.train()
+        weights = worker.replica.model.state_dict()
+        return feed, worker.progress, {name: value.clone() for name, value in weights.items()}
+
+    def worker(
+        self, kind: type[AnyTrainer], broken: int | None, exchange: Exchange, rank: int = 0, *, val: bool = True
+    ) -> tuple[AnyTrainer, MemoryFeed]:
+        """Return a trainer of this kind with its feed; without ``val`` that of training batches without an end."""
         context: Any = SimpleNamespace(
             config=self.config,
             name=f"trainer {rank}",
@@ -86,7 +97,7 @@ class Run:
         state = build(context, exchange, torch.device("cpu"), torch.float32)
         train_labels = np.arange(len(self.images["train"])) % 4
         sampler = Sampler(batch_order(self.config), self.data, train_labels, rank)
-        feed = MemoryFeed(state.plan.run(state.progress.epoch, state.progress.iteration), self.images, sampler, broken)
-        worker = Trainer(context, state, feed, NullRecorder())  # type: ignore[arg-type]
-        worker.train()
-        return feed, worker.progress, {name: value.clone() for name, value in state.replica.model.state_dict().items()}
+        at = state.progress
+        requests = state.plan.run(at.epoch, at.iteration) if val else training_alone(state.plan)
+        feed = MemoryFeed(requests, self.images, sampler, broken)
+        return kind(context, state, feed, NullRecorder()), feed  # type: ignore[arg-type]
