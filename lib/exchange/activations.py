@@ -22,8 +22,8 @@ class Activations(Protocol):
     def all_gather(self, *own: Tensor) -> list[list[Tensor]]:
         """Return, for each of the tensors ``own``, that of every worker in rank order. Read them at once."""
 
-    def reduce_scatter(self, parts: Sequence[Tensor]) -> Tensor:
-        """Return the sum of the part for this worker over all workers; ``parts`` has one for each, by rank.
+    def reduce_scatter(self, parts: Sequence[Tensor], scale: float = 1.0) -> Tensor:
+        """Return ``scale`` times the sum of the part for this worker over all workers; ``parts`` has one for each.
 
         Parts for the same worker have the same shape everywhere. The sum is taken in float32.
         """
@@ -38,8 +38,8 @@ class ImaginedActivations:
     def all_gather(self, *own: Tensor) -> list[list[Tensor]]:
         return [[tensor] * self._world_size for tensor in own]
 
-    def reduce_scatter(self, parts: Sequence[Tensor]) -> Tensor:
-        return parts[0] * self._world_size if self._world_size > 1 else parts[0]
+    def reduce_scatter(self, parts: Sequence[Tensor], scale: float = 1.0) -> Tensor:
+        return parts[0] * (self._world_size * scale) if self._world_size > 1 else parts[0]
 
 
 class SharedActivations:
@@ -54,11 +54,17 @@ class SharedActivations:
         columns = zip(*(_views(memory, own) for memory in self._memories), strict=True)
         return [list(column) for column in columns]
 
-    def reduce_scatter(self, parts: Sequence[Tensor]) -> Tensor:
+    def reduce_scatter(self, parts: Sequence[Tensor], scale: float = 1.0) -> Tensor:
         self._write(parts)
-        first, *others = [list(_views(memory, parts))[self._rank] for memory in self._memories]
-        total: Tensor = reduce(torch.add, (other.float() for other in others), first.float())
-        return total.to(first.dtype)
+        theirs = [list(_views(memory, parts))[self._rank] for memory in self._memories]
+        out = torch.empty_like(theirs[self._rank])
+        if out.is_cuda:
+            from ..kernels.mean import scaled_sum  # noqa: PLC0415  needs Triton
+
+            scaled_sum(theirs, scale, out)
+        else:
+            out.copy_(reduce(torch.add, (part.float() for part in theirs)).mul_(scale))
+        return out
 
     def _write(self, own: Sequence[Tensor]) -> None:
         for target, tensor in zip(_views(self._memories[self._rank], own), own, strict=True):
@@ -77,11 +83,11 @@ class CollectiveActivations:
     def all_gather(self, *own: Tensor) -> list[list[Tensor]]:
         return [self._all_gather(tensor.contiguous()) for tensor in own]
 
-    def reduce_scatter(self, parts: Sequence[Tensor]) -> Tensor:
+    def reduce_scatter(self, parts: Sequence[Tensor], scale: float = 1.0) -> Tensor:
         total = torch.cat([part.flatten() for part in parts]).float()
         self._all_reduce_sum(total)
         own = total.split([part.numel() for part in parts])[self._rank]
-        summed: Tensor = own.view_as(parts[self._rank]).to(parts[0].dtype)
+        summed: Tensor = own.mul_(scale).view_as(parts[self._rank]).to(parts[0].dtype)
         return summed
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ..kernels import rectifier
 from ..kernels.columns import column_sums
+from ..kernels.keyed_dropout import keyed_dropout
 from ..models.fused_classifier import FusedClassifier
-from .keyed_dropout import keyed_dropout
 from .split_classifier import SplitClassifier
 
 
@@ -31,8 +31,9 @@ class FusedSplitClassifier(FusedClassifier):
         x_NC = joints.rows.forward(x_BC)
         self._outputs = []
         for linear, (number, first_column), joint in zip(self._linears, self._masks, joints.columns, strict=False):
-            y_Nw = linear.forward(x_NC).relu_()
-            y_Nw = keyed_dropout(y_Nw, self._dropout, batch.images_N, batch.seed, number, first_column)
+            y_Nw = linear.forward(x_NC)
+            key = batch.images_N, batch.seed, number, first_column
+            y_Nw = keyed_dropout(y_Nw, self._dropout, *key, relu=True)
             self._outputs.append(y_Nw)
             x_NC = joint.forward(y_Nw)
         return joints.logits.forward(self._linears[-1].forward(x_NC), len(x_BC))

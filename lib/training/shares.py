@@ -59,4 +59,5 @@ class Shares:
 
     def pad(self, own_NC: Tensor, count: int) -> Tensor:
         """Return this worker's columns of a layer of ``count``, filled up with zeros to (N, width)."""
-        return torch.nn.functional.pad(own_NC, (0, self.width(count) - own_NC.shape[1]))
+        missing = self.width(count) - own_NC.shape[1]
+        return torch.nn.functional.pad(own_NC, (0, missing)) if missing else own_NC

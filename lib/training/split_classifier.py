@@ -83,7 +83,7 @@ class SplitClassifier(nn.Module):
             elif isinstance(layer, nn.Dropout):
                 x = keyed_dropout(x, layer.p, batch.images_N, batch.seed, number, first_column)
             elif isinstance(layer, nn.BatchNorm1d):
-                x = batch_norm(layer, x, batch.valid_N)
+                x = batch_norm(layer, x, batch.rows_with_image())
             else:
                 x = layer(x)
         logits_BK: Tensor = _LogitsToRows.apply(x, joints.logits, len(x_BC))  # type: ignore[no-untyped-call]

@@ -25,8 +25,8 @@ class SharedBatch:
         """the seed of dropout, the same on all workers; the images of this worker"""
         self.images_N = torch.zeros(0, dtype=torch.int64, device=device)
         """the number of each row's image in the batch of all workers"""
-        self.valid_N = self.images_N.bool()
-        """whether a row has an image"""
+        self._row = torch.arange(batch_size, device=device)
+        self._counts_W = self.images_N
 
     def begin(self, seed: int, count: int) -> None:
         """Set what the next pass works on."""
@@ -35,11 +35,15 @@ class SharedBatch:
 
     def number(self, counts: Sequence[Tensor], rows: int) -> None:
         """Set the image of each row, where each worker has ``rows`` of them and the first ``counts`` hold images."""
-        counts_W = torch.stack(list(counts))
-        first_W = counts_W.cumsum(0) - counts_W
-        row = torch.arange(rows, device=counts_W.device)
-        self.images_N = (first_W[:, None] + row).flatten()
-        self.valid_N = (row < counts_W[:, None]).flatten()
+        if len(self._row) != rows:
+            self._row = torch.arange(rows, device=self.count.device)
+        self._counts_W = torch.stack(list(counts))
+        first_W = self._counts_W.cumsum(0) - self._counts_W
+        self.images_N = (first_W[:, None] + self._row).flatten()
+
+    def rows_with_image(self) -> Tensor:
+        """Return whether each row has an image, bool (N,)."""
+        return (self._row < self._counts_W[:, None]).flatten()
 
     def __deepcopy__(self, _: dict[int, Any]) -> "SharedBatch":
         return self
@@ -58,15 +62,14 @@ class RowGather:
     def forward(self, x_BC: Tensor) -> Tensor:
         """Return the rows (N, C) of all workers."""
         rows = max(self._batch.batch_size, len(x_BC))
-        padded_BC = functional.pad(x_BC, (0, 0, 0, rows - len(x_BC)))
+        padded_BC = _fill_up(x_BC, rows)
         features, counts = self._forward.all_gather(padded_BC, self._batch.count)
         self._batch.number(counts, rows)
         return features[0] if len(features) == 1 else torch.cat(features)
 
     def backward(self, g_NC: Tensor) -> Tensor:
         """Return the gradient for this worker's rows, scaled as that of the mean over workers: see ``LogitsToRows``."""
-        summed = self._backward.reduce_scatter(g_NC.chunk(self._world_size))
-        return summed * self._world_size
+        return self._backward.reduce_scatter(g_NC.chunk(self._world_size), scale=float(self._world_size))
 
 
 class ColumnGather:
@@ -119,11 +122,16 @@ class LogitsToRows:
     def backward(self, g_BK: Tensor) -> Tensor:
         """Return the gradient for this worker's classes of all images (N, w)."""
         rows = max(self._batch.batch_size, len(g_BK))
-        padded_BK = functional.pad(g_BK / self._shares.world_size, (0, 0, 0, rows - len(g_BK)))
+        padded_BK = _fill_up(g_BK / self._shares.world_size, rows)
         (gradients,) = self._backward.all_gather(padded_BK)
         columns = self._shares.own(self._classes)
         own = [gradient[:, columns.start : columns.stop] for gradient in gradients]
         return self._shares.pad(torch.cat(own), self._classes)
+
+
+def _fill_up(x_BC: Tensor, rows: int) -> Tensor:
+    """Return ``x_BC`` with rows of zeros behind it; itself if it has as many."""
+    return x_BC if len(x_BC) == rows else functional.pad(x_BC, (0, 0, 0, rows - len(x_BC)))
 
 
 def batch_norm(norm: nn.BatchNorm1d, x_NC: Tensor, valid_N: Tensor) -> Tensor:

@@ -151,6 +151,14 @@ def test_mean_may_overwrite_one_of_its_inputs(count: int) -> None:
     torch.testing.assert_close(replicas[count - 1], expected)
 
 
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_scaled_sum_is_taken_in_float32(count: int) -> None:
+    parts = [torch.randn(41, 50, device=DEVICE).bfloat16() for _ in range(count)]
+    out = torch.empty_like(parts[0])
+    mean.scaled_sum(parts, 3.0, out)
+    torch.testing.assert_close(out.float(), torch.stack(parts).float().sum(0) * 3, rtol=1e-2, atol=1e-3)
+
+
 @pytest.mark.parametrize(("side", "rows", "pad"), [(4, 6, 0), (1, 21, 0), (2, 14, 3), (4, 5, 2)])
 def test_crops_in_the_block_layout(side: int, rows: int, pad: int) -> None:
     """Blocks beyond the crop are zeros; images beyond the batch are not written."""

@@ -231,6 +231,7 @@ def test_the_kernel_of_the_dropout_is_its_plain_twin() -> None:
     plain = keyed_dropout(x, 0.3, images, seed, 5, 1000)
     assert 0.25 < (plain == 0).float().mean() < 0.35
     torch.testing.assert_close(kernel.keyed_dropout(x, 0.3, images, seed, 5, 1000), plain)
+    torch.testing.assert_close(kernel.keyed_dropout(x, 0.3, images, seed, 5, 1000, relu=True), plain.relu())
 
 
 def test_what_is_loaded_reaches_the_worker_that_owns_it(tmp_path: Path) -> None:
