@@ -1,6 +1,7 @@
 """Start a module of this program as a process of its own, from a clone or where the program is installed."""
 
 import os
+import site
 import sys
 from pathlib import Path
 
@@ -18,4 +19,6 @@ def module_command(module: str) -> list[str]:
 def module_environment() -> dict[str, str]:
     """Return this process's environment, extended so that a new interpreter finds the package."""
     root = PACKAGE_DIR.parent
+    if str(root) in (*site.getsitepackages(), site.getusersitepackages()):
+        return dict(os.environ)  # a new interpreter searches it, and only after the standard library
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
