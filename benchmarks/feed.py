@@ -1,57 +1,26 @@
-"""Measure the images a second that a loader brings to the device, and those of hickle.load and torch's DataLoader."""
+"""Measure the images a second that a loader brings to the device, and those of hickle.load and torch's DataLoader.
+
+From photographs the others are torch's DataLoader, with torchvision's decoder where that is installed, and SPDL.
+"""
 
 import argparse
 import contextlib
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from benchmarks import command, torchnet
+from benchmarks import command, feed_jpeg, torchnet
 from benchmarks.feed_peers import ByDataLoader, by_hickle
-from benchmarks.feeding import Feeding, feeding
+from benchmarks.feed_turn import Loader, turn
+from benchmarks.feeding import feeding
 from benchmarks.harness import Contender, take_turns
-from benchmarks.ours import configuration, synchronize
-from benchmarks.packed import batch_files, drop_from_cache, pack_noise
-from benchmarks.processes import cpu_seconds, resident_bytes
-
-
-class Loader:
-    """The loader of this project, and the resources that its process uses while it is measured."""
-
-    def __init__(self, feeding: Feeding) -> None:
-        self._feeding = feeding
-        self._cpu_s = self._elapsed_s = 0.0
-
-    def drain(self) -> None:
-        """Take the batches that are ready ahead, which would cost no time."""
-        for _ in range(self._feeding.slots):
-            next(self._feeding.feed)
-
-    def images(self) -> Iterable[Tensor]:
-        """Yield batches without end."""
-        start, cpu_start = time.perf_counter(), cpu_seconds(self._feeding.pid)
-        try:
-            for batch in self._feeding.feed:
-                yield batch.images_BHWC
-        finally:
-            self._cpu_s += cpu_seconds(self._feeding.pid) - cpu_start
-            self._elapsed_s += time.perf_counter() - start
-
-    def notes(self) -> dict[str, float]:
-        """Return the cores and the memory that it uses."""
-        memory = resident_bytes(self._feeding.pid)
-        return {
-            "cores that the loader keeps busy": self._cpu_s / self._elapsed_s,
-            "MB of the loader besides its slots": (memory["anonymous"] + memory["file"]) / 1e6,
-            "MB of its slots": memory["shared"] / 1e6,
-        }
+from benchmarks.ours import configuration
+from benchmarks.packed import batch_files, pack_noise
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,6 +28,10 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parse(argv)
     device = torch.device("cuda" if command.has_gpu() else "cpu")
     size = arguments.batch_size
+    if arguments.read_from == "jpeg":
+        with tempfile.TemporaryDirectory(prefix="feed-", dir=arguments.scratch) as place:
+            command.show("feed", arguments, *feed_jpeg.measure(arguments, Path(place), device))
+        return 0
     if arguments.torchnet:
         with tempfile.TemporaryDirectory(prefix="feed-", dir=arguments.scratch) as place:
             command.show("feed", arguments, torchnet.measure(arguments, Path(place), device))
@@ -88,32 +61,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def turn(
-    batches: Callable[[], Iterable[Tensor]],
-    *,
-    arguments: argparse.Namespace,
-    folder: Path,
-    device: torch.device,
-    before: Callable[[], None] = lambda: None,
-) -> float:
-    """Read ``--images`` images. Returns images a second."""
-    if arguments.cold:
-        drop_from_cache(folder)  # before draining: the batches that follow are read at once
-    before()
-    synchronize(device)
-    start, count = time.perf_counter(), 0
-    for images_BHWC in batches():
-        count += len(images_BHWC)
-        if count >= arguments.images:
-            break
-    synchronize(device)
-    return count / (time.perf_counter() - start)
-
-
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     gpu = command.has_gpu()
     parser = command.parser("feed", __doc__, rounds=5)
-    parser.add_argument("--data", type=Path, help="a packed data set; none: noise is packed")
+    parser.add_argument(
+        "--from", dest="read_from", choices=("packed", "jpeg"), default="packed", help="batch files, or photographs"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="a packed data set, or a folder of photographs; none: noise is packed, or drawn"
+    )
     parser.add_argument(
         "--images", type=command.positive, default=16384 if gpu else 1024, help="images in a turn, and packed"
     )

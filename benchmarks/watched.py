@@ -43,7 +43,7 @@ class LoaderCores:
         with contextlib.suppress(OSError):
             loaders = [pid for role, pid in roles(self._supervisor).items() if role.startswith("loader ")]
             if loaders:
-                self._samples.append((time.perf_counter(), sum(map(_family_cpu_seconds, loaders)) / len(loaders)))
+                self._samples.append((time.perf_counter(), sum(map(family_cpu_seconds, loaders)) / len(loaders)))
 
     @property
     def mean(self) -> float:
@@ -54,7 +54,7 @@ class LoaderCores:
         return (cpu_end - cpu_start) / (end - start)
 
 
-def _family_cpu_seconds(pid: int) -> float:
+def family_cpu_seconds(pid: int) -> float:
     """Return the CPU seconds of a process and its children, such as the decoders of a loader."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return cpu_seconds(pid) + sum(cpu_seconds(int(child)) for child in children)

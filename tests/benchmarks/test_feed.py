@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from benchmarks import feed
+from benchmarks import feed, feed_jpeg
 from benchmarks.feed_peers import ByDataLoader, by_hickle
 from benchmarks.feeding import feeding
 from benchmarks.ours import configuration
@@ -50,6 +51,26 @@ def test_the_torchnet_benchmark_has_all_published_cases(tmp_path: Path, capsys: 
         *(f"imagenet, {split}, {where}" for split in ("train", "val") for where in ("disk", "memory")),
     ]
     assert all(row["unit"] == "s" and row["low"] > 0 for row in result["rows"])
+
+
+def test_photographs_are_brought_by_all_ways_that_are_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_jpeg, "has_torchvision", lambda: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "photographs").mkdir()
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photographs" / f"{number}.jpg")
+    sizes = ["--images", "8", "--batch_size", "4", "--img_size", "32", "--rounds", "1", "--workers", "0"]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    where = ["--from", "jpeg", "--data", str(tmp_path / "photographs"), "--scratch", str(scratch)]
+    assert feed.main([*sizes, *where, "--json", "--", *TINY]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["name"] for row in result["rows"]] == ["loader", "torch DataLoader, Pillow, 0 workers"]
+    assert all(row["low"] > 0 for row in result["rows"])
+    assert not any(scratch.iterdir())
 
 
 def test_every_contender_reads_every_image(tmp_path: Path) -> None:
