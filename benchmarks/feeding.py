@@ -17,6 +17,7 @@ from lib.config.schema import Config
 from lib.data.dataset import DataSet
 from lib.data.feed import Feed
 from lib.data.plan import Plan
+from lib.data.slots import create_slots
 from lib.data.sources.registry import source_kind
 from lib.errors import PeerLost
 from lib.ipc.channel import Channel
@@ -46,14 +47,8 @@ class Feeding:
         )
         plan = Plan(batch_order(config), config.augment, self.data, rank=0, crop=self.crop, whole_images=whole_images)
         requests = plan.training if split == "train" else plan.validation
-        self.feed = Feed(
-            self._channel,
-            chain.from_iterable(requests(epoch) for epoch in count()),
-            batch_size=config.batch_size,
-            slot_shape=plan.slot_shape,
-            slots=self.slots,
-            device=device,
-        )
+        slots = create_slots(device, slots=self.slots, batch_size=config.batch_size, slot_shape=plan.slot_shape)
+        self.feed = Feed(self._channel, chain.from_iterable(requests(epoch) for epoch in count()), slots)
 
     @property
     def pid(self) -> int:

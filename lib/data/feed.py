@@ -2,51 +2,33 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from ..errors import DataError, ProtocolError
 from ..ipc.channel import Channel
 from ..ipc.messages import Fill, Filled, Stop, Unreadable
-from ..types import Split
 from .plan import BatchRequest
-from .slots import create_slots
+from .slots import Slots
 from .upload import Batch
 
 
 class Feed:
     """An iterator over the batches of ``plan``, in order, on ``device``."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        plan: Iterator[BatchRequest],
-        *,
-        batch_size: int,
-        slot_shape: tuple[int, int, int],
-        slots: int,
-        device: torch.device,
-        cached: Mapping[Split, NDArray[np.uint8]] | None = None,
-    ) -> None:
-        """``create_slots`` tells what the sizes and ``cached`` are."""
+    def __init__(self, channel: Channel, plan: Iterator[BatchRequest], slots: Slots) -> None:
         self.waited_s = 0.0
         """total seconds spent waiting for the loader while the device had nothing to compute"""
         self.failure = ""
         """why there are no more batches; empty if there are"""
         self._channel, self._plan = channel, plan
-        self._upload, handles = create_slots(
-            device, slots=slots, batch_size=batch_size, slot_shape=slot_shape, cached=cached
-        )
-        for handle in handles:
+        self._upload = slots.upload
+        for handle in slots.handles:
             channel.send(handle)
         self._lent: deque[tuple[int, BatchRequest]] = deque()  # being filled by the loader
         self._filled: deque[tuple[int, BatchRequest]] = deque()
         self._ready: deque[Batch] = deque()
-        self._slots = list(range(slots))
+        self._slots = list(range(slots.n_slots))
         self._lend(self._slots)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -45,21 +45,20 @@ def max_decoders(start: int) -> int:
     return max(min(2 * start, _MAX_DECODERS), start)
 
 
-def adaptive_count(
-    data: DataConfig, counts: DataConfig, kind: Literal["readers", "decoders"]
-) -> "AdaptiveCount | None":
-    """Return the number of this kind, which starts as in ``counts``; None if ``data`` fixes it."""
+def adaptive_count(data: DataConfig, counts: DataConfig, kind: Literal["readers", "decoders"]) -> "AdaptiveCount":
+    """Return the number of this kind, which starts as in ``counts`` and stays there if ``data`` fixes it."""
     setting, start = (getattr(section, kind) for section in (data, counts))
     if setting != "auto":
-        return None
+        return AdaptiveCount(start, start, fixed=True)
     return AdaptiveCount(start, max(_MAX_READERS, start) if kind == "readers" else max_decoders(start))
 
 
 class AdaptiveCount:
     """A number between 1 and ``most`` that is changed in steps while the trainer waits, as long as a step helps."""
 
-    def __init__(self, start: int, most: int) -> None:
+    def __init__(self, start: int, most: int, *, fixed: bool = False) -> None:
         self.value = start
+        self._fixed = fixed
         self._most, self._direction = most, 1
         self._began_s: float | None = None
         self._waited_s = 0.0
@@ -68,6 +67,8 @@ class AdaptiveCount:
 
     def observe(self, now_s: float, waited_s: float) -> bool:
         """Take the clock and the trainer's seconds of waiting since the start. Return whether ``value`` has changed."""
+        if self._fixed:
+            return False
         if self._began_s is None:
             if not waited_s:
                 return False

@@ -11,6 +11,7 @@ from ..config.schema import Config
 from ..data.dataset import DataSet, read_mean_image
 from ..data.feed import Feed
 from ..data.plan import BatchRequest, Plan
+from ..data.slots import create_slots
 from ..data.sources.registry import source_kind
 from ..ipc import shared_memory
 from ..recording.recorder import NullRecorder, Recorder
@@ -46,15 +47,14 @@ def open_feed(context: Context, plan: Plan, requests: Iterator[BatchRequest], de
     if context.sheet.cached and device.type == "cuda":
         context.be_patient("page-locking the images of data.cache memory")
         cached = {split: shared_memory.attach(handles.images) for split, handles in context.sheet.cached.items()}
-    return Feed(
-        context.channel(f"loader{context.rank}", bind=False, peer=f"loader {context.rank}"),
-        requests,
+    slots = create_slots(
+        device,
+        slots=context.config.data.slots,
         batch_size=context.config.batch_size,
         slot_shape=plan.slot_shape,
-        slots=context.config.data.slots,
-        device=device,
         cached=cached,
     )
+    return Feed(context.channel(f"loader{context.rank}", bind=False, peer=f"loader {context.rank}"), requests, slots)
 
 
 def build_recorder(context: Context, plan: Plan, progress: Progress, device: torch.device) -> NullRecorder:

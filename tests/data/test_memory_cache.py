@@ -14,11 +14,13 @@ from lib.config.schema import Config, DataConfig, RunConfig
 from lib.data import memory_cache as module
 from lib.data.cached_upload import row_addresses
 from lib.data.sources.registry import SOURCES
+from lib.data.worker_count import AdaptiveCount
 from lib.errors import ConfigError
 from lib.ipc import shared_memory
 from lib.ipc.channel import Channel
 from lib.ipc.messages import Fill, Filled, Stop
-from lib.roles.loader import open_split, serve
+from lib.roles.loader import serve
+from lib.roles.sources import open_split
 from lib.types import SPLITS
 from tests.support.data_files import WRITERS
 
@@ -108,7 +110,9 @@ def test_a_loader_only_tells_which_images_make_a_batch_where_a_gpu_copies_them(t
     context: Any = SimpleNamespace(
         config=SimpleNamespace(data=DataConfig(), run=RunConfig()), heartbeat=lambda doing, patience_s=None: None
     )
-    loader = threading.Thread(target=serve, args=(context, theirs, {"train": source}, sampler))
+    loader = threading.Thread(
+        target=serve, args=(context, theirs, {"train": source}, sampler, AdaptiveCount(1, 1, fixed=True))
+    )
     loader.start()
     assert ours.receive(Filled, Stop) in (Filled(1, 3, 3), Stop())
     loader.join(20)

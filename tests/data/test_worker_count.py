@@ -55,5 +55,6 @@ def test_it_starts_with_the_cores_of_each_loader(monkeypatch: pytest.MonkeyPatch
 
 def test_a_number_that_is_given_is_kept() -> None:
     data = DataConfig(readers=3)
-    assert adaptive_count(data, with_counts(data, 1), "readers") is None
-    assert adaptive_count(data, with_counts(data, 1), "decoders") is not None
+    for kind, changes in (("readers", False), ("decoders", True)):
+        count = adaptive_count(data, with_counts(data, 1), kind)  # type: ignore[arg-type]
+        assert any(count.observe(second, 0.9 * second) for second in range(1, 10)) == changes

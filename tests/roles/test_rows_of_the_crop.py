@@ -19,7 +19,9 @@ from lib.data.feed import Feed
 from lib.data.order import BatchOrder
 from lib.data.plan import Plan
 from lib.data.sampler import Sampler
+from lib.data.slots import create_slots
 from lib.data.sources.registry import SOURCES
+from lib.data.worker_count import AdaptiveCount
 from lib.ipc.channel import Channel
 from lib.roles.loader import serve
 from lib.types import SPLITS
@@ -42,10 +44,13 @@ def feed_of(folder: Path, config: DataConfig, data: DataSet, plan: Plan) -> Iter
         config=SimpleNamespace(data=config, run=RunConfig()), heartbeat=lambda doing, patience_s=None: None, warn=print
     )
     sampler = Sampler(ORDER, data, train.labels, 0)
-    loader = threading.Thread(target=serve, args=(context, theirs, {"train": train, "val": val}, sampler))
+    loader = threading.Thread(
+        target=serve, args=(context, theirs, {"train": train, "val": val}, sampler, AdaptiveCount(2, 2, fixed=True))
+    )
     loader.start()
     requests = itertools.chain(plan.training(0), plan.validation(0))
-    feed = Feed(ours, requests, batch_size=7, slot_shape=plan.slot_shape, slots=2, device=torch.device("cpu"))
+    slots = create_slots(torch.device("cpu"), slots=2, batch_size=7, slot_shape=plan.slot_shape)
+    feed = Feed(ours, requests, slots)
     yield feed
     feed.close()
     loader.join(20)

@@ -23,6 +23,8 @@ from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import read_manifest
 from lib.data.packed.reader import HickleBatches
 from lib.data.plan import BatchRequest
+from lib.data.slots import create_slots
+from lib.data.worker_count import AdaptiveCount
 from lib.errors import DataError, PeerLost
 from lib.ipc.channel import Channel
 from lib.roles.loader import _finish, _PendingBatch, serve
@@ -63,13 +65,14 @@ def start(tmp_path: Path, at: Layout, warnings: list[str]) -> Iterator[Start]:
         )
 
         def load() -> None:
-            serve(context, theirs, {"train": source}, sampler)
+            serve(context, theirs, {"train": source}, sampler, AdaptiveCount(2, 2, fixed=True))
             source.close()
             theirs.close()
 
         threads.append(threading.Thread(target=load))
         threads[-1].start()
-        return Feed(ours, iter(ASKS), batch_size=8, slot_shape=(32, 32, 3), slots=2, device=torch.device("cpu"))
+        slots = create_slots(torch.device("cpu"), slots=2, batch_size=8, slot_shape=(32, 32, 3))
+        return Feed(ours, iter(ASKS), slots)
 
     yield make
     for thread in threads:
