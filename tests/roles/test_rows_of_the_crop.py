@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from lib.config.schema import AugmentConfig, DataConfig, NormalizeConfig, RunCon
 from lib.data.augment.transform import Transform
 from lib.data.dataset import DataSet, read_mean_image
 from lib.data.feed import Feed
+from lib.data.memory_cache import MemoryCache
 from lib.data.order import BatchOrder
 from lib.data.plan import Plan
 from lib.data.sampler import Sampler
@@ -24,6 +26,7 @@ from lib.data.sources.registry import SOURCES
 from lib.data.worker_count import AdaptiveCount
 from lib.ipc.channel import Channel
 from lib.roles.loader import serve
+from lib.roles.sources import open_split
 from lib.types import SPLITS
 from tests.support.data_files import write_jpeg_folder
 
@@ -38,7 +41,10 @@ def plan_of(data: DataSet, augment: AugmentConfig, *, whole: bool) -> Plan:
 @contextmanager
 def feed_of(folder: Path, config: DataConfig, data: DataSet, plan: Plan) -> Iterator[Feed]:
     """Yield the feed of one epoch from a loader in a thread."""
-    train, val = (SOURCES[config.source].open(config, data, split, print) for split in SPLITS)
+    held = MemoryCache(SOURCES[config.source], config, data, print) if config.cache == "memory" else None
+    sheet = SimpleNamespace(data=data, cached=held.splits if held else None)
+    opening: Any = SimpleNamespace(sheet=sheet, warn=print)
+    train, val = (open_split(opening, config, split) for split in SPLITS)
     theirs, ours = (Channel(folder / "socket", bind=bind, peer="the other", patience_s=20) for bind in (True, False))
     context: Any = SimpleNamespace(
         config=SimpleNamespace(data=config, run=RunConfig()), heartbeat=lambda doing, patience_s=None: None, warn=print
@@ -97,3 +103,13 @@ def test_the_network_sees_the_same_bits(
     assert heights == [train_rows] * (len(heights) - n_val) + [CROP] * n_val
     assert len(got) == len(whole)
     assert all(torch.equal(a, b) for a, b in zip(got, whole, strict=True))
+
+
+def test_every_cache_gives_the_network_the_same_bits(tmp_path: Path) -> None:
+    write_jpeg_folder(tmp_path / "photographs")
+    without = DataConfig(source="jpeg_folder", dir=tmp_path / "photographs", img_size=32, decoders=0, cache="none")
+    expected, _ = inputs(tmp_path, without, AugmentConfig(), whole=False)
+    for cache in ("disk", "disk", "memory"):  # the second time from the disk
+        got, _ = inputs(tmp_path, replace(without, cache=cache), AugmentConfig(), whole=False)
+        assert len(got) == len(expected)
+        assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
