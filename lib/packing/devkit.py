@@ -44,10 +44,10 @@ def _synsets(path: Path) -> list[Synset]:
 def read_ground_truth(path: Path) -> list[int]:
     """Return the class numbers in a file of one number a line. Raises DataError for anything else."""
     with reading(path, DataError, "set val_label_file to the devkit's ground truth, a text file"):
-        lines = path.read_text("utf-8-sig").split("\n")
-    while lines and not lines[-1].strip():
+        lines = [line.strip() for line in path.read_text("utf-8-sig").split("\n")]
+    while lines and not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, 1):
-        if not CLASS_NUMBER.fullmatch(line.strip()):
-            raise DataError(f"{path}, line {number}: {line.strip()[:40]!r} is not a class number")
+        if not CLASS_NUMBER.fullmatch(line):
+            raise DataError(f"{path}, line {number}: {line[:40]!r} is not a class number")
     return [int(line) for line in lines]

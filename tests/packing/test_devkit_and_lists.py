@@ -52,6 +52,8 @@ def test_the_ground_truth_has_one_number_a_line(tmp_path: Path) -> None:
     path = tmp_path / "truth.txt"
     path.write_text("3\r\n1\n 2 \n\n")
     assert read_ground_truth(path) == [3, 1, 2]
+    path.write_bytes(b"3\x1f\n\x1c1\r\n")  # what Python calls white space, but not in a number
+    assert read_ground_truth(path) == [3, 1]
     path.write_text("3\nx\n2\n")
     with pytest.raises(DataError, match="line 2: 'x' is not a class number"):
         read_ground_truth(path)
