@@ -39,7 +39,7 @@ class Class(NamedTuple):
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one truth value
 class Prediction:
     """The classes of one picture."""
 

@@ -71,6 +71,7 @@ Network, data and sizes are those of the checkpoint's run, as far as no option a
   python classify.py photos/ --top 3 --crops 10 --json
   find photos -name '*.jpg' | python classify.py --csv - > classes.csv
   python classify.py panda.jpg --checkpoint alexnet.onnx
+  python classify.py panda.jpg --checkpoint torchvision --model resnet50
   python classify.py panda.jpg --checkpoint theano_alexnet_weights --model alexnet --data data
   python classify.py panda.jpg --checkpoint resnet50.pth --model resnet50 --data FOLDER_WITH_synset_words.txt
 """,

@@ -15,6 +15,7 @@ import msgspec
 from ..data.packed.layout import Layout, layout
 from ..data.packed.manifest import BatchFile, Manifest, read_manifest
 from ..errors import DataError, UserError
+from ..system.program import as_called
 from ..types import SPLITS, Split
 from .files import lock_folder, write_manifest
 from .offsets import locate_pixels
@@ -50,7 +51,7 @@ def _located(at: Layout, manifest: Manifest, split: Split, file: BatchFile) -> B
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status: 2 for an error of the user or the data."""
     parser = argparse.ArgumentParser(
-        prog="python -m preprocessing.add_offsets",
+        prog=as_called("python -m preprocessing.add_offsets"),
         description="Add to the manifest of an older data set where the pixels begin in each batch file.",
     )
     parser.add_argument("dir", type=Path, help="folder of the data set: data.dir of training")
@@ -64,3 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(f"{at.manifest}: added the offsets of {count} batch files" if count else f"{at.manifest} has all offsets")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

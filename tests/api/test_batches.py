@@ -10,6 +10,7 @@ from torch import Tensor
 
 import lib as tandem
 from lib.api.settings import arguments, read_config
+from lib.config.dump import to_yaml
 from lib.data.sources.registry import source_kind
 from lib.training.plain_step import PlainStep
 from tests.support.data_files import write_jpeg_folder
@@ -88,6 +89,17 @@ def test_labels_are_those_of_the_images(settings: dict[str, Any]) -> None:
                 assert int(quarters.argmax()) == label, "the brightest quarter of an image tells its class"
                 seen += 1
         assert seen == 24
+
+
+def test_a_run_tells_its_settings(settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    config = read_config(arguments(settings, config=None, workers=1))
+    (tmp_path / "models/config.yaml").write_text(to_yaml(config))
+    with tandem.Batches(settings) as given, tandem.Batches(run=tmp_path / "models") as told:
+        for ours, theirs in zip(given.training(2), told.training(2), strict=True):
+            assert torch.equal(ours[0], theirs[0])
+    with tandem.Batches({"batch_size": 12}, run=tmp_path / "models") as changed:
+        assert len(changed) == 2
 
 
 def test_workers_divide_each_batch_of_all(settings: dict[str, Any]) -> None:

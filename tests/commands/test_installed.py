@@ -132,6 +132,8 @@ def test_scripts_of_a_clone_keep_their_names(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(program, "CLONE", None)
     assert program.as_called(text) == "run tandem pack, then tandem train"
     assert program.as_called("python -m lib.commands.doctor") == "tandem doctor"
+    add_offsets = program.as_called("python -m preprocessing.add_offsets")
+    assert add_offsets == "python -m tandem.packing.add_offsets"
     assert program.as_called("train_2gpu.py") == "tandem train --workers 2"
 
 
