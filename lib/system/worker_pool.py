@@ -212,10 +212,7 @@ class WorkerPool(Generic[C]):
 
 @contextlib.contextmanager
 def _without_blas_threads() -> Iterator[None]:
-    """Start processes whose NumPy has one thread: OpenBLAS starts one for each core, and each spins for a while.
-
-    With many cores that takes longer than the work of a process.
-    """
+    """Let processes start whose NumPy has one thread. Otherwise OpenBLAS starts one for each core in each of them."""
     given = os.environ.get(_BLAS_THREADS)
     os.environ[_BLAS_THREADS] = "1"
     try:
