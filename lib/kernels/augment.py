@@ -162,14 +162,14 @@ def _reflected(i, length):
 
 @triton.jit
 def _sample(
-    images, params, out, stride, height, width, crop,
+    images, drawn, out, stride, height, width, crop,
     FROM_TOP: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, ROUNDED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     b = tl.program_id(0).to(tl.int64)
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     mask = pixel < crop * crop
-    row, image = params + b * stride, images + b * height * width * 3
+    row, image = drawn + b * stride, images + b * height * width * 3
     start = 0
     if FROM_TOP:
         start = tl.load(row).to(tl.int32)
@@ -229,12 +229,12 @@ def _within(row, y, x, crop, COLUMN: tl.constexpr):
 
 @triton.jit
 def _normalized(
-    b, sampled, grays, mean, params, stride, width, crop, y, x, mask,
+    b, sampled, grays, mean, drawn, stride, width, crop, y, x, mask,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
     ERASING: tl.constexpr, MEAN_VARIES: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     # Red, green and blue of pixels (y, x) of image b, less the mean.
-    row = params + b * stride
+    row = drawn + b * stride
     source = sampled + ((b * crop + y) * crop + x) * 3
     red, green = tl.load(source, mask, 0).to(tl.float32), tl.load(source + 1, mask, 0).to(tl.float32)
     blue, gray_sum = tl.load(source + 2, mask, 0).to(tl.float32), 0.0
@@ -255,7 +255,7 @@ def _normalized(
 
 @triton.jit
 def _finish(
-    sampled, grays, mean, std, params, out, stride, batch, width, crop, pad, rows, blocks, channels,
+    sampled, grays, mean, std, drawn, out, stride, batch, width, crop, pad, rows, blocks, channels,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
     ERASING: tl.constexpr, MIXING: tl.constexpr, MEAN_VARIES: tl.constexpr, SIDE: tl.constexpr, TILES: tl.constexpr,
     LINE: tl.constexpr,
@@ -266,18 +266,18 @@ def _finish(
     block, within = place // SIDE, place % SIDE
     x, written = place - pad, place < blocks * SIDE
     target = out + (b * rows + block_row) * blocks * channels + block * channels + within * 3
-    row = params + b * stride
+    row = drawn + b * stride
     for line in tl.static_range(SIDE):
         y = block_row * SIDE + line - pad + tl.zeros_like(place)
         inside = written & (x >= 0) & (x < crop) & (y >= 0) & (y < crop)
         red, green, blue = _normalized(
-            b, sampled, grays, mean, params, stride, width, crop, y, x, inside,
+            b, sampled, grays, mean, drawn, stride, width, crop, y, x, inside,
             WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, TILES,
         )  # fmt: skip
         if MIXING >= 0:
             partner = tl.minimum(b ^ 1, batch - 1)
             red2, green2, blue2 = _normalized(
-                partner, sampled, grays, mean, params, stride, width, crop, y, x, inside,
+                partner, sampled, grays, mean, drawn, stride, width, crop, y, x, inside,
                 WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, TILES,
             )  # fmt: skip
             share = tl.where(_within(row, y, x, crop, MIXING + 1), 0.0, tl.load(row + MIXING))

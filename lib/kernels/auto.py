@@ -40,9 +40,9 @@ def _gray(red, green, blue):
 
 
 @triton.jit
-def _count(images, params, counts, stride, column, pixels, BLOCK: tl.constexpr):
+def _count(images, drawn, counts, stride, column, pixels, BLOCK: tl.constexpr):
     b = tl.program_id(0).to(tl.int64)
-    operation = tl.load(params + b * stride + column).to(tl.int32)
+    operation = tl.load(drawn + b * stride + column).to(tl.int32)
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     mask = pixel < pixels
     source, target = images + (b * pixels + pixel) * 3, counts + b * 4 * 256
@@ -56,10 +56,10 @@ def _count(images, params, counts, stride, column, pixels, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _make_tables(params, counts, tables, stride, column, pixels):
+def _make_tables(drawn, counts, tables, stride, column, pixels):
     b, color = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    operation = tl.load(params + b * stride + column).to(tl.int32)
-    magnitude = tl.load(params + b * stride + column + 1)
+    operation = tl.load(drawn + b * stride + column).to(tl.int32)
+    magnitude = tl.load(drawn + b * stride + column + 1)
     value = tl.arange(0, 256)
     result = value
     if operation == BRIGHTNESS:
@@ -93,10 +93,10 @@ def _limited(value):
 
 
 @triton.jit
-def _operate(images, params, tables, out, stride, column, side, BLOCK: tl.constexpr):
+def _operate(images, drawn, tables, out, stride, column, side, BLOCK: tl.constexpr):
     b = tl.program_id(0).to(tl.int64)
-    operation = tl.load(params + b * stride + column).to(tl.int32)
-    magnitude = tl.load(params + b * stride + column + 1)
+    operation = tl.load(drawn + b * stride + column).to(tl.int32)
+    magnitude = tl.load(drawn + b * stride + column + 1)
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     written = pixel < side * side
     y, x, mask = pixel // side, pixel % side, written
