@@ -6,6 +6,7 @@ torchrun sets the environment (RANK, WORLD_SIZE, MASTER_ADDR, ...) through which
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from ..errors import PeerLost
+from ..errors import ConfigError, PeerLost
 from .activations import CollectiveActivations
 from .base import count_differing, raise_if_differing
 from .fresh_store import fresh_store
@@ -44,6 +45,11 @@ class Collective:
         self._on_wait = on_wait
         self.rank, self.world_size, self._device = rank, world_size, device
         self._timeout = timedelta(seconds=patience_s)
+        if os.environ.get("MASTER_PORT") == "0":
+            raise ConfigError(
+                "torchrun tells its workers no port with --master-port 0; name a free one, or use "
+                "--rdzv-backend c10d --rdzv-endpoint localhost:0"
+            )
         store, _, _ = next(rendezvous("env://", rank, world_size, timeout=self._timeout))
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",

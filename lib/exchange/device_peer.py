@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import PeerLost
 from ..ipc.channel import Channel
 from ..kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
-from ..kernels.mean import mean, mean_everywhere
+from ..kernels.mean import mean
 from .activations import SharedActivations
 from .base import chunks
 from .device_wait import DelayedReader, DeviceWait
@@ -21,9 +21,6 @@ from .peer import Peer
 
 # Up to this many bytes, each replica averages whole segments by itself: dividing the work takes longer.
 _SMALL = 1 << 20
-# Up to this many bytes, multiprocessors do the copies, in both directions at once: copy engines take longer, but leave
-# the multiprocessors free for the backward pass.
-_PUSHED = 64 << 20
 # Of up to this many replicas, each reads the whole bfloat16 gradients of all others: no more bytes than the float32
 # mean of chunks, and one step fewer.
 _MAX_GATHERED = 4
@@ -73,11 +70,8 @@ class DevicePeer(Peer):
         return replicas
 
     def all_reduce_mean(self, *segments: Tensor) -> None:
-        nbytes = sum(segment.nbytes for segment in segments)
-        if nbytes <= _SMALL and not self._across:
+        if sum(segment.nbytes for segment in segments) <= _SMALL and not self._across:
             self._average_whole(segments)
-        elif nbytes <= _PUSHED and not self._across:
-            self._push_chunks(segments)
         else:
             self._average_chunks(segments)
 
@@ -90,15 +84,6 @@ class DevicePeer(Peer):
         self._device_barrier()  # from here on nobody reads the segments that are overwritten below
         for segment, out in zip(segments, means, strict=True):
             segment.copy_(out)
-
-    def _push_chunks(self, segments: Sequence[Tensor]) -> None:
-        """Average this worker's chunk of each segment, and write it to all replicas: nobody else reads or writes it."""
-        self._device_barrier()
-        for segment in segments:
-            own = [chunks(replica, self.world_size)[self.rank] for replica in self._replicas(segment)]
-            if len(own[0]):
-                mean_everywhere(own)
-        self._device_barrier()  # from here on all chunks are complete
 
     def _average_chunks(self, segments: Sequence[Tensor]) -> None:
         """Average this worker's chunk of each segment, then copy the chunks of the others."""

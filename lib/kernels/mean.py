@@ -23,34 +23,11 @@ def mean(replicas: Sequence[Tensor], out: Tensor) -> None:
     _mean[(triton.cdiv(len(out), _BLOCK),)](*padded, out, len(out), COUNT=len(replicas), BLOCK=_BLOCK)
 
 
-def mean_everywhere(replicas: Sequence[Tensor]) -> None:
-    """Replace each of two to ``MAX_REPLICAS`` tensors (N,) by their mean, the same bits in all.
-
-    Tensors of other devices are read and written over the links in one pass, in both directions at the same time.
-    """
-    padded = [*replicas, *[replicas[0]] * (MAX_REPLICAS - len(replicas))]
-    grid = (triton.cdiv(len(replicas[0]), _BLOCK),)
-    _mean_everywhere[grid](*padded, len(replicas[0]), COUNT=len(replicas), BLOCK=_BLOCK)
-
-
 def scaled_sum(parts: Sequence[Tensor], scale: float, out: Tensor) -> None:
     """Write ``scale`` times the sum of one to ``MAX_REPLICAS`` contiguous tensors to ``out``, which is like them."""
     padded = [*parts, *[parts[0]] * (MAX_REPLICAS - len(parts))]
     grid = (triton.cdiv(out.numel(), _BLOCK),)
     _scaled_sum[grid](*padded, scale, out, out.numel(), COUNT=len(parts), BLOCK=_BLOCK)
-
-
-@triton.jit
-def _mean_everywhere(r0, r1, r2, r3, r4, r5, r6, r7, n, COUNT: tl.constexpr, BLOCK: tl.constexpr):
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = i < n
-    replicas = (r0, r1, r2, r3, r4, r5, r6, r7)
-    total = tl.load(r0 + i, mask, 0.0).to(tl.float32)
-    for k in tl.static_range(1, COUNT):
-        total += tl.load(replicas[k] + i, mask, 0.0).to(tl.float32)
-    average = (total / COUNT).to(r0.dtype.element_ty)
-    for k in tl.static_range(COUNT):
-        tl.store(replicas[k] + i, average, mask)
 
 
 @triton.jit

@@ -49,6 +49,7 @@ def run(context: Context) -> None:
         print_stdout(f"memory:   {gigabytes:.2f} GB {'GPU memory' if device.type == 'cuda' else 'memory of a trainer'}")
         print_stdout(f"time:     {1000 * seconds:,.1f} ms an iteration, {epoch} of training an epoch, {total} in all")
         print_stdout("everything is in order; nothing was written")
+    state.replica.step.close()
     exchange.close()
     feed.close()
 

@@ -298,6 +298,7 @@ def run(context: Context) -> None:
         refuse_changed_settings(config.run.weights_dir, settings)
         done = f"nothing is left to do: {progress.reason_done(config.run)}"
         open_console(config.run.n_epochs, quiet=config.logging.quiet).info(done)
+    replica.step.close()
     exchange.close()  # all workers meet here, so from here on every process ends soon
     feed.close()
     if feed.failure:

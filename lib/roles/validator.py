@@ -71,6 +71,7 @@ def run(context: Context) -> None:
         if not config.run.limit_batches:
             whole.check_complete(data.count("val"))
         report(whole, path, options, [(c.wnid, c.name) for c in data.classes], tells_inputs)
+    replica.step.close()
     exchange.close()
     feed.close()
 

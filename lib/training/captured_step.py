@@ -130,6 +130,9 @@ class CapturedStep:
         self._optimizer.refresh(self._flat.whole)
         self._network.refresh()
 
+    def close(self) -> None:
+        self._graphs.clear()  # NCCL waits forever for the end of graphs that contain its collectives
+
     def _compute(self, name: str, work: Callable[[int, bool], None]) -> None:
         """Run ``work(images, eager)`` for the batch that was loaded: the graph ``name``, or eagerly if it is short."""
         self._seed_dropout()

@@ -66,6 +66,9 @@ class PlainStep:
     def refresh(self) -> None:
         self._optimizer.refresh(self._flat.whole)
 
+    def close(self) -> None:
+        pass
+
     def _forward(self, batch: Batch) -> Outputs:
         images_BCHW = self._transform(batch.images_BHWC, batch.params_BV).contiguous(memory_format=self._layout)
         with self._autocast:

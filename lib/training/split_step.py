@@ -28,3 +28,6 @@ class SplitStep:
 
     def refresh(self) -> None:
         self._step.refresh()
+
+    def close(self) -> None:
+        self._step.close()

@@ -32,6 +32,9 @@ class Step(Protocol):
     def refresh(self) -> None:
         """Recompute what is derived from the weights, after someone else has changed them."""
 
+    def close(self) -> None:
+        """Free what holds on to the exchange. The step is not used afterwards."""
+
 
 @torch.no_grad()
 def evaluate(step: Step, batches: Iterable[Batch], meter: Meter) -> None:

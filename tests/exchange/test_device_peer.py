@@ -12,33 +12,27 @@ from torch import Tensor
 
 from lib.errors import PeerLost
 from lib.exchange import device_peer
-from lib.kernels import mean as kernels
+from lib.kernels.mean import mean as mean_of_replicas
 from tests.support.device_peer import open_device_peer
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
-@pytest.mark.parametrize(("small", "pushed"), [(0, 0), (0, 1 << 20), (1 << 20, 0)])
+@pytest.mark.parametrize("small", [0, 1 << 20])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_all_replicas_hold_the_mean_of_each_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, small: int, pushed: int, dtype: torch.dtype
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, small: int, dtype: torch.dtype
 ) -> None:
-    """In chunks that are copied or pushed, or each replica for itself. Memory outside the segments does not change."""
+    """In chunks, or each replica for itself. Memory outside the segments does not change."""
     one_at_a_time = threading.Lock()  # Triton's interpreter is not thread-safe
 
     def mean(replicas: list[Tensor], out: Tensor) -> None:
         with one_at_a_time:
-            kernels.mean(replicas, out)
-
-    def mean_everywhere(replicas: list[Tensor]) -> None:
-        with one_at_a_time:
-            kernels.mean_everywhere(replicas)
+            mean_of_replicas(replicas, out)
 
     monkeypatch.setattr(device_peer, "mean", mean)
-    monkeypatch.setattr(device_peer, "mean_everywhere", mean_everywhere)
     monkeypatch.setattr(device_peer, "_SMALL", small)
-    monkeypatch.setattr(device_peer, "_PUSHED", pushed)
 
     def before(rank: int) -> Tensor:
         return torch.randn(3000, generator=torch.Generator().manual_seed(rank)).to(dtype)

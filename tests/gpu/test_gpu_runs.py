@@ -44,6 +44,7 @@ def test_two_workers_train_on_gpus(data_set: Path, run_script: Script, precision
     assert "Producer process" not in done.stderr, done.stderr  # torch warns so when an owner ends before a user
 
 
+ANY_PORT = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
 FLOAT32 = ("--batch_size", 8, "--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
 
 
@@ -67,7 +68,7 @@ def test_collective_and_hierarchical_agree_with_peer(tmp_path: Path, run_script:
     write_data_set(tmp_path / "data", img_size=96)
     model = ("--model.name", "tiny_without_dropout", "--exchange.what", what)
     peer = parameters_after(run_script, tmp_path, "peer", *model)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *ANY_PORT]
     for method in ("collective", "hierarchical"):
         words = [*FLOAT32, *model, "--exchange.method", method, "--run.weights_dir", method]
         command = [*torchrun, str(ROOT / "train.py"), *map(str, words)]

@@ -14,7 +14,8 @@ N_GPUS = torch.cuda.device_count()
 TOTAL = 24
 OPTIONS = ("--run.n_epochs", 2, "--compute.precision", "fp32", "--optimizer.learning_rate", 1e-3)
 SPLIT = ("--model.parallel", "classifier")
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--master-port", "0", "--nproc-per-node")
+ANY_PORT = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", *ANY_PORT, "--nproc-per-node")
 
 
 @pytest.fixture(autouse=True)

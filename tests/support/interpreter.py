@@ -27,7 +27,7 @@ def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         (sgd, ("update", "apply")),
         (adaptive, ("update",)),
         (lookahead, ("merge",)),
-        (device_peer, ("mean", "mean_everywhere")),
+        (device_peer, ("mean",)),
         (rectifier, ("relu_gradient",)),
         (fused_split, ("column_sums", "keyed_dropout")),
     ):
