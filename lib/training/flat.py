@@ -16,18 +16,25 @@ all: gradients become ready from the last layer to the first.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .flat_layout import move, padded, split, split_bytes, total_byte_length, total_length
 
-if TYPE_CHECKING:
-    from .torch_optimizer import TorchOptimizer
-
 COPIES = {"slow", "average"}
 """slots that begin as copies of the parameters; the others begin as zeros"""
+
+
+class HasState(Protocol):
+    """An optimizer that keeps its state itself."""
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return the state by the names of parameters."""
+
+    def load_state(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take over what ``state`` returned."""
 
 
 class FlatParameters:
@@ -68,7 +75,7 @@ class FlatParameters:
         self.slots = dict(zip(slots, others, strict=True))
         self.updates = 0
         """updates made so far, which bias corrections and the like count from"""
-        self.other_state: TorchOptimizer | None = None
+        self.other_state: HasState | None = None
         """the optimizer, if its state lies elsewhere"""
         self.frozen = allocate(total_byte_length(rest)) if rest else self.state[:0]
         self.gradients = (allocate_gradients or self.parameters.new_zeros)(n_parameters)
