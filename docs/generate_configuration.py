@@ -28,7 +28,7 @@ python train.py --run.n_epochs 9 --print_config
 ```
 
 Besides the keys, `train.py` takes `--dry_run`, `--find_batch_size`, `--find_learning_rate`, `--profile N`, `--quiet`
-and `--debug`: `python train.py --help`.
+and `--debug`: `python train.py --help`. `--help data` explains every key of `data`, `--help all` every one.
 
 With [argcomplete](https://pypi.org/project/argcomplete/) the tabulator completes keys and their values, also after
 `python train.py`: `pip install argcomplete`, run `activate-global-python-argcomplete` once, and start a new shell.

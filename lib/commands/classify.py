@@ -5,17 +5,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from ..config.plain_parser import PlainParser
 from ..data.images.decode import decode
 from ..data.images.listing import SUFFIXES, find_images
 from ..errors import ConfigError, DataError
-from ..evaluation.class_metrics import one_class_warning
-from ..evaluation.opening import open_network
 from ..evaluation.output_formats import PRINTERS
 from ..system.cpus import free_cores
-from ..system.devices import choose_device
 from ..system.terminal import print_stderr
 from .report_errors import report_errors
 
@@ -24,6 +19,12 @@ from .report_errors import report_errors
 def classify(description: str) -> int:
     """Run classify.py. Returns the exit status, 2 if an image cannot be read."""
     options = parse(sys.argv[1:], description)
+    import torch  # noqa: PLC0415  (takes a second, which --help and mistakes in options need not wait for)
+
+    from ..evaluation.class_metrics import one_class_warning  # noqa: PLC0415
+    from ..evaluation.opening import open_network  # noqa: PLC0415
+    from ..system.devices import choose_device  # noqa: PLC0415
+
     torch.set_num_threads(options.threads or min(torch.get_num_threads(), free_cores()))
     predictor = open_network(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
     printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())

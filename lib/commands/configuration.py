@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..config.arguments import build_parser
+from ..config.arguments import build_parser, keys_of
 from ..config.convert import build, from_argument
 from ..config.dump import dotted, to_yaml
 from ..config.field_type import field_types
@@ -36,14 +36,15 @@ def parse_config(
     spec: Path,
     options: type[Any] | None = None,
     shortcuts: Sequence[str] = (),
+    usual: Sequence[str] = (),
     prog: str | None = None,
 ) -> tuple[Config, Any]:
     """Return the configuration that ``argv`` asks for, and the script's own ``options`` or None.
 
     ``spec`` is the spec file that is read by default, beside config.yaml. ``shortcuts`` are the short names of keys
-    that the script takes: --profile, --quiet, --debug. Ends the process for --help, --print_config and --list_models,
-    and when a shell asks for completions. Raises ConfigError naming the key and, unless it is an argument, the file
-    that sets it.
+    that the script takes: --profile, --quiet, --debug. ``usual`` are the keys that --help lists; by default all.
+    Ends the process for --help, --print_config and --list_models, and when a shell asks for completions. Raises
+    ConfigError naming the key and, unless it is an argument, the file that sets it.
     """
     make_parser = partial(
         build_parser, description, spec, options=options, shortcuts=shortcuts, prog=prog, choices=_CHOICES
@@ -66,7 +67,8 @@ def parse_config(
         values = dict(dotted(Config()))
         values |= {**_recipe(values | layers), **layers}
         if "help" in given:
-            _print_and_exit(make_parser(defaults=values).format_help())
+            shown = keys_of(given["help"]) if given["help"] else usual
+            _print_and_exit(make_parser(defaults=values, shown=shown, brief=not given["help"]).format_help())
         config = build(Config, values)
     except ConfigError as error:
         key = re.split("[ :]", str(error))[0]
@@ -105,7 +107,7 @@ def _read_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> dic
         name, _, value = word.partition("=")
         meant = f"; give it as --{name} {value}" if name in options else key_hint(name, options, "--")
         raise ConfigError(f"{word} stands alone; settings are given as --KEY VALUE{meant}")
-    raise ConfigError(f"{word} stands alone; settings are given as --KEY VALUE, --help lists every key")
+    raise ConfigError(f"{word} stands alone; settings are given as --KEY VALUE, --help all lists every key")
 
 
 def _print_and_exit(text: str) -> NoReturn:

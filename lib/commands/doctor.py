@@ -19,17 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from ..config.schema import Config
 from ..data.cache_choice import found_caches
 from ..data.packed.layout import layout
 from ..data.packed.manifest import read_manifest
 from ..data.sources.registry import source_kind, source_name
 from ..errors import UserError
-from ..system import disk, gpu_peers
+from ..system import disk
 from ..system.cpus import free_cores
-from ..system.devices import choose_device
 from ..system.program import as_called, settings_file
 from .configuration import parse_config
 from .report_errors import report_errors
@@ -53,6 +50,9 @@ class Finding:
     text: str
 
 
+_KEYS = ("data.source", "data.dir", "data.misc_dir", "data.img_size", "data.decoders", "devices", "exchange.method")
+
+
 @report_errors
 def main() -> int:
     """Run all checks and print their findings. Returns the exit status, 2 if a finding is bad."""
@@ -60,6 +60,7 @@ def main() -> int:
         sys.argv[1:],
         description=as_called(str(__doc__)),
         spec=settings_file("spec_1gpu.yaml"),
+        usual=_KEYS,
         prog=as_called("python -m lib.commands.doctor"),
     )
     return print_findings(run_checks(config), color=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
@@ -96,6 +97,8 @@ def _python(_: Config) -> Iterator[Finding]:
 
 
 def _torch(_: Config) -> Iterator[Finding]:
+    import torch  # noqa: PLC0415  (takes a second, which --help need not wait for)
+
     yield Finding(subject="torch", state="fine", text=f"{torch.__version__}, {free_cores()} CPU threads")
     if torch.cuda.is_available():
         gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
@@ -109,6 +112,10 @@ def _torch(_: Config) -> Iterator[Finding]:
 
 
 def _devices(config: Config) -> Iterator[Finding]:
+    import torch  # noqa: PLC0415
+
+    from ..system.devices import choose_device  # noqa: PLC0415
+
     n_gpus = torch.cuda.device_count()
     try:
         chosen = [str(choose_device(config.devices, rank, n_gpus)) for rank in range(config.world_size)]
@@ -119,6 +126,10 @@ def _devices(config: Config) -> Iterator[Finding]:
 
 
 def _peers(_: Config) -> Iterator[Finding]:
+    import torch  # noqa: PLC0415
+
+    from ..system import gpu_peers  # noqa: PLC0415
+
     for first, second in itertools.combinations(range(torch.cuda.device_count()), 2):
         subject = f"GPU {first}-{second}"
         if not gpu_peers.can_access(first, second):
@@ -132,6 +143,8 @@ def _peers(_: Config) -> Iterator[Finding]:
 
 
 def _memory(_: Config) -> Iterator[Finding]:
+    import torch  # noqa: PLC0415
+
     free = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").is_dir() else 0
     enough = free >= _SHM_BYTES or not torch.cuda.is_available()
     text = f"{free / _GB:.3f} GB free; only CUDA uses it, workers share other memory"

@@ -25,6 +25,12 @@ exit status: 0 done; 1 a process failed, was lost or killed; 2 an error that you
   130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP), 138 (SIGUSR1), 140 (SIGUSR2), 152 (SIGXCPU) stopped after saving a
   checkpoint: the same command continues from it
 """
+# What --help lists. There are more than 100 others.
+_USUAL_KEYS = (
+    *("run.weights_dir", "run.n_epochs", "run.stop_after", "run.resume", "data.source", "data.dir", "data.val_share"),
+    *("data.img_size", "data.decoders", "model.name", "model.weights", "optimizer.learning_rate"),
+    *("optimizer.weight_decay", "logging.print_freq", "devices", "batch_size"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,9 @@ def for_sweep(config: Config) -> Config:
 def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, TrainOptions]:
     """Return the configuration and the other options. Raises ConfigError."""
     shortcuts = ("--profile", "--quiet", "--debug")
-    return parse_config(argv, description=description, spec=spec, options=TrainOptions, shortcuts=shortcuts)
+    return parse_config(
+        argv, description=description, spec=spec, options=TrainOptions, shortcuts=shortcuts, usual=_USUAL_KEYS
+    )
 
 
 @contextlib.contextmanager

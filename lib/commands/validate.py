@@ -29,6 +29,21 @@ _EXPORTED = {
     "std": "normalize.std",
 }
 
+_KEYS = (
+    *(
+        "run.weights_dir",
+        "run.limit_batches",
+        "data.source",
+        "data.dir",
+        "data.misc_dir",
+        "data.img_size",
+        "data.resize",
+    ),
+    *("data.decoders", "model.name", "model.classes", "model.made_for", "normalize.mean", "normalize.std"),
+    *("compute.precision", "devices", "batch_size"),
+)
+"""the keys that it uses"""
+
 
 @report_errors
 def validate(description: str, spec: Path) -> int:
@@ -68,7 +83,9 @@ def parse(argv: Sequence[str], description: str, spec: Path) -> tuple[Config, Ev
 
     Unless a --config is named, network, data and sizes are those of the checkpoint and of its run; devices are not.
     """
-    parse_all = partial(parse_config, description=description, spec=spec, options=Evaluation, shortcuts=("--debug",))
+    parse_all = partial(
+        parse_config, description=description, spec=spec, options=Evaluation, shortcuts=("--debug",), usual=_KEYS
+    )
     config, evaluation = parse_all(argv)
     if any(word.partition("=")[0] == "--config" for word in argv):
         return config, evaluation

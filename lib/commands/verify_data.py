@@ -19,11 +19,13 @@ from ..types import SPLITS
 from .configuration import parse_config
 from .report_errors import report_errors
 
+_KEYS = ("data.source", "data.dir", "data.misc_dir", "data.readers")
+
 
 @report_errors
 def verify_data(description: str, spec: Path) -> int:
     """Run validate_data.py. Returns the exit status, 2 if a file is damaged or missing."""
-    config, _ = parse_config(sys.argv[1:], description=description, spec=spec)
+    config, _ = parse_config(sys.argv[1:], description=description, spec=spec, usual=_KEYS)
     if (source := source_name(config.data)) != "hickle":
         raise ConfigError(f"data.source is {source}; only packed data sets (hickle) have checksums")
     at = layout(config.data.dir, config.data.misc_dir)

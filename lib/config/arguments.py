@@ -1,6 +1,7 @@
 """The options of a script: one for every key, with its type, help and completions."""
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from inspect import getdoc
@@ -9,9 +10,13 @@ from typing import Any
 
 from docstring_parser import parse_from_object
 
+from ..errors import ConfigError
 from .dump import flow
 from .field_type import field_types
 from .schema import Config
+
+SECTIONS = ("spec", *(f.name for f in fields(Config) if is_dataclass(f.default_factory)), "all")
+"""what --help takes: the names of the sections; spec for the keys outside, and all"""
 
 _SHORTCUTS: Mapping[str, tuple[str, dict[str, str], str]] = {
     "--profile": ("logging.profile", {"metavar": "N"}, "trace N iterations of worker 0 for https://ui.perfetto.dev"),
@@ -29,12 +34,15 @@ def build_parser(
     prog: str | None,
     choices: Mapping[str, Sequence[str]],
     defaults: Mapping[str, Any] | None = None,
+    shown: Sequence[str] = (),
+    brief: bool = False,
 ) -> argparse.ArgumentParser:
     """Return a parser whose results are texts, by dotted key, of the options that are given.
 
     ``options`` is a dataclass with the script's own options, ``shortcuts`` the short names of keys that it takes, and
     ``choices`` the values of keys whose type does not name them. ``defaults`` are the values by dotted key that --help
-    shows. Without them there are no help texts, and building is faster.
+    shows. Without them there are no help texts, and building is faster. Of the keys --help shows those that are
+    ``shown``, or all, with the first part of their text if it is to be ``brief``.
     """
     parser = argparse.ArgumentParser(
         prog,
@@ -47,7 +55,8 @@ def build_parser(
         exit_on_error=False,
     )
     add = parser.add_argument
-    add("-h", "--help", action="store_true", help="print this help and exit")
+    more = f"print this help, or that of every key in a section, of {', '.join(SECTIONS)}"
+    add("-h", "--help", nargs="?", const="", metavar="SECTION", help=more)
     add("--config", type=Path, metavar="FILE", help="what to train; YAML (default: config.yaml)")
     add("--spec", type=Path, metavar="FILE", help=f"on which devices; YAML (default: {spec.name})")
     add("--print_config", action="store_true", help="print the configuration as YAML, which --config reads, and exit")
@@ -56,11 +65,23 @@ def build_parser(
         key, arguments, text = _SHORTCUTS[name]
         add(name, dest=key, help=f"{text}; short for --{key}", **arguments)  # type: ignore[arg-type]
     if options:
-        _add_keys(parser, options, "", choices, defaults)
+        _add_keys(parser, options, "", choices, defaults, (), brief)
     for prefix, section in sections(Config):
         title = "keys of the spec: on which devices" if section is Config else summary(section)
-        _add_keys(parser.add_argument_group(title), section, prefix, choices, defaults)
+        group = parser if brief else parser.add_argument_group(title)
+        _add_keys(group, section, prefix, choices, defaults, shown, brief)
     return parser
+
+
+def keys_of(section: str) -> tuple[str, ...]:
+    """Return the keys of a section by its name in ``SECTIONS``; of "all" none, which stands for every key.
+
+    Raises ConfigError for another name.
+    """
+    if section not in SECTIONS:
+        raise ConfigError(f"--help {section}: there is no such section; name one of {', '.join(SECTIONS)}")
+    prefix = "" if section == "spec" else f"{section}."
+    return tuple(key for key in field_types(Config) if key.startswith(prefix) and ("." in key or not prefix))
 
 
 def sections(section: type[Any], prefix: str = "") -> Iterator[tuple[str, type[Any]]]:
@@ -91,6 +112,8 @@ def _add_keys(
     prefix: str,
     choices: Mapping[str, Sequence[str]],
     defaults: Mapping[str, Any] | None,
+    shown: Sequence[str],
+    brief: bool,
 ) -> None:
     """Add an option for every key of ``section``, but not of the sections in it."""
     texts = {} if defaults is None else field_help(section)
@@ -103,9 +126,23 @@ def _add_keys(
             parser.add_argument(f"--{key}", action="store_const", const="true", help=text)
             continue
         default = flow((defaults or {}).get(key, default_values[name]))
-        text += f" ({f'type: {kind.name}, ' if kind.name else ''}default: {default})"
+        text = _first_part(text) if brief and shown else text
+        text += f" ({f'type: {kind.name}, ' if kind.name and not brief else ''}default: {default})"
         metavar = "{" + ",".join(kind.choices) + "}" if kind.choices else name.upper()
-        action = parser.add_argument(f"--{key}", metavar=metavar, help=text.replace("%", "%%"))
+        hidden = shown and key not in shown
+        action = parser.add_argument(
+            f"--{key}", metavar=metavar, help=argparse.SUPPRESS if hidden else text.replace("%", "%%")
+        )
         offered = choices.get(key) or kind.choices
         if offered or "path" not in kind.name:  # without a completer, a shell offers files
             action.completer = lambda offered=offered, **_: offered  # type: ignore[attr-defined]
+
+
+def _first_part(text: str) -> str:
+    """Return a text up to its first colon, semicolon, full stop or bracket; up to the second after a word or two.
+
+    >>> _first_part("folder of the run: configuration, metrics"), _first_part("auto: a GPU; cpu: none")
+    ('folder of the run', 'auto: a GPU')
+    """
+    first, *rest = re.split(r"([:;.] | \()", text)
+    return first + "".join(rest[:2]) if first.count(" ") < 2 else first

@@ -50,7 +50,7 @@ def key_hint(name: str, keys: Collection[str], dashes: str = "") -> str:
         return f"; {name} is a group of keys; set each by itself, as in {dashes}{group[0]}"
     close = [here] if here else difflib.get_close_matches(name, keys, n=1, cutoff=0.6)
     close = close or [key for key in keys if key.rpartition(".")[2] == last]
-    return f"; did you mean {dashes}{close[0]}?" if close else "; --help lists every key"
+    return f"; did you mean {dashes}{close[0]}?" if close else "; --help all lists every key"
 
 
 def value_hint(key: str, value: Any) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lib.commands import train
+from lib.errors import ConfigError
 from tests.support.scripts import ROOT
 
 # Every Python process imports a module of this name. It interrupts the import of msgspec, which all commands need.
@@ -43,3 +45,44 @@ def test_a_deleted_working_folder_is_an_error_of_one_line(tmp_path: Path) -> Non
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "error: the working folder has been deleted; change to another one\n"
+
+
+SCRIPTS = {
+    "train.py": ("--run.n_epochs", "--find_learning_rate", "--optimizer.learning_rate"),
+    "validate.py": ("--crops", "--model.classes", "--batch_size"),
+    "classify.py": ("--checkpoint", "--top"),
+    "export.py": ("--checkpoint", "--format"),
+    "validate_data.py": ("--data.dir",),
+    "-m lib.commands.doctor": ("--data.dir", "--devices"),
+    "-m lib.report": ("--out",),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_short_lists_what_the_script_uses_and_starts_without_torch(script: str) -> None:
+    words = [word if word.startswith(("-", "lib")) else str(ROOT / word) for word in script.split()]
+    command = [sys.executable, "-X", "importtime", *words, "--help"]
+    environment = os.environ | {"COLUMNS": "80"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.count("\n") < 80
+    assert not [line for line in done.stderr.splitlines() if line.endswith((" torch", " matplotlib"))]
+    for option in SCRIPTS[script]:
+        assert f"  {option} " in done.stdout
+    if script != "train.py":
+        assert "--optimizer" not in done.stdout
+
+
+def test_help_of_a_section_or_of_all_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*words: str) -> str:
+        with pytest.raises(SystemExit):
+            train.parse(["--help", *words], "", ROOT / "spec_1gpu.yaml")
+        return capsys.readouterr().out
+
+    assert "--optimizer.nesterov" not in shown()
+    assert "--optimizer.nesterov" in (section := shown("optimizer"))
+    assert "--run.seed" not in section
+    assert "--devices" in shown("spec")
+    assert all(f"--{key} " in shown("all") for key in ("optimizer.nesterov", "run.seed", "devices"))
+    with pytest.raises(ConfigError, match="--help optimiser: there is no such section; name one of spec, run, data"):
+        train.parse(["--help", "optimiser"], "", ROOT / "spec_1gpu.yaml")

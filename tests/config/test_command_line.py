@@ -103,7 +103,7 @@ def test_keys_that_scripts_rely_on_exist() -> None:
         (["-b", "32"], "unknown option -b; did you mean --batch_size?"),
         (["-batchSize", "128", "-nGPU", "2"], "unknown option -batchSize; use batch_size, which is per worker (docs/"),
         (["--nGPU", "2"], "unknown option --nGPU; use --spec spec_4gpu.yaml (docs/coming_from.md)"),
-        (["--nonsense", "2"], "unknown option --nonsense; --help lists every key"),
+        (["--nonsense", "2"], "unknown option --nonsense; --help all lists every key"),
         (["--config", "nowhere.yaml"], "cannot read nowhere.yaml"),
         (["--config"], "expected one argument"),
     ],
@@ -292,7 +292,7 @@ def test_every_path_is_tried_above() -> None:
 
 def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        parsed("--help")
+        parsed("--help", "all")
     assert not ended.value.code
     text = " ".join(capsys.readouterr().out.split())
     for key in KEYS:
@@ -304,7 +304,7 @@ def test_help_lists_every_key_with_default_and_meaning(capsys: pytest.CaptureFix
 
 def test_help_shows_the_recipe_of_the_network(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parsed("--model.name", "resnet50", "--help")
+        parsed("--model.name", "resnet50", "--help", "run")
     assert (
         "number of epochs of the whole training, including those before a resume (type: int, default: 80)"
         in " ".join(capsys.readouterr().out.split())

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from lib.checkpoints.checkpoint import Preparation, check_identity, load
 from lib.checkpoints.folder import CheckpointFolder
-from lib.commands.export import write_safetensors
+from lib.commands.export_writers import write_safetensors
 from lib.commands.validate import settings_of_file
 from lib.errors import CheckpointError, ConfigError
 from lib.evaluation.exported import open_safetensors
