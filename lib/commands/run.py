@@ -41,6 +41,8 @@ def check_run(config: Config) -> DataSet:
     """Return the data set. Raises UserError when it is incomplete or does not fit the configuration."""
     check_network(config)
     data = describe(config)
+    spec = model_spec(config.model.name)
+    spec.check_sizes(config.augment.sizes, spec.crop_of(data.img_size, config.model.variant))
     check_batch_size(
         data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
     )

@@ -176,6 +176,11 @@ class AugmentConfig(Section, prefix="augment."):
     area: Annotated[float, Constraint("lie between 0 and 1", lambda value: 0 < value <= 1)] = 0.08
     """resized: least share of the image's area that the window covers; few epochs learn more from 0.35"""
 
+    sizes: Annotated[tuple[PositiveInt, ...], Example("[96, 112, 128]")] = ()
+    """ResNets: sides that the window is resized to in equal parts of the training, growing, the last one that of the
+    network's input (model.crop); [] or one: always that. Small images take less time, early in a training that is
+    enough"""
+
     pad: NonNegativeInt = 0
     """random: border of the training image in pixels, zero when normalized, that the window may cover; 0: none; usual
     for images of 32 x 32: 4"""
@@ -218,11 +223,22 @@ class AugmentConfig(Section, prefix="augment."):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if list(self.sizes) != sorted(set(self.sizes)):
+            raise ConfigError(f"augment.sizes is {list(self.sizes)}; list the sides in rising order, each once")
         if self.pad and self.crop != "random":
             raise ConfigError(
                 f"augment.pad is {self.pad}, but augment.crop {self.crop} cuts no window at a random place; "
                 "set augment.crop to random or augment.pad to 0"
             )
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the window has another size in some epochs."""
+        return len(self.sizes) > 1
+
+    def size(self, epoch: int, n_epochs: int) -> int | None:
+        """Return the side of the network's input in an epoch, counted from 0; None: the usual one."""
+        return self.sizes[min(epoch * len(self.sizes) // n_epochs, len(self.sizes) - 1)] if self.resizes else None
 
     @property
     def mixes(self) -> bool:

@@ -31,6 +31,11 @@ class Columns(NamedTuple):
     erasing: int = -1
     mixing: int = -1
 
+    @property
+    def resamples(self) -> bool:
+        """Whether crops are more than copied windows."""
+        return self.window >= 0 or self.warp >= 0
+
 
 def augment_to_blocks(
     images_BHWC: Tensor,
@@ -38,6 +43,7 @@ def augment_to_blocks(
     std_C: Tensor,
     params_BV: Tensor,
     crop: int,
+    size: int,
     out_BYXC: Tensor,
     *,
     columns: Columns,
@@ -45,37 +51,40 @@ def augment_to_blocks(
     side: int,
     pad: int = 0,
 ) -> None:
-    """Write the augmented crops of ``images_BHWC`` to ``out_BYXC`` in the block layout: see ``crop_to_blocks``.
+    """Write the augmented crops of ``images_BHWC``, resized to ``size``, to ``out_BYXC`` in the block layout.
 
+    See ``crop_to_blocks`` for the layout.
     ``params_BV`` is float32 (B, V), rows of ``lib.data.augment.params``. Without ``mean_varies`` all pixels of the
     mean image are equal.
     """
-    sampled_BSSC = sample(images_BHWC, params_BV, crop, columns=columns)
+    sampled_BSSC = sample(images_BHWC, params_BV, crop, size, columns=columns)
     for i in range(_ROUNDS if columns.auto >= 0 else 0):
         sampled_BSSC = operate(sampled_BSSC, params_BV, columns.auto + 2 * i)
     _, _, width, _ = images_BHWC.shape
-    batch, crop = sampled_BSSC.shape[:2]
+    batch = len(images_BHWC)
     grays_BT = torch.empty(batch, _TILES, dtype=torch.float32, device=sampled_BSSC.device)
     if columns.jitter >= 0:
-        steps = triton.cdiv(crop * crop, _TILES * _BLOCK)
-        _sum_gray[batch, _TILES](sampled_BSSC, grays_BT, crop * crop, STEPS=steps, TILES=_TILES, BLOCK=_BLOCK)
+        steps = triton.cdiv(size * size, _TILES * _BLOCK)
+        _sum_gray[batch, _TILES](sampled_BSSC, grays_BT, size * size, STEPS=steps, TILES=_TILES, BLOCK=_BLOCK)
     _, rows, blocks, channels = out_BYXC.shape
     _finish[batch, rows](
         sampled_BSSC, grays_BT, mean_HWC, std_C, params_BV, out_BYXC, params_BV.stride(0), batch, width, crop,
-        pad, rows, blocks, channels, *columns[1:],
+        size, pad, rows, blocks, channels, *columns[1:],
         MEAN_VARIES=mean_varies or columns.padded >= 0,  # padding is zero in the mean image too
+        RESAMPLES=columns.resamples or size != crop,
         SIDE=side, TILES=_TILES, LINE=triton.next_power_of_2(blocks * side),
     )  # fmt: skip
 
 
-def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, *, columns: Columns) -> Tensor:
-    """Return the crops (B, crop, crop, 3), float32, or uint8 if operations on whole numbers follow."""
+def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, size: int, *, columns: Columns) -> Tensor:
+    """Return the crops (B, size, size, 3), float32, or uint8 if operations on whole numbers follow."""
     batch, height, width, _ = images_BHWC.shape
     dtype = torch.uint8 if columns.auto >= 0 else torch.float32
-    sampled_BSSC = torch.empty(batch, crop, crop, 3, dtype=dtype, device=images_BHWC.device)
-    _sample[batch, triton.cdiv(crop * crop, _BLOCK)](
-        images_BHWC, params_BV, sampled_BSSC, params_BV.stride(0), height, width, crop,
-        FROM_TOP=height == crop, WINDOW=columns.window, PADDED=columns.padded, WARP=columns.warp,
+    sampled_BSSC = torch.empty(batch, size, size, 3, dtype=dtype, device=images_BHWC.device)
+    _sample[batch, triton.cdiv(size * size, _BLOCK)](
+        images_BHWC, params_BV, sampled_BSSC, params_BV.stride(0), height, width, crop, size,
+        FROM_TOP=height == crop, RESAMPLES=columns.resamples or size != crop,
+        WINDOW=columns.window, PADDED=columns.padded, WARP=columns.warp,
         ROUNDED=columns.auto >= 0, BLOCK=_BLOCK,
     )  # fmt: skip
     return sampled_BSSC
@@ -100,22 +109,25 @@ def _window(row, width, crop, WINDOW: tl.constexpr, PADDED: tl.constexpr):
 
 
 @triton.jit
-def _place(row, y, x, width, crop, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr):
+def _place(
+    row, y, x, width, crop, size,
+    WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, RESAMPLES: tl.constexpr,
+):  # fmt: skip
     # Where pixel (y, x) of the crop lies in the whole image: row and column of a pixel, and the shares of the pixels
     # after it, down and across.
     top, left, tall, wide = _window(row, width, crop, WINDOW, PADDED)
-    x = tl.where(tl.load(row + 2) == 1, crop - 1 - x, x)
-    if WINDOW < 0 and WARP < 0:
+    x = tl.where(tl.load(row + 2) == 1, size - 1 - x, x)
+    if not RESAMPLES:
         r, c = y + top.to(tl.int32), x + left.to(tl.int32)
         dy, dx = 0.0, 0.0
     else:
-        down = ((y + 0.5) / crop - 0.5) * tall
-        across = ((x + 0.5) / crop - 0.5) * wide
+        down = ((y + 0.5) / size - 0.5) * tall
+        across = ((x + 0.5) / size - 0.5) * wide
         if WARP >= 0:
             m00, m01 = tl.load(row + WARP), tl.load(row + WARP + 1)
             m10, m11 = tl.load(row + WARP + 2), tl.load(row + WARP + 3)
             across, down = m00 * across + m01 * down, m10 * across + m11 * down
-        else:
+        elif PADDED < 0:
             down = tl.maximum(tl.minimum(down, tall / 2 - 0.5), 0.5 - tall / 2)
             across = tl.maximum(tl.minimum(across, wide / 2 - 0.5), 0.5 - wide / 2)
         py, px = top + tall / 2 + down - 0.5, left + wide / 2 + across - 0.5
@@ -162,22 +174,22 @@ def _reflected(i, length):
 
 @triton.jit
 def _sample(
-    images, drawn, out, stride, height, width, crop,
-    FROM_TOP: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, ROUNDED: tl.constexpr,
-    BLOCK: tl.constexpr,
+    images, drawn, out, stride, height, width, crop, size,
+    FROM_TOP: tl.constexpr, RESAMPLES: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr,
+    ROUNDED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     b = tl.program_id(0).to(tl.int64)
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    mask = pixel < crop * crop
+    mask = pixel < size * size
     row, image = drawn + b * stride, images + b * height * width * 3
     start = 0
     if FROM_TOP:
         start = tl.load(row).to(tl.int32)
-    r, c, dy, dx = _place(row, pixel // crop, pixel % crop, width, crop, WINDOW, PADDED, WARP)
-    red, green, blue = _bilinear(image, r, c, dy, dx, mask, width, start, WINDOW >= 0 or WARP >= 0, PADDED)
+    r, c, dy, dx = _place(row, pixel // size, pixel % size, width, crop, size, WINDOW, PADDED, WARP, RESAMPLES)
+    red, green, blue = _bilinear(image, r, c, dy, dx, mask, width, start, RESAMPLES, PADDED)
     if ROUNDED:
         red, green, blue = red + 0.5, green + 0.5, blue + 0.5  # and rounded down when stored
-    target = out + (b * crop * crop + pixel) * 3
+    target = out + (b * size * size + pixel) * 3
     tl.store(target, red.to(out.dtype.element_ty), mask)
     tl.store(target + 1, green.to(out.dtype.element_ty), mask)
     tl.store(target + 2, blue.to(out.dtype.element_ty), mask)
@@ -219,46 +231,46 @@ def _recolored(r, g, b, row, gray_sum, pixels, JITTER: tl.constexpr, LIGHTING: t
 
 
 @triton.jit
-def _within(row, y, x, crop, COLUMN: tl.constexpr):
+def _within(row, y, x, size, COLUMN: tl.constexpr):
     # Whether the middle of a pixel lies in a rectangle: see lib.data.augment.rectangle.
     top, left = tl.load(row + COLUMN), tl.load(row + COLUMN + 1)
     bottom, right = top + tl.load(row + COLUMN + 2), left + tl.load(row + COLUMN + 3)
-    v, u = (y + 0.5) / crop, (x + 0.5) / crop
+    v, u = (y + 0.5) / size, (x + 0.5) / size
     return (u >= left) & (u < right) & (v >= top) & (v < bottom)
 
 
 @triton.jit
 def _normalized(
-    b, sampled, grays, mean, drawn, stride, width, crop, y, x, mask,
+    b, sampled, grays, mean, drawn, stride, width, crop, size, y, x, mask,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
-    ERASING: tl.constexpr, MEAN_VARIES: tl.constexpr, TILES: tl.constexpr,
+    ERASING: tl.constexpr, MEAN_VARIES: tl.constexpr, RESAMPLES: tl.constexpr, TILES: tl.constexpr,
 ):  # fmt: skip
     # Red, green and blue of pixels (y, x) of image b, less the mean.
     row = drawn + b * stride
-    source = sampled + ((b * crop + y) * crop + x) * 3
+    source = sampled + ((b * size + y) * size + x) * 3
     red, green = tl.load(source, mask, 0).to(tl.float32), tl.load(source + 1, mask, 0).to(tl.float32)
     blue, gray_sum = tl.load(source + 2, mask, 0).to(tl.float32), 0.0
     if JITTER >= 0:
         gray_sum = tl.sum(tl.load(grays + b * TILES + tl.arange(0, TILES)), axis=0)
-    red, green, blue = _recolored(red, green, blue, row, gray_sum, crop * crop, JITTER, LIGHTING)
+    red, green, blue = _recolored(red, green, blue, row, gray_sum, size * size, JITTER, LIGHTING)
     if ERASING >= 0:
-        erased = _within(row, y, x, crop, ERASING)
+        erased = _within(row, y, x, size, ERASING)
         red = tl.where(erased, tl.load(row + ERASING + 4), red)
         green = tl.where(erased, tl.load(row + ERASING + 5), green)
         blue = tl.where(erased, tl.load(row + ERASING + 6), blue)
     if MEAN_VARIES:
-        r, c, dy, dx = _place(row, y, x, width, crop, WINDOW, PADDED, WARP)
-        red0, green0, blue0 = _bilinear(mean, r, c, dy, dx, mask, width, 0, WINDOW >= 0 or WARP >= 0, PADDED)
+        r, c, dy, dx = _place(row, y, x, width, crop, size, WINDOW, PADDED, WARP, RESAMPLES)
+        red0, green0, blue0 = _bilinear(mean, r, c, dy, dx, mask, width, 0, RESAMPLES, PADDED)
         red, green, blue = red - red0, green - green0, blue - blue0
     return red, green, blue
 
 
 @triton.jit
 def _finish(
-    sampled, grays, mean, std, drawn, out, stride, batch, width, crop, pad, rows, blocks, channels,
+    sampled, grays, mean, std, drawn, out, stride, batch, width, crop, size, pad, rows, blocks, channels,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
-    ERASING: tl.constexpr, MIXING: tl.constexpr, MEAN_VARIES: tl.constexpr, SIDE: tl.constexpr, TILES: tl.constexpr,
-    LINE: tl.constexpr,
+    ERASING: tl.constexpr, MIXING: tl.constexpr, MEAN_VARIES: tl.constexpr, RESAMPLES: tl.constexpr,
+    SIDE: tl.constexpr, TILES: tl.constexpr, LINE: tl.constexpr,
 ):  # fmt: skip
     # Each program writes one row of blocks, one line of pixels at a time.
     b, block_row = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -269,18 +281,18 @@ def _finish(
     row = drawn + b * stride
     for line in tl.static_range(SIDE):
         y = block_row * SIDE + line - pad + tl.zeros_like(place)
-        inside = written & (x >= 0) & (x < crop) & (y >= 0) & (y < crop)
+        inside = written & (x >= 0) & (x < size) & (y >= 0) & (y < size)
         red, green, blue = _normalized(
-            b, sampled, grays, mean, drawn, stride, width, crop, y, x, inside,
-            WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, TILES,
+            b, sampled, grays, mean, drawn, stride, width, crop, size, y, x, inside,
+            WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, RESAMPLES, TILES,
         )  # fmt: skip
         if MIXING >= 0:
             partner = tl.minimum(b ^ 1, batch - 1)
             red2, green2, blue2 = _normalized(
-                partner, sampled, grays, mean, drawn, stride, width, crop, y, x, inside,
-                WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, TILES,
+                partner, sampled, grays, mean, drawn, stride, width, crop, size, y, x, inside,
+                WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, RESAMPLES, TILES,
             )  # fmt: skip
-            share = tl.where(_within(row, y, x, crop, MIXING + 1), 0.0, tl.load(row + MIXING))
+            share = tl.where(_within(row, y, x, size, MIXING + 1), 0.0, tl.load(row + MIXING))
             red, green = share * red + (1 - share) * red2, share * green + (1 - share) * green2
             blue = share * blue + (1 - share) * blue2
         if not MEAN_VARIES:

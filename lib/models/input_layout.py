@@ -20,6 +20,15 @@ class InputLayout(NamedTuple):
     rows: int
     pad: int
     channels: int
+    kernel: int = 1
+    """side of the first convolution, in pixels"""
+
+    def resized(self, crop: int) -> "InputLayout":
+        """Return the layout of crops of another size."""
+        if self.side == 1:
+            return self._replace(rows=crop)
+        outputs = (crop + 2 * self.pad - self.kernel) // self.side + 1
+        return self._replace(rows=outputs + -(-self.kernel // self.side) - 1)
 
 
 class BlockConv2d(nn.Module):
@@ -61,9 +70,8 @@ def use_blocks(model: nn.Module, crop: int) -> InputLayout:
                 size, side, pad = child.kernel_size[0], child.stride[0], int(child.padding[0])
                 layout = InputLayout(1, crop, 0, _MULTIPLE)
                 if side > 1:
-                    outputs = (crop + 2 * pad - size) // side + 1
                     channels = -(-3 * side**2 // _MULTIPLE) * _MULTIPLE
-                    layout = InputLayout(side, outputs + -(-size // side) - 1, pad, channels)
+                    layout = InputLayout(side, 0, pad, channels, size).resized(crop)
                 setattr(parent, name, BlockConv2d(child, layout))
                 return layout
     return plain

@@ -33,6 +33,7 @@ _basic = partial(
     min_crop=32,
     source=_RESNET,
     recipe=recipes.CAFFE_RESNET,
+    any_size=True,
     variable=("width", "blurpool"),
 )
 _bottleneck = partial(_basic, network="resnet.bottleneck")
@@ -53,9 +54,10 @@ _cifar = partial(
     source="arXiv:1512.03385, section 4.2, for images of 32 x 32",
     recipe=recipes.CIFAR_RESNET,
     modern=recipes.MODERN_CIFAR,
+    any_size=True,
     variable=("width",),
 )
-_caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE, variable=())
+_caffe = partial(_basic, network="resnet.CaffeResNet", source=_CAFFE, any_size=False, variable=())
 _torchnet = partial(
     ModelSpec, crop=224, source="farrajota's multi-gpu-torchnet, models/*.lua, layer by layer", recipe=recipes.TORCHNET
 )

@@ -162,8 +162,7 @@ class ResNet(nn.Module):
         self.blurpool = BlurPool(nn.Identity()) if blurpool else nn.Identity()
         stages, channels = build_stages(partial(block, blurpool=blurpool), counts, first)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        _, side = map_shape(nn.Sequential(*self.children()), crop)
-        self.avgpool = nn.AvgPool2d(side)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, n_classes)
         redraw_convolutions(self, "kaiming")
         for layer in self.modules():

@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import BatchNorm2d, map_shape, redraw_convolutions
+from .layers import BatchNorm2d, redraw_convolutions
 from .resnet import Basic, build_stages, scaled
 
 
@@ -33,8 +33,7 @@ class CifarResNet(nn.Module):
         (self.layer1, self.layer2, self.layer3), channels = build_stages(
             partial(Basic, shortcut=ZeroPadded), counts, first
         )
-        _, side = map_shape(nn.Sequential(*self.children()), crop)
-        self.avgpool = nn.AvgPool2d(side)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, n_classes)
         redraw_convolutions(self, "kaiming")
 

@@ -1,7 +1,7 @@
 """The entry of a network in the registry. It imports torch only to build one, because the command line reads it too."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,8 @@ class ModelSpec:
     loss: str = "losses.cross_entropy"
     """loss function (outputs, labels, label_smoothing, class_weights_K) -> sum over the images, as module.name in
     lib.models"""
+    any_size: bool = False
+    """whether it takes images of any size, of at least ``min_crop``"""
     variable: tuple[str, ...] = ()
     """fields of ``Variant`` that ``network`` takes as arguments"""
     fused: str = ""
@@ -69,6 +71,18 @@ class ModelSpec:
                     f"model.{name} is {value}, which only ResNets take; choose one with model.name, or set "
                     f"model.{name} to {published}"
                 )
+
+    def check_sizes(self, sizes: Sequence[int], crop: int) -> None:
+        """Raise ConfigError if the network cannot be trained on images of these sizes, and evaluated on ``crop``."""
+        if sizes and sizes[-1] != crop:
+            raise ConfigError(
+                f"augment.sizes ends with {sizes[-1]}, but the network's input is {crop} x {crop}; set model.crop to "
+                f"{sizes[-1]}, or the last size to {crop}"
+            )
+        if len(sizes) > 1 and not self.any_size:
+            raise ConfigError(f"augment.sizes is {list(sizes)}, but only ResNets take several; set it to []")
+        if sizes and sizes[0] < self.min_crop:
+            raise ConfigError(f"augment.sizes begins with {sizes[0]}; this network needs at least {self.min_crop}")
 
     def class_tensors(self, crop: int, variant: Variant = PUBLISHED) -> list[str]:
         """Return the names of the parameters and buffers that have one row per class."""

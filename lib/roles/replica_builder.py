@@ -126,6 +126,7 @@ def build_replica(
         state=own.state if own else WholeState(model, flat),
         step=own.step(step) if own else step,
         sync=sync,
+        transform=transform,
         device=device,
         crop=crop,
         fused=fused,

@@ -41,6 +41,8 @@ class Trainer:
     def train_epoch(self) -> None:
         """Train to the end of the current epoch, or until all replicas stop."""
         at, iterations = self.progress, self.plan.train.iterations
+        size = self.config.augment.size(at.epoch, self.config.run.n_epochs)
+        self.replica.transform.size = size or self.replica.crop
         self.recorder.begin("train", at, iterations)
         self.metrics.begin()
         while at.iteration < iterations and not self.exchange.stopping:

@@ -84,6 +84,7 @@ class CapturedStep:
         self._head_weights = torch.tensor(head_weights, dtype=torch.float32, device=self._device)
         self._head_scales = torch.zeros_like(self._head_weights)
         self._count, self._iteration = torch.zeros(2, dtype=torch.int64, device=self._device)
+        self._images_of_size: dict[int, Tensor] = {}
         self._allocate(batch_size)
         bounds = [0, *running_sum(map(flat.length_of, network.segments)), flat.whole.stop]
         *self._early, self._late = (slice(*ends) for ends in pairwise(bounds))
@@ -136,7 +137,7 @@ class CapturedStep:
     def _compute(self, name: str, work: Callable[[int, bool], None]) -> None:
         """Run ``work(images, eager)`` for the batch that was loaded: the graph ``name``, or eagerly if it is short."""
         self._seed_dropout()
-        full = len(self._labels_B)
+        full, name = len(self._labels_B), f"{name} {self._transform.size}"
         graph = lambda: work(full, False), lambda: self._pass(full, _ignore, add=False, eager=False)
         if self._n_images == full or self._network.masks_short_batches:
             self._repeat(name, *graph)
@@ -222,10 +223,13 @@ class CapturedStep:
 
     def _load(self, batch: Batch) -> None:
         """Crop, normalize and lay out a batch as the network takes it."""
-        count, transform, layout = len(batch.labels_B), self._transform, self._network.layout
+        count, transform = len(batch.labels_B), self._transform
         if count > len(self._labels_B):
             self._allocate(count)
             self._graphs.clear()
+        size = transform.crop if transform.is_plain(batch.params_BV) else transform.size
+        layout = self._network.layout.resized(size) if size != transform.crop else self._network.layout
+        self._images_BYXC = self._images(size, layout)
         if not count:
             return
         self._labels_B[:count].copy_(batch.labels_B)
@@ -237,10 +241,16 @@ class CapturedStep:
 
     def _allocate(self, batch_size: int) -> None:
         """Allocate the batch that graphs read."""
-        _, rows, _, channels = self._network.layout
-        self._images_BYXC = torch.zeros(batch_size, rows, rows, channels, dtype=self._dtype, device=self._device)
+        self._images_of_size.clear()
         self._labels_B = torch.zeros(batch_size, dtype=torch.int64, device=self._device)
         self._weights_B = torch.ones(batch_size, device=self._device) if self._transform.mixes else None
+
+    def _images(self, size: int, layout: InputLayout) -> Tensor:
+        """Return the images that graphs for crops of this size read."""
+        if size not in self._images_of_size:
+            shape = len(self._labels_B), layout.rows, layout.rows, layout.channels
+            self._images_of_size[size] = torch.zeros(shape, dtype=self._dtype, device=self._device)
+        return self._images_of_size[size]
 
     def _set_on_device(self, n_images: int, loss_scale: float) -> None:
         if self._on_device != (n_images, loss_scale):

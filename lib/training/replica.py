@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..data.augment.transform import Transform
 from .flat import FlatParameters
 from .replica_state import ReplicaState
 from .step import Step
@@ -21,6 +22,8 @@ class Replica:
     """parameters and momentum as those of the whole network"""
     step: Step
     sync: SyncStrategy
+    transform: Transform
+    """what ``step`` makes of the images of a batch"""
     device: torch.device
     crop: int
     """side of the network's input, in pixels"""

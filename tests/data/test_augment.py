@@ -9,12 +9,13 @@ from lib.data.augment import color_jitter, erasing, padded_crop, pca_lighting, r
 from lib.data.augment.color_jitter import COLOR_JITTER, GRAY, ORDERS
 from lib.data.augment.erasing import ERASING
 from lib.data.augment.padded_crop import PADDED_CROP
-from lib.data.augment.params import AugmentParams, center_params, draw_params
+from lib.data.augment.params import AugmentParams, center_params, draw_params, rows_to_read
 from lib.data.augment.pca_lighting import EIGENVALUES, EIGENVECTORS, PCA_LIGHTING
 from lib.data.augment.registry import AUGMENTATIONS, COLUMNS, PLAIN_COLUMNS, columns_of
 from lib.data.augment.resized_crop import RESIZED_CROP
 from lib.data.augment.transform import Transform, crop_and_normalize
 from lib.data.upload import view_as
+from lib.errors import ConfigError
 
 WINDOW, JITTER, LIGHTING, PADDED = map(columns_of, (RESIZED_CROP, COLOR_JITTER, PCA_LIGHTING, PADDED_CROP))
 ERASED = columns_of(ERASING)
@@ -272,3 +273,19 @@ def test_rows_of_either_width_fit_into_the_same_memory(params: AugmentConfig, co
     memory = torch.zeros(8 * COLUMNS * 4, dtype=torch.uint8)
     view_as(memory, rows).copy_(torch.from_numpy(rows))
     assert np.array_equal(view_as(memory, rows).numpy(), rows)
+
+
+def test_windows_are_resized_in_equal_parts_of_the_training() -> None:
+    augment = AugmentConfig(sizes=(10, 12, CROP), mirror=False)
+    assert [augment.size(epoch, 8) for epoch in range(8)] == [10, 10, 10, 12, 12, 12, CROP, CROP]
+    assert AugmentConfig().size(0, 8) is None
+    rows = draw(augment)
+    assert rows.shape == (8, COLUMNS)
+    assert rows_to_read(augment, img_size=SIZE, crop=CROP) == SIZE
+    transform = Transform(augment, NormalizeConfig(mean="none"), MEAN_CHW, CROP, CPU)
+    transform.size = 10
+    for image, row, view in zip(IMAGES.numpy(), rows, transform(IMAGES, torch.from_numpy(rows)).numpy(), strict=True):
+        expected = bilinear(image, np.array([*row[:2], CROP, CROP]), 10)
+        np.testing.assert_allclose(view, expected.transpose(2, 0, 1), atol=0.02)
+    with pytest.raises(ConfigError, match="augment.sizes is .14, 12.; list the sides in rising order"):
+        AugmentConfig(sizes=(14, 12))

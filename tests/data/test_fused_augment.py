@@ -24,6 +24,8 @@ CASES: dict[str, tuple[dict[str, Any], NormalizeConfig]] = {
     "colors": ({"color_jitter": 0.4, "pca_lighting": 0.1, "erasing": 0.6}, NormalizeConfig()),
     "resized": ({"crop": "resized", "area": 0.3, "mixup": 0.5}, NormalizeConfig()),
     "padded, turned": ({"pad": 4, "rotation": 20.0, "cutmix": 1.0}, NormalizeConfig(mean="channel")),
+    "smaller": ({"sizes": (5, CROP), "color_jitter": 0.4, "cutmix": 1.0}, NormalizeConfig()),
+    "padded, smaller": ({"sizes": (5, CROP), "pad": 2}, NormalizeConfig()),
     "trivial": ({"auto": "trivial", "color_jitter": 0.4}, NormalizeConfig(mean="channel")),
     "everything": (
         {
@@ -53,6 +55,7 @@ def test_the_kernels_are_the_transform(name: str) -> None:
         tops = params[:, 0].long().tolist()
         images = torch.stack([image[top : top + CROP] for image, top in zip(IMAGES, tops, strict=True)])
     transform = Transform(augment, normalize, MEAN_CHW, CROP, DEVICE)
+    transform.size = augment.size(0, 2) or CROP
     expected = to_blocks(transform(images, params), 2, ROWS, PAD)
     out = torch.full((COUNT + 1, ROWS, ROWS, 16), float("nan"), device=DEVICE)
     transform_to_blocks(transform, images, params, out, side=2, pad=PAD)

@@ -13,10 +13,10 @@ from lib.models.input_layout import InputLayout, use_blocks
 @pytest.mark.parametrize(
     ("conv", "crop", "layout"),
     [
-        (nn.Conv2d(3, 6, 11, 4, 2), 35, InputLayout(4, 10, 2, 48)),
-        (nn.Conv2d(3, 6, 7, 2, 3, bias=False), 33, InputLayout(2, 20, 3, 16)),
-        (nn.Conv2d(3, 6, 3, 2), 20, InputLayout(2, 10, 0, 16)),
-        (nn.Conv2d(3, 6, 11, 4), 29, InputLayout(4, 7, 0, 48)),
+        (nn.Conv2d(3, 6, 11, 4, 2), 35, InputLayout(4, 10, 2, 48, 11)),
+        (nn.Conv2d(3, 6, 7, 2, 3, bias=False), 33, InputLayout(2, 20, 3, 16, 7)),
+        (nn.Conv2d(3, 6, 3, 2), 20, InputLayout(2, 10, 0, 16, 3)),
+        (nn.Conv2d(3, 6, 11, 4), 29, InputLayout(4, 7, 0, 48, 11)),
         (nn.Conv2d(3, 6, 3, 1, 1), 9, InputLayout(1, 9, 0, 8)),
     ],
 )

@@ -144,3 +144,20 @@ def test_a_checkpoint_and_its_export_keep_the_variant(tmp_path: Path) -> None:
     here = replace(loaded.identity, variant=Variant())
     with pytest.raises(CheckpointError, match="another network: width 0.5, mish, blurpool, here it is as published"):
         check_identity(tmp_path, loaded.identity, here)
+
+
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.any_size])
+def test_networks_of_any_size_have_one_output_for_each(name: str) -> None:
+    spec = MODELS[name]
+    with torch.device("meta"):
+        model = spec.build(10, spec.crop).eval()
+        for size in (spec.min_crop, 45, 64):
+            assert model(torch.empty(2, 3, size, size)).shape == (2, 10)
+    spec.check_sizes((spec.min_crop, 64), 64)
+    with pytest.raises(ConfigError, match="augment.sizes ends with 64, .* set model.crop to 64"):
+        spec.check_sizes((spec.min_crop, 64), 128)
+
+
+def test_others_take_one_size() -> None:
+    with pytest.raises(ConfigError, match="only ResNets take several"):
+        MODELS["alexnet"].check_sizes((100, 227), 227)

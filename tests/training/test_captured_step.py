@@ -148,8 +148,9 @@ CASES = {
     "small": config("small"),
     "divided by std": config("small", normalize=NormalizeConfig(mean="channel", std=(58.4, 57.12, 57.38))),
     "two heads": config("two heads"),
-    "wide augmentation": config("small", augment=AugmentConfig(crop="resized", color_jitter=0.4)),
-    "mixup and cutmix": config("small", augment=AugmentConfig(mixup=0.5, cutmix=1.0)),
+    "wide augmentation, mixup and cutmix": config(
+        "small", augment=AugmentConfig(crop="resized", color_jitter=0.4, mixup=0.5, cutmix=1.0)
+    ),
     "two heads, mixup, smoothing": config(
         "two heads",
         augment=AugmentConfig(mixup=0.5),
@@ -237,3 +238,17 @@ def test_two_workers_are_averaged_segment_by_segment(
     with captured(monkeypatch):
         found = run_replicas(2, worker, tmp_path / "captured")[0]
     torch.testing.assert_close(found.sort().values, expected.sort().values, rtol=1e-4, atol=1e-5)
+
+
+def test_sizes_change_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config("without dropout", augment=AugmentConfig(sizes=(15, 21), mirror=False))
+    states = []
+    for reason in ("it is the twin", ""):
+        with captured(monkeypatch, reason_not_to=reason):
+            replica = build(settings, Alone(DEVICE), DEVICE)
+        for size, counts in ((15, [BATCH]), (21, [BATCH]), (15, [2])):
+            replica.transform.size = size
+            train(replica, settings, counts)
+        states.append(replica.model.state_dict())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=1e-4, atol=1e-5, msg=key)

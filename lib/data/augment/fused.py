@@ -46,6 +46,7 @@ def transform_to_blocks(
             transform.std_C,
             params_BV,
             transform.crop,
+            transform.size,
             out_BYXC,
             columns=Columns(**columns),
             mean_varies=transform.mean_varies,

@@ -35,7 +35,7 @@ def draw_params(
     if augment.mirror:
         plain[:, 2] = mirror
     augmentations = enabled(augment)
-    if not augmentations:
+    if not augmentations and not augment.resizes:
         return plain
     wide = np.zeros((count, COLUMNS), np.float32)
     wide[:, :PLAIN_COLUMNS] = plain
@@ -48,9 +48,9 @@ def draw_params(
 def rows_to_read(augment: AugmentConfig, *, img_size: int, crop: int) -> int:
     """Return the rows that each training image needs, from the top of its crop on.
 
-    An augmentation with a crop of its own, or one that warps it, chooses pixels of the whole image.
+    An augmentation with a crop of its own, or one that warps or resizes it, chooses pixels of the whole image.
     """
-    return img_size if any(one.crop or one is WARP for one in enabled(augment)) else crop
+    return img_size if augment.resizes or any(one.crop or one is WARP for one in enabled(augment)) else crop
 
 
 def center_params(count: int, *, img_size: int, crop: int) -> NDArray[np.int16]:

@@ -1,7 +1,6 @@
 """Turn the loader's images into the network's input, on the device: apply augmentation parameters, and normalize."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -10,12 +9,9 @@ from torch import Tensor
 
 from ...config.schema import AugmentConfig, NormalizeConfig
 from ...models.losses import Labels
-from .base import Augmentation
+from .cutting import cutter
 from .mixing import MIXING, OWN_WEIGHT, mixed_labels
-from .padded_crop import PADDED_CROP
 from .registry import PLAIN_COLUMNS, columns_of, enabled
-from .resampling import sample
-from .warp import WARP, matrix
 
 
 class Transform:
@@ -30,6 +26,8 @@ class Transform:
         device: torch.device,
     ) -> None:
         self.crop = crop
+        self.size = crop
+        """side of augmented images, to which windows of ``crop`` are resized: the training changes it between epochs"""
         self.mean_HWC = MEANS[normalize.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
         self.mean_varies = normalize.mean == "image"
         """whether ``mean_HWC`` is not the same everywhere"""
@@ -43,7 +41,7 @@ class Transform:
         return params_BV.shape[1] == PLAIN_COLUMNS
 
     def __call__(self, images_BHWC: Tensor, params_BV: Tensor) -> Tensor:
-        """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop).
+        """Transform uint8 (B, H, W, 3) to float32 (B, 3, crop, crop), with wide rows to (B, 3, size, size).
 
         Images with H equal to ``crop`` begin at the top of their crop; others are whole.
         """
@@ -75,39 +73,13 @@ class Transform:
         return out_BCHW.contiguous()
 
     def _cropped(self, images_BHWC: Tensor, params_BV: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the crops of the images and of the mean image, (B, 3, crop, crop) each."""
-        own = next((augmentation for augmentation in self.augmentations if augmentation.crop), None)
-        if own or WARP in self.augmentations:
+        """Return the crops of the images and of the mean image, (B, 3, size, size) each."""
+        if cut := cutter(self.augmentations, params_BV, images_BHWC.shape[2], self.crop, self.size):
             images_BCHW = images_BHWC.permute(0, 3, 1, 2).float()
-            mean_BCHW = self.mean_HWC.permute(2, 0, 1).expand_as(images_BCHW)
-            cut = self._cutter(own, params_BV, images_BCHW.shape[-1])
-            return cut(images_BCHW), cut(mean_BCHW)
+            return cut(images_BCHW), cut(self.mean_HWC.permute(2, 0, 1).expand_as(images_BCHW))
         rows, columns = _positions(params_BV, self.crop)
         mean_BHWC = self.mean_HWC[rows, columns]
         return _gather(images_BHWC, rows, columns, self.crop).permute(0, 3, 1, 2), mean_BHWC.permute(0, 3, 1, 2)
-
-    def _cutter(self, own: Augmentation | None, params_BV: Tensor, side: int) -> Callable[[Tensor], Tensor]:
-        """Return the function that cuts the crops out of whole images, by ``own`` or warped."""
-        mirror_B = params_BV[:, PLAIN_COLUMNS - 1]
-        params_BP = params_BV[:, columns_of(own)] if own else params_BV
-        if own and own.crop and WARP not in self.augmentations:
-            crop = own.crop
-            return lambda images_BCHW: crop(images_BCHW, params_BP, mirror_B, self.crop)
-        windows = own.windows if own and own.windows else plain_windows
-        return partial(
-            sample,
-            windows_B4=windows(params_BP, side, self.crop),
-            mirror_B=mirror_B,
-            size=self.crop,
-            warp_B22=matrix(params_BV[:, columns_of(WARP)]),
-            zeros=own is PADDED_CROP,
-        )
-
-
-def plain_windows(params_BV: Tensor, side: int, crop: int) -> Tensor:
-    """Return the windows of a plain crop, (B, 4): top, left, height, width."""
-    offsets_B2 = params_BV[:, :2]
-    return torch.cat([offsets_B2, torch.full_like(offsets_B2, crop)], dim=1)
 
 
 def crop_and_normalize(images_BHWC: Tensor, mean_HWC: Tensor, params_BV: Tensor, crop: int) -> Tensor:
