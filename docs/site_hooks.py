@@ -1,6 +1,6 @@
 """Hooks of MkDocs: README.md becomes the first page, and links to files outside docs/ lead to copies of these files.
 
-So the pages need no links of two kinds: in the repository and on the site the same ones work.
+So the pages need no links of two kinds: in the repository and on the site the same ones work. All decisions are listed.
 """
 
 import posixpath
@@ -13,6 +13,14 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 _FENCE = re.compile(r"^(```\w+) [\w-]+$", flags=re.MULTILINE)
+
+
+def on_config(config: Any) -> None:
+    """Add all decisions to the navigation, after their list."""
+    for section in config.nav or []:
+        for entry in section.get("Inside", []) if isinstance(section, dict) else []:
+            if isinstance(entry, dict) and "Decisions" in entry:
+                entry["Decisions"] += sorted(f"decisions/{path.name}" for path in ROOT.glob("docs/decisions/0*.md"))
 
 
 def on_files(files: Files, config: Any) -> Files:
