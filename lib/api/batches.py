@@ -55,7 +55,7 @@ class Batches:
         check_batch_size(data, accumulate=settled.optimizer.accumulate, **sizes)
         self.crop = model_spec(settled.model.name).crop_of(data.img_size, settled.model.variant)
         """side of the images in a batch, in pixels"""
-        self.n_epochs = settled.run.n_epochs
+        self.n_epochs, self._augment = settled.run.n_epochs, settled.augment
         self._device = torch.device(device)
         self._transform = Transform(settled.augment, settled.normalize, read_mean_image(data), self.crop, self._device)
         order = batch_order(settled)
@@ -75,8 +75,8 @@ class Batches:
     def training(self, epoch: int = 1) -> Iterator[tuple[Tensor, Labels]]:
         """Yield the batches of an epoch, counted from 1: images and labels.
 
-        Images are float32 (B, 3, crop, crop), augmented and normalized; labels are int64 (B,), or two of each image
-        with mixup or cutmix. Raises DataError if a batch cannot be read.
+        Images are float32 (B, 3, crop, crop), or smaller (augment.sizes), augmented and normalized; labels are int64
+        (B,), or two of each image with mixup or cutmix. Raises DataError if a batch cannot be read.
         """
         return self._read(request for request in self._plan.training(epoch - 1) if request.phase == "train")
 
@@ -105,6 +105,7 @@ class Batches:
             images = np.empty((len(numbers), side, side, 3), np.uint8)
             source.read(numbers, images)
             params = torch.from_numpy(request.params).to(self._device)
+            self._transform.size = self._augment.size(request.epoch, self.n_epochs) or self.crop
             labels = torch.from_numpy(source.labels[numbers]).to(self._device)
             yield (
                 self._transform(torch.from_numpy(images).to(self._device), params),

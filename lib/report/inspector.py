@@ -85,6 +85,7 @@ class CheckpointInspector:
         transform = Transform(
             inputs.augment, inputs.normalize, self._saved.preparation.mean.numpy(), crop, torch.device("cpu")
         )
+        transform.size = inputs.augment.size(epoch, inputs.order.n_epochs) or crop
         augmented: NDArray[np.float32] = transform(images, torch.from_numpy(request.params[:count].copy())).numpy()
         return augmented
 

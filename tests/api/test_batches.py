@@ -79,6 +79,13 @@ def test_batches_are_those_of_the_trainer(settings: dict[str, Any], monkeypatch:
             assert any(torch.equal(images, theirs) for theirs in validation)
 
 
+def test_images_have_the_size_of_their_epoch(settings: dict[str, Any]) -> None:
+    sized = settings | {"model": {"name": "resnet20_cifar"}, "augment": {"sizes": [16, 32]}}
+    with tandem.Batches(sized) as batches:
+        sides = [next(batches.training(epoch))[0].shape[-1] for epoch in (1, 2)]
+        assert [*sides, next(batches.validation())[0].shape[-1]] == [16, 32, 32]
+
+
 def test_labels_are_those_of_the_images(settings: dict[str, Any]) -> None:
     plain = settings | {"augment": {"color_jitter": 0, "crop": "center", "mirror": False}}
     with tandem.Batches(plain) as batches:
