@@ -177,8 +177,8 @@ def table() -> str:
     for name, spec in MODELS.items():
         kernels = "own" if spec.fused else ""
         classic, modern = (
-            f"{recipes.index(recipe) + 1}{'*' if recipe is spec.chosen_recipe('auto') else ' '}"
-            for recipe in (spec.recipe, spec.modern)
+            f"{recipes.index(recipe) + 1}{'*' if name == spec.default_recipe else ' '}"
+            for name, recipe in (("classic", spec.recipe), ("modern", spec.modern))
         )
         size = f"{spec.parameters:,}", str(spec.crop), str(spec.min_crop)
         rows.append((name, *size, kernels, classic, modern, spec.source))

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import ConfigError
@@ -31,7 +31,7 @@ class ModelSpec:
     recipe: Recipe
     """how it was trained there"""
     modern: Recipe = MODERN
-    """how one would train it today"""
+    """how one would train it today, but for the normalization of images"""
     default_recipe: Literal["classic", "modern"] = "classic"
     """which of the two gives the defaults of the configuration, unless ``model.recipe`` says"""
     loss: str = "losses.cross_entropy"
@@ -46,8 +46,9 @@ class ModelSpec:
     empty: none"""
 
     def chosen_recipe(self, choice: RecipeChoice) -> Recipe:
-        """Return the recipe that ``model.recipe`` chooses."""
-        return {"classic": self.recipe, "modern": self.modern}[self.default_recipe if choice == "auto" else choice]
+        """Return the recipe that ``model.recipe`` chooses. Both normalize images alike: initial weights expect it."""
+        name = self.default_recipe if choice == "auto" else choice
+        return self.recipe if name == "classic" else replace(self.modern, normalize=self.recipe.normalize)
 
     def build(self, n_classes: int, crop: int, init: str = "default", variant: Variant = PUBLISHED) -> Any:
         """Return the network, an nn.Module, with initial weights from torch's default generator.

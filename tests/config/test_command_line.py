@@ -400,7 +400,8 @@ def test_a_learning_rate_scales_with_the_images_per_update_where_its_source_says
     ("argv", "optimizer", "epochs"),
     [
         (["alexnet"], "sgd", 60),
-        (["alexnet", "--model.recipe", "modern"], "radam", 20),
+        (["alexnet", "--model.recipe", "modern"], "adamw", 20),
+        (["resnet50", "--model.recipe", "modern"], "radam", 20),
         (["resnet50_d"], "radam", 20),
         (["resnet50_d", "--model.recipe", "classic"], "sgd", 120),
         (["resnet50_d", "--optimizer.name", "adamw"], "adamw", 20),
@@ -409,6 +410,7 @@ def test_a_learning_rate_scales_with_the_images_per_update_where_its_source_says
 def test_a_network_has_a_classic_and_a_modern_recipe(argv: list[str], optimizer: str, epochs: int) -> None:
     config = parsed("--model.name", *argv)
     assert (config.optimizer.name, config.run.n_epochs) == (optimizer, epochs)
+    assert config.normalize == MODELS[argv[0]].recipe.normalize
 
 
 def test_list_models_prints_networks_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
