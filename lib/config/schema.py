@@ -314,9 +314,10 @@ class ModelConfig(Section, prefix="model."):
     """how the classes of a checkpoint or of other weights are matched with those of the data set. by_name: by the
     names of their folders, where the weights tell them; by_order: the first is the first, whatever the names"""
 
-    parallel: Literal["none", "classifier"] = "none"
+    parallel: Literal["none", "classifier", "towers"] = "none"
     """none: each worker trains the whole network, on its own images; classifier: the fully connected layers are split
-    over the workers, each of which computes its share of their columns for the images of all (arXiv:1404.5997)"""
+    over the workers, each of which computes its share of their columns for the images of all (arXiv:1404.5997); towers:
+    alexnet_towers on two workers, each of which computes one tower for the images of both"""
 
     freeze: Annotated[tuple[str, ...], Example('["features"]')] = ()
     """fine-tuning: parameters that are not trained, by name or by prefix up to a dot, e.g. [features]"""

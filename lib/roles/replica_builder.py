@@ -78,12 +78,12 @@ def build_replica(
     if split:
         from .split_builder import split_network  # noqa: PLC0415  (imports the compiler, which takes seconds)
 
-        model = split_network(config, model, exchange, device, dtype)
+        model = split_network(config, model, exchange, device, dtype, crop)
     model = model.to(device)
     frozen_norms = freeze(model, config.model.freeze)
     mean_CHW = read_mean_image(data) if mean_CHW is None else mean_CHW
     transform = Transform(config.augment, config.normalize, mean_CHW, crop, device)
-    plain = bool(why_not_captured(device)) or (split and not exchange.capturable)
+    plain = bool(why_not_captured(device)) or (split and not exchange.capturable) or config.model.parallel == "towers"
     # Plain autograd accumulates in float32, as does the captured step where several batches make an update.
     float32 = plain or config.optimizer.accumulate > 1 or config.optimizer.of_torch
     gradient_dtype = torch.float32 if float32 else dtype

@@ -17,6 +17,7 @@ from ..training.split_classifier import SplitNetwork, check_can_split
 from ..training.split_layers import SharedBatch
 from ..training.split_state import SplitState
 from ..training.split_step import SplitStep
+from ..training.split_towers import SplitTowers
 from ..training.step import Step
 from ..training.sync import SyncStrategy
 
@@ -25,15 +26,18 @@ if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
 
 
 def split_network(
-    config: Config, model: nn.Module, exchange: Exchange, device: torch.device, dtype: torch.dtype
+    config: Config, model: nn.Module, exchange: Exchange, device: torch.device, dtype: torch.dtype, crop: int
 ) -> SplitNetwork:
-    """Return ``model`` with this worker's share of its classifier. Called by all workers.
+    """Return ``model`` with this worker's share of it. Called by all workers.
 
-    Raises ConfigError if its classifier cannot be split.
+    Raises ConfigError if it cannot be split.
     """
     shares = Shares(rank=exchange.rank, world_size=exchange.world_size)
     batch = SharedBatch(shares, config.batch_size, device)
-    return SplitNetwork(check_can_split(config.model.name, model), exchange, batch, dtype)
+    splittable = check_can_split(config.model.name, model)
+    if config.model.parallel == "towers":
+        return SplitTowers(splittable, exchange, batch, dtype, crop)
+    return SplitNetwork(splittable, exchange, batch, dtype)
 
 
 class Split:
@@ -52,16 +56,18 @@ class Split:
         Raises ConfigError if the classifier is frozen.
         """
         assert isinstance(model, SplitNetwork)
-        if any(not parameter.requires_grad for parameter in model.classifier.parameters()):
+        prefix, owned = model.owned
+        if any(not parameter.requires_grad for parameter in owned.parameters()):
             raise ConfigError(
-                "model.freeze names parts of the classifier, which model.parallel classifier trains; freeze parts of "
-                "features only, or set model.parallel to none"
+                f"model.freeze names parts of {prefix.rstrip('.') or 'the network'}, which model.parallel splits; "
+                "freeze parts of features only, with model.parallel classifier, or set model.parallel to none"
             )
         self._classifier, self._batch, self._flat = model.classifier, model.classifier.batch, flat
         self._parts = OwnedParts(model, flat)
 
         self.state = SplitState(model, flat, self._parts, exchange, new_network, dtype)
-        self.note = f", classifier split over {self._batch.shares.world_size}"
+        self._what = prefix.rstrip(".") or "towers"
+        self.note = f", {self._what} split over {self._batch.shares.world_size}"
 
     @property
     def description(self) -> str:
@@ -73,7 +79,7 @@ class Split:
         here, unsplit = (per_parameter * count / 1e9 for count in (len(flat.parameters), whole))
         sent = self._classifier.sent_bytes, (shares.world_size - 1) * replicated * flat.gradients.itemsize
         return (
-            f"classifier, 1/{shares.world_size} a worker; weights, momentum and gradients take {here:.3f} GB a worker, "
+            f"{self._what}, 1/{shares.world_size} a worker; weights, momentum and gradients take {here:.3f} GB each, "
             f"{unsplit:.3f} GB unsplit; a worker sends up to {sent[0] / 1e6:.1f} MB of activations and "
             f"{sent[1] / 1e6:.1f} MB of gradients a step"
         )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..models.input_layout import use_blocks
 from ..models.losses import Outputs
 from .flat import FlatParameters
-from .split_classifier import SplitNetwork
+from .split_classifier import SplitNetwork, compile_around
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -47,9 +47,7 @@ class AutogradNetwork:
         names = [name for name, module in modules.items() if any(module is norm for norm in frozen_norms)]
         self._frozen_norms = [self._network.get_submodule(name) for name in names]
         self.layout = use_blocks(self._network, crop)
-        self._compiled: Callable[[Tensor], Outputs] = (
-            torch.compile(self._network, dynamic=False) if compiled else self._network
-        )
+        self._compiled: Callable[[Tensor], Outputs] = compile_around(self._network) if compiled else self._network
         self.segments = list(_segments(flat, segment_bytes))
         # Autograd runs the hooks of a parameter on the stream that was current when they were registered.
         self.stream = torch.cuda.Stream(weights.device) if weights.is_cuda else None

@@ -14,18 +14,20 @@ from .sync import SyncStrategy
 
 
 class OwnedParts:
-    """The segments of ``flat``, the flat parameters of ``model``, that belong to the classifier.
+    """The segments of ``flat``, the flat parameters of ``model``, that belong to this worker.
 
-    The classifier's parameters come first among the weights, and first among the others; its buffers come last.
+    They are the classifier, if not the whole network. Its parameters come first among the weights, and first among the
+    others; its buffers come last.
     """
 
     def __init__(self, model: SplitNetwork, flat: FlatParameters) -> None:
         self.flat = flat
-        parameters = {f"classifier.{name}": tensor for name, tensor in model.classifier.named_parameters()}
+        prefix, module = model.owned
+        parameters = {f"{prefix}{name}": tensor for name, tensor in module.named_parameters()}
         weights = flat.length_of(name for name, tensor in parameters.items() if tensor.ndim > 1)
         others = flat.length_of(parameters) - weights
         self.segments = [slice(0, weights), slice(flat.n_weights, flat.n_weights + others)]
-        buffers = [buffer for buffer in model.classifier.buffers() if buffer.is_floating_point()]
+        buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
         self._first_buffer = (
             min(buffer.data_ptr() - flat.buffers.data_ptr() for buffer in buffers) // flat.buffers.itemsize
             if buffers

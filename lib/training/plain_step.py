@@ -11,6 +11,7 @@ from ..evaluation.metrics import Meter
 from ..models.losses import Labels, Outputs, main_labels, main_logits
 from .flat import FlatParameters
 from .optimizer import Optimizer
+from .split_classifier import compile_around
 from .sync import SyncStrategy
 
 
@@ -38,7 +39,7 @@ class PlainStep:
         self._frozen_norms, self._collective = frozen_norms, collective
         device = flat.state.device
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-        self._network: Callable[[Tensor], Outputs] = torch.compile(model, dynamic=False) if compiled else model
+        self._network: Callable[[Tensor], Outputs] = compile_around(model) if compiled else model
         # Matrix units of GPUs are fast on channels-last; on a CPU it gains nothing.
         self._layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
 

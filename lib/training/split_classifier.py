@@ -4,7 +4,7 @@ Its parameters are the worker's rows of the whole classifier's, under the same n
 it together. In evaluation each computes the whole classifier for itself, with weights that were gathered before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,17 +13,19 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..exchange.base import Exchange
 from ..models.layers import FeatureClassifier
+from ..models.losses import Outputs
 from .keyed_dropout import keyed_dropout
+from .shares import Shares
 from .split_layers import ColumnGather, LogitsToRows, RowGather, SharedBatch, batch_norm
 
 _Elementwise = (nn.ReLU, nn.Threshold, nn.SiLU, nn.Mish)
 
 
-class WholeClassifier:
-    """The classifier as one worker computes it, with the weights of all. It holds them only while they are needed."""
+class WholeModule:
+    """What is split as one worker computes it, with the weights of all. It holds them only while they are needed."""
 
-    def __init__(self, template: nn.Sequential) -> None:
-        """``template`` is the classifier before it was split."""
+    def __init__(self, template: nn.Module) -> None:
+        """``template`` is the module before it was split."""
         self.tensors: dict[str, Tensor] = template.state_dict()
         """its parameters and buffers by name, new or gathered; empty where it cannot compute"""
         self.template = template.to("meta").eval()
@@ -33,21 +35,31 @@ class WholeClassifier:
         result: Tensor = torch.func.functional_call(self.template, self.tensors, (x_BC,))
         return result
 
-    def __deepcopy__(self, _: dict[int, Any]) -> "WholeClassifier":
+    def __deepcopy__(self, _: dict[int, Any]) -> "WholeModule":
         return self
 
 
 class SplitClassifier(nn.Module):
     """One worker's share of ``classifier``: features (B, F) of its images to their logits (B, K)."""
 
-    def __init__(self, classifier: nn.Sequential, exchange: Exchange, batch: SharedBatch, dtype: torch.dtype) -> None:
-        """Activations travel in ``dtype``. Called by all workers, with equal classifiers."""
+    def __init__(
+        self,
+        classifier: nn.Sequential,
+        exchange: Exchange,
+        batch: SharedBatch,
+        dtype: torch.dtype,
+        rows: RowGather | None = None,
+    ) -> None:
+        """Activations travel in ``dtype``. Called by all workers, with equal classifiers.
+
+        ``rows`` is what gathers the images' rows, where that is not the classifier's first layer.
+        """
         super().__init__()
         self.batch, self._dtype = batch, dtype
         shares = batch.shares
         linears = [layer for layer in classifier if isinstance(layer, nn.Linear)]
         self.joints = _Joints(
-            RowGather(exchange, batch, linears[0].in_features, dtype),
+            rows or RowGather(exchange, batch, linears[0].in_features, dtype),
             [ColumnGather(exchange, batch, layer.out_features, dtype) for layer in linears[:-1]],
             LogitsToRows(exchange, batch, linears[-1].out_features, dtype),
         )
@@ -58,8 +70,8 @@ class SplitClassifier(nn.Module):
                 columns = layer.out_features
             # Before the first linear layer, each worker computes all columns.
             self.first_columns.append(shares.own(columns).start if columns else 0)
-            self.add_module(name, _cut(layer, batch))
-        self.whole = WholeClassifier(classifier)
+            self.add_module(name, cut(layer, shares))
+        self.whole = WholeModule(classifier)
 
     @property
     def sent_bytes(self) -> int:
@@ -67,18 +79,19 @@ class SplitClassifier(nn.Module):
         joints = self.joints
         return joints.rows.sent_bytes + joints.logits.sent_bytes + sum(joint.sent_bytes for joint in joints.columns)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x_BC: Tensor) -> Tensor:
         if not self.training:
             return self.whole(x_BC)
+        return self.of_all_rows(gather_rows(x_BC.to(self._dtype), self.joints.rows), len(x_BC))
+
+    def of_all_rows(self, x: Tensor, count: int) -> Tensor:
+        """Return the logits (count, K) of this worker's images, from the features (N, F) of all workers'."""
         batch, joints = self.batch, self.joints
-        columns = iter(joints.columns)
-        x: Tensor = _RowGather.apply(x_BC.to(self._dtype), joints.rows)  # type: ignore[no-untyped-call]
-        is_first = True
+        columns, is_first = iter(joints.columns), True
         for number, (layer, first_column) in enumerate(zip(self.children(), self.first_columns, strict=True)):
             if isinstance(layer, nn.Linear):
                 if not is_first:
-                    x = _ColumnGather.apply(x, next(columns))  # type: ignore[no-untyped-call]
+                    x = gather_columns(x, next(columns))
                 x, is_first = layer(x), False
             elif isinstance(layer, nn.Dropout):
                 x = keyed_dropout(x, layer.p, batch.images_N, batch.seed, number, first_column)
@@ -86,7 +99,7 @@ class SplitClassifier(nn.Module):
                 x = batch_norm(layer, x, batch.rows_with_image())
             else:
                 x = layer(x)
-        logits_BK: Tensor = _LogitsToRows.apply(x, joints.logits, len(x_BC))  # type: ignore[no-untyped-call]
+        logits_BK: Tensor = _LogitsToRows.apply(x, joints.logits, count)  # type: ignore[no-untyped-call]
         return logits_BK
 
 
@@ -111,6 +124,12 @@ class SplitNetwork(nn.Module):
         self.classifier = SplitClassifier(model.classifier, exchange, batch, dtype)
         model.register_module("classifier", self.classifier)
         self._model = (model,)  # in a tuple: its modules are those of this one
+        self.whole = self.classifier.whole
+
+    @property
+    def owned(self) -> tuple[str, nn.Module]:
+        """What the names of the part begin with of which each worker has a share, and that part."""
+        return "classifier.", self.classifier
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         if len(images_BCHW):
@@ -139,10 +158,18 @@ def check_can_split(name: str, model: nn.Module) -> FeatureClassifier:
     )
 
 
+def compile_around(network: nn.Module) -> Callable[[Tensor], Outputs]:
+    """Return ``network`` compiled, all but the layers that several workers compute together."""
+    for module in network.modules():
+        if isinstance(module, SplitClassifier):
+            module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
+    compiled: Callable[[Tensor], Outputs] = torch.compile(network, dynamic=False)
+    return compiled
+
+
 @torch.no_grad()
-def _cut(layer: nn.Module, batch: SharedBatch) -> nn.Module:
+def cut(layer: nn.Module, shares: Shares) -> nn.Module:
     """Return this worker's share of ``layer``."""
-    shares = batch.shares
     if isinstance(layer, nn.Linear):
         share: nn.Module = nn.Linear(layer.in_features, shares.width(layer.out_features), device="meta")
     elif isinstance(layer, nn.BatchNorm1d):
@@ -155,6 +182,18 @@ def _cut(layer: nn.Module, batch: SharedBatch) -> nn.Module:
     ):
         own.copy_(shares.cut(whole) if whole.ndim else whole)
     return share
+
+
+def gather_rows(x_BC: Tensor, joint: RowGather) -> Tensor:
+    """Return the rows (N, C) of all workers."""
+    rows: Tensor = _RowGather.apply(x_BC, joint)  # type: ignore[no-untyped-call]
+    return rows
+
+
+def gather_columns(x_Nw: Tensor, joint: ColumnGather) -> Tensor:
+    """Return the columns (N, C) of all workers."""
+    columns: Tensor = _ColumnGather.apply(x_Nw, joint)  # type: ignore[no-untyped-call]
+    return columns
 
 
 class _RowGather(torch.autograd.Function):

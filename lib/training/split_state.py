@@ -40,7 +40,7 @@ class Gathering:
 
 
 class SplitState:
-    """``ReplicaState`` of a worker that has ``model``'s features and its share of the classifier."""
+    """``ReplicaState`` of a worker that has its share of ``model.owned``, and the rest of ``model``."""
 
     def __init__(
         self,
@@ -58,10 +58,9 @@ class SplitState:
         self._gathering = Gathering(exchange, self._shares)
         self._momentum = flat.momentum_of
         # Shares are cut from the same numbers on all workers; to be sure, all get theirs from the first.
-        self._loaded: SavedTensors | None = SavedTensors(_of_classifier(model.classifier.whole.tensors), {})
+        self._loaded: SavedTensors | None = SavedTensors(self._named(model.whole.tensors), {})
         self.release_weights()
-        template = model.classifier.whole.template.state_dict()
-        self._whole_classifier = _of_classifier(template)
+        self._whole_of_owned = self._named(model.whole.template.state_dict())
 
     @property
     def whole(self) -> SavedTensors:
@@ -118,20 +117,20 @@ class SplitState:
         broadcast(self.replicated, exchange)
 
     def gather_weights(self) -> None:
-        """Give this worker the whole classifier, for evaluation. All workers call this."""
-        classifier, gathered = self._model.classifier, {}
-        norms = {n for n, m in classifier.named_modules() if isinstance(m, nn.BatchNorm1d)}
-        for name, own in classifier.state_dict().items():
-            whole = self._whole_classifier[f"classifier.{name}"]
+        """Give this worker all of what is split, for evaluation. All workers call this."""
+        (prefix, module), gathered = self._model.owned, {}
+        norms = {n for n, m in module.named_modules() if isinstance(m, nn.BatchNorm1d)}
+        for name, own in module.state_dict().items():
+            whole = self._whole_of_owned[f"{prefix}{name}"]
             keep = not own.is_floating_point() or name.rpartition(".")[0] in norms
             target = torch.empty(whole.shape, dtype=own.dtype if keep else self._dtype, device=own.device)
             self._gather(own, target)
             gathered[name] = target
-        classifier.whole.tensors = gathered
+        self._model.whole.tensors = gathered
 
     def release_weights(self) -> None:
         """Free what ``gather_weights`` has gathered."""
-        self._model.classifier.whole.tensors = {}
+        self._model.whole.tensors = {}
 
     def _gather(self, own: Tensor, target: Tensor | None) -> None:
         if own.ndim:
@@ -143,9 +142,9 @@ class SplitState:
         """Return whole ``tensors`` on the CPU, each in memory of its own, if this worker ``writes``."""
         collected = {}
         for name, own in tensors.items():
-            shape = self._whole_classifier.get(name, own).shape
+            shape = self._whole_of_owned.get(name, own).shape
             target = torch.empty(shape, dtype=own.dtype) if writes else None
-            if name in self._whole_classifier:
+            if name in self._whole_of_owned:
                 self._gather(own, target)
             elif target is not None:
                 target.copy_(own)
@@ -163,15 +162,14 @@ class SplitState:
         load_parts(momentum, self._momentum)
 
     def _cut(self, name: str, whole: Tensor, rank: int) -> Tensor:
-        return self._shares.cut(whole, rank) if name in self._whole_classifier and whole.ndim else whole
+        return self._shares.cut(whole, rank) if name in self._whole_of_owned and whole.ndim else whole
 
     def _whole_like(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
-            name: torch.empty(self._whole_classifier.get(name, own).shape, dtype=own.dtype, device="meta")
+            name: torch.empty(self._whole_of_owned.get(name, own).shape, dtype=own.dtype, device="meta")
             for name, own in tensors.items()
         }
 
-
-def _of_classifier(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a classifier by their names in the network."""
-    return {f"classifier.{name}": tensor for name, tensor in tensors.items()}
+    def _named(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tensors of what is owned by their names in the network."""
+        return {f"{self._model.owned[0]}{name}": tensor for name, tensor in tensors.items()}

@@ -43,7 +43,8 @@ def trained(run_script: Script, folder: Path, name: str, workers: int, *options:
 def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], which: str) -> None:
     for key, value in expected.items():
         difference = (found[key] - value).norm() / value.norm()
-        assert difference < 2e-4, (which, key, difference)
+        # Those of biases are long sums, here in another order.
+        assert difference < (1e-3 if key.endswith("bias") else 2e-4), (which, key, difference)
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])

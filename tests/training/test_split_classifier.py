@@ -59,7 +59,10 @@ CLASSIFIERS: dict[str, Callable[[int], list[nn.Module]]] = {
 def network(name: str) -> FeatureClassifier:
     """Return a network whose initial weights are from a generator of its own: threads share torch's default one."""
     features = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
-    model = FeatureClassifier(features, nn.Sequential(*CLASSIFIERS[name](36)))
+    if name == "towers":
+        grouped = nn.Conv2d(8, 4, 3, padding=1, groups=2)
+        features = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(), grouped, nn.ReLU(), nn.MaxPool2d(3, 3))
+    model = FeatureClassifier(features, nn.Sequential(*CLASSIFIERS["as alexnet" if name == "towers" else name](36)))
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) / 6 + (parameter.ndim == 1))
@@ -105,7 +108,7 @@ def batch(number: int, total: int, rank: int, workers: int) -> Batch:
     return Batch(images[own], labels[own], params[own])
 
 
-def train(settings: Config, exchange: Exchange) -> tuple[dict[str, Tensor], list[float], list[float]]:
+def train(settings: Config, exchange: Exchange, lr: float = 0.05) -> tuple[dict[str, Tensor], list[float], list[float]]:
     """Return weights and momentum, and the sums of training and validation, after a few updates."""
     replica, workers = build(settings, exchange), exchange.world_size
     meters, number = [Meter(CPU), Meter(CPU)], 0
@@ -115,7 +118,7 @@ def train(settings: Config, exchange: Exchange) -> tuple[dict[str, Tensor], list
             scale = workers / total / settings.optimizer.accumulate
             replica.step.gradients(mine, meters[0], loss_scale=scale, iteration=number, seed=number)
             number += 1
-        replica.step.update(0.05 / (update + 1), 1e-3)
+        replica.step.update(lr / (update + 1), 1e-3)
     with replica.sync.synchronized():
         evaluate(replica.step, [batch(99, total, exchange.rank, workers) for total in (24, 3)], meters[1])
         saved = replica.state.collect(writes=True)
@@ -140,6 +143,23 @@ def test_workers_train_as_one_with_the_batch_of_all(tmp_path: Path, name: str, w
     for which, total in enumerate(sums):
         ours = [sum(column) for column in zip(*(result[1 + which] for result in results), strict=True)]
         assert ours == pytest.approx(total, rel=1e-5)
+
+
+def test_two_workers_with_a_tower_each_train_as_one_with_both(tmp_path: Path) -> None:
+    expected, *sums = train(config("towers", 1), Alone(CPU), lr=1e-4)
+    results = run_replicas(2, lambda peer, _: train(config("towers", 2, parallel="towers"), peer, 1e-4), tmp_path)
+    for found, *_ in results:
+        assert_same(found, expected)
+    for which, total in enumerate(sums):
+        ours = [sum(column) for column in zip(*(result[1 + which] for result in results), strict=True)]
+        assert ours == pytest.approx(total, rel=1e-5)
+
+
+def test_towers_need_two_of_them_and_two_workers() -> None:
+    with pytest.raises(ConfigError, match="this network has none"):
+        build(config("as alexnet", 2, parallel="towers"), Alone(CPU, 2))
+    with pytest.raises(ConfigError, match="there are 3 workers"):
+        build(config("towers", 3, parallel="towers"), Alone(CPU, 3))
 
 
 @pytest.mark.parametrize(
@@ -315,7 +335,7 @@ def test_networks_without_a_classifier_to_split_are_refused() -> None:
 def test_a_frozen_classifier_is_refused() -> None:
     frozen = config("as alexnet", 1)
     frozen = replace(frozen, model=replace(frozen.model, freeze=("classifier.1",)))
-    with pytest.raises(ConfigError, match="freeze parts of features only"):
+    with pytest.raises(ConfigError, match="model.freeze names parts of classifier.*freeze parts of features only"):
         build(frozen, Alone(CPU))
     features = replace(frozen, model=replace(frozen.model, freeze=("features",)))
     before = build(features, Alone(CPU)).state.whole.parameters["features.0.weight"].shape
