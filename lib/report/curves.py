@@ -168,9 +168,10 @@ def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> No
             style |= {"linewidth": 1.1, "markersize": 4} | ({} if alone else {"linestyle": (0, (3, 1.5)), "alpha": 0.8})
         if line.validated:
             few = len(line.x) < 40
-            style |= {"linewidth": 2.2, "marker": "o" if few else "", "markersize": 7 if len(line.x) == 1 else 3.5}
+            # Marks at the edge of the axes are not cut.
+            style |= {"clip_on": not few, "linewidth": 2.2, "marker": "o" if few else "", "markersize": 7 if len(line.x) == 1 else 3.5}
         elif len(line.x) == 1:  # one point draws no line
-            style |= {"marker": "o"}
+            style |= {"marker": "o", "clip_on": False}
         hidden = (line.thin and not alone) or (alone and len(lines) == 1)
         axes.plot(line.x, line.y, label=None if hidden else line.label, **style)
     values = [value for line in lines if not line.validated for value in line.y]
