@@ -4,7 +4,8 @@ figures.json     loss, top1_error, top5_error, images, accuracy, mean_average_pr
 classes.csv      index, folder, name, images, top1_error, top5_error, average_precision of each class
 mistakes.csv     class, predicted, images: folders of each pair of classes that was confused, most frequent first
 confusion.csv    one row for each true class, one column for each predicted class; for up to 1,000 classes
-confusion.png    the same as an image; darker means more often
+confusion.png    the same as an image, in shares of each true class: up to 30 classes as the page of a run shows it,
+                 more of them as a picture in which darker means more often
 """
 
 import csv
@@ -67,7 +68,14 @@ def write_evaluation(
 def _write_matrix(folder: Path, confusion: NDArray[np.int64], names: Sequence[tuple[str, str]]) -> None:
     rows = [[wnid, *row] for (wnid, _), row in zip(names, confusion.tolist(), strict=True)]
     _write_csv(folder / "confusion.csv", [["class \\ taken for", *(wnid for wnid, _ in names)], *rows])
-    draw_confusion(confusion, [name or wnid for wnid, name in names]).save(folder / "confusion.png")
+    from .confusion_plot import MAX_NAMED, plot_confusion  # noqa: PLC0415  (matplotlib is slow to import)
+    from .plot import drawable  # noqa: PLC0415
+
+    shown = [drawable(name or wnid) for wnid, name in names]
+    if len(names) <= MAX_NAMED:
+        plot_confusion("confusion", confusion, shown).write(folder)
+    else:
+        draw_confusion(confusion, shown).save(folder / "confusion.png")
 
 
 def _class_rows(classes: ClassMetrics, names: Sequence[tuple[str, str]]) -> Iterable[Sequence[Any]]:

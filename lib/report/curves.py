@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from ..evaluation.plot import COLOURS, Plot, Tip
 from ..recording.metric_table import METRICS
 from ..recording.metrics_log import MetricsEntry
-from .plot import COLOURS, Plot, Tip
 from .runs import Run
 
 _SIZE = (5.0, 3.0)
@@ -169,7 +169,12 @@ def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> No
         if line.validated:
             few = len(line.x) < 40
             # Marks at the edge of the axes are not cut.
-            style |= {"clip_on": not few, "linewidth": 2.2, "marker": "o" if few else "", "markersize": 7 if len(line.x) == 1 else 3.5}
+            style |= {
+                "clip_on": not few,
+                "linewidth": 2.2,
+                "marker": "o" if few else "",
+                "markersize": 7 if len(line.x) == 1 else 3.5,
+            }
         elif len(line.x) == 1:  # one point draws no line
             style |= {"marker": "o", "clip_on": False}
         hidden = (line.thin and not alone) or (alone and len(lines) == 1)

@@ -20,11 +20,11 @@ from ..data.sampler import Sampler
 from ..data.sources.base import Source
 from ..data.sources.registry import source_kind
 from ..errors import CheckpointError
+from ..evaluation.plot import drawable
 from ..evaluation.predictions import Predictions
 from ..evaluation.predictor import Predictor, predictor_of_checkpoint
 from ..models.registry import model_spec
 from ..types import Split
-from .plot import drawable
 from .predictions import SampledPredictions, SampleImage, choose_samples
 from .runs import InputSettings
 

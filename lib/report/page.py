@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from ..errors import ConfigError
+from ..evaluation.plot import COLOURS
 from ..recording.settings_log import differing
 from ..system.atomic_write import replace_file
 from .curves import charts, time_axis, time_shares
@@ -16,7 +17,6 @@ from .epochs import epoch_figures
 from .events import write_events
 from .images import data_uri
 from .inspector import SampleBudget
-from .plot import COLOURS
 from .run_section import build_section
 from .runs import read_run, wait_advice
 

@@ -2,45 +2,18 @@
 
 import math
 
-import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from .plot import COLOURS, INK, Plot
+from ..evaluation.confusion_plot import plot_confusion, shortened
+from ..evaluation.plot import COLOURS, INK, Plot
 from .predictions import SampledPredictions, SampleImage
 
-# With more classes than these, the matrix has no names, or no numbers in its cells.
-_MAX_NAMED, _MAX_NUMBERED = 30, 12
 _CORRECT, _OTHER = COLOURS[2], COLOURS[0]
 
 
 def confusion_plot(predictions: SampledPredictions) -> Plot:
     """Plot the confusion matrix, each row in shares of its sum: rows are true classes, columns predicted ones."""
-    counts = predictions.confusion.matrix()
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    # From transparent to blue: an empty cell looks empty on light and on dark pages.
-    blue = LinearSegmentedColormap.from_list("blue", [(0.18, 0.53, 0.84, 0.0), (0.18, 0.53, 0.84, 1.0)])
-
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        axes.grid(visible=False)
-        axes.imshow(100 * shares, cmap=blue, vmin=0, vmax=100, interpolation="nearest")
-        axes.set_title("Predicted, % of the images of each true class")
-        axes.set_xlabel("predicted class")
-        axes.set_ylabel("true class")
-        if len(counts) <= _MAX_NAMED:
-            names = [shortened(name, 16) for name in predictions.classes]
-            axes.set_xticks(range(len(counts)), names, rotation=90)
-            axes.set_yticks(range(len(counts)), names)
-        else:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        if len(counts) <= _MAX_NUMBERED:
-            for row, column in zip(*np.nonzero(counts), strict=True):
-                axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", fontsize=7)
-
-    return Plot("confusion_matrix", "Confusion matrix", draw, (5.0, 5.0))
+    return plot_confusion("confusion_matrix", predictions.confusion.matrix(), predictions.classes)
 
 
 def samples_plot(samples: list[SampleImage]) -> Plot:
@@ -65,14 +38,3 @@ def samples_plot(samples: list[SampleImage]) -> Plot:
             bars.invert_yaxis()
 
     return Plot("samples", "Validation images and their most probable classes", draw, (2.4 * columns, 3.6 * rows))
-
-
-def shortened(name: str, length: int) -> str:
-    """Return a class name in at most ``length`` characters: if its synonyms do not all fit, the first one.
-
-    >>> [shortened(name, 10) for name in ("tench, Tinca tinca", "crane", "black-footed ferret, Mustela nigripes")]
-    ['tench', 'crane', 'black-foo…']
-    """
-    if len(name) > length:
-        name = name.partition(", ")[0]
-    return name if len(name) <= length else name[: length - 1] + "…"

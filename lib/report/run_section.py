@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import error_text
+from ..evaluation.plot import Plot
 from ..system.atomic_write import replace_file
 from ..system.terminal import printable
 from . import images
 from .inspector import CheckpointInspector, SampleBudget, first_filters, latest_checkpoint
-from .plot import Plot
 from .prediction_plots import confusion_plot, samples_plot
 from .predictions import SampledPredictions
 from .runs import Run, read_inputs

@@ -18,10 +18,10 @@ from ..config.yaml_file import read_settings
 from ..data.order import BatchOrder
 from ..data.sources.registry import source_kind
 from ..errors import ConfigError, UserError, reading
+from ..evaluation.plot import drawable
 from ..recording.intervals import WaitAdvice
 from ..recording.metrics_log import MetricsEntry, read_lines
 from ..recording.settings_log import describe_history, read_history
-from .plot import drawable
 
 
 @dataclass(frozen=True, kw_only=True)

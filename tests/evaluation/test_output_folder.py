@@ -8,6 +8,7 @@ from PIL import Image
 
 from lib.errors import ConfigError
 from lib.evaluation.class_metrics import ClassMetrics, Confusion
+from lib.evaluation.confusion_plot import plot_confusion
 from lib.evaluation.metrics import Metrics
 from lib.evaluation.output_folder import draw_confusion, write_evaluation
 
@@ -45,6 +46,10 @@ def test_the_folder_holds_metrics_classes_and_confusion(tmp_path: Path) -> None:
     assert (tmp_path / "out/mistakes.csv").read_text() == "class,predicted,images\nn01,n02,1\n"
     with Image.open(tmp_path / "out/confusion.png") as picture:
         assert picture.format == "PNG"
+        drawn = np.asarray(picture.convert("RGB")).copy()
+    plot_confusion("as_on_the_page", CONFUSION.matrix(), ["cat, house cat", "dog", "n03"]).write(tmp_path)
+    with Image.open(tmp_path / "as_on_the_page.png") as picture:
+        assert (np.asarray(picture.convert("RGB")) == drawn).all()
 
 
 def test_a_folder_that_cannot_be_written_raises_with_its_name(tmp_path: Path) -> None:

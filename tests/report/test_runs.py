@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from lib.errors import ConfigError
+from lib.evaluation.plot import COLOURS, drawable
 from lib.evaluation.predictions import Predictions
 from lib.recording.settings_log import Settings, record
 from lib.report.curves import charts
 from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
-from lib.report.plot import COLOURS, drawable
 from lib.report.prediction_plots import confusion_plot, samples_plot
 from lib.report.predictions import SampledPredictions, SampleImage
 from lib.report.runs import read_run
