@@ -8,6 +8,9 @@ machines, take from the convolutions is not known and not counted.
 ``exchange.what`` decides what moves. gradients: each worker averages its part of the bfloat16 gradients, and all copy
 the finished parts. weights, up to four workers of one machine: each copies the gradients of all others, and its update
 takes their mean. weights, more workers: float32 momentum is averaged like gradients, in the middle of the update.
+
+The column "split" is a prediction for model.parallel classifier within a machine, which has not been measured: there
+activations travel, in the middle of the step, and each worker updates its share. Kernels that pack them are not counted.
 """
 
 import argparse
@@ -22,6 +25,8 @@ from lib.config.schema import Averaged
 
 # Most workers that copy the gradients of all others: lib/exchange/device_peer.py.
 _MAX_GATHERED = 4
+# Barriers of a step with a split classifier of three layers: lib/training/split_layers.py.
+_MEETINGS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,10 @@ class Constants:
         default=0.19, metadata={"help": "delay caused by a copy, relative to its time: 60 of 320 us, 2 workers"}
     )
     tail_ms: float = field(default=0.02, metadata={"help": "exchange of the last segment alone: measured in a trace"})
+    update_ms: float = field(default=0.30, metadata={"help": "update of all weights: measured in a trace"})
+    activations_mb: float = field(
+        default=9.2, metadata={"help": "activations and their gradients, of a split classifier, for each other GPU"}
+    )
     per_machine: int = field(default=8, metadata={"help": "GPUs per machine"})
     network_gbit_s: float = field(default=400.0, metadata={"help": "network bandwidth per GPU: assumed"})
     hop_ms: float = field(default=0.01, metadata={"help": "latency of a message between machines: assumed"})
@@ -150,6 +159,16 @@ def _step(
     )
 
 
+def split_efficiency(c: Constants, workers: int) -> float | None:
+    """Return the speed per GPU with a split classifier, relative to one GPU; None for several machines."""
+    if workers > c.per_machine:
+        return None
+    saved = c.update_ms * c.early_mb / (c.early_mb + c.late_mb) * _others(workers)
+    activations = c.activations_mb * (workers - 1) / c.link_gb_s
+    meetings = _MEETINGS * c.barrier_ms + c.tail_ms if workers > 1 else 0.0
+    return c.step_ms / (c.step_ms - saved + activations + meetings)
+
+
 def _others(count: int) -> float:
     """Return the fraction of evenly divided data that is on the other ``count`` - 1."""
     return (count - 1) / count
@@ -177,13 +196,14 @@ def _exchange_ms(c: Constants, megabytes: float, local: int, machines: int) -> f
 
 def table(steps: Sequence[PredictedStep], c: Constants) -> Iterator[str]:
     """Yield the lines of a Markdown table of the model."""
-    yield "| GPUs | ms per step | images/s | efficiency | MB by NVLink | MB by network | limit |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| GPUs | ms per step | images/s | efficiency | split | MB by NVLink | MB by network | limit |"
+    yield "|---|---|---|---|---|---|---|---|"
     one = 1000 * c.images / c.step_ms
     for s in steps:
+        split = split_efficiency(c, s.workers)
         yield (
             f"| {s.workers:,} | {s.step:.2f} | {s.images_s / 1000:,.0f} k | {s.images_s / s.workers / one:.0%} | "
-            f"{s.moved_mb:.0f} | {s.network_mb:.0f} | {s.limit} |"
+            f"{'' if split is None else f'{split:.0%}'} | {s.moved_mb:.0f} | {s.network_mb:.0f} | {s.limit} |"
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import scaling_model
-from benchmarks.scaling_model import MEASURED, Constants, Measured, compared, main, predict, table
+from benchmarks.scaling_model import MEASURED, Constants, Measured, compared, main, predict, split_efficiency, table
 from lib.exchange import device_peer
 from tests.support.scripts import ROOT
 
@@ -45,6 +45,15 @@ def test_the_page_shows_the_tables_of_the_model() -> None:
     tables = [table([predict(Constants(), n, what) for n in COUNTS], Constants()) for what in ("gradients", "weights")]
     for line in (*tables[0], *tables[1], *compared(Constants())):
         assert line in page, "python -m benchmarks.scaling_model prints the tables of docs/scaling.md"
+
+
+def test_a_split_classifier_is_predicted_within_one_machine() -> None:
+    assert split_efficiency(Constants(), 1) == 1
+    assert split_efficiency(Constants(), 16) is None
+    two, slow = (split_efficiency(replace(Constants(), link_gb_s=speed), 2) for speed in (365.0, 20.0))
+    assert two is not None
+    assert slow is not None
+    assert two > 1 > slow
 
 
 def test_slow_links_are_named_and_not_hidden() -> None:
