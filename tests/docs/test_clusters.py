@@ -1,9 +1,12 @@
 """The scripts of docs/clusters run, with stand-ins for SLURM's commands, and the manifest names options that exist."""
 
+import contextlib
 import os
+import random
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,7 +29,7 @@ STAND_INS = {
         wait $task; status=$?; while kill -0 $task 2> /dev/null; do wait $task; status=$?; done; exit $status""",
     "scontrol": """if [ "$1" = show ]; then echo 127.0.0.1; else echo "$*" >> requeued; fi""",
 }
-JOB = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1]", "SLURM_NNODES": "1", "SLURM_GPUS_ON_NODE": "1"}
+JOB = {"SLURM_JOB_NODELIST": "n[1]", "SLURM_NNODES": "1", "SLURM_GPUS_ON_NODE": "1", "SLURM_CPUS_PER_TASK": "1"}
 OPTIONS = "--model.name tiny --devices [cpu] --batch_size 8 --run.n_epochs 40 --run.resume never"
 QUIET = "--logging.report false --logging.tensorboard false --exchange.method none"
 
@@ -40,6 +43,15 @@ def tools(folder: Path) -> str:
     return f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
+def free_job_id() -> str:
+    """Return the number of a job whose port, 20000 and this number, no other process listens on."""
+    for number in random.SystemRandom().sample(range(10_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", 20_000 + number))
+            return str(number)
+    raise AssertionError("no port is free")
+
+
 def start(script: Path, folder: Path, path: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start a batch script as sbatch would, in a folder with the program."""
     words = [*shlex.split(f"{OPTIONS} {QUIET}"), "--data.dir", "data"]
@@ -50,36 +62,38 @@ def start(script: Path, folder: Path, path: str, environment: dict[str, str]) ->
         return subprocess.Popen(
             ["bash", str(script), *words],
             cwd=folder,
-            env=os.environ | {"PATH": path, "SLURM_CPUS_PER_TASK": "1"} | JOB | environment,
+            env=os.environ | {"PATH": path} | JOB | environment,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
 
 
-def train_until_warned(script: Path, folder: Path, path: str) -> None:
-    """Start a job, send SLURM's warning after its first epoch, and check that the job stops and is requeued."""
-    job = start(script, folder, path, {})
-    deadline = time.monotonic() + 60
+def train_until_warned(script: Path, folder: Path, path: str) -> str:
+    """Start a job and warn it after its first epoch. Check that it stops and is requeued; return its number."""
+    number = free_job_id()
+    job = start(script, folder, path, {"SLURM_JOB_ID": number})
+    deadline = time.monotonic() + 90
     while not (folder / "models/checkpoints/latest").exists():
         assert job.poll() is None, (folder / "log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     to_script = "--signal=B:USR1" in script.read_text()
     os.kill(job.pid if to_script else int((folder / "srun.pid").read_text()), signal.SIGUSR1)
-    assert job.wait(60), "a job that was stopped has not finished"
+    assert job.wait(90), "a job that was stopped has not finished"
     assert "stopped after saving" in (folder / "log").read_text()
-    assert (folder / "requeued").read_text() == "requeue 7\n"
+    assert (folder / "requeued").read_text() == f"requeue {number}\n"
+    return number
 
 
 def test_a_requeued_job_continues_whatever_run_resume_says(tmp_path: Path) -> None:
     write_data_set(tmp_path / "data", train=320)
     script, path = CLUSTERS / "one_machine.sh", tools(tmp_path / "tools")
-    train_until_warned(script, tmp_path, path)
-    assert start(script, tmp_path, path, {"SLURM_RESTART_COUNT": "1"}).wait(60) == 0
+    number = train_until_warned(script, tmp_path, path)
+    assert start(script, tmp_path, path, {"SLURM_JOB_ID": number, "SLURM_RESTART_COUNT": "1"}).wait(90) == 0
     log = (tmp_path / "log").read_text()
     assert re.search(r"resumed: .* [1-9]\d* epochs? and", log), log
     assert "epoch 40" in log
-    assert (tmp_path / "requeued").read_text() == "requeue 7\n", "a job that has finished is not requeued"
+    assert (tmp_path / "requeued").read_text() == f"requeue {number}\n", "a job that has finished is not requeued"
 
 
 def test_a_warning_reaches_the_workers_of_torchrun(tmp_path: Path) -> None:
