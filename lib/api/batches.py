@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..commands.run import check_network, check_sizes, describe
 from ..data.augment.transform import Transform
-from ..data.dataset import check_batch_size, read_mean_image
+from ..data.dataset import read_mean_image
 from ..data.plan import BatchRequest, Plan
 from ..data.sampler import Sampler
 from ..data.sources.base import Source
@@ -49,10 +50,10 @@ class Batches:
         settled = replace(settled, data=replace(settled.data, decoders=0))
         if not 0 <= rank < settled.world_size:
             raise ValueError(f"rank is {rank}, but there are {settled.world_size} workers, from 0 on")
+        check_network(settled)
+        self._data = data = describe(settled)
+        check_sizes(settled, data)
         kind = source_kind(settled.data)
-        self._data = data = kind.describe(settled.data)
-        sizes = {"batch_size": settled.batch_size, "world_size": settled.world_size}
-        check_batch_size(data, accumulate=settled.optimizer.accumulate, **sizes)
         self.crop = model_spec(settled.model.name).crop_of(data.img_size, settled.model.variant)
         """side of the images in a batch, in pixels"""
         self.n_epochs, self._augment = settled.run.n_epochs, settled.augment

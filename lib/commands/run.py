@@ -41,11 +41,7 @@ def check_run(config: Config) -> DataSet:
     """Return the data set. Raises UserError when it is incomplete or does not fit the configuration."""
     check_network(config)
     data = describe(config)
-    spec = model_spec(config.model.name)
-    spec.check_sizes(config.augment.sizes, spec.crop_of(data.img_size, config.model.variant))
-    check_batch_size(
-        data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
-    )
+    check_sizes(config, data)
     prepare_files(config, data)
     check_trackers(config.logging)
     return data
@@ -57,6 +53,15 @@ def check_network(config: Config) -> None:
     if source_name(config.data) != "hickle":
         # Packed images have their own size. Other sources may take long to describe, so check their size first.
         model_spec(config.model.name).crop_of(config.data.img_size, config.model.variant)
+
+
+def check_sizes(config: Config, data: DataSet) -> None:
+    """Raise ConfigError if the network cannot be trained on images or batches of these sizes."""
+    spec = model_spec(config.model.name)
+    spec.check_sizes(config.augment.sizes, spec.crop_of(data.img_size, config.model.variant))
+    check_batch_size(
+        data, batch_size=config.batch_size, world_size=config.world_size, accumulate=config.optimizer.accumulate
+    )
 
 
 def describe(config: Config) -> DataSet:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import lib as tandem
 from lib.api.settings import arguments, read_config
+from lib.commands.run import describe
 from lib.config.dump import to_yaml
 from lib.data.sources.registry import source_kind
 from lib.training.plain_step import PlainStep
@@ -56,6 +57,7 @@ def trained_on(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tup
     monkeypatch.setattr(PlainStep, "outputs", recorded_outputs)
     config = read_config(arguments(settings, config=None, workers=1))
     run = Run(config)
+    run.data = describe(config)
     for split in ("train", "val"):
         source = source_kind(config.data).open(config.data, run.data, split, print)
         pixels = np.empty((len(source.labels), 32, 32, 3), np.uint8)
@@ -66,12 +68,24 @@ def trained_on(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tup
     return training, validation
 
 
-def test_batches_are_those_of_the_trainer(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model": {"name": "resnet20_cifar"}, "augment": {"sizes": [16, 32]}},
+        {"augment": {"mixup": 0.2}, "batch_size": 8, "model.made_for": "order=bgr mean=10,20,30"},
+    ],
+    ids=["plain", "sizes", "mixup"],
+)
+def test_batches_are_those_of_the_trainer(
+    settings: dict[str, Any], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings | changes
     training, validation = trained_on(settings, monkeypatch)
     with tandem.Batches(settings) as batches:
-        assert (len(batches), batches.n_epochs, batches.classes) == (4, 2, ("n00", "n01", "n02", "n03"))
+        assert batches.classes == ("n00", "n01", "n02", "n03")
         found = [images for epoch in (1, 2) for images, _ in batches.training(epoch)]
-        assert len(found) == len(training) == 8
+        assert len(found) == len(training) == 2 * len(batches) >= 6
         for ours, theirs in zip(found, training, strict=True):
             assert torch.equal(ours, theirs)
         center = [images for images, _ in batches.validation()]
