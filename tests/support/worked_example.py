@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.support.pages import blocks
 from tests.support.scripts import ROOT
 
-COPIED = ("lib", "train.py", "config.yaml", "spec_1gpu.yaml", "spec_2gpu.yaml")
+COPIED = ("lib", "pyproject.toml", "train.py", "config.yaml", "spec_1gpu.yaml", "spec_2gpu.yaml")
 
 
 def apply_example(page: Path, folder: Path) -> int:
