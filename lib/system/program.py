@@ -26,10 +26,13 @@ _INSTALLED = (
 
 
 def version() -> str:
-    """Return the version of this program."""
+    """Return the version of this program; "unknown" for a copy of ``lib`` without pyproject.toml."""
     if CLONE is None:
         return metadata.version("tandem-trainer")
-    return str(tomllib.loads((CLONE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+    project = CLONE / "pyproject.toml"
+    return (
+        str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]) if project.exists() else "unknown"
+    )
 
 
 def settings_file(name: str) -> Path:
