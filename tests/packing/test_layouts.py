@@ -15,6 +15,7 @@ from lib.data.sources.registry import source_kind
 from lib.errors import ConfigError, DataError
 from lib.packing.make_hkl import make_hkl
 from lib.packing.settings import Settings
+from lib.packing.sources import find_sources, record_sources
 from tests.support.data_files import write_mnist
 from tests.support.tiny_tree import contents, make_all, make_tree, settings_for
 
@@ -34,10 +35,11 @@ def packed_val(out: Path) -> list[str]:
     return names
 
 
-def test_train_and_val_in_one_folder_give_the_bytes_of_two(tmp_path: Path) -> None:
+def test_train_and_val_in_one_folder_are_the_sources_of_two(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", train=3, val=2)
-    one, two = make_all(settings_of(tree, tmp_path / "one")), make_all(settings_for(tree, tmp_path / "two"))
-    assert contents(one) == contents(two)
+    one, two = find_sources(settings_of(tree, tmp_path / "one")), find_sources(settings_for(tree, tmp_path / "two"))
+    assert (one.recipe, one.listing()) == (two.recipe, two.listing())
+    assert one.fingerprint == two.fingerprint
 
 
 def test_class_folders_are_split_as_a_training_splits_them(tmp_path: Path) -> None:
@@ -56,14 +58,15 @@ def test_class_folders_are_split_as_a_training_splits_them(tmp_path: Path) -> No
     record.write_text(record.read_text().replace(f"{moved},val", f"{moved},train"))
     with pytest.raises(DataError, match="the list of train images .* differs"):
         make_hkl(settings_of(folder, out))
-    assert packed_val(make_all(settings_of(folder, tmp_path / "moved"))) == packed_val(out)[1:]
+    found = find_sources(settings_of(folder, tmp_path / "moved"))
+    assert [entry.name for entry in found.val.entries] == packed_val(out)[1:]
 
 
 def test_equal_files_are_named_when_images_are_first_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tree = make_tree(tmp_path / "tree", train=2, val=1)
     shutil.copy(tree / "train/n01/n01_0.JPEG", tree / "val/n01/copy.JPEG")
     for _ in range(2):
-        make_hkl(settings_for(tree, tmp_path / "out"))
+        record_sources(layout(tmp_path / "out"), find_sources(settings_for(tree, tmp_path / "out")))
     assert capsys.readouterr().out.count("1 images are in training and in validation") == 1
 
 
