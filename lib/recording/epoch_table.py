@@ -6,10 +6,10 @@ from tqdm import tqdm
 
 from ..evaluation.metrics import Metrics
 
-# Errors are top-1 unless the column says otherwise.
+# In per cent; errors and accuracy are top-1, the last column of the three is the top-5 error.
 HEADER = (
-    "        -- training ---  ----- validation ------",
-    "  epoch    loss error %     loss error % top-5 %     rate images/s    time",
+    "        - training --  ------ validation ------",
+    "  epoch    loss  err.%    loss  err.% acc.% top-5     rate   img/s    time",
 )
 BEST = " best"
 
@@ -29,8 +29,9 @@ class EpochRow:
     def line(self, n_epochs: int) -> str:
         """Return the row as text, without the mark of the best epoch."""
         epoch, training, validation = f"{self.epoch}/{n_epochs}", self.training, self.validation
+        accuracy = 100 - 100 * validation.top1_error
         return (
-            f"{epoch:>7}{training.loss:8.4f}{100 * training.top1_error:8.2f}"
-            f"{validation.loss:9.4f}{100 * validation.top1_error:8.2f}{100 * validation.top5_error:8.2f}"
-            f"{self.learning_rate:9.3g}{self.images_per_s:9,.0f}{tqdm.format_interval(self.seconds):>8}"
+            f"{epoch:>7}{training.loss:8.4f}{100 * training.top1_error:7.2f}"
+            f"{validation.loss:8.4f}{100 * validation.top1_error:7.2f}{accuracy:6.1f}{100 * validation.top5_error:6.1f}"
+            f"{self.learning_rate:9.3g}{self.images_per_s:8,.0f}{tqdm.format_interval(self.seconds):>8}"
         )

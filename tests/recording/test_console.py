@@ -110,7 +110,7 @@ def test_a_bar_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest.Monke
     rows = [re.sub(r"\033\[\w*", "", line).split() for line in re.split(r"[\r\n]+", text) if "01:15" in line]
     assert [cells[0] for cells in rows] == ["1/3", "2/3"]
     assert (rows[0][-1], rows[1][-1]) == ("best", "01:15")
-    assert text.count("images/s    time") == 1
+    assert text.count("img/s    time") == 1
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,19 @@ def test_the_table_fits_80_columns_with_its_mark(monkeypatch: pytest.MonkeyPatch
     numbers = {"learning_rate": 1.2345678e-5, "images_per_s": 123456.7, "seconds": 35999.0}
     console.epoch(EpochRow(epoch=100, training=worst, validation=worst, **numbers, is_best=True))
     *_, names, line = terminal.getvalue().splitlines()
-    assert line.split() == ["100/100", *("12.3456", "100.00") * 2, "94.21", "1.23e-05", "123,457", "9:59:59", "best"]
+    assert line.split() == [
+        "100/100",
+        *("12.3456", "100.00") * 2,
+        "0.0",
+        "94.2",
+        "1.23e-05",
+        "123,457",
+        "9:59:59",
+        "best",
+    ]
     assert all(len(text) < 80 for text in terminal.getvalue().splitlines())
-    assert names.split().count("error") == 2
+    assert names.split().count("err.%") == 2
+    assert names.split().count("acc.%") == 1
 
 
 def test_colours_are_off_with_no_color(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
