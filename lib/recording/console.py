@@ -163,13 +163,24 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
         return values | {"postfix": postfix}
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Draw the bar. On a terminal that became narrower, first remove the lines into which it broke the last one."""
-        columns = self.format_dict["ncols"]
-        if columns and self._drawn > columns:
-            self.fp.write(f"\x1b[{(self._drawn - 1) // columns}A\r\x1b[J")
+        """Draw the bar."""
+        self._erase_broken()
         shown = str(self) if msg is None else msg
         self._drawn = len(shown)
         super().display(shown, pos)
+
+    def clear(self, nolock: bool = False) -> None:
+        """Remove the bar, before another line is written."""
+        self._erase_broken()
+        super().clear(nolock)
+
+    def _erase_broken(self) -> None:
+        """On a terminal that became narrower, remove the lines into which it broke the bar."""
+        columns = self.format_dict["ncols"]
+        if columns and self._drawn > columns:
+            self.fp.write(f"\x1b[{(self._drawn - 1) // columns}A\r\x1b[J")
+            self.sp = self.status_printer(self.fp)  # the old one would fill a line up to the old width
+            self._drawn = 0
 
     def _run_remaining(self, elapsed_s: float) -> str:
         """Estimate the time left of the run: each phase to come takes as long as it did so far."""

@@ -5,7 +5,8 @@ import re
 import struct
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -240,12 +241,15 @@ def test_a_terminal_that_became_narrower_shows_one_line(monkeypatch: pytest.Monk
     terminal = put_on_terminal(monkeypatch, descriptor)
     console = BarConsole(3, coloured=False)
     console.begin("train", 1, 0, 1000)
-    console.interval(20, VALUES)  # a line of 180 characters
-    terminal.resize(80)  # which is now broken into three
-    drawn = len(terminal.getvalue())
-    console.interval(40, VALUES)
-    assert terminal.getvalue()[drawn:].startswith("\x1b[2A\r\x1b[J\r")
-    drawn = len(terminal.getvalue())
-    console.interval(60, VALUES)
-    assert "\x1b" not in terminal.getvalue()[drawn:]
+    acts: list[Callable[[], None]] = [partial(console.interval, 40, VALUES), partial(console.info, "a line")]
+    for act in acts:
+        terminal.resize(181)
+        console.interval(20, VALUES)  # a line of 180 characters
+        terminal.resize(80)  # which is now broken into three
+        drawn = len(terminal.getvalue())
+        act()
+        written = terminal.getvalue()[drawn:]
+        assert written.startswith("\x1b[2A\r\x1b[J\r")
+        assert max(map(len, re.split(r"[\r\n]", written))) < 80
+        assert written.count("\x1b") == 2
     console.end()
