@@ -147,12 +147,12 @@ def test_importing_the_package_imports_nothing_else() -> None:
     code = "import lib, sys; print(sorted({'torch', 'numpy', 'zmq', 'lib.api'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-    with pytest.raises(AttributeError, match="module 'lib' has no attribute 'opne'"):
-        _ = lib.opne  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="module 'lib' has no attribute 'opening'"):
+        _ = lib.opening  # type: ignore[attr-defined]
 
 
 def test_a_wrong_command_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["tandem", "trian"])
+    monkeypatch.setattr(sys, "argv", ["tandem", "training"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
