@@ -19,7 +19,7 @@ from tests.support.data_files import WRITERS
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import command
 
-EPOCHS = 3
+EPOCHS = 6
 RUN = (
     *("--model.name", "tiny", "--run.n_epochs", EPOCHS),
     *("--run.snapshot_freq", 1, "--logging.print_freq", 1, "--run.patience_s", PATIENCE_S),
