@@ -24,7 +24,7 @@ from typing import get_args
 
 from lib.config.schema import Averaged
 
-# Most workers that copy the gradients of all others: lib/exchange/device_peer.py.
+# Most workers that copy the gradients of all others: lib/exchange/base.py.
 _MAX_GATHERED = 4
 # Barriers of a step with a split classifier of three layers: lib/training/split_layers.py.
 _MEETINGS = 8

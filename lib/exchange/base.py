@@ -11,6 +11,9 @@ from torch import Tensor
 from ..errors import ReplicasDiffer
 from .activations import Activations
 
+MAX_GATHERED = 4
+"""replicas of which each gathers the bfloat16 gradients of all: more would move fewer bytes as a float32 mean"""
+
 
 class Exchange(Protocol):
     """Averages tensors over all replicas, gathers metrics, and makes all replicas stop after the same update.

@@ -6,11 +6,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from .base import MAX_GATHERED
 from .collective import Collective, raise_peer_lost
 from .device_wait import DelayedReader, DeviceWait
-
-# Of up to this many replicas, each gathers the whole bfloat16 gradients of all: no more bytes than the float32 mean.
-_MAX_GATHERED = 4
 
 
 class DeviceCollective(Collective):
@@ -41,7 +39,7 @@ class DeviceCollective(Collective):
                 dist.all_reduce(segment, dist.ReduceOp.AVG)
 
     def gather(self, segment: Tensor) -> list[Tensor]:
-        if self.world_size > _MAX_GATHERED:
+        if self.world_size > MAX_GATHERED:
             return []
         gathered = segment.new_empty(self.world_size, len(segment))
         with raise_peer_lost():

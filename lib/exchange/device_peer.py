@@ -15,15 +15,12 @@ from ..ipc.channel import Channel
 from ..kernels.barrier import SIGNAL_PAD_SIZE, Status, barrier
 from ..kernels.mean import mean
 from .activations import SharedActivations
-from .base import chunks
+from .base import MAX_GATHERED, chunks
 from .device_wait import DelayedReader, DeviceWait
 from .peer import Peer
 
 # Up to this many bytes, each replica averages whole segments by itself: dividing the work takes longer.
 _SMALL = 1 << 20
-# Of up to this many replicas, each reads the whole bfloat16 gradients of all others: no more bytes than the float32
-# mean of chunks, and one step fewer.
-_MAX_GATHERED = 4
 
 
 class DevicePeer(Peer):
@@ -59,7 +56,7 @@ class DevicePeer(Peer):
         return super().open_activations(n_bytes)
 
     def gather(self, segment: Tensor) -> list[Tensor]:
-        if self.world_size > _MAX_GATHERED or self._across:
+        if self.world_size > MAX_GATHERED or self._across:
             return []
         replicas = self._replicas(segment)
         self._device_barrier()

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import scaling_model
 from benchmarks.scaling_model import MEASURED, Constants, Measured, compared, main, predict, split_efficiency, table
-from lib.exchange import device_peer
+from lib.exchange import base
 from tests.support.scripts import ROOT
 
 COUNTS = (1, 2, 4, 8, 64, 1024)
@@ -37,7 +37,7 @@ def test_averaging_weights_moves_what_the_exchange_moves() -> None:
 
 
 def test_the_model_knows_up_to_how_many_workers_gather() -> None:
-    assert scaling_model._MAX_GATHERED == device_peer._MAX_GATHERED
+    assert scaling_model._MAX_GATHERED == base.MAX_GATHERED
 
 
 def test_the_page_shows_the_tables_of_the_model() -> None:
