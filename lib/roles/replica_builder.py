@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..config.schema import Config, ExchangeConfig
+from ..config.schema import Config, ExchangeConfig, ModelConfig
 from ..data.augment.transform import Transform
 from ..data.dataset import DataSet, read_mean_image
 from ..exchange.base import Exchange
@@ -69,11 +69,7 @@ def build_replica(
     spec = model_spec(config.model.name)
     crop = crop or spec.crop_of(data.img_size, config.model.variant)
 
-    def new_network() -> nn.Module:
-        torch.manual_seed(config.run.seed)  # all replicas begin equal
-        network: nn.Module = spec.build(data.n_classes, crop, config.model.init, config.model.variant)
-        return network
-
+    new_network = partial(build_network, spec, data.n_classes, crop, config.model, config.run.seed)
     model, split = new_network(), config.model.parallel != "none"
     if split:
         from .split_builder import split_network  # noqa: PLC0415  (imports the compiler, which takes seconds)
@@ -133,6 +129,13 @@ def build_replica(
         note=note + update_note(config) + (own.note if own else ""),
         split=own.description if own else "",
     )
+
+
+def build_network(spec: ModelSpec, n_classes: int, crop: int, config: ModelConfig, seed: int) -> nn.Module:
+    """Return the new network, equal for equal ``seed``."""
+    torch.manual_seed(seed)
+    network: nn.Module = spec.build(n_classes, crop, config.init, config.variant)
+    return network
 
 
 @dataclass(frozen=True)

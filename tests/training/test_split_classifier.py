@@ -1,7 +1,6 @@
 """A classifier that is split over workers trains as that of one worker with the batch of all."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -37,7 +36,7 @@ from lib.training.split_layers import SharedBatch
 from lib.training.step import evaluate
 from tests.support.device_peer import open_device_peer
 from tests.support.interpreter import interpret_one_at_a_time
-from tests.support.replicas import CPU, run_replicas
+from tests.support.replicas import CPU, run_replicas, threads
 
 CLASSES = 5
 # Images of all workers in each update; with eight workers the second leaves some without any.
@@ -202,7 +201,7 @@ def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.M
         peer.close()
         return found
 
-    with ThreadPoolExecutor(3) as pool:
+    with threads(3) as pool:
         results = list(pool.map(body, range(3)))
     for found, *_ in results:
         assert_same(found, expected)
