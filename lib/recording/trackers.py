@@ -67,7 +67,7 @@ class WandB:
         wandb: Any = importlib.import_module("wandb")
         file = RunIdFile(weights_dir, "wandb", step)
         self._run = wandb.init(
-            project="alexnet-trainer",
+            project="tandem",
             name=weights_dir.resolve().name,
             dir=str(weights_dir),
             config=dict(settings),

@@ -102,7 +102,7 @@ def explain_end(children: Sequence[Child], number: int | None, fix: str) -> Outc
         message = f"stopped after saving {saved}." if saved else "stopped, with a checkpoint."
         return Outcome(128 + number, f"{message} {fix}".rstrip())
     if number:
-        return Outcome(128 + number)
+        return Outcome(128 + number, f"complete before {signal_name(number)} could stop it; nothing is left to do")
     if stopped:
         name = signal_name(stopped[0].signal)
         message = f"{stopped[0].role} was asked to stop by {name}, so all stopped, with a checkpoint. {fix}"

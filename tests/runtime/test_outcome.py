@@ -57,7 +57,7 @@ def test_any_signal_that_kills_a_process_is_named(number: int, name: str) -> Non
 @pytest.mark.parametrize(
     ("saved", "message"),
     [
-        ([], ""),
+        ([], "complete before SIGINT could stop it; nothing is left to do"),
         (["", "m/epoch002_iter00120.pt"], "stopped after saving m/epoch002_iter00120.pt. Go on."),
         ([""], "stopped, with a checkpoint. Go on."),
     ],
