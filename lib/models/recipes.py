@@ -121,7 +121,7 @@ NIN = replace(
 # 200,000 iterations of 128 images are 20 epochs, 800,000 are 80. The solvers for 101 and 152 layers have two and four
 # times as many iterations, although one of these also has 128 images: taken as a mistake and not copied.
 CAFFE_RESNET = Recipe(
-    source="resnet-imagenet-caffe, resnet_50.prototxt and its solver",
+    source="resnet-imagenet-caffe, resnet_50.prototxt and its solver of commit f032b91",
     images=128,
     n_epochs=80,
     normalize=NormalizeConfig(mean="channel"),  # there 104, 117 and 123: ImageNet's blue, green and red

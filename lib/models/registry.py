@@ -10,7 +10,7 @@ from .spec import ModelSpec
 # "Layer by layer" and file names in a source say what the layers here were compared with.
 _RESNET = "torchvision's resnet.py, layer by layer, for arXiv:1512.03385; what resnet-imagenet-caffe meant"
 _RESNET_D = "timm's resnet.py, layer by layer, for ResNet-D of arXiv:1812.01187"
-_CAFFE = "resnet-imagenet-caffe's prototxts, layer by layer, for its published weights"
+_CAFFE = "resnet-imagenet-caffe's prototxts, layer by layer; published are weights of the one with 32 layers"
 
 # What the networks of one family share.
 _alexnet = partial(ModelSpec, parameters=60_965_224, crop=227, min_crop=67, modern=recipes.MODERN_WITHOUT_NORMS)

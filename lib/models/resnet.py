@@ -185,7 +185,10 @@ bottleneck_d = partial(_resnet_d, block=partial(Bottleneck, shortcut=_pooled_pro
 
 
 class CaffeResNet(nn.Module):
-    """A network of resnet-imagenet-caffe as in its prototxts, for its published weights; shapes as of ``ResNet``.
+    """A network of resnet-imagenet-caffe as in its prototxts, so that its weights load; shapes as of ``ResNet``.
+
+    Compared were resnet_18, resnet_32 and resnet_50.prototxt of commit b98387e: every layer, its blobs' names, fillers
+    and the transform of its data. Weights are published of the one with 32 layers only.
 
     Those with 18 and 32 layers are ResNet-50, truncated: without global pooling, so the last layer is long. ``tail``
     adds the rest of a truncated block: a 1x1 convolution with that many outputs, a norm and a ReLU. Pooling rounds up

@@ -19,7 +19,8 @@ from ..runtime.process import Context, run_role
 from ..system.terminal import print_stdout
 from ..training.replica import Replica
 from .builders import init_device
-from .replica_builder import MAX_FUSED_BATCH, build_replica
+from .replica_builder import build_replica
+from .step_builder import MAX_FUSED_BATCH
 
 _ITERATIONS = 3
 # A full system would kill this process, or others: the CPU's memory is never filled further than this.

@@ -13,7 +13,7 @@ from lib.config.schema import Config, DataConfig, ExchangeConfig, LoggingConfig,
 from lib.errors import CheckpointError
 from lib.exchange.peer import Peer
 from lib.models.tiny import Tiny
-from lib.roles.replica_builder import update_note
+from lib.roles.step_builder import update_note
 from lib.training.plain_step import PlainStep
 from tests.support.in_process import Run
 from tests.support.replicas import run_replicas

@@ -15,7 +15,7 @@ from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.exchange.peer import Peer
 from lib.roles.optimizer_builder import plain_optimizer, slots
-from lib.roles.replica_builder import build_sync
+from lib.roles.sync_builder import build_sync
 from lib.training.flat import FlatParameters
 from tests.support.replicas import CPU, run_replicas
 

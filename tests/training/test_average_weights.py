@@ -16,7 +16,7 @@ from lib.exchange.alone import Alone
 from lib.exchange.device_peer import DevicePeer
 from lib.kernels import adaptive, sgd
 from lib.roles.optimizer_builder import fused_optimizer, slots
-from lib.roles.replica_builder import build_sync
+from lib.roles.sync_builder import build_sync
 from lib.training.flat import FlatParameters
 from lib.training.fused_optimizer import FusedSGD
 from lib.training.sync import AverageWeights

@@ -34,7 +34,7 @@ from lib.exchange.base import Exchange
 from lib.exchange.peer import Peer
 from lib.models.layers import BatchNorm2d
 from lib.models.losses import Outputs, cross_entropy, with_auxiliary
-from lib.roles import replica_builder
+from lib.roles import replica_builder, step_builder
 from lib.roles.replica_builder import build_replica
 from lib.training.captured_step import CapturedStep
 from lib.training.plain_step import PlainStep
@@ -92,7 +92,8 @@ def spec_of(name: str) -> SimpleNamespace:
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_builder, "model_spec", spec_of)
+    for module in (replica_builder, step_builder):
+        monkeypatch.setattr(module, "model_spec", spec_of)
 
 
 def config(name: str, freeze: tuple[str, ...] = (), ema: float = 0.0, **more: Any) -> Config:
@@ -112,7 +113,7 @@ def batch(settings: Config, number: int, count: int, replica: Replica) -> Batch:
 @contextmanager
 def captured(monkeypatch: pytest.MonkeyPatch, *, reason_not_to: str = "") -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr(replica_builder, "why_not_captured", lambda _: reason_not_to)
+        patch.setattr(step_builder, "why_not_captured", lambda _: reason_not_to)
         yield
 
 
@@ -213,7 +214,7 @@ def test_two_workers_are_averaged_segment_by_segment(
 
     The large eps hides the rounding of gradients that are zero, those of biases before a norm.
     """
-    monkeypatch.setattr(replica_builder, "_SEGMENT_BYTES", 1 << 8)
+    monkeypatch.setattr(step_builder, "_SEGMENT_BYTES", 1 << 8)
     for folder in ("plain", "captured"):
         (tmp_path / folder).mkdir()
     settings = config(

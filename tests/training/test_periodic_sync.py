@@ -13,7 +13,7 @@ from torch import nn
 from lib.config.schema import ExchangeConfig, OptimizerConfig
 from lib.exchange.alone import Alone
 from lib.exchange.peer import Peer
-from lib.roles.replica_builder import build_sync
+from lib.roles.sync_builder import build_sync
 from lib.training.flat import FlatParameters
 from lib.training.optimizer import MomentumSGD
 from lib.training.periodic_sync import Elastic

@@ -24,7 +24,7 @@ from lib.kernels import keyed_dropout as kernel
 from lib.models.layers import BatchNorm1d, FeatureClassifier, threshold
 from lib.models.losses import cross_entropy
 from lib.models.registry import MODELS
-from lib.roles import replica_builder
+from lib.roles import replica_builder, step_builder
 from lib.roles.replica_builder import build_replica
 from lib.training.fused_split import FusedSplitClassifier
 from lib.training.keyed_dropout import keep_mask, keyed_dropout
@@ -79,7 +79,8 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
             fused="",
         )
 
-    monkeypatch.setattr(replica_builder, "model_spec", spec_of)
+    for module in (replica_builder, step_builder):
+        monkeypatch.setattr(module, "model_spec", spec_of)
 
 
 def config(name: str, workers: int, parallel: Any = "classifier", **more: Any) -> Config:
@@ -188,12 +189,12 @@ def test_one_worker_trains_the_plain_network_but_for_dropout(monkeypatch: pytest
 @pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
 def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the update of one segment after the other, and with an update for which some workers have no image."""
-    monkeypatch.setattr(replica_builder, "_SEGMENT_BYTES", 1 << 8)
+    monkeypatch.setattr(step_builder, "_SEGMENT_BYTES", 1 << 8)
     monkeypatch.setattr(f"{__name__}.UPDATES", (6, 1, 6))
     name = "as alexnet_owt_bn"
     expected, *sums = train(config(name, 1), Alone(CPU))
     interpret_one_at_a_time(monkeypatch)
-    monkeypatch.setattr(replica_builder, "why_not_captured", lambda _: "")
+    monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
 
     def body(rank: int) -> tuple[dict[str, Tensor], list[float], list[float]]:
         peer = open_device_peer(tmp_path, rank, 3)

@@ -8,7 +8,7 @@ from torch import nn
 from lib.config.schema import ExchangeConfig, OptimizerConfig
 from lib.exchange.alone import Alone
 from lib.roles.optimizer_builder import plain_optimizer, slots
-from lib.roles.replica_builder import build_sync
+from lib.roles.sync_builder import build_sync
 from lib.training.flat import FlatParameters
 from lib.training.replica_state import WholeState
 from lib.training.weight_average import AveragedOverTime

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from lib.config.schema import Config
-from lib.roles.replica_builder import MAX_FUSED_BATCH, why_not_captured, why_not_fused
+from lib.roles.step_builder import MAX_FUSED_BATCH, why_not_captured, why_not_fused
 from tests.support.scripts import ROOT
 
 
