@@ -29,6 +29,7 @@ from lib.roles.loader import serve
 from lib.roles.sources import open_split
 from lib.types import SPLITS
 from tests.support.data_files import write_jpeg_folder
+from tests.support.tiny_tree import SIZE, make_all, make_tree, settings_for
 
 ORDER = BatchOrder(seed=3, batch_size=7)
 CROP = 21
@@ -65,10 +66,17 @@ def feed_of(folder: Path, config: DataConfig, data: DataSet, plan: Plan) -> Iter
     theirs.close()
 
 
-def inputs(folder: Path, config: DataConfig, augment: AugmentConfig, *, whole: bool) -> tuple[list[Tensor], list[int]]:
+def inputs(
+    folder: Path,
+    config: DataConfig,
+    augment: AugmentConfig,
+    *,
+    whole: bool,
+    normalize: NormalizeConfig | None = None,
+) -> tuple[list[Tensor], list[int]]:
     """Return the network's inputs of one epoch, and the rows of the images that were read for each batch."""
     data = SOURCES[config.source].describe(config)
-    transform = Transform(augment, NormalizeConfig(), read_mean_image(data), CROP, torch.device("cpu"))
+    transform = Transform(augment, normalize or NormalizeConfig(), read_mean_image(data), CROP, torch.device("cpu"))
     found, heights = [], []
     with feed_of(folder, config, data, plan_of(data, augment, whole=whole)) as feed:
         for batch in feed:
@@ -113,3 +121,19 @@ def test_every_cache_gives_the_network_the_same_bits(tmp_path: Path) -> None:
         got, _ = inputs(tmp_path, replace(without, cache=cache), AugmentConfig(), whole=False)
         assert len(got) == len(expected)
         assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_packed_files_hold_the_bits_that_are_decoded_from_the_pictures(tmp_path: Path) -> None:
+    """Packing shuffles the training images once, so that their order is another one."""
+    tree = make_tree(tmp_path / "pictures")
+    of_packed = DataConfig(dir=make_all(settings_for(tree, tmp_path / "packed", resize="crop")), source="hickle")
+    of_pictures = replace(of_packed, source="jpeg_folder", dir=tree, img_size=SIZE, resize="crop", decoders=0)
+
+    def images(config: DataConfig) -> list[bytes]:
+        augment, normalize = AugmentConfig(crop="center", mirror=False), NormalizeConfig(mean="none")
+        batches, _ = inputs(tmp_path, config, augment, whole=False, normalize=normalize)
+        return sorted(image.numpy().tobytes() for batch in batches for image in batch)
+
+    packed = images(of_packed)
+    for cache in ("none", "disk", "memory"):
+        assert images(replace(of_pictures, cache=cache)) == packed
