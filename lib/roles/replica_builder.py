@@ -122,6 +122,6 @@ def _flat_parameters(
         exchange.allocate,
         allocate_gradients,
         frozen_norms,
-        channels_last=kind == "autograd",
+        channels_last=kind != "fused",
         slots=slots(config.optimizer, config.model.ema),
     )

@@ -55,7 +55,7 @@ class FlatParameters:
         channels_last: bool = False,
         slots: Sequence[str] = (),
     ) -> None:
-        """With ``channels_last`` the weights of convolutions lie (O, H, W, I) in memory, as GPUs compute with them."""
+        """With ``channels_last`` the weights of convolutions lie (O, H, W, I) in memory: convolutions are faster."""
         self._channels_last = channels_last
         trained = [(name, p) for name, p in reversed(list(model.named_parameters())) if p.requires_grad]
         self._parameters = dict(sorted(trained, key=lambda item: item[1].ndim == 1))

@@ -40,8 +40,6 @@ class PlainStep:
         device = flat.state.device
         self._autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
         self._network: Callable[[Tensor], Outputs] = compile_around(model) if compiled else model
-        # Matrix units of GPUs are fast on channels-last; on a CPU it gains nothing.
-        self._layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
     def gradients(self, batch: Batch, meter: Meter, *, loss_scale: float, iteration: int, seed: int) -> None:
         self._model.train()
@@ -71,6 +69,7 @@ class PlainStep:
         pass
 
     def _forward(self, batch: Batch) -> Outputs:
-        images_BCHW = self._transform(batch.images_BHWC, batch.params_BV).contiguous(memory_format=self._layout)
+        images_BCHW = self._transform(batch.images_BHWC, batch.params_BV)
+        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         with self._autocast:
             return self._network(images_BCHW)
