@@ -162,12 +162,12 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
                 postfix = longer
         return values | {"postfix": postfix}
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Draw the bar."""
+    def display(self, msg: str | None = None, pos: int | None = None) -> Any:
+        """Draw the bar. Returns what tqdm does: without it the cursor stays at the end of a line that was removed."""
         self._erase_broken()
         shown = str(self) if msg is None else msg
         self._drawn = len(shown)
-        super().display(shown, pos)
+        return super().display(shown, pos)
 
     def clear(self, nolock: bool = False) -> None:
         """Remove the bar, before another line is written."""

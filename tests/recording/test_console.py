@@ -112,6 +112,7 @@ def test_a_bar_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest.Monke
     assert [cells[0] for cells in rows] == ["1/3", "2/3"]
     assert (rows[0][-1], rows[1][-1]) == ("best", "01:15")
     assert text.count("img/s    time") == 1
+    assert re.search(r"\r +\r\033\[1m        - training", text)  # a bar is removed, and the cursor is back
 
 
 @pytest.mark.parametrize(
@@ -165,13 +166,13 @@ def test_the_time_left_of_the_run_counts_phases_and_epochs_to_come(
 def test_the_table_fits_80_columns_with_its_mark(monkeypatch: pytest.MonkeyPatch, descriptor: int) -> None:
     terminal = put_on_terminal(monkeypatch, descriptor)
     console = BarConsole(100, coloured=False)
-    worst = Metrics(12.3456, 1.0, 0.9421, 8)
+    worst = Metrics(85689.251, 1.0, 0.9421, 8)
     numbers = {"learning_rate": 1.2345678e-5, "images_per_s": 123456.7, "seconds": 35999.0}
     console.epoch(EpochRow(epoch=100, training=worst, validation=worst, **numbers, is_best=True))
     *_, names, line = terminal.getvalue().splitlines()
     assert line.split() == [
         "100/100",
-        *("12.3456", "100.00") * 2,
+        *("85689.3", "100.00") * 2,
         "0.0",
         "94.2",
         "1.23e-05",
