@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..config.schema import Config
+from ..config.schema import Config, DataConfig
 from ..data.images.listing import SUFFIXES
+from ..data.packed.layout import layout
+from ..data.sources.class_folders import SPLIT_RECORD, VAL_FOLDERS
+from ..data.sources.split import read_split
 from ..recording.metrics_log import read_lines
 from ..system.npy import from_npy_bytes
 from ..system.program import command_words
 
-# Where a data set has pictures, those that were not trained on first. generate_toy_data.sh draws into toy_images.
-_PICTURES = ("val", "valid", "validation", "test", "toy_images/val", "")
+# Where a data set has pictures that were not trained on. generate_toy_data.sh draws into toy_images.
+_VALIDATION = (*VAL_FOLDERS, "toy_images/val")
 
 
 def end_summary(config: Config, *, seconds: float) -> str:
@@ -24,13 +27,13 @@ def end_summary(config: Config, *, seconds: float) -> str:
     rows = [*_best(folder), ("time", f"{tqdm.format_interval(seconds)}{_speed(folder)}")]
     if config.logging.report:
         rows.append(("page", str(folder / "report.html")))
-    rows += zip(("next", "", ""), next_commands(folder, config.data.dir), strict=True)
+    rows += zip(("next", "", ""), next_commands(folder, config.data), strict=True)
     return "\n".join(f"{name + ':' if name else '':<9} {text}" for name, text in rows)
 
 
-def next_commands(folder: Path, data_dir: Path) -> list[str]:
+def next_commands(folder: Path, data: DataConfig) -> list[str]:
     """Return the commands for the run in ``folder``, which work in the current folder: classify, validate, export."""
-    picture = example_picture(data_dir) or Path("PHOTO.jpg")
+    picture = example_picture(data) or Path("PHOTO.jpg")
     return [
         shlex.join([*command_words(name), *map(str, words)])
         for name, words in (
@@ -41,13 +44,25 @@ def next_commands(folder: Path, data_dir: Path) -> list[str]:
     ]
 
 
-def example_picture(folder: Path) -> Path | None:
-    """Return the first picture of the data set in ``folder``, or None if it holds no files of pictures."""
-    for part in _PICTURES:
-        for root, folders, files in os.walk(folder / part):
-            folders[:] = sorted(name for name in folders if not name.startswith((".", "@", "misc")))
-            if names := [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]:
-                return Path(root, min(names))
+def example_picture(data: DataConfig) -> Path | None:
+    """Return a picture of the data set, or None if it holds no files of pictures.
+
+    It is the first of the validation images if they have a folder of their own or the data set was split.
+    """
+    for part in _VALIDATION:
+        if found := _first_picture(data.dir / part):
+            return found
+    split = read_split(layout(data.dir, data.misc_dir).misc / SPLIT_RECORD, data.val_share)
+    names = sorted(name for name, side in split.items() if side == "val")
+    held_back = next((path for name in names if (path := data.dir / name).is_file()), None)
+    return held_back or _first_picture(data.dir)
+
+
+def _first_picture(folder: Path) -> Path | None:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "@", "misc")))
+        if names := [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]:
+            return Path(root, min(names))
     return None
 
 

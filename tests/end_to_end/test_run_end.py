@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from lib.commands.run_end import example_picture
+from lib.config.schema import DataConfig
 from tests.support.data_sets import write_data_set
 from tests.support.scripts import ONE_WORKER, Script
 
@@ -46,11 +47,15 @@ def test_the_commands_that_a_run_prints_work_as_printed(tmp_path: Path, run_scri
 
 
 def test_the_picture_to_classify_is_one_that_was_not_trained_on(tmp_path: Path) -> None:
-    assert example_picture(tmp_path) is None
+    data = DataConfig(dir=tmp_path)
+    assert example_picture(data) is None
     for name in ("misc/mean.png", "cats/2.txt", "cats/1.JPG", "dogs/0.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert example_picture(tmp_path) == tmp_path / "cats/1.JPG"
+    assert example_picture(data) == tmp_path / "cats/1.JPG"
+    rows = "image,split,val_share\ncats/1.JPG,train,0.2\ncats/gone.jpg,val,0.2\ndogs/0.jpg,val,0.2\n"
+    (tmp_path / "misc/split.csv").write_text(rows)
+    assert example_picture(data) == tmp_path / "dogs/0.jpg"
     (tmp_path / "valid/dogs").mkdir(parents=True)
     (tmp_path / "valid/dogs/3.png").touch()
-    assert example_picture(tmp_path) == tmp_path / "valid/dogs/3.png"
+    assert example_picture(data) == tmp_path / "valid/dogs/3.png"

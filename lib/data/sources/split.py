@@ -34,7 +34,7 @@ def split_images(
     An image that the record has for this ``val_share`` keeps its side. Raises DataError if no class has two different
     images.
     """
-    sides = _read(record, val_share)
+    sides = read_split(record, val_share)
     if {_key(image) for image in images} != sides.keys():
         equal = equal_files(root, images)
         warn_of_classes(root, equal)
@@ -88,8 +88,11 @@ def _hash(name: str) -> float:
     return int.from_bytes(blake2b(name.encode(), digest_size=6, key=_KEY).digest()) / (1 << 48)
 
 
-def _read(record: Path, val_share: float) -> dict[str, Split]:
-    """Return the sides in the record that were drawn for this share. Raises DataError if it is damaged."""
+def read_split(record: Path, val_share: float) -> dict[str, Split]:
+    """Return the side of each image by its name, as the record has them for this share; none if there is no record.
+
+    Raises DataError if it is damaged.
+    """
     if not record.exists():
         return {}
     with reading(record, DataError, "delete it to split anew"):
