@@ -22,7 +22,7 @@ class Evaluation:
     of a crop, and with --crops 2 its mirror image"""
     out: Path | None = None
     """folder for metrics, errors by class and confusion matrix (default: next to the checkpoint, named
-    after it and the number of crops)"""
+    after it and the number of crops, and after the data set unless that is the one of the training)"""
 
     def __post_init__(self) -> None:
         if self.crop == "whole" and self.crops == 10:

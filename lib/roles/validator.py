@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,13 +55,13 @@ def run(context: Context) -> None:
     mean_CHW = shrink_mean(mean_of(path, data), side)
     unsplit = replace(config, model=replace(config.model, parallel="none"))
     replica = build_replica(unsplit, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)
-    order, tells_inputs = load(replica, path, config, data, print_stdout if context.rank == 0 else lambda _: None)
+    weights = load(replica, path, config, data, print_stdout if context.rank == 0 else lambda _: None)
     others = options.crops > 2 or options.crop == "whole"  # than the center
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=crop, whole_images=others)
     feed = open_feed(context, plan, plan.validation(0), device)
     batches = shrink_batches(feed, side) if side < data.img_size else feed
     params = torch.from_numpy(eval_crop_params(options.crops, img_size=side, crop=crop)).to(device)
-    own = [Predictions.empty(data.n_classes), *predict(context, replica, batches, plan, params, order)]
+    own = [Predictions.empty(data.n_classes), *predict(context, replica, batches, plan, params, weights.order)]
     results = [context.folder / f"predictions{rank}.npz" for rank in range(config.world_size)]
     Predictions.concatenate(own).save(results[context.rank])
     context.client.heartbeat("waiting for the other workers")
@@ -70,7 +71,10 @@ def run(context: Context) -> None:
         whole = Predictions.concatenate([Predictions.load(result) for result in results])
         if not config.run.limit_batches:
             whole.check_complete(data.count("val"))
-        report(whole, path, options, [(c.wnid, c.name) for c in data.classes], tells_inputs)
+        out = options.out or default_folder(
+            path, options, "" if weights.of_this_data else config.data.dir.resolve().name
+        )
+        report(whole, path, out, options, [(c.wnid, c.name) for c in data.classes], weights.tell_inputs)
     replica.step.close()
     exchange.close()
     feed.close()
@@ -90,20 +94,30 @@ def mean_of(path: Path, data: DataSet) -> NDArray[np.float32]:
     return np.broadcast_to(mean_CHW.mean((1, 2), keepdims=True), (3, data.img_size, data.img_size)).copy()
 
 
+class LoadedWeights(NamedTuple):
+    """What is known of weights that were loaded."""
+
+    order: list[int]
+    """for each class of the data set, its number in the network"""
+    tell_inputs: bool
+    """whether their file tells the network and its inputs"""
+    of_this_data: bool
+    """whether they are known to have been trained on this data set"""
+
+
 def load(
     replica: Replica, path: Path, config: Config, data: DataSet, note: Callable[[str], object] = print_stdout
-) -> tuple[list[int], bool]:
+) -> LoadedWeights:
     """Load the weights at ``path`` into the replica.
-
-    Return, for each class of ``data``, its number in the network, and whether the file tells its network and inputs.
 
     A checkpoint of another data set is accepted, which ``note`` is told, as long as network and names of the classes
     fit this one. Raises CheckpointError or WeightsError if they do not.
     """
-    own = checkpoint.may_be_checkpoint(path)
+    own, of_this_data = checkpoint.may_be_checkpoint(path), False
     if own:
         saved, here = checkpoint.load(path), identity(config, data)
-        if saved.identity.data_fingerprint != here.data_fingerprint:
+        of_this_data = saved.identity.data_fingerprint == here.data_fingerprint
+        if not of_this_data:
             note(f"note: {path} was trained on another data set than {data.where}")
         any_data = replace(saved.identity, data_fingerprint=here.data_fingerprint)
         checkpoint.check_identity(path, any_data, here, "use its own --model.name, classes and image size")
@@ -117,7 +131,7 @@ def load(
     )
     if order != list(range(len(ours))):
         note(f"note: {path} has these classes in another order: they are matched by name")
-    return order, bool(read.network)
+    return LoadedWeights(order, bool(read.network), of_this_data)
 
 
 def predict(
@@ -140,18 +154,26 @@ def predict(
             yield Predictions.of(plan.val.indices(0, number), batch.labels_B, log_probabilities_BK)
 
 
-def report(
-    whole: Predictions, path: Path, options: Evaluation, names: list[tuple[str, str]], tells_inputs: bool
-) -> None:
-    """Print the metrics, and write them to ``options.out``. ``tells_inputs`` is as ``load`` returns it."""
-    metrics, classes = overall_metrics(whole), class_metrics(whole)
+def default_folder(path: Path, options: Evaluation, data_name: str) -> Path:
+    """Return the folder beside the weights at ``path`` for an evaluation on the data set ``data_name``.
+
+    It is empty for the data set of the training, whose results those of others do not replace.
+    """
     whole_images = "_whole" if options.crop == "whole" else ""
-    out = options.out or path.with_name(f"{path.stem}{whole_images}_{options.crops}crop")
+    other_data = f"_{data_name}" if data_name else ""
+    return path.with_name(f"{path.stem}{whole_images}_{options.crops}crop{other_data}")
+
+
+def report(
+    whole: Predictions, path: Path, out: Path, options: Evaluation, names: list[tuple[str, str]], tell_inputs: bool
+) -> None:
+    """Print the metrics, and write them into ``out``. ``tell_inputs`` is as in ``LoadedWeights``."""
+    metrics, classes = overall_metrics(whole), class_metrics(whole)
     more = {"crops": options.crops, "crop": options.crop, "checkpoint": str(path)}
     write_evaluation(out, metrics, classes, Confusion.of(whole), names, more)
     print_stdout(f"{path}: {describe(metrics)}  over {metrics.images:,} images")
     crops = "1 crop" if options.crops == 1 else f"{options.crops} crops"
-    if not tells_inputs and (warning := one_class_warning(whole.predicted, classes.images)):
+    if not tell_inputs and (warning := one_class_warning(whole.predicted, classes.images)):
         print_stdout(f"warning: {warning}")
     print_stdout(f"mean average precision {classes.mean_average_precision:.4f}  {crops}  written to {out}")
 

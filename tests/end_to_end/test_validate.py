@@ -117,7 +117,7 @@ def test_whole_images_of_some_classes_are_evaluated_with_the_mean_of_the_weights
         folder = part / f"n{2 * (number % 2):08d}"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
-    done = run("validate.py", trained, "--checkpoint", CHECKPOINT, "--data.dir", part, "--crop", "whole", "--out", "w")
+    done = run("validate.py", trained, "--checkpoint", CHECKPOINT, "--data.dir", part, "--crop", "whole")
     assert done.returncode == 0, done.stderr
     assert "part has no images of 2 of the 4 classes of the network: n00000001, n00000003" in done.stdout
     whole = torch.from_numpy(pixels.astype(np.float32).transpose(0, 3, 1, 2))
@@ -126,7 +126,8 @@ def test_whole_images_of_some_classes_are_evaluated_with_the_mean_of_the_weights
     model = model_spec("tiny").build(4, 28).eval()
     model.load_state_dict(torch.load(trained / CHECKPOINT, weights_only=True)["parameters"])
     losses = -model(images.round() - mean).detach().log_softmax(1)
-    figures = json.loads((trained / "w/figures.json").read_text())
+    out = (trained / CHECKPOINT).with_name("epoch002_iter00000_whole_1crop_part")  # of a data set of its own
+    figures = json.loads((out / "figures.json").read_text())
     assert (figures["images"], figures["crop"]) == (6, "whole")
     assert figures["loss"] == pytest.approx(float(losses[range(6), [0, 2] * 3].mean()), rel=1e-5)
 

@@ -29,7 +29,7 @@ def test_a_checkpoint_of_a_fine_tuned_run_tells_its_inputs(small_data_set: Path,
     replica = build_replica(config, data, device, torch.float32, Alone(device))
     path = CheckpointFolder(tmp_path / "run/checkpoints", keep=1).latest()
     assert path is not None
-    assert load(replica, path, config, data) == ([0, 1, 2, 3], True)
+    assert load(replica, path, config, data) == ([0, 1, 2, 3], True, True)
     assert all(torch.equal(value, weights[name]) for name, value in replica.model.state_dict().items())
     plain = replace(config, model=replace(config.model, made_for="0..255"))
-    assert load(replica, tmp_path / "w.pth", plain, data) == ([0, 1, 2, 3], False)
+    assert load(replica, tmp_path / "w.pth", plain, data) == ([0, 1, 2, 3], False, False)
