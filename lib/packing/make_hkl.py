@@ -56,11 +56,11 @@ def _make(
     settings: Settings, sources: Sources, packed: dict[Split, PackedSplit], manifest: Manifest | None, journal: Journal
 ) -> None:
     """Pack what is missing. Then write the lists, the mean image and the manifest, unless they exist."""
-    at, n_workers = settings.layout, settings.n_workers
+    at, with_mean = settings.layout, manifest is None or not settings.layout.mean.exists()
     left = sum(packed[split].n_left(sources.split(split)) for split in SPLITS)
+    n_workers = settings.n_workers(left + (packed["train"].count if with_mean else 0))
     space = check_space(at.dir, bytes_needed(left, settings.img_size, settings.file_batch_size))
     say(f"{left:,} images to pack with {n_workers} workers: {space}")
-    with_mean = manifest is None or not at.mean.exists()
     total_HWC = np.zeros((settings.img_size, settings.img_size, 3), np.int64)
     buffers = allocate_buffers(settings.img_size, settings.file_batch_size, n_workers)
     try:

@@ -21,6 +21,8 @@ from ..types import Split
 FLAGS = ("strict", "toy")
 # Relative ones start from the clone in paths.yaml, and from the current folder on the command line.
 PATH_KEYS = ("img_dir", "train_img_dir", "val_img_dir", "tar_root_dir", "meta_clsloc_mat", "val_label_file")
+# A process takes half a second of a core to start, in which another one decodes 1,000 images of 144 x 144.
+_IMAGES_PER_WORKER = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ class Settings(Section, prefix=""):
     seed: Seed = 1
     """Seed of the one shuffle of the training images."""
     workers: NonNegativeInt = 0
-    """Processes that decode; 0: one a core."""
+    """Processes that decode; 0: one a core, fewer for few images."""
     max_skipped: Fraction = 0.001
     """Share of the images of a split that may be broken and skipped; more are an error."""
     strict: bool = False
@@ -87,10 +89,9 @@ class Settings(Section, prefix=""):
         """The folder of drawn images, if the data set is made from them."""
         return self.tar_root_dir / "toy_images" if self.toy and not (self.train_img_dir or self.img_dir) else None
 
-    @property
-    def n_workers(self) -> int:
-        """Processes that decode."""
-        return self.workers or usable_cores()
+    def n_workers(self, images: int) -> int:
+        """Return how many processes decode this many images."""
+        return self.workers or min(usable_cores(), max(1, images // _IMAGES_PER_WORKER))
 
     def limit(self, split: Split) -> int | None:
         """Return the most images to take of the split."""

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from lib.errors import ConfigError
+from lib.packing import settings
 from lib.packing.settings import Settings, parse_settings
 from tests.support.scripts import ROOT
 
@@ -47,6 +48,12 @@ def test_the_toy_data_set_has_its_own_limits() -> None:
     assert real.drawn_dir is None
     assert (real.limit("train"), real.limit("val")) == (2560, 2560)
     assert parse("--toy", "--train-images", "7").limit("train") == 7
+
+
+def test_few_images_start_few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "usable_cores", lambda: 32)
+    assert [Settings().n_workers(images) for images in (0, 499, 2_000, 1_000_000)] == [1, 1, 8, 32]
+    assert Settings(workers=5).n_workers(0) == 5
 
 
 @pytest.mark.parametrize(
