@@ -55,7 +55,10 @@ def prepare(device: torch.device, *, precision: str, deterministic: bool, thread
     torch.backends.cudnn.allow_tf32 = tf32
     if deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-        torch.use_deterministic_algorithms(True)
+        if device.type == "cuda":
+            torch.use_deterministic_algorithms(True)  # the compiler's choices, too
+        else:  # without importing the compiler, which takes a second and leaves a folder in TMPDIR
+            torch.set_deterministic_debug_mode("error")
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 

@@ -21,5 +21,12 @@ def test_a_cpu_runs_the_plain_step() -> None:
 
 def test_a_trainer_does_not_import_the_compiler_before_it_compiles() -> None:
     """It would take seconds of every start, and leave a folder in TMPDIR."""
-    program = "import sys, lib.roles.trainer, lib.roles.validator; sys.exit('torch._dynamo' in sys.modules)"
+    program = """
+import sys, torch, lib.roles.trainer, lib.roles.validator
+from lib.system.devices import prepare
+
+prepare(torch.device("cpu"), precision="auto", deterministic=True, threads=1)
+assert torch.are_deterministic_algorithms_enabled()
+sys.exit(not {"torch._dynamo", "torch._inductor"}.isdisjoint(sys.modules))
+"""
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
