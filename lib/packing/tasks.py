@@ -1,7 +1,6 @@
 """What the worker processes do: decode images, write a batch file, and sum the images of one."""
 
 import os
-import warnings
 from pathlib import Path
 
 import h5py
@@ -36,15 +35,13 @@ class DecodeChunk(msgspec.Struct, frozen=True, tag=True):
         """Run the task."""
         images_BHWC = buffers.chunks[self.chunk]
         reasons: list[str | None] = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about odd metadata
-            for row, entry in enumerate(self.entries):
-                data = read_image(Path(self.root), entry)
-                try:
-                    images_BHWC[row] = decode(data, buffers.img_size, self.resize)
-                    reasons.append(None)
-                except DataError as error:
-                    reasons.append(str(error))
+        for row, entry in enumerate(self.entries):
+            data = read_image(Path(self.root), entry)
+            try:
+                images_BHWC[row] = decode(data, buffers.img_size, self.resize)
+                reasons.append(None)
+            except DataError as error:
+                reasons.append(str(error))
         return reasons
 
     def __str__(self) -> str:

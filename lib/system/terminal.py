@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 
 from .program import as_called
@@ -18,8 +19,10 @@ def prepare_streams() -> None:
     """Make stdin, stdout and stderr usable. Called first in every process.
 
     A closed stream becomes /dev/null: otherwise the next file that is opened takes its number and gets what is printed.
-    File names keep bytes that are not text, and a character that the encoding of a stream lacks is escaped.
+    File names keep bytes that are not text, and a character that the encoding of a stream lacks is escaped. What Pillow
+    warns of, odd metadata of a file that it does not name, is not shown.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     codecs.register_error("escape", _escape)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -24,6 +24,7 @@ import msgspec
 
 from ..errors import DataError, UnavailableError, error_text
 from .signals import signal_name
+from .terminal import prepare_streams
 
 # Tasks given to a worker at a time: while it runs one, the next waits in its pipe.
 _AHEAD = 2
@@ -233,6 +234,7 @@ def _died(worker: _Worker) -> WorkerDied:
 
 def _work(pipe: Connection, context: Any, tasks: Any) -> None:
     """Run one task after the other until the pipe ends."""
+    prepare_streams()
     try:
         while True:
             task = msgspec.msgpack.decode(pipe.recv_bytes(), type=tasks)

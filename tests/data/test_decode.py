@@ -213,6 +213,14 @@ def test_truncated_empty_and_other_files_are_refused_with_the_reason() -> None:
         assert "0x" not in str(error.value)  # no memory addresses: skipped.txt must be the same every time
 
 
+def test_a_damaged_tiff_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(encoded(quadrants(), "TIFF", compression="tiff_lzw"))
+    data[8:100] = bytes(range(100, 192))  # its first codes
+    with pytest.raises(DataError, match="it cannot be decoded"):
+        decode(bytes(data), SIZE, "squash")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_any_damage_gives_a_data_error_or_an_image() -> None:
     rng = np.random.default_rng(1)

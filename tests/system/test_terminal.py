@@ -43,7 +43,8 @@ ANY_TEXT = """
 from lib.system.terminal import prepare_streams, print_stderr
 prepare_streams()
 first = open("/dev/null").fileno()
-import sys
+import sys, warnings
+warnings.warn_explicit("odd metadata", UserWarning, "TiffImagePlugin.py", 982, "PIL.TiffImagePlugin")  # not shown
 print("ä \\udcff " + sys.stdin.read(), flush=True)
 print_stderr("a \\x1b]0;title\\x07 b")
 sys.exit(first)

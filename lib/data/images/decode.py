@@ -9,8 +9,11 @@ decodes everything else, also what simplejpeg refuses, so pixels and errors are 
 """
 
 import contextlib
+import ctypes
+import functools
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -83,12 +86,24 @@ def open_rgb(data: bytes, at_least: int = 0) -> NDArray[np.uint8]:
         raise DataError("it is empty")
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     check_size(image.width, image.height)
+    if image.format == "TIFF":
+        _silence_libtiff()
     if "progressive" in image.info:
         _check_scans(image, data)
     if at_least:
         image.draft(None, (at_least, at_least))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is large enough
     pixels_HWC = _plain_jpeg(image, data) if _orientation(image) == 1 else None
     return _upright_rgb(image) if pixels_HWC is None else pixels_HWC
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Let libtiff print nothing: its lines do not name the file, and Pillow raises an error for what it cannot read."""
+    with contextlib.suppress(OSError, AttributeError):  # a system without /proc, or a Pillow without libtiff
+        mapped = Path("/proc/self/maps").read_text("utf-8", errors="surrogateescape").splitlines()
+        path = next((line.split(maxsplit=5)[5] for line in mapped if "/libtiff" in line), None)
+        for kind in ("Error", "Warning"):
+            getattr(ctypes.CDLL(path), f"TIFFSet{kind}Handler")(None)
 
 
 def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
