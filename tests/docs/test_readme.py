@@ -25,7 +25,7 @@ def test_the_python_of_readme_works_once_the_network_is_trained(
         Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(tmp_path / name)
 
     def train(settings: dict[str, object]) -> tandem.Run:
-        assert read_config(arguments(settings, config=None, workers=1)).model.name == "resnet18"
+        assert read_config(arguments(settings, config=None, workers=1)).model.name == "resnet18_d"
         return trained
 
     monkeypatch.chdir(tmp_path)
