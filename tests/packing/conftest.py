@@ -14,4 +14,4 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def whole(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pack ``tree`` with two workers and without a stop. Tests must not change the data set."""
-    return make_all(settings_for(tree, tmp_path_factory.mktemp("tiny") / "whole"))
+    return make_all(settings_for(tree, tmp_path_factory.mktemp("tiny") / "whole", workers=2))

@@ -44,7 +44,7 @@ def n_files(out: Path) -> int:
 def test_a_killed_run_that_is_started_again_gives_the_same_bytes(
     long_tree: Path, long_whole: Path, tmp_path: Path, after: int
 ) -> None:
-    settings = settings_for(long_tree, tmp_path / "out")
+    settings = settings_for(long_tree, tmp_path / "out", workers=2)
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= after or process.poll() is not None)
     kill(process)
@@ -54,7 +54,7 @@ def test_a_killed_run_that_is_started_again_gives_the_same_bytes(
 
 
 def test_finished_files_are_not_made_again(long_tree: Path, tmp_path: Path) -> None:
-    settings = settings_for(long_tree, tmp_path / "out")
+    settings = settings_for(long_tree, tmp_path / "out", workers=2)
     process = start("make_hkl", settings)
     at = layout(tmp_path / "out")
     wait_for(lambda: at.journal.exists() and at.journal.read_bytes().count(b"\n") >= 3)
@@ -66,7 +66,7 @@ def test_finished_files_are_not_made_again(long_tree: Path, tmp_path: Path) -> N
 
 
 def test_ctrl_c_stops_packing_without_a_traceback(long_tree: Path, long_whole: Path, tmp_path: Path) -> None:
-    settings = settings_for(long_tree, tmp_path / "out")
+    settings = settings_for(long_tree, tmp_path / "out", workers=2)
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 2)
     os.killpg(process.pid, signal.SIGINT)  # to the whole group, as a terminal does
@@ -79,7 +79,7 @@ def test_ctrl_c_stops_packing_without_a_traceback(long_tree: Path, long_whole: P
 
 
 def test_a_killed_worker_ends_packing_with_one_line(long_tree: Path, tmp_path: Path) -> None:
-    settings = settings_for(long_tree, tmp_path / "out")
+    settings = settings_for(long_tree, tmp_path / "out", workers=2)
     process = start("make_hkl", settings)
     wait_for(lambda: n_files(tmp_path / "out") >= 1)
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:  # noqa: PTH123
@@ -100,7 +100,7 @@ def _command(pid: int) -> bytes:
 
 def test_no_shared_memory_is_left(long_tree: Path, tmp_path: Path) -> None:
     before = set(os.listdir("/dev/shm"))  # noqa: PTH208
-    process = start("make_hkl", settings_for(long_tree, tmp_path / "out"))
+    process = start("make_hkl", settings_for(long_tree, tmp_path / "out", workers=2))
     wait_for(lambda: n_files(tmp_path / "out") >= 1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -72,7 +72,7 @@ def settings_for(tree: Path, out: Path, **changes: Any) -> Settings:
         "tar_root_dir": out,
         "img_size": SIZE,
         "file_batch_size": 8,
-        "workers": 2,
+        "workers": 1,
     }
     return Settings(**{**values, **changes})
 
