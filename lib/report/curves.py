@@ -25,6 +25,8 @@ _TIME_SHARES = (
 )
 # Room beside the last point, whose mark would else be cut.
 _MARGIN = 1.02
+# So many values do not tell which of them are unusual.
+_FEW = 10
 # Places of a chart that show their values under the pointer.
 _TIPS = 150
 
@@ -159,6 +161,8 @@ def _plot(
 def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> None:
     """Draw one metric: training thin and validation bold where there are both."""
     spec = METRICS[name]
+    everything = [value for line in lines for value in line.y]
+    top = _top(everything) if spec.chart == "learning" and spec.scale == 1 and not spec.steps else None
     for line in lines:
         style: dict[str, Any] = {"color": line.colour}
         # An entry is written at the end of its interval, so a value holds for the time before it.
@@ -170,7 +174,7 @@ def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> No
             few = len(line.x) < 40
             # Marks at the edge of the axes are not cut.
             style |= {
-                "clip_on": not few,
+                "clip_on": not few or top is not None,
                 "linewidth": 2.2,
                 "marker": "o" if few else "",
                 "markersize": 7 if len(line.x) == 1 else 3.5,
@@ -186,8 +190,21 @@ def _metric(axes: Axes, *, lines: Sequence[_Line], name: str, alone: bool) -> No
         axes.yaxis.set_minor_formatter(_PlainLogFormatter())
     elif spec.steps or spec.scale != 1 or spec.chart == "speed":
         axes.set_ylim(bottom=0)
+    if top is not None:
+        axes.set_ylim(min(0, *everything), top)
     if spec.chart == "speed":
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+
+
+def _top(values: Sequence[float]) -> float | None:
+    """Return where an axis ends if a few values, as of a rate that was too high, would flatten all others, else None.
+
+    >>> _top([90_000.0, 20.0, *[2.5] * 18]), _top([7.0, *[2.5] * 19])
+    (22.0, None)
+    """
+    usual = float(np.quantile(values, 0.9, method="lower")) if len(values) >= _FEW else 0.0
+    shown = [value for value in values if value <= 10 * usual]
+    return 1.1 * max(shown) if usual > 0 and len(shown) < len(values) else None
 
 
 class _PlainLogFormatter(LogFormatter):

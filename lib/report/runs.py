@@ -4,14 +4,12 @@ import json
 import shlex
 import statistics
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from ..config.dump import flow
 from ..config.load import load_config
 from ..config.schema import AugmentConfig, Config, DataConfig, NormalizeConfig
 from ..config.yaml_file import read_settings
@@ -97,7 +95,7 @@ def read_run(folder: Path) -> Run:
     """Read the run in ``folder``. Raises ConfigError if there is none."""
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"{folder} holds no run: there is no {folder / 'config.yaml'}; name a run's weights_dir")
-    settings = dict(_as_text(read_settings(folder / "config.yaml")))
+    settings = {key: _as_text(value) for key, value in read_settings(folder / "config.yaml")}
     if not settings.keys() >= {"model.name", "run.n_epochs"}:
         raise ConfigError(
             f"{folder / 'config.yaml'} is not that of a run, or damaged: it names no network or no epochs"
@@ -168,6 +166,17 @@ def wait_advice(run: Run) -> str:
     return ""
 
 
-def _as_text(settings: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
-    for key, value in settings:
-        yield key, value if isinstance(value, str) else flow(value)
+def _as_text(value: Any) -> str:
+    """Return a value of ``read_settings`` on one line, its texts without quotes.
+
+    >>> _as_text(["20", "40"]), _as_text(None), _as_text([{"rate": "0.5"}])
+    ('[20, 40]', 'null', '[{rate: 0.5}]')
+    """
+    match value:
+        case None:
+            return "null"
+        case list():
+            return f"[{', '.join(map(_as_text, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key}: {_as_text(part)}' for key, part in value.items())}}}"
+    return str(value)

@@ -53,6 +53,13 @@ def test_a_learning_rate_is_drawn_over_the_iterations_that_had_it(tmp_path: Path
     assert dropped == pytest.approx((first + last) / 2)
 
 
+def test_a_first_loss_of_thousands_does_not_flatten_the_curve(tmp_path: Path) -> None:
+    losses = [90_000.0, *[2.3] * 9, 1.1]
+    records = [line("train", iteration, loss=loss) for iteration, loss in enumerate(losses, 1)]
+    svg = charts([read_run(write_run(tmp_path, records))], "learning")[0].svg
+    assert re.findall(r">([^<>a-z]*\d)<", svg)[-6:] == ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]
+
+
 def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> None:
     waited = [line("train", 5, wait=0.9), line("train", 10), line("train", 15, wait=0.25)]
     slow = write_run(tmp_path / "slow", waited)
