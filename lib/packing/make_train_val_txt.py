@@ -33,7 +33,8 @@ def make_train_val_txt(settings: Settings) -> None:
         lines = [f"{name} {index_of[wnid]}\n" for name, wnid in zip(names, folders, strict=True)]
         write_file(at.list_file(split), "".join(lines).encode())
     n_named = sum(c.name != c.wnid for c in classes)
-    say(f"{len(classes)} classes, {n_named} of them with a readable name, in {at.classes}")
+    named = f"{n_named} of them with a readable name" if n_named else "named like their folders"
+    say(f"{len(classes)} classes, {named}, in {at.classes}")
 
 
 def readable_names(settings: Settings) -> dict[str, str]:

@@ -65,8 +65,10 @@ def command_words(name: str) -> list[str]:
     script = Path(sys.argv[0])
     if CLONE is not None:
         return [sys.orig_argv[0], str((script.parent if script.suffix == ".py" else CLONE) / f"{name}.py")]
-    typed = next((word for word in sys.orig_argv[:2] if Path(word).name == "tandem"), None)
-    found = typed or (shutil.which("tandem") and "tandem")
+    script_file = next((word for word in sys.orig_argv[:2] if Path(word).name == "tandem"), None)
+    on_path = shutil.which("tandem")
+    # The shell replaces a command by the path at which it finds it.
+    found = "tandem" if on_path and script_file in (None, on_path) else script_file
     return [found, name] if found else [sys.executable, "-m", PACKAGE, name]
 
 

@@ -137,6 +137,18 @@ def test_scripts_of_a_clone_keep_their_names(monkeypatch: pytest.MonkeyPatch) ->
     assert program.as_called("train_2gpu.py") == "tandem train --workers 2"
 
 
+def test_the_command_that_comes_next_has_its_path_only_where_the_shell_needs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(program, "CLONE", None)
+    script = tmp_path / "tandem"
+    script.touch(0o755)
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, str(script), "train"])
+    assert program.command_words("validate") == [str(script), "validate"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program.command_words("validate") == ["tandem", "validate"]
+
+
 def test_the_version_is_that_of_the_package(site: Path, tmp_path: Path) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert lib.__version__ == version
