@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Train on two devices, whose replicas average their gradients: see --help and lib/commands/entry.py."""
+"""Train on two devices, whose replicas average their weights: see --help and lib/commands/entry.py."""
 
 import sys
 from pathlib import Path

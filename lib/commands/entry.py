@@ -41,7 +41,7 @@ COMMANDS = {
     "train_2gpu": Command(
         function=".train.train",
         spec="spec_2gpu.yaml",
-        summary="Train on two devices, whose replicas average their gradients in every iteration.",
+        summary="Train on two devices, whose replicas average their weights in every iteration.",
         examples="""examples:
   python train_2gpu.py
   python train_2gpu.py --devices '["cuda:2", "cuda:3"]'
