@@ -23,6 +23,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 import msgspec
 
 from ..errors import DataError, UnavailableError, error_text
+from .parent_death import wake_when_orphaned
 from .signals import signal_name
 from .terminal import prepare_streams
 
@@ -169,6 +170,8 @@ class WorkerPool(Generic[C]):
         atexit.unregister(self.close)
         for worker in self._workers:
             worker.pipe.close()
+            if worker.process.is_alive() and worker.process.pid:
+                os.kill(worker.process.pid, signal.SIGCONT)  # one that is suspended would never end
         for worker in self._workers:
             worker.process.join()
 
@@ -234,6 +237,7 @@ def _died(worker: _Worker) -> WorkerDied:
 
 def _work(pipe: Connection, context: Any, tasks: Any) -> None:
     """Run one task after the other until the pipe ends."""
+    wake_when_orphaned()
     prepare_streams()
     try:
         while True:

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import msgspec
 import numpy as np
@@ -14,6 +17,8 @@ from lib.errors import DataError, UnavailableError
 from lib.ipc import shared_memory
 from lib.ipc.messages import TensorHandle
 from lib.system.worker_pool import WorkerDied, WorkerPool
+from tests.support.scripts import ROOT
+from tests.support.tiny_tree import wait_for
 
 
 @dataclass(frozen=True)
@@ -164,3 +169,34 @@ def test_after_an_error_the_workers_end_at_once() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_suspended_worker_does_not_hold_up_the_end() -> None:
+    with WorkerPool(1, NO_MEMORY, Task) as pool:
+        worker = pool.result(pool.submit(Pid(), int))
+        os.kill(worker, signal.SIGSTOP)
+    assert not is_alive(worker)
+
+
+def test_a_suspended_worker_ends_when_its_parent_is_killed() -> None:
+    program = """
+from lib.system.worker_pool import WorkerPool
+from tests.system.test_worker_pool import NO_MEMORY, Pid, Task
+
+pool = WorkerPool(1, NO_MEMORY, Task)
+print(pool.result(pool.submit(Pid(), int)), flush=True)
+input()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True) as parent:
+        assert parent.stdout
+        worker = int(parent.stdout.readline())
+        os.kill(worker, signal.SIGSTOP)
+        parent.kill()
+    wait_for(lambda: not is_alive(worker), 10)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
