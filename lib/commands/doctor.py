@@ -99,7 +99,9 @@ def _python(_: Config) -> Iterator[Finding]:
 def _torch(_: Config) -> Iterator[Finding]:
     import torch  # noqa: PLC0415  (takes a second, which --help need not wait for)
 
-    yield Finding(subject="torch", state="fine", text=f"{torch.__version__}, {free_cores()} CPU threads")
+    from ..roles.run_summary import pluralize  # noqa: PLC0415
+
+    yield Finding(subject="torch", state="fine", text=f"{torch.__version__}, {pluralize(free_cores(), 'CPU thread')}")
     if torch.cuda.is_available():
         gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         text = ", ".join(f"{gpu.name} ({gpu.total_memory / _GB:.0f} GB)" for gpu in gpus)

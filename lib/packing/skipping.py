@@ -30,5 +30,5 @@ class SkipLimit:
         raise DataError(
             f"{n_skipped} of {total} {self._source.split} images in {self._source.root} cannot be decoded, "
             f"{allowed}; the last: {skipped.name}: {skipped.reason}. "
-            "Fix them, or raise --max_skipped; started again, packing continues where it stopped"
+            "Fix them, or raise --max_skipped (0.05 allows 5 %); started again, packing continues where it stopped"
         )

@@ -184,10 +184,11 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # only its stub is generic
 
     def _run_remaining(self, elapsed_s: float) -> str:
         """Estimate the time left of the run: each phase to come takes as long as it did so far."""
-        if self.n == self.initial:
+        if self.n > self.initial:
+            self._durations[self._phase] = elapsed_s / (self.n - self.initial) * self._iterations
+        if self._phase not in self._durations:
             return "?"
-        phase_s = elapsed_s / (self.n - self.initial) * self._iterations
-        self._durations[self._phase] = phase_s
+        phase_s = self._durations[self._phase]
         left = (1 - self.n / self._iterations) * phase_s + self._later_epochs * sum(self._durations.values())
         if self._phase == "train":
             left += self._durations.get("val", 0.0)

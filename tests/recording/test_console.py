@@ -160,6 +160,7 @@ def test_the_time_left_of_the_run_counts_phases_and_epochs_to_come(
     left = dict(re.findall(r"(\w+ \d/3 \d+)/.* left, run (\d\d:\d\d)", text))
     assert left["train 1/3 1"] == "00:58"  # 18 s, and two epochs of 20 s
     assert left["val 1/3 1"] == "00:54"  # 4 s, and two epochs of 25 s
+    assert left["train 2/3 0"] == "00:50"  # known from the epoch before
     assert left["train 2/3 1"] == "00:48"  # 18 s, its validation of 5 s, and an epoch of 25 s
 
 
