@@ -62,6 +62,8 @@ def read_weights(path: str | Path, made_for: str = "auto", network: str = "") ->
         raise WeightsError(f"there are no weights at {file}; name an existing file or folder")
     with reading(file, WeightsError, "fetch it again"):
         chosen = named or next((known for known in FORMATS.values() if known.recognizes(file)), None)
+        if chosen is None and file.suffix == ".onnx":
+            raise WeightsError(f"{file} can only classify pictures; name its checkpoint or .safetensors file")
         if chosen is None:
             known = ", ".join(FORMATS)
             raise WeightsError(f"{file} is in none of the known formats: {known}; to choose one, write FORMAT:{file}")

@@ -96,3 +96,6 @@ def test_a_format_can_be_named_and_must_be_known(tmp_path: Path) -> None:
         WeightsError, match="in none of the known formats: torch, safetensors, theano, cudaconvnet, caffe"
     ):
         load_weights(fresh, tmp_path / "text")
+    (tmp_path / "text").rename(tmp_path / "network.onnx")
+    with pytest.raises(WeightsError, match="can only classify pictures; name its checkpoint or .safetensors file"):
+        load_weights(fresh, tmp_path / "network.onnx")
