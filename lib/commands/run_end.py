@@ -1,5 +1,6 @@
 """The lines at the end of a training: what it reached, and the commands that come next."""
 
+import contextlib
 import os
 import shlex
 import statistics
@@ -13,6 +14,7 @@ from ..data.images.listing import SUFFIXES
 from ..data.packed.layout import layout
 from ..data.sources.class_folders import SPLIT_RECORD, VAL_FOLDERS
 from ..data.sources.split import read_split
+from ..errors import DataError
 from ..recording.metrics_log import read_lines
 from ..system.npy import from_npy_bytes
 from ..system.program import command_words
@@ -52,10 +54,12 @@ def example_picture(data: DataConfig) -> Path | None:
     for part in _VALIDATION:
         if found := _first_picture(data.dir / part):
             return found
-    split = read_split(layout(data.dir, data.misc_dir).misc / SPLIT_RECORD, data.val_share)
-    names = sorted(name for name, side in split.items() if side == "val")
-    held_back = next((path for name in names if (path := data.dir / name).is_file()), None)
-    return held_back or _first_picture(data.dir)
+    with contextlib.suppress(DataError):  # someone damaged the record while the training ran
+        split = read_split(layout(data.dir, data.misc_dir).misc / SPLIT_RECORD, data.val_share)
+        for name in sorted(split):
+            if split[name] == "val" and (data.dir / name).is_file():
+                return data.dir / name
+    return _first_picture(data.dir)
 
 
 def _first_picture(folder: Path) -> Path | None:
