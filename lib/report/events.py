@@ -5,6 +5,7 @@ and never returns to an earlier one. The names of these come first: a TensorBoar
 them, but misses none of the trainer's lines.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from .run_section import RunSection
 
 _FIRST = "events.out.tfevents.0000000000.pictures"
+_UNFINISHED = ".pictures"
 _PICTURES = ("confusion_matrix", "samples")
 
 
@@ -25,13 +27,15 @@ def write_events(section: RunSection, pictures: Path) -> None:
     """
     saved, settings = section.saved, section.run.settings
     folder = section.run.folder / "tensorboard"
+    for unfinished in section.run.folder.glob(f"{_UNFINISHED}*"):  # of a report that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)  # TensorBoard would show it as a run of its own
     if not saved or settings.get("logging.tensorboard") != "true" or not folder.is_dir():
         return
     path = folder / f"{_FIRST}.{saved.name}"
     if path.exists():
         return
     step = saved.epoch * section.run.iterations + saved.iteration
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pictures") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=_UNFINISHED) as temporary:
         writer = SummaryWriter(temporary)
         for name, pixels_HWC in section.sheets.items():
             writer.add_image(name, pixels_HWC, step, dataformats="HWC")

@@ -281,7 +281,10 @@ def test_tables_of_several_runs_break_no_word_on_a_narrow_screen(tmp_path: Path)
 def test_pictures_are_in_tensorboard_once_per_checkpoint_and_in_the_same_run(trained: Path, report: RunReport) -> None:
     folder = trained / "models/tensorboard"
     before = sorted(folder.iterdir())
+    killed = folder.with_name(".picturesab12cd")
+    killed.mkdir()
     assert report(trained, "models") == (0, "models/report.html\n", "")
+    assert not killed.exists()
     assert sorted(folder.iterdir()) == before
     assert all(path.is_file() for path in before)
     events = EventAccumulator(str(folder)).Reload().Tags()
