@@ -41,7 +41,7 @@ def run(context: Context) -> None:
     if context.rank == 0:
         epoch = tqdm.format_interval(seconds * iterations)  # validation takes a small part of it
         total = tqdm.format_interval(seconds * iterations * config.run.n_epochs)
-        print_stdout(run_summary(config, data, state.replica, dtype))
+        print_stdout(run_summary(config, data, state.replica, dtype, iterations))
         if state.replica.split:
             print_stdout(f"split:    {state.replica.split}")
         print_stdout(state.origin or "resumes:  nothing, it starts anew")

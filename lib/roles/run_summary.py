@@ -15,9 +15,12 @@ from ..training.periodic_sync import moving_rate
 from ..training.replica import Replica
 from .builders import all_devices
 
+# With so few iterations an epoch hardly changes the weights.
+_FEW = 10
 
-def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype) -> str:
-    """Return a few lines about data, network, devices, recipe and folder."""
+
+def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dtype, iterations: int) -> str:
+    """Return a few lines about data, network, devices, recipe and folder. An epoch has this many ``iterations``."""
     names = ", ".join(map(describe, all_devices(config)))
     threads = f"; {pluralize(config.compute.threads, 'CPU thread')} each" if "cpu" in names else ""
     batch = f"batch {config.batch_size}"
@@ -27,6 +30,9 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
     recipe, images = model_spec(config.model.name).chosen_recipe(config.model.recipe), config.images_per_update
     overridden = recipe.overridden(dict(dotted(config)), images)
     changes = [f"; {key} {plain(value)} instead of {plain(default)}" for key, (value, default) in overridden.items()]
+    length = f"{pluralize(config.run.n_epochs, 'epoch')} of {pluralize(iterations, 'iteration')}"
+    cut = config.run.limit_batches or config.run.overfit_batches
+    advice = " (a lower batch_size makes more)" if iterations < _FEW and not cut else ""
     rows = (
         (
             "data",
@@ -40,7 +46,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
         ),
         ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}{threads}"),
         ("recipe", f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"),
-        ("run", f"{config.run.weights_dir}, {pluralize(config.run.n_epochs, 'epoch')}, seed {config.run.seed}"),
+        ("run", f"{config.run.weights_dir}, {length}{advice}, seed {config.run.seed}"),
         ("report", f"{config.run.weights_dir / 'report.html'}" if config.logging.report else "none"),
     )
     return "\n".join(f"{name + ':':<9} {text}" for name, text in rows)

@@ -290,7 +290,8 @@ def run(context: Context) -> None:
     if not progress.is_done(config.run):
         context.be_patient("opening the log")
         recorder = build_recorder(context, plan, progress, device)
-        recorder.info("\n".join(filter(None, [run_summary(config, data, replica, dtype), state.origin, *notes])))
+        summary = run_summary(config, data, replica, dtype, plan.train.iterations)
+        recorder.info("\n".join(filter(None, [summary, state.origin, *notes])))
         if context.rank == 0:
             if advice := snapshots.advice_on_room():
                 recorder.warning(advice)

@@ -31,10 +31,11 @@ def test_fine_tuning_for_other_classes_with_frozen_features(tmp_path: Path, one_
 
 
 def test_a_run_reports_its_differences_from_the_recipe(one_run: Path) -> None:
+    out = (one_run / "stdout").read_text()
     assert (
-        "recipe:   theano_alexnet, config.yaml, for 256 images per update (here 8); run.n_epochs 4 instead of 60"
-        in (one_run / "stdout").read_text()
+        "recipe:   theano_alexnet, config.yaml, for 256 images per update (here 8); run.n_epochs 4 instead of 60" in out
     )
+    assert "run:      models, 4 epochs of 6 iterations (a lower batch_size makes more), seed " in out
     assert "  n_epochs: 4  # the recipe has 60\n" in (one_run / "models/config.yaml").read_text()
 
 
