@@ -76,7 +76,9 @@ def test_limit_batches_shortens_epochs_and_overfit_batches_learns_its_batch(
     validated = run_script("validate.py", *options)
     assert (validated.returncode, "over 16 images" in validated.stdout) == (0, True), validated.stderr
     one_batch = ("--run.overfit_batches", 1, "--augment.mirror", "false")
-    learned = entries("learned", *one_batch, "--run.n_epochs", 45, "--optimizer.learning_rate", 0.02)
+    learned = entries(
+        "learned", *one_batch, "--run.n_epochs", 45, "--run.snapshot_freq", 45, "--optimizer.learning_rate", 0.02
+    )
     assert {e["images"] for e in learned if e["kind"] == "train"} == {8}
     assert {e["images"] for e in learned if e["kind"] == "val"} == {20}
     assert [e for e in learned if e["kind"] == "train"][-1]["loss"] < 1.0  # log(4) = 1.39 is chance
