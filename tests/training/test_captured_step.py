@@ -96,8 +96,8 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "model_spec", spec_of)
 
 
-def config(name: str, freeze: tuple[str, ...] = (), ema: float = 0.0, **more: Any) -> Config:
-    data = DataConfig(source="synthetic", img_size=24, synthetic=SyntheticConfig(train=64, val=16, classes=5))
+def config(name: str, freeze: tuple[str, ...] = (), ema: float = 0.0, img_size: int = 24, **more: Any) -> Config:
+    data = DataConfig(source="synthetic", img_size=img_size, synthetic=SyntheticConfig(train=64, val=16, classes=5))
     base = Config(data=data, model=ModelConfig(name=name, freeze=freeze, ema=ema), batch_size=BATCH)
     return replace(base, compute=ComputeConfig(compile="never"), **more)
 
@@ -150,10 +150,11 @@ CASES = {
     "divided by std": config("small", normalize=NormalizeConfig(mean="channel", std=(58.4, 57.12, 57.38))),
     "two heads": config("two heads"),
     "wide augmentation, mixup and cutmix": config(
-        "small", augment=AugmentConfig(crop="resized", color_jitter=0.4, mixup=0.5, cutmix=1.0)
+        "small", img_size=12, augment=AugmentConfig(crop="resized", color_jitter=0.4, mixup=0.5, cutmix=1.0)
     ),
     "two heads, mixup, smoothing": config(
         "two heads",
+        img_size=12,
         augment=AugmentConfig(mixup=0.5),
         optimizer=OptimizerConfig(label_smoothing=0.1, class_weights="balanced"),
     ),
