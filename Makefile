@@ -21,7 +21,7 @@ INDEX := $(if $(filter cpu,$(DEVICE)),--extra-index-url https://download.pytorch
 demo: .venv/ready
 	PYTHON=$(BIN)/python preprocessing/generate_toy_data.sh --tar_root_dir demo/data --img-size 112
 	$(BIN)/python train_2gpu.py --data.dir demo/data --run.weights_dir demo/models --run.resume never \
-		--batch_size 32 --run.n_epochs 9 --run.snapshot_freq 9 --schedule.steps '[7]' --logging.print_freq 10
+		--batch_size 32 --run.n_epochs 8 --run.snapshot_freq 8 --schedule.steps '[7]' --logging.print_freq 10
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
