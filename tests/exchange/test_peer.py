@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lib.errors import PeerLost, ProtocolError, ReplicasDiffer
+from lib.exchange import peer as peer_module
 from lib.exchange.base import sums
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
@@ -18,7 +19,11 @@ from tests.support.replicas import CPU, run_replicas
 
 @pytest.mark.parametrize("world_size", [2, 3, 4, 8])
 @pytest.mark.parametrize("numel", [1, 1001, 3000])
-def test_all_replicas_hold_the_mean_bit_for_bit(tmp_path: Path, world_size: int, numel: int) -> None:
+def test_all_replicas_hold_the_mean_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, numel: int
+) -> None:
+    monkeypatch.setattr(peer_module, "_BLOCK", 200)  # averaged in several parts
+
     def body(peer: Peer, rank: int) -> tuple[np.ndarray, np.ndarray]:
         row = peer.allocate(numel)
         noise = torch.randn(numel, generator=torch.Generator().manual_seed(rank))
