@@ -16,11 +16,9 @@ from ..errors import ProtocolError
 from ..ipc import cuda_memory, shared_memory
 from ..ipc.channel import Channel
 from ..ipc.messages import Barrier, TensorHandle
+from ..system.cache_blocks import cache_blocks
 from .activations import SharedActivations
 from .base import chunks, count_differing, raise_if_differing
-
-# A part of this many numbers of two replicas, and their mean, stay in a CPU's cache; GPUs average all at once.
-_BLOCK = 1 << 17
 
 
 class Peer:
@@ -145,12 +143,12 @@ class Peer:
     def _average_chunk(self, replicas: list[Tensor]) -> None:
         """Replace this worker's tensor of ``replicas`` by their mean, summed in float32 in rank order."""
         if len(replicas) > 1:
-            size = _BLOCK if self._device.type == "cpu" else max(1, len(replicas[0]))
-            for parts in zip(*(replica.split(size) for replica in replicas), strict=True):
-                total = parts[0].float() + parts[1].float()
-                for part in parts[2:]:
+            for block in cache_blocks(slice(0, len(replicas[0])), self._device):
+                first, second, *rest = (replica[block] for replica in replicas)
+                total = first.float() + second.float()
+                for part in rest:
                     total += part.float()
-                parts[self.rank].copy_(total.div_(len(parts)))
+                replicas[self.rank][block].copy_(total.div_(len(replicas)))
         if self._across:
             self._across(replicas[self.rank])
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ..config.schema import OptimizerConfig
+from ..system.cache_blocks import cache_blocks
 from .flat import FlatParameters
 from .optimizer import mean_gradient, parameter_groups
 
@@ -44,19 +45,25 @@ class Adaptive:
 
     @torch.no_grad()
     def step(self, segment: slice, gathered: Sequence[Tensor] = ()) -> None:
+        gradients = mean_gradient(self._flat, segment, gathered)
+        for group, lr_factor, decay_factor in parameter_groups(segment, self._flat.n_weights, self._config):
+            # LAMB needs the norms of whole tensors.
+            blocks = [group] if self._config.name == "lamb" else cache_blocks(group, gradients.device)
+            for block in blocks:
+                g = gradients[block.start - segment.start : block.stop - segment.start]
+                self._update(block, g, lr_factor, decay_factor)
+
+    def _update(self, group: slice, g: Tensor, lr_factor: float, decay_factor: float) -> None:
         flat, (beta1, beta2), (a, b, c) = self._flat, self._config.betas, self._coefficients
-        gradients = mean_gradient(flat, segment, gathered)
-        for group, lr_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
-            g = gradients[group.start - segment.start : group.stop - segment.start]
-            w, m, v = flat.parameters[group], flat.momentum[group], self._second[group]
-            m.lerp_(g, 1 - beta1)
-            v.lerp_(g.square(), 1 - beta2)
-            u = v.sqrt().mul_(b).add_(c).reciprocal_().mul_(m).mul_(a).add_(w, alpha=self._weight_decay * decay_factor)
-            if self._config.name == "lamb" and decay_factor:
-                for part in flat.parts(group):
-                    own = slice(part.start - group.start, part.stop - group.start)
-                    u[own].mul_(trust_ratio(w[own], u[own]))
-            w.sub_(u, alpha=self._lr * lr_factor)
+        w, m, v = flat.parameters[group], flat.momentum[group], self._second[group]
+        m.lerp_(g, 1 - beta1)
+        v.lerp_(g.square(), 1 - beta2)
+        u = v.sqrt().mul_(b).add_(c).reciprocal_().mul_(m).mul_(a).add_(w, alpha=self._weight_decay * decay_factor)
+        if self._config.name == "lamb" and decay_factor:
+            for part in flat.parts(group):
+                own = slice(part.start - group.start, part.stop - group.start)
+                u[own].mul_(trust_ratio(w[own], u[own]))
+        w.sub_(u, alpha=self._lr * lr_factor)
 
     def refresh(self, segment: slice) -> None:
         pass

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from lib.errors import PeerLost, ProtocolError, ReplicasDiffer
-from lib.exchange import peer as peer_module
 from lib.exchange.base import sums
 from lib.exchange.peer import Peer
 from lib.ipc.channel import Channel
+from lib.system import cache_blocks
 from tests.support.replicas import CPU, run_replicas
 
 
@@ -22,7 +22,7 @@ from tests.support.replicas import CPU, run_replicas
 def test_all_replicas_hold_the_mean_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, numel: int
 ) -> None:
-    monkeypatch.setattr(peer_module, "_BLOCK", 200)  # averaged in several parts
+    monkeypatch.setattr(cache_blocks, "_BLOCK", 200)  # averaged in several parts
 
     def body(peer: Peer, rank: int) -> tuple[np.ndarray, np.ndarray]:
         row = peer.allocate(numel)

@@ -16,10 +16,17 @@ from lib.exchange.base import Exchange
 from lib.exchange.peer import Peer
 from lib.roles.optimizer_builder import plain_optimizer, slots
 from lib.roles.sync_builder import build_sync
+from lib.system import cache_blocks
 from lib.training.flat import FlatParameters
 from tests.support.replicas import CPU, run_replicas
 
 STEPS = 100
+
+
+@pytest.fixture(autouse=True)
+def several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU updates these few parameters in several parts, too."""
+    monkeypatch.setattr(cache_blocks, "_BLOCK", 20)
 
 
 def network() -> nn.Module:
