@@ -25,7 +25,7 @@ STEPS = 100
 
 @pytest.fixture(autouse=True)
 def several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU updates these few parameters in several parts, too."""
+    """Let a CPU update even these few parameters in several parts."""
     monkeypatch.setattr(cache_blocks, "_BLOCK", 20)
 
 
