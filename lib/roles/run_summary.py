@@ -10,6 +10,7 @@ from ..data.dataset import DataSet
 from ..data.plan import Plan
 from ..models.registry import model_spec
 from ..runtime.process import Context
+from ..system.cpus import has_bfloat16
 from ..system.devices import describe
 from ..training.periodic_sync import moving_rate
 from ..training.replica import Replica
@@ -33,6 +34,9 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
     length = f"{pluralize(config.run.n_epochs, 'epoch')} of {pluralize(iterations, 'iteration')}"
     cut = config.run.limit_batches or config.run.overfit_batches
     advice = " (a lower batch_size makes more)" if iterations < _FEW and not cut else ""
+    faster = ""
+    if replica.device.type == "cpu" and config.compute.precision == "auto" and has_bfloat16():
+        faster = " (--compute.precision bf16 may be faster on this CPU)"
     rows = (
         (
             "data",
@@ -42,7 +46,7 @@ def run_summary(config: Config, data: DataSet, replica: Replica, dtype: torch.dt
         (
             "network",
             f"{network}, {replica.state.n_parameters:,} parameters, crop {replica.crop}, "
-            f"computed in {str(dtype).removeprefix('torch.')}, {replica.note}",
+            f"computed in {str(dtype).removeprefix('torch.')}{faster}, {replica.note}",
         ),
         ("devices", f"{names}; {batch}; exchange {_exchange(config.exchange, config.world_size)}{threads}"),
         ("recipe", f"{recipe.source}, for {recipe.describe_images(images)}{''.join(changes)}"),

@@ -17,6 +17,15 @@ def free_cores() -> int:
     return max(1, min(usable_cores(), round((os.cpu_count() or 1) - os.getloadavg()[0])))
 
 
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether the CPU multiplies bfloat16 matrices itself: AVX-512 BF16 or AMX of x86, BF16 of Arm."""
+    try:
+        words = set(cpuinfo.read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return not words.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def _quota(mount: Path, membership: Path) -> float:
     """Return the cores that control groups of either version allow; infinite without a quota."""
     return min((_quota_of(folder) for folder in groups(mount, membership, "cpu")), default=math.inf)

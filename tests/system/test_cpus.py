@@ -44,3 +44,11 @@ def test_load_takes_cores_away_but_never_all(
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr(cpus, "_quota", lambda *_: quota)
     assert (cpus.usable_cores(), cpus.free_cores()) == (usable, free)
+
+
+def test_a_cpu_with_instructions_for_bfloat16_is_known(tmp_path: Path) -> None:
+    cases = ("flags : sse2 avx512f avx512_bf16", True), ("Features : fp bf16", True), ("flags : avx2", False)
+    for flags, has in cases:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+        assert cpus.has_bfloat16(tmp_path / "cpuinfo") == has
+    assert not cpus.has_bfloat16(tmp_path / "none")
