@@ -18,8 +18,8 @@ class MetricSpec:
 
     text: str
     """format with its unit, for lines of text; a second field gets what a fraction lacks to the whole"""
-    short: str = ""
-    """format for the progress bar (default: ``text``)"""
+    short: tuple[str, ...] = ()
+    """formats for the progress bar, which shows as many as it has room for (default: ``text``)"""
     scale: float = 1.0
     """factor for text and chart; 100 shows a fraction in per cent"""
     title: str = ""
@@ -33,14 +33,17 @@ class MetricSpec:
 
 
 METRICS = {
-    "loss": MetricSpec(text="loss {:.4f}", short="loss {:.3f}", title="Loss"),
+    "loss": MetricSpec(text="loss {:.4f}", short=("loss {:.3f}",), title="Loss"),
     "top1_error": MetricSpec(
-        text="top-1 error {:.2f} % (accuracy {:.2f} %)", short="top-1 err {:.1f} %", scale=100, title="Top-1 error, %"
+        text="top-1 error {:.2f} % (accuracy {:.2f} %)",
+        short=("top-1 err {:.1f} %", "acc {1:.1f} %"),
+        scale=100,
+        title="Top-1 error, %",
     ),
     "top5_error": MetricSpec(
-        text="top-5 error {:.2f} %", short="top-5 err {:.1f} %", scale=100, title="Top-5 error, %"
+        text="top-5 error {:.2f} %", short=("top-5 err {:.1f} %",), scale=100, title="Top-5 error, %"
     ),
-    "learning_rate": MetricSpec(text="rate {:g}", short="rate {:.4g}", title="Learning rate", steps=True),
+    "learning_rate": MetricSpec(text="rate {:g}", short=("rate {:.4g}",), title="Learning rate", steps=True),
     "images_per_s": MetricSpec(text="{:,.0f} images/s", title="Images per second", chart="speed"),
     # Shares of the time; the report stacks them in one chart.
     "wait": MetricSpec(text="wait {:.0f} %", scale=100),
@@ -68,12 +71,13 @@ def format_values(values: Mapping[str, float], *, short: bool = False) -> list[s
     >>> format_values({"images_per_s": 1234.5, "top1_error": 0.25})
     ['top-1 error 25.00 % (accuracy 75.00 %)', '1,234 images/s']
     >>> format_values({"images_per_s": 1234.5, "top1_error": 0.25}, short=True)
-    ['top-1 err 25.0 %', '1,234 images/s']
+    ['top-1 err 25.0 %', 'acc 75.0 %', '1,234 images/s']
     """
     return [
-        ((short and spec.short) or spec.text).format(spec.scale * values[name], spec.scale - spec.scale * values[name])
+        text.format(spec.scale * values[name], spec.scale - spec.scale * values[name])
         for name, spec in METRICS.items()
         if name in values
+        for text in ((short and spec.short) or (spec.text,))
     ]
 
 

@@ -121,6 +121,7 @@ def test_a_bar_for_each_phase_and_a_row_for_each_epoch(monkeypatch: pytest.Monke
         (50, "train 3/90 17/5004 04:09 left, run 6:06:56"),
         (60, "train 3/90 17/5004 04:09 left, run 6:06:56, loss 2.312"),
         (80, "train 3/90 17/5004 04:09 left, run 6:06:56, loss 2.312, top-1 err 89.1 %"),
+        (90, "train 3/90 17/5004 04:09 left, run 6:06:56, loss 2.312, top-1 err 89.1 %, acc 10.9 %"),
     ],
 )
 def test_a_narrow_terminal_leaves_out_whole_metrics(
