@@ -221,7 +221,7 @@ def test_equal_files_in_both_splits_and_in_two_classes_are_named_once(
 ) -> None:
     folder = write_jpeg_folder(tmp_path / "data")
     described(config(folder))
-    assert "are in training and in validation" in capsys.readouterr().out  # the images of both begin alike
+    assert "images in training and in validation" in capsys.readouterr().out  # the images of both begin alike
     for number, path in enumerate(sorted((folder / "val").glob("*/*"))):
         path.write_bytes(path.read_bytes() + bytes([number]))
     described(config(folder))
@@ -230,8 +230,8 @@ def test_equal_files_in_both_splits_and_in_two_classes_are_named_once(
     shutil.copy(folder / "train/n00/000.JPEG", folder / "train/n01/other.JPEG")
     described(config(folder))
     out = capsys.readouterr().out
-    assert f"1 images are in training and in validation, which therefore tells less, e.g. {folder}/train/n00/" in out
-    assert "1 images are in several classes" in out
+    assert f"images in training and in validation, which therefore tells less: 1; {folder}/train/n00/" in out
+    assert "images in several classes: 1;" in out
     described(config(folder))
     assert capsys.readouterr().out == ""
 
@@ -242,7 +242,7 @@ def test_equal_files_are_found_in_a_relative_folder(
     write_jpeg_folder(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     described(config(Path("data")))
-    assert "are in training and in validation" in capsys.readouterr().out
+    assert "images in training and in validation" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("names", [range(4), ["n00", "n01", "n02", "n03"]], ids=["numbers", "names"])

@@ -84,7 +84,7 @@ def test_no_class_is_without_training_images_if_one_is_in_several_classes(tmp_pa
 
 def test_an_image_in_two_classes_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     split(tmp_path, write(tmp_path, many(3) | many(3, "dog") | {"dog/9.jpg": "cat 1"}))
-    assert "1 images are in several classes, e.g. cat/1.jpg and dog/9.jpg are equal" in capsys.readouterr().out
+    assert "images in several classes: 1; cat/1.jpg and dog/9.jpg are equal" in capsys.readouterr().out
 
 
 def test_the_record_decides_and_may_be_edited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

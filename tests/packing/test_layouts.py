@@ -67,7 +67,7 @@ def test_equal_files_are_named_when_images_are_first_listed(tmp_path: Path, caps
     shutil.copy(tree / "train/n01/n01_0.JPEG", tree / "val/n01/copy.JPEG")
     for _ in range(2):
         record_sources(layout(tmp_path / "out"), find_sources(settings_for(tree, tmp_path / "out")))
-    assert capsys.readouterr().out.count("1 images are in training and in validation") == 1
+    assert capsys.readouterr().out.count("images in training and in validation, which therefore tells less: 1;") == 1
 
 
 def test_what_training_reads_as_it_is_is_not_packed(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def warn_of_classes(root: Path, equal: Iterable[Sequence[LabeledImage]]) -> None
     mixed = [group for group in equal if len({image.label for image in group}) > 1]
     if mixed:
         names = " and ".join(image.name for image in {image.label: image for image in mixed[0]}.values())
-        print_stdout(f"warning: {root}: {len(mixed):,} images are in several classes, e.g. {names} are equal")
+        print_stdout(f"warning: {root}: images in several classes: {len(mixed):,}; {names} are equal")
 
 
 def warn_of_equal_files(train: LabeledImages, val: LabeledImages) -> None:
@@ -70,6 +70,6 @@ def warn_of_equal_files(train: LabeledImages, val: LabeledImages) -> None:
     ]
     if pairs:
         print_stdout(
-            f"warning: {len(pairs):,} images are in training and in validation, which therefore tells less, e.g. "
+            f"warning: images in training and in validation, which therefore tells less: {len(pairs):,}; "
             f"{' and '.join(pairs[0])} are equal",
         )
