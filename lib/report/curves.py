@@ -25,7 +25,7 @@ _TIME_SHARES = (
 )
 # Room beside the last point, whose mark would else be cut.
 _MARGIN = 1.02
-# So many values do not tell which of them are unusual.
+# Fewer values than this do not show which of them are unusual.
 _FEW = 10
 # Places of a chart that show their values under the pointer.
 _TIPS = 150

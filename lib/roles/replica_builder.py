@@ -66,7 +66,6 @@ def build_replica(
     parts = StepParts(
         config=config,
         data=data,
-        spec=spec,
         model=model,
         flat=flat,
         transform=transform,

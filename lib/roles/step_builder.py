@@ -79,7 +79,6 @@ class StepParts:
 
     config: Config
     data: DataSet
-    spec: ModelSpec
     model: nn.Module
     flat: FlatParameters
     transform: Transform
@@ -91,7 +90,13 @@ class StepParts:
     patient: Callable[[str], None]
     """called with what is done before it takes long"""
 
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's entry in the registry."""
+        return model_spec(self.config.model.name)
+
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
+        """Return the strategy that averages the replicas, around ``optimizer``."""
         config = self.config
         clip_norm = config.optimizer.clip_norm
         flat = self.split.replicated_flat if self.split else self.flat
