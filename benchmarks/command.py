@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from benchmarks.harness import Row
+from benchmarks.harness import Row, short
 from lib.commands.report_errors import report_errors
 
 ROOT = Path(__file__).parents[1]
@@ -80,16 +80,12 @@ def show(
     for case in dict.fromkeys(row.case for row in rows):
         print(f"\n{case or name:<{width}} {'median':>12} {'lowest':>12} {'highest':>12} {'ratio':>7}")
         for row in (row for row in rows if row.case == case):
-            figures = " ".join(f"{_short(value):>12}" for value in (row.median, row.low, row.high))
+            figures = " ".join(f"{short(value):>12}" for value in (row.median, row.low, row.high))
             print(f"{row.name:<{width}} {figures} {row.ratio:>7.2f}  {row.unit}")
-    print("".join(f"\n{text}: {_short(value)}" for text, value in (notes or {}).items()))
+    print("".join(f"\n{text}: {short(value)}" for text, value in (notes or {}).items()))
     if arguments.json:
         result = {"machine": here, "settings": settings, "rows": [row.as_json() for row in rows], "notes": notes or {}}
         print(json.dumps({"benchmark": name} | result, default=str), flush=True)
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _cpu() -> str:

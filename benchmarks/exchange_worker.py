@@ -90,7 +90,7 @@ def exchanges(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
         for contender in contenders:
             contender.turn()
         case = f"{worker.world_size} workers, {what}, {numel * kind.itemsize / 1e6:.1f} MB"
-        rows += take_turns(case, "ms", contenders, arguments.rounds)
+        rows += take_turns(case, "ms", contenders, arguments.rounds, quiet=worker.rank > 0)
         ours.close()
     return rows
 
@@ -130,7 +130,7 @@ def whole_steps(worker: Worker, arguments: argparse.Namespace) -> list[Row]:
     for contender in contenders:
         contender.turn()
     case = f"{arguments.model}, {worker.world_size} x {size}"
-    rows = take_turns(case, "images/s", contenders, arguments.rounds, strongest=True)
+    rows = take_turns(case, "images/s", contenders, arguments.rounds, strongest=True, quiet=worker.rank > 0)
     ours.exchange.close()
     return rows
 

@@ -4,6 +4,7 @@ Clock rates, temperature and other load change from minute to minute. Taking tur
 conditions, and the ratio is the median of the rounds' ratios.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median, quantiles
@@ -40,17 +41,21 @@ class Row:
 
 
 def take_turns(
-    case: str, unit: str, contenders: Sequence[Contender], rounds: int, *, strongest: bool = False
+    case: str, unit: str, contenders: Sequence[Contender], rounds: int, *, strongest: bool = False, quiet: bool = False
 ) -> list[Row]:
     """Measure each contender in turn for ``rounds`` rounds, every other one in reverse order.
 
     Ratios are to the second contender, the first peer, or to the ``strongest`` of the peers. Low values are better if
-    the unit is s or ms, otherwise high ones.
+    the unit is s or ms, otherwise high ones. Each value is also printed to stderr at
+    once, unless ``quiet``, since rounds take minutes.
     """
     values: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
-            values[contender.name].append(contender.turn())
+            value = contender.turn()
+            values[contender.name].append(value)
+            if not quiet:
+                print(f"{case}, {contender.name}: {short(value)} {unit}", file=sys.stderr, flush=True)
     return rows(case, unit, values, strongest=strongest)
 
 
@@ -64,6 +69,15 @@ def rows(case: str, unit: str, values: Mapping[str, Sequence[float]], *, stronge
     peers = list(values.values())[min(1, len(values) - 1) :]
     peer = (min if _low_is_good(unit) else max)(peers, key=median) if strongest else peers[0]
     return [_row(case, unit, name, mine, peer) for name, mine in values.items()]
+
+
+def short(value: float) -> str:
+    """Return ``value`` with about four digits.
+
+    >>> short(12345.6), short(0.0123456)
+    ('12,346', '0.01235')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _low_is_good(unit: str) -> bool:
