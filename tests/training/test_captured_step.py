@@ -92,6 +92,7 @@ def spec_of(name: str) -> SimpleNamespace:
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     for module in (replica_builder, step_builder):
         monkeypatch.setattr(module, "model_spec", spec_of)
 
@@ -173,7 +174,6 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_the_plain_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, counts = CASES[name], [BATCH, BATCH, 2, BATCH, 0, BATCH]
-    torch.backends.cudnn.allow_tf32 = False
     with captured(monkeypatch, reason_not_to="it is the twin"):
         plain = build(settings, Alone(DEVICE), DEVICE)
     assert isinstance(plain.step, PlainStep)
