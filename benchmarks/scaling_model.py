@@ -9,9 +9,8 @@ machines, take from the convolutions is not known and not counted.
 the finished parts. weights, up to four workers of one machine: each copies the gradients of all others, and its update
 takes their mean. weights, more workers: float32 momentum is averaged like gradients, in the middle of the update.
 
-The column "split" is a prediction for model.parallel classifier within a machine, which has not been measured: there
-activations travel, in the middle of the step, and each worker updates its share. Kernels that pack activations are not
-counted.
+The column "split" is a prediction for model.parallel classifier within a machine: there activations travel, in the
+middle of the step, and each worker updates its share. Kernels that pack activations are not counted.
 """
 
 import argparse
