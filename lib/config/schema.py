@@ -653,15 +653,20 @@ class Config(Section, prefix=""):
                 f"{parallel}, whose workers compute each update together, but exchange.rule is {self.exchange.rule} "
                 f"every {self.exchange.every} updates; set exchange.rule to average and exchange.every to 1"
             )
-        if keys := self._need_equal_replicas:
+        if self.optimizer.of_torch or self.optimizer.name == "lamb":
             raise ConfigError(
-                f"{parallel}, where each worker updates its share by itself, but {keys[0]} is made for whole networks; "
-                "set optimizer.name to sgd, and optimizer.lookahead, optimizer.clip_norm and model.ema to 0"
+                f"{parallel}, where each worker updates its share by itself, but optimizer.name {self.optimizer.name} "
+                "is made for whole networks; use sgd, adamw or radam"
+            )
+        if self.optimizer.clip_norm:
+            raise ConfigError(
+                f"{parallel}, where no worker has the whole gradient, but optimizer.clip_norm is "
+                f"{self.optimizer.clip_norm:g}; set it to 0"
             )
 
     @property
     def _need_equal_replicas(self) -> list[str]:
-        """The keys, with their values, that need equal and whole replicas after every update."""
+        """The keys, with their values, that need equal replicas after every update."""
         return self.optimizer.needs_equal_replicas + ([f"model.ema {self.model.ema:g}"] if self.model.ema else [])
 
     @property

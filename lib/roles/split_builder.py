@@ -75,11 +75,11 @@ class Split:
         flat, shares = self._flat, self._batch.shares
         replicated = sum(part.stop - part.start for part, is_owned in self._parts.cut(flat.whole) if not is_owned)
         whole = sum(tensor.numel() for tensor in self.state.whole.momentum.values())
-        per_parameter = 8 + flat.gradients.itemsize  # weight, momentum and gradient
+        per_parameter = 4 * (2 + len(flat.slots)) + flat.gradients.itemsize  # weight, momentum, slots and gradient
         here, unsplit = (per_parameter * count / 1e9 for count in (len(flat.parameters), whole))
         sent = self._classifier.sent_bytes, (shares.world_size - 1) * replicated * flat.gradients.itemsize
         return (
-            f"{self._what}, 1/{shares.world_size} a worker; weights, momentum and gradients take {here:.3f} GB each, "
+            f"{self._what}, 1/{shares.world_size} a worker; weights, optimizer and gradients take {here:.3f} GB each, "
             f"{unsplit:.3f} GB unsplit; a worker sends up to {sent[0] / 1e6:.1f} MB of activations and "
             f"{sent[1] / 1e6:.1f} MB of gradients a step"
         )

@@ -102,7 +102,7 @@ class StepParts:
         flat = self.split.replicated_flat if self.split else self.flat
         sync = build_sync(config.exchange, optimizer, flat, self.exchange, config.world_size, clip_norm)
         if self.split:
-            return self.split.sync(optimizer, sync)
+            sync = self.split.sync(optimizer, sync)
         ema = config.model.ema
         return AveragedOverTime(sync, optimizer, self.flat, ema) if ema else sync
 

@@ -49,11 +49,12 @@ class OwnedParts:
         return flat
 
     def blocks(self, *, owned: bool) -> list[Tensor]:
-        """Return the parts of parameters, momentum and buffers that are owned, or those that are replicated."""
+        """Return the parts of parameters, momentum, slots and buffers that are owned, or those that are replicated."""
         flat = self.flat
         parts = [part for part, is_owned in self.cut(flat.whole) if is_owned is owned]
-        buffers = flat.buffers[self._first_buffer :] if owned else flat.buffers[: self._first_buffer]
-        found = [*(flat.parameters[part] for part in parts), *(flat.momentum[part] for part in parts), buffers]
+        found = [layout[part] for layout in (flat.parameters, flat.momentum, *flat.slots.values()) for part in parts]
+        buffers = slice(self._first_buffer, None) if owned else slice(0, self._first_buffer)
+        found += [flat.buffers[buffers], flat.average_of_buffers[buffers]]
         return [block for block in found if len(block)]
 
 

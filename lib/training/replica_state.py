@@ -1,7 +1,7 @@
 """The state of a replica as that of the whole network: what checkpoints hold, and what all replicas have in common."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +24,11 @@ class SavedTensors:
     momentum: dict[str, Tensor]
     slots: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     other: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def map(self, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> "SavedTensors":
+        """Return these with ``change`` of parameters, momentum and each slot."""
+        slots = {name: change(slot) for name, slot in self.slots.items()}
+        return SavedTensors(change(self.parameters), change(self.momentum), slots, self.other)
 
 
 class ReplicaState(Protocol):
@@ -72,17 +77,7 @@ class WholeState:
 
     @property
     def whole(self) -> SavedTensors:
-        """See ``ReplicaState``.
-
-        The model holds the average over time, if there is one, and so do the parameters of the checkpoint. The weights
-        in training, which lie in its place, are saved as ``trained``.
-        """
-        flat = self._flat
-        slots = {name: flat.views(slot) for name, slot in flat.slots.items() if name != "average"}
-        trained = averages(flat)
-        slots |= {"trained": trained} if trained else {}
-        other = flat.other_state.state() if flat.other_state else {}
-        return SavedTensors(self._model.state_dict(), flat.momentum_of, slots, other)
+        return tensors_of(self._model, self._flat)
 
     @property
     def n_parameters(self) -> int:
@@ -103,17 +98,12 @@ class WholeState:
         whole = self.whole
         if not writes:
             return None
-        slots = {name: _copied(slot) for name, slot in whole.slots.items()}
         other = {name: values | _copied(_only_tensors(values)) for name, values in whole.other.items()}
-        return SavedTensors(_copied(whole.parameters), _copied(whole.momentum), slots, other)
+        return replace(whole.map(_copied), other=other)
 
     def load(self, saved: SavedTensors) -> None:
         self._model.load_state_dict(saved.parameters)  # copies in place: views stay views
-        self._flat.restart_copies()
-        load_parts(saved.slots.get("trained", {}), self._model.state_dict())
-        load_parts(saved.momentum, self._flat.momentum_of)
-        for name, slot in self._flat.slots.items():
-            load_parts(saved.slots.get(name, {}), self._flat.views(slot))
+        load_slots(saved, self._model, self._flat)
         if self._flat.other_state:
             self._flat.other_state.load_state(saved.other)
 
@@ -127,6 +117,28 @@ class WholeState:
 
     def take(self, model: nn.Module) -> None:
         self._flat.restart_copies()  # it is the model of this replica
+
+
+def tensors_of(model: nn.Module, flat: FlatParameters) -> SavedTensors:
+    """Return what a checkpoint holds of ``model``, whose tensors are views of ``flat``.
+
+    The model holds the average over time, if there is one, and so do the parameters of the checkpoint. The weights
+    in training, which lie in its place, are saved as ``trained``.
+    """
+    slots = {name: flat.views(slot) for name, slot in flat.slots.items() if name != "average"}
+    trained = averages(flat)
+    slots |= {"trained": trained} if trained else {}
+    other = flat.other_state.state() if flat.other_state else {}
+    return SavedTensors(model.state_dict(), flat.momentum_of, slots, other)
+
+
+def load_slots(saved: SavedTensors, model: nn.Module, flat: FlatParameters) -> None:
+    """Load momentum and slots, after the parameters of ``saved`` have been loaded."""
+    flat.restart_copies()
+    load_parts(saved.slots.get("trained", {}), model.state_dict())
+    load_parts(saved.momentum, flat.momentum_of)
+    for name, slot in flat.slots.items():
+        load_parts(saved.slots.get(name, {}), flat.views(slot))
 
 
 def broadcast(blocks: list[Tensor], exchange: Exchange) -> None:

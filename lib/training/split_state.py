@@ -1,6 +1,7 @@
 """The state of a replica whose classifier is split: gathered for checkpoints and validation, cut when it is loaded."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from ..exchange.base import Exchange
 from .flat import FlatParameters
 from .owned import OwnedParts
-from .replica_state import SavedTensors, broadcast, load_parts
+from .replica_state import SavedTensors, broadcast, load_slots, tensors_of
 from .shares import Shares
 from .split_classifier import SplitNetwork
 
@@ -56,7 +57,6 @@ class SplitState:
         self._build, self._dtype = build, dtype
         self._shares = model.classifier.batch.shares
         self._gathering = Gathering(exchange, self._shares)
-        self._momentum = flat.momentum_of
         # Shares are cut from the same numbers on all workers; to be sure, all get theirs from the first.
         self._loaded: SavedTensors | None = SavedTensors(self._named(model.whole.tensors), {})
         self.release_weights()
@@ -64,8 +64,7 @@ class SplitState:
 
     @property
     def whole(self) -> SavedTensors:
-        parameters = self._whole_like(self._model.state_dict())
-        return SavedTensors(parameters, self._whole_like(self._momentum))
+        return tensors_of(self._model, self._flat).map(self._whole_like)
 
     @property
     def n_parameters(self) -> int:
@@ -85,9 +84,8 @@ class SplitState:
         return all(row[0] for row in self._exchange.all_gather([own]))
 
     def collect(self, *, writes: bool) -> SavedTensors | None:
-        parameters = self._collected(self._model.state_dict(), writes=writes)
-        momentum = self._collected(self._momentum, writes=writes)
-        return SavedTensors(parameters, momentum) if writes else None
+        whole = tensors_of(self._model, self._flat).map(partial(self._collected, writes=writes))
+        return whole if writes else None
 
     def load(self, saved: SavedTensors) -> None:
         self._loaded = saved
@@ -155,14 +153,16 @@ class SplitState:
     def _write(self, rank: int) -> None:
         """Write what was loaded to this worker's memory, with the share of worker ``rank``. See ``WholeState.load``."""
         assert self._loaded is not None
-        state = self._model.state_dict()
-        for name, whole in self._loaded.parameters.items():
-            state[name].copy_(self._cut(name, whole, rank))
-        momentum = {name: self._cut(name, whole, rank) for name, whole in self._loaded.momentum.items()}
-        load_parts(momentum, self._momentum)
+        own = self._loaded.map(partial(self._cut, rank=rank))
+        self._model.load_state_dict(own.parameters, strict=False)  # new ones are only of what is split
+        load_slots(own, self._model, self._flat)
 
-    def _cut(self, name: str, whole: Tensor, rank: int) -> Tensor:
-        return self._shares.cut(whole, rank) if name in self._whole_of_owned and whole.ndim else whole
+    def _cut(self, tensors: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
+        """Return the share of worker ``rank`` of what is split of ``tensors``, and the rest."""
+        return {
+            name: self._shares.cut(whole, rank) if name in self._whole_of_owned and whole.ndim else whole
+            for name, whole in tensors.items()
+        }
 
     def _whole_like(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {

@@ -47,12 +47,12 @@ class AveragedOverTime:
     @contextmanager
     def synchronized(self) -> Iterator[None]:
         """Put the average into the model, and the weights in training in its place."""
-        with self._strategy.synchronized():
-            self._swap()
-            try:
+        self._swap()
+        try:
+            with self._strategy.synchronized():  # gathers what is in the model, where workers have shares of it
                 yield
-            finally:
-                self._swap()
+        finally:
+            self._swap()
 
     def reset(self) -> None:
         self._strategy.reset()

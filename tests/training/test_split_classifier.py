@@ -1,136 +1,37 @@
 """A classifier that is split over workers trains as that of one worker with the batch of all."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.config.schema import Config, DataConfig, ExchangeConfig, ModelConfig, OptimizerConfig, SyntheticConfig
-from lib.data.augment.params import center_params
-from lib.data.sources.registry import source_kind
-from lib.data.upload import Batch
+from lib.config.schema import OptimizerConfig
 from lib.errors import ConfigError
-from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
 from lib.kernels import keyed_dropout as kernel
-from lib.models.layers import BatchNorm1d, FeatureClassifier, threshold
-from lib.models.losses import cross_entropy
 from lib.models.registry import MODELS
 from lib.roles import replica_builder, step_builder
-from lib.roles.replica_builder import build_replica
 from lib.training.fused_split import FusedSplitClassifier
 from lib.training.keyed_dropout import keep_mask, keyed_dropout
-from lib.training.replica import Replica
 from lib.training.replica_state import SavedTensors
 from lib.training.shares import Shares
 from lib.training.split_classifier import SplitClassifier, check_can_split
 from lib.training.split_layers import SharedBatch
-from lib.training.step import evaluate
 from tests.support.device_peer import open_device_peer
 from tests.support.interpreter import interpret_one_at_a_time
 from tests.support.replicas import CPU, run_replicas, threads
-
-CLASSES = 5
-# Images of all workers in each update; with eight workers the second leaves some without any.
-UPDATES = (24, 5, 24)
-CLASSIFIERS: dict[str, Callable[[int], list[nn.Module]]] = {
-    "as alexnet": lambda n: [
-        *(nn.Flatten(), nn.Linear(n, 13), nn.ReLU(), nn.Dropout(0.5)),
-        *(nn.Linear(13, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, CLASSES)),
-    ],
-    "as alexnet_owt_bn": lambda n: [
-        *(nn.Dropout(0.5), nn.Linear(n, 16), BatchNorm1d(16), nn.ReLU()),
-        *(nn.Dropout(0.5), nn.Linear(16, 11), BatchNorm1d(11), threshold(), nn.Linear(11, CLASSES)),
-    ],
-    "a linear layer": lambda n: [nn.Dropout(0.2), nn.Linear(n, CLASSES)],
-}
-
-
-@torch.no_grad()
-def network(name: str) -> FeatureClassifier:
-    """Return a network whose initial weights are from a generator of its own: threads share torch's default one."""
-    features = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
-    if name == "towers":
-        grouped = nn.Conv2d(8, 4, 3, padding=1, groups=2)
-        features = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(), grouped, nn.ReLU(), nn.MaxPool2d(3, 3))
-    model = FeatureClassifier(features, nn.Sequential(*CLASSIFIERS["as alexnet" if name == "towers" else name](36)))
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        parameter.copy_(torch.randn(parameter.shape, generator=generator) / 6 + (parameter.ndim == 1))
-    return model
+from tests.support.split import CLASSES, CLASSIFIERS, assert_same, build, config, network, spec_of, train
 
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spec_of(name: str) -> SimpleNamespace:
-        return SimpleNamespace(
-            build=lambda *_: network(name),
-            crop_of=lambda img_size, *_: img_size - 3,
-            loss="losses.cross_entropy",
-            loss_function=lambda: cross_entropy,
-            fused="",
-        )
-
     for module in (replica_builder, step_builder):
         monkeypatch.setattr(module, "model_spec", spec_of)
-
-
-def config(name: str, workers: int, parallel: Any = "classifier", **more: Any) -> Config:
-    data = DataConfig(source="synthetic", img_size=24, synthetic=SyntheticConfig(train=64, val=16, classes=CLASSES))
-    return Config(
-        data=data,
-        model=ModelConfig(name=name, parallel=parallel),
-        devices=("cpu",) * workers,
-        exchange=ExchangeConfig(method="peer" if workers > 1 else "none"),
-        batch_size=UPDATES[0] // workers,
-        **more,
-    )
-
-
-def build(settings: Config, exchange: Exchange) -> Replica:
-    data = source_kind(settings.data).describe(settings.data)
-    return build_replica(settings, data, CPU, torch.float32, exchange)
-
-
-def batch(number: int, total: int, rank: int, workers: int) -> Batch:
-    rng, own = np.random.default_rng(number), slice(total * rank // workers, total * (rank + 1) // workers)
-    images = torch.from_numpy(rng.integers(0, 256, (total, 24, 24, 3), np.uint8))
-    labels = torch.from_numpy(rng.integers(0, CLASSES, total))
-    params = torch.from_numpy(center_params(total, img_size=24, crop=21))
-    return Batch(images[own], labels[own], params[own])
-
-
-def train(settings: Config, exchange: Exchange, lr: float = 0.05) -> tuple[dict[str, Tensor], list[float], list[float]]:
-    """Return weights and momentum, and the sums of training and validation, after a few updates."""
-    replica, workers = build(settings, exchange), exchange.world_size
-    meters, number = [Meter(CPU), Meter(CPU)], 0
-    for update, total in enumerate(UPDATES):
-        for _ in range(settings.optimizer.accumulate):
-            mine = batch(number, total, exchange.rank, workers)
-            scale = workers / total / settings.optimizer.accumulate
-            replica.step.gradients(mine, meters[0], loss_scale=scale, iteration=number, seed=number)
-            number += 1
-        replica.step.update(lr / (update + 1), 1e-3)
-    with replica.sync.synchronized():
-        evaluate(replica.step, [batch(99, total, exchange.rank, workers) for total in (24, 3)], meters[1])
-        saved = replica.state.collect(writes=True)
-    assert saved is not None
-    found = saved.parameters | {f"momentum of {name}": value for name, value in saved.momentum.items()}
-    return found, meters[0].take()[0], meters[1].take()[0]
-
-
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -190,15 +91,15 @@ def test_one_worker_trains_the_plain_network_but_for_dropout(monkeypatch: pytest
 def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the update of one segment after the other, and with an update for which some workers have no image."""
     monkeypatch.setattr(step_builder, "_SEGMENT_BYTES", 1 << 8)
-    monkeypatch.setattr(f"{__name__}.UPDATES", (6, 1, 6))
+    updates = (6, 1, 6)
     name = "as alexnet_owt_bn"
-    expected, *sums = train(config(name, 1), Alone(CPU))
+    expected, *sums = train(config(name, 1), Alone(CPU), updates=updates)
     interpret_one_at_a_time(monkeypatch)
     monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
 
     def body(rank: int) -> tuple[dict[str, Tensor], list[float], list[float]]:
         peer = open_device_peer(tmp_path, rank, 3)
-        found = train(config(name, 3), peer)
+        found = train(config(name, 3), peer, updates=updates)
         peer.close()
         return found
 

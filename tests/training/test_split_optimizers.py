@@ -1,0 +1,100 @@
+"""Every optimizer moves a network whose classifier is split over workers as it moves that of one worker."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lib.config.schema import Config, OptimizerConfig
+from lib.errors import ConfigError
+from lib.exchange.alone import Alone
+from lib.roles import replica_builder, step_builder
+from tests.support.device_peer import open_device_peer
+from tests.support.interpreter import interpret_one_at_a_time
+from tests.support.replicas import CPU, run_replicas, threads
+from tests.support.split import assert_same, config, spec_of, train
+
+# Gradients that are zero, as those of biases before a norm, are rounded to some small numbers: a large eps hides these.
+CASES: dict[str, dict[str, Any]] = {
+    "adamw": {"name": "adamw", "eps": 0.1},
+    "radam with lookahead": {"name": "radam", "betas": (0.9, 0.9), "eps": 0.1, "lookahead": 2},
+    "nesterov with lookahead": {"nesterov": True, "lookahead": 2},
+    "adamw, several batches an update": {"name": "adamw", "eps": 0.1, "decayed": "all", "accumulate": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (replica_builder, step_builder):
+        monkeypatch.setattr(module, "model_spec", spec_of)
+
+
+def settings(case: str, workers: int, name: str = "as alexnet_owt_bn", **more: Any) -> Config:
+    return config(name, workers, ema=0.9, optimizer=OptimizerConfig(**CASES[case]), **more)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_workers_train_as_one(tmp_path: Path, case: str) -> None:
+    """With slots and the average over time, whose running statistics are split as well."""
+    expected, *sums = train(settings(case, 1), Alone(CPU))
+    for workers in (2, 3, 4) if case == "adamw" else (3,):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        results = run_replicas(workers, lambda peer, _: train(settings(case, peer.world_size), peer), folder)
+        for found, *_ in results:
+            assert_same(found, expected)
+        for which, total in enumerate(sums):
+            ours = [sum(column) for column in zip(*(result[1 + which] for result in results), strict=True)]
+            assert ours == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_worker_trains_the_plain_network_but_for_dropout(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.setattr("torch.nn.functional.dropout", lambda x, *_, **__: x)
+    monkeypatch.setattr("lib.training.split_classifier.keyed_dropout", lambda x, *_: x)
+    plain, *_ = train(settings(case, 1, parallel="none"), Alone(CPU))
+    split, *_ = train(settings(case, 1), Alone(CPU))
+    assert_same(split, plain)
+
+
+def test_two_towers_train_as_one_worker(tmp_path: Path) -> None:
+    expected, *_ = train(settings("adamw", 1, "towers"), Alone(CPU), lr=1e-3)
+    two = settings("adamw", 2, "towers", parallel="towers")
+    for found, *_ in run_replicas(2, lambda peer, _: train(two, peer, lr=1e-3), tmp_path):
+        assert_same(found, expected)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
+@pytest.mark.parametrize("case", ["radam with lookahead"])
+def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """With the update of one segment after the other, and with an update for which a worker has no image."""
+    monkeypatch.setattr(step_builder, "_SEGMENT_BYTES", 1 << 8)
+    updates = (4, 1, 4)
+    expected, *_ = train(settings(case, 1), Alone(CPU), updates=updates)
+    interpret_one_at_a_time(monkeypatch)
+    monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
+
+    def body(rank: int) -> dict[str, Tensor]:
+        peer = open_device_peer(tmp_path, rank, 2)
+        found, *_ = train(settings(case, 2), peer, updates=updates)
+        peer.close()
+        return found
+
+    with threads(2) as pool:
+        for found in pool.map(body, range(2)):
+            assert_same(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "says"),
+    [
+        ({"name": "lamb"}, "optimizer.name lamb is made for whole networks; use sgd, adamw or radam"),
+        ({"name": "Adagrad"}, "optimizer.name Adagrad is made for whole networks; use sgd, adamw or radam"),
+        ({"clip_norm": 1.0}, "optimizer.clip_norm is 1; set it to 0"),
+    ],
+)
+def test_what_needs_the_whole_network_is_refused(optimizer: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        config("as alexnet", 2, optimizer=OptimizerConfig(**optimizer))
