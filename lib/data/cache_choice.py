@@ -1,5 +1,6 @@
 """Where decoded images are kept: ``data.cache``, chosen by the room that there is, and the caches that exist."""
 
+import contextlib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -46,6 +47,28 @@ def found_caches(data: DataConfig) -> Iterator[FoundCache]:
         sizes = {path: path.stat().st_size for path in folder.iterdir() if path.suffix in (INDEX, PIXELS)}
         images = sum(size // RECORD.itemsize for path, size in sizes.items() if path.suffix == INDEX)
         yield FoundCache(folder, images, sum(sizes.values()))
+
+
+def cached_bytes(data: DataConfig) -> int:
+    """Return the bytes of all caches of a data set, or 0 if they cannot be read, e.g. while somebody removes them."""
+    with contextlib.suppress(OSError):
+        return sum(cache.n_bytes for cache in found_caches(data))
+    return 0
+
+
+def disk_advice(data: DataConfig) -> str:
+    """Return what makes reading from a cache on disk faster."""
+    fixed = "" if data.readers == "auto" else f"raise data.readers (now {data.readers}), "
+    return (
+        f"decoded images are read from {caches_folder(data)}: {fixed}set data.cache to memory if they fit there, or "
+        "put data.misc_dir on a faster disk"
+    )
+
+
+def memory_advice(data: DataConfig) -> str:
+    """Return what makes reading from ``data.cache: memory`` faster."""
+    fixed = "" if data.readers == "auto" else f"raise data.readers (now {data.readers}), or "
+    return f"images are only copied within memory: {fixed}check whether other programs keep the processors busy"
 
 
 def keep_in_memory(data: DataConfig, described: DataSet) -> tuple[Cache, str]:

@@ -1,7 +1,7 @@
 """Intervals of training, from one line of metrics to the next: their times, their sums, and advice on slow data."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from ..evaluation.metrics import Metrics
@@ -93,21 +93,21 @@ class EpochSums:
 
 
 class WaitAdvice:
-    """Advises once when trainers wait too long for data."""
+    """Advises when trainers wait too long for data, once for each advice that there is."""
 
-    def __init__(self, advice: str) -> None:
-        """``advice`` says what to change; it depends on the data source."""
+    def __init__(self, advice: Callable[[], str]) -> None:
+        """``advice`` says what to change. It is called after each time that is judged, whether or not that was slow."""
         self._advice = advice
         self._intervals = 0
         self._waited_s = self._elapsed_s = 0.0
-        self._given = False
+        self._given: set[str] = set()
 
     def after(self, wait: float, seconds: float) -> str:
         """Return advice after an interval of ``seconds`` of which the share ``wait`` was spent waiting, or "".
 
         The first interval fills the loader's slots and is not judged. Short intervals are judged together.
 
-        >>> advice = WaitAdvice("raise data.readers")
+        >>> advice = WaitAdvice(lambda: "raise data.readers")
         >>> advice.after(0.5, 2), advice.after(0.05, 2), advice.after(0.5, 0.5)
         ('', '', '')
         >>> advice.after(0.5, 1.5)
@@ -116,12 +116,15 @@ class WaitAdvice:
         ''
         """
         self._intervals += 1
-        if self._given or self._intervals == 1:
+        if self._intervals == 1:
             return ""
         waited, elapsed = self._waited_s + wait * seconds, self._elapsed_s + seconds
         self._waited_s, self._elapsed_s = (waited, elapsed) if elapsed < _MIN_JUDGED_S else (0.0, 0.0)
-        if elapsed < _MIN_JUDGED_S or waited <= _MAX_WAIT * elapsed:
+        if elapsed < _MIN_JUDGED_S:
             return ""
-        self._given = True
+        advice = self._advice()
+        if waited <= _MAX_WAIT * elapsed or advice in self._given:
+            return ""
+        self._given.add(advice)
         share = f"{100 * waited / elapsed:.0f} % of {elapsed:.1f} s ({waited:.1f} s)"
-        return f"waiting for data took {share}; {self._advice}"
+        return f"waiting for data took {share}; {advice}"

@@ -53,10 +53,10 @@ class Recorder(NullRecorder):
         n_epochs: int,
         iterations: int,
         trackers: Sequence[Tracker],
-        slow_data_advice: str,
+        slow_data_advice: Callable[[], str],
         device: torch.device,
     ) -> None:
-        """Record a run of ``iterations`` per epoch. ``slow_data_advice`` says what makes the data source faster."""
+        """Record a run of ``iterations`` per epoch. ``slow_data_advice`` is that of ``WaitAdvice``."""
         self._weights_dir, self._iterations = weights_dir, iterations
         self._metrics = MetricsLog(weights_dir / "metrics.jsonl", epoch=progress.epoch, iteration=progress.iteration)
         self._console = open_console(n_epochs, quiet=logging.quiet)

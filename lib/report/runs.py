@@ -5,7 +5,7 @@ import shlex
 import statistics
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -153,14 +153,17 @@ def wait_advice(run: Run) -> str:
     """Return the first interval that waited too long for data, with its share and what to change, or "".
 
     The console skips the first interval of each process. ``metrics.jsonl`` does not record where a run was resumed, so
-    here only the run's first interval is skipped.
+    here only the run's first interval is skipped. So is an epoch that fills ``data.cache: disk``: no later one is slow.
     """
+    cache = run.environment.get("cache", "none")
     try:
         data = read_inputs(run.folder).data
-        advice = WaitAdvice(source_kind(data).speed_advice(data))
+        advice = WaitAdvice(partial(source_kind(data).speed_advice, data, cache))
     except UserError:  # a configuration of another version, which this one cannot read
         return ""
     for entry in run.train:
+        if cache == "disk" and entry.epoch == 1:
+            continue
         if text := advice.after(entry.values.get("wait", 0.0), entry.seconds):
             return f"Epoch {entry.epoch}, iteration {entry.iteration:,}: {text}"
     return ""

@@ -12,7 +12,7 @@ from ..data.dataset import DataSet, read_mean_image
 from ..data.feed import Feed
 from ..data.plan import BatchRequest, Plan
 from ..data.slots import create_slots
-from ..data.sources.registry import source_kind
+from ..data.sources.speed_advice import SpeedAdvice
 from ..ipc import shared_memory
 from ..recording.recorder import NullRecorder, Recorder
 from ..recording.trackers import open_trackers
@@ -72,7 +72,7 @@ def build_recorder(context: Context, plan: Plan, progress: Progress, device: tor
         n_epochs=config.run.n_epochs,
         iterations=iterations,
         trackers=open_trackers(config.logging, config.run.weights_dir, settings, step),
-        slow_data_advice=source_kind(config.data).speed_advice(config.data),
+        slow_data_advice=SpeedAdvice(config.data, context.sheet.cache),
         device=device,
     )
 

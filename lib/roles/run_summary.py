@@ -80,6 +80,7 @@ def run_facts(context: Context, replica: Replica, plan: Plan) -> dict[str, Any]:
         "devices": [describe(device) for device in all_devices(context.config)],
         "parameters": replica.state.n_parameters,
         "iterations": plan.train.iterations,
+        "cache": context.sheet.cache,
     }
 
 

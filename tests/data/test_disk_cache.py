@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lib.data.cache_choice import cache_folder, choose_disk_or_memory, choose_me
 from lib.data.disk_cache import INDEX, PIXELS, RECORD
 from lib.data.sources.cached_images import CachedImages
 from lib.data.sources.registry import SOURCES
+from lib.data.sources.speed_advice import SpeedAdvice
 from lib.errors import ConfigError, UnavailableError
 from tests.support.data_files import WRITERS
 
@@ -123,6 +125,16 @@ def test_what_an_interrupted_epoch_has_decoded_is_kept(pictures: DataConfig) -> 
     assert np.array_equal(opened.read(), plain(pictures))
     assert opened.decoded == COUNT - 10
     assert Opened(pictures).read().any()
+
+
+def test_advice_on_slow_images_says_that_the_first_epoch_fills_the_cache(pictures: DataConfig) -> None:
+    advice = SpeedAdvice(pictures, "disk")
+    Opened(pictures).read()
+    assert advice() == "images are being decoded and kept (data.cache disk); later epochs read them from there"
+    Opened(pictures).read()
+    assert "set data.cache to memory if they fit there" in advice()
+    shutil.rmtree(cache_choice.caches_folder(pictures))  # which is allowed at any time
+    assert "set data.cache to memory if they fit there" in advice()
 
 
 @pytest.mark.parametrize("shorter", [False, True])

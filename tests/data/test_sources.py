@@ -5,12 +5,14 @@ import os
 import shutil
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.config.schema import DataConfig, SyntheticConfig
+from lib.data.cache_choice import Cache
 from lib.data.dataset import DataSet, read_mean_image
 from lib.data.images.datum import Datum
 from lib.data.sources.base import Source
@@ -311,21 +313,31 @@ def test_synthetic_needs_no_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "named", "unnamed"),
+    ("source", "cache", "named", "unnamed"),
     [
-        ("hickle", {"data.readers (now 7)", "data.slots (now 9)", "faster disk"}, {"decoders"}),
-        ("jpeg_folder", {"data.decoders (now 3)"}, {"readers", "slots"}),
-        ("lmdb", {"data.decoders (now 3)"}, {"readers", "slots"}),
-        ("mnist", {"data.readers (now 7)", "data.img_size (now 32)"}, {"decoders", "disk"}),
-        ("synthetic", {"memory"}, {"data.", "disk"}),
+        ("hickle", "none", {"data.readers (now 7)", "data.slots (now 9)", "faster disk"}, {"decoders"}),
+        ("hickle", "memory", {"data.readers (now 7)", "within memory"}, {"decoders", "slots", "disk"}),
+        ("jpeg_folder", "none", {"data.decoders (now 3)", "--data.misc_dir", "hickle"}, {"readers", "slots"}),
+        ("lmdb", "none", {"data.decoders (now 3)", "--data.misc_dir", "hickle"}, {"readers", "slots"}),
+        ("lmdb", "disk", {"data.readers (now 7)", "data.cache to memory", "faster disk"}, {"decoders", "hickle"}),
+        ("jpeg_folder", "memory", {"data.readers (now 7)", "within memory"}, {"decoders", "hickle", "disk"}),
+        ("mnist", "none", {"data.readers (now 7)", "data.img_size (now 32)"}, {"decoders", "disk"}),
+        ("synthetic", "none", {"memory"}, {"data.", "disk"}),
     ],
 )
 def test_speed_advice_names_the_settings_that_matter_for_the_source(
-    tmp_path: Path, source: str, named: set[str], unnamed: set[str]
+    tmp_path: Path, source: str, cache: Cache, named: set[str], unnamed: set[str]
 ) -> None:
-    advice = SOURCES[source].speed_advice(config(source, tmp_path, readers=7, slots=9, decoders=3))
+    data = replace(config(source, tmp_path, readers=7, slots=9, decoders=3), cache="auto")
+    advice = SOURCES[source].speed_advice(data, cache).replace(str(tmp_path), "")
     assert all(words in advice for words in named)
     assert not any(words in advice for words in unnamed)
+
+
+def test_packing_is_advised_only_where_no_cache_helps(tmp_path: Path) -> None:
+    advice = SOURCES["jpeg_folder"].speed_advice(replace(config("jpeg_folder", tmp_path), cache="none"), "none")
+    assert "data.cache to auto" in advice
+    assert "hickle" not in advice
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:

@@ -24,7 +24,7 @@ def recorder(folder: Path, progress: Progress) -> Recorder:
         n_epochs=2,
         iterations=9,
         trackers=[],
-        slow_data_advice="",
+        slow_data_advice=lambda: "",
         device=torch.device("cpu"),
     )
 

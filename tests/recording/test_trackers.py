@@ -119,7 +119,7 @@ def test_a_tracker_that_fails_is_dropped_and_the_run_continues(
         n_epochs=2,
         iterations=5,
         trackers=trackers,
-        slow_data_advice="",
+        slow_data_advice=lambda: "",
         device=torch.device("cpu"),
     )
     figures = Metrics.of([2.0, 3, 1, 4])

@@ -19,7 +19,7 @@ from lib.report.inspector import SampleBudget
 from lib.report.page import write_report
 from lib.report.prediction_plots import confusion_plot, samples_plot
 from lib.report.predictions import SampledPredictions, SampleImage
-from lib.report.runs import read_run
+from lib.report.runs import read_run, wait_advice
 from tests.support.run_files import line, write_run
 
 
@@ -68,6 +68,15 @@ def test_a_page_shows_where_a_run_waited_and_what_to_change(tmp_path: Path) -> N
     text = "Epoch 1, iteration 15: waiting for data took 25 % of 2.0 s (0.5 s); raise data.decoders (now 3)"
     assert f'<p class="note">slow: {text}' in html
     assert html.count("waiting for data took") == 1
+
+
+def test_a_page_blames_no_epoch_that_filled_the_cache_on_disk(tmp_path: Path) -> None:
+    filled = [line("train", 5), line("train", 10, wait=0.9)]
+    folder = write_run(tmp_path, [*filled, line("train", 5, epoch=2), line("train", 10, epoch=2, wait=0.25)])
+    (folder / "environment.json").write_text('{"cache": "disk"}')
+    advice = wait_advice(read_run(folder))
+    assert advice.startswith("Epoch 2, iteration 10: waiting for data took 25 %")
+    assert "set data.cache to memory" in advice
 
 
 def test_correct_predictions_are_counted() -> None:

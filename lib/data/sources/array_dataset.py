@@ -11,6 +11,7 @@ from ...config.schema import DataConfig
 from ...errors import DataError, reading
 from ...types import SPLITS, Split
 from ..cache import describe_with_mean
+from ..cache_choice import Cache
 from ..dataset import DataSet, check_labels, named_classes, warn_of_empty_classes
 from ..index import fingerprint
 from ..worker_count import readers
@@ -53,7 +54,7 @@ def array_dataset(
     return SourceKind(describe=describe, open=open_split, speed_advice=_speed_advice)
 
 
-def _speed_advice(data: DataConfig) -> str:
+def _speed_advice(data: DataConfig, cache: Cache) -> str:
     lower = f"lower data.img_size (now {data.img_size})"
     if data.readers == "auto":
         return lower

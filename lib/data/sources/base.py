@@ -94,5 +94,5 @@ class SourceKind:
     resized_by: Literal["readers", "decoders"] = "readers"
     """the number of ``data`` that ``Source.resize`` changes"""
 
-    speed_advice: Callable[[DataConfig], str]
-    """tells the user what to change if trainers wait for images"""
+    speed_advice: Callable[[DataConfig, Cache], str]
+    """tells the user what to change if trainers wait for images, which were read from this cache"""

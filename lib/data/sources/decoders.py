@@ -19,6 +19,7 @@ from ...errors import DataError, UnavailableError
 from ...ipc import shared_memory
 from ...ipc.messages import TensorHandle
 from ...system.worker_pool import Future, WorkerDied, WorkerPool
+from ..cache_choice import Cache, caches_folder, disk_advice, memory_advice
 from ..disk_cache import Stamp
 from ..index import readable
 from ..worker_count import max_decoders
@@ -50,12 +51,22 @@ def open_decoders(count: int, decode: ImageDecoder, img_size: int) -> "Decoders"
     return DecoderPool(count, decode, img_size) if count else Decoders(decode)
 
 
-def decoder_advice(data: DataConfig) -> str:
-    """Return what makes a source that decodes faster. Its readers and slots do not."""
-    pack = "pack the images once (preprocessing/generate_data.sh) and read them with data.source hickle"
+def decoder_advice(data: DataConfig, cache: Cache) -> str:
+    """Return what makes a source that decodes faster. Its slots do not, and its readers only if there is a cache."""
+    if cache == "memory":
+        return memory_advice(data)
+    if cache == "disk":
+        return disk_advice(data)
+    keep = "set data.cache to auto, which keeps decoded images for later epochs"
+    if data.cache == "auto":  # found no room
+        keep = (
+            f"make room in {caches_folder(data)} or name a disk that has it with --data.misc_dir, so that data.cache "
+            "can keep decoded images, or pack the images once (preprocessing/generate_data.sh) and read them with "
+            "data.source hickle"
+        )
     if data.decoders == "auto":
-        return pack
-    return f"raise data.decoders (now {data.decoders}), up to the processors that a worker has, or {pack}"
+        return keep
+    return f"raise data.decoders (now {data.decoders}), up to the processors that a worker has, or {keep}"
 
 
 class Decoders:

@@ -2,7 +2,7 @@
 
 from ...config.schema import DataConfig
 from ...types import Split
-from ..cache_choice import choose_memory
+from ..cache_choice import Cache, choose_memory, memory_advice
 from ..dataset import DataSet
 from ..packed.checks import check_data
 from ..packed.layout import Layout, layout
@@ -43,7 +43,9 @@ def _is_theano(at: Layout) -> bool:
     return not at.manifest.exists() and theano.is_data_set(at)
 
 
-def _speed_advice(data: DataConfig) -> str:
+def _speed_advice(data: DataConfig, cache: Cache) -> str:
+    if cache == "memory":
+        return memory_advice(data)
     disk = "put data.dir on a faster disk (python -m lib.commands.doctor measures it)"
     if _is_theano(layout(data.dir, data.misc_dir)):
         pack = "pack the images again with preprocessing/generate_data.sh"

@@ -4,6 +4,7 @@ import numpy as np
 
 from ...config.schema import DataConfig
 from ...types import SPLITS, Split
+from ..cache_choice import Cache
 from ..dataset import DataSet, numbered_classes
 from ..index import fingerprint
 from ..worker_count import readers
@@ -36,7 +37,7 @@ def _open(data: DataConfig, described: DataSet, split: Split, warn: Warn) -> Sou
     return InMemory(images, labels, img_size=size, resize=data.resize, threads=readers(data.readers))
 
 
-def _speed_advice(data: DataConfig) -> str:
+def _speed_advice(data: DataConfig, cache: Cache) -> str:
     return "synthetic images are only copied within memory: check whether other programs keep the processors busy"
 
 
