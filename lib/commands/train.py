@@ -38,7 +38,7 @@ class TrainOptions:
     """What train.py does instead of training."""
 
     dry_run: bool = False
-    """check everything, run a few iterations, estimate memory and time; write nothing"""
+    """check everything, run a few iterations, estimate memory and time; write no run"""
 
     find_batch_size: bool = False
     """try larger and larger batches on the first device; print the largest that fits and the fastest"""

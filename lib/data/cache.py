@@ -58,6 +58,12 @@ def cached(path: Path, compute: Callable[[], bytes]) -> Path:
     return path
 
 
+def results_folder(data: DataConfig) -> Path | None:
+    """Return the folder of the results about a data set; None if there are none, as about packed images."""
+    folder = layout(data.dir, data.misc_dir).misc
+    return folder if any(folder.glob("mean_*.npy")) else None
+
+
 def _wait(lock: int, path: Path) -> bool:
     """Wait for the lock. Returns False after a long time, and True where there are no locks: writing is atomic."""
     try:

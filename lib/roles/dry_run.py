@@ -1,4 +1,4 @@
-"""The dry-run role (--dry_run): all parts of a training, a few iterations, an estimate; nothing is written."""
+"""The dry-run role (--dry_run): all parts of a training, a few iterations, an estimate; no run is written."""
 
 import resource
 import sys
@@ -8,6 +8,8 @@ from dataclasses import replace
 import torch
 from tqdm import tqdm
 
+from ..config.schema import DataConfig
+from ..data.cache import results_folder
 from ..evaluation.metrics import Metrics
 from ..exchange.base import sums
 from ..recording.metric_table import describe
@@ -48,10 +50,18 @@ def run(context: Context) -> None:
         print_stdout(f"trial:    {describe(metrics)} over {metrics.images:,} images")
         print_stdout(f"memory:   {gigabytes:.2f} GB {'GPU memory' if device.type == 'cuda' else 'memory of a trainer'}")
         print_stdout(f"time:     {1000 * seconds:,.1f} ms an iteration, {epoch} of training an epoch, {total} in all")
-        print_stdout("everything is in order; nothing was written")
+        print_stdout(f"everything is in order; {written(config.data)}")
     state.replica.step.close()
     exchange.close()
     feed.close()
+
+
+def written(data: DataConfig) -> str:
+    """Return what is left of the dry run: the checks of some sources keep results, which a training starts from."""
+    folder = results_folder(data)
+    if not folder:
+        return "nothing was written"
+    return f"no run was written; lists of images and their mean are kept in {folder}"
 
 
 def _seconds_per_iteration(trainer: Trainer, device: torch.device) -> float:

@@ -20,7 +20,7 @@ def test_dry_run_checks_estimates_and_writes_nothing(tmp_path: Path, data_set: P
         r"trial: +loss \d",
         r"memory: +\d",
         r"time: .* ms an iteration, .* an epoch, .* in all",
-        r"everything is",
+        r"everything is in order; nothing was written\n",
     ):
         assert re.search(line, done.stdout), done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
