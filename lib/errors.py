@@ -70,7 +70,7 @@ def error_text(error: BaseException) -> str:
     return str(error).strip() or (f"out of memory ({kind})" if isinstance(error, MemoryError) else kind)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of ``error_text``.
 
     >>> first_line(OSError("gone\\nfor good")), first_line(ValueError())

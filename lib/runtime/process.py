@@ -21,6 +21,7 @@ from ..evaluation.options import Evaluation
 from ..ipc.channel import Channel
 from ..ipc.supervisor_client import SupervisorClient
 from ..recording.log import open_log
+from ..system.compiler_errors import compiler_error_text
 from ..system.disk import disk_error_text
 from ..system.parent_death import end_with_parent
 from ..system.signals import ignore_group_signals
@@ -110,6 +111,31 @@ class Context:
         return os.getppid() != self.sheet.supervisor_pid
 
 
+def report_failure(context: Context, error: BaseException) -> int:
+    """Report the error that ends this process to the supervisor. Return the exit status."""
+    name, config = context.name, context.config
+    text = str(error) if isinstance(error, UserError) else ""
+    if trouble := disk_error_text(error):
+        text = f"{name} {trouble}, training continues from the last checkpoint"
+    elif trouble := compiler_error_text(error):
+        fix = "train without it: --compute.compile never (--debug shows the traceback)"
+        text = f"{name}: {trouble} on {config.model.name}; {fix}"
+        if has_started(context.folder):
+            open_log(config.run.weights_dir, name).error("%s", format_traceback(error))
+    if not text:
+        context.client.failed(error_text(error), format_traceback(error), consequence=isinstance(error, PeerLost))
+        return 1
+    if config.logging.debug:
+        print_stderr(format_traceback(error))
+    context.client.failed(text, "", consequence=False)
+    return 2
+
+
+def format_traceback(error: BaseException) -> str:
+    """Return the traceback of ``error`` as Python prints it."""
+    return "".join(traceback.format_exception(error))
+
+
 def run_role(role: str, body: Callable[[Context], None]) -> int:
     """Run ``body`` as ``python -m lib.roles.ROLE FOLDER RANK``; report its error. Return the exit status."""
     prepare_streams()
@@ -130,17 +156,8 @@ def run_role(role: str, body: Callable[[Context], None]) -> int:
         client.heartbeat("starting")
         body(context)
         gc.collect()  # memory lent through CUDA must be freed before the interpreter ends; hooks of autograd are cycles
-    except UserError as error:
-        if sheet.config.logging.debug:
-            traceback.print_exc()
-        client.failed(str(error), "", consequence=False)
-        return 2
     except BaseException as error:
-        if trouble := disk_error_text(error):
-            client.failed(f"{name} {trouble}, training continues from the last checkpoint", "", consequence=False)
-            return 2
-        client.failed(error_text(error), traceback.format_exc(), consequence=isinstance(error, PeerLost))
-        return 1
+        return report_failure(context, error)
     finally:
         if context.orphaned:  # no supervisor is left to remove the folder
             shutil.rmtree(folder, ignore_errors=True)
