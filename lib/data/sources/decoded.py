@@ -68,4 +68,4 @@ class DecodedImages(SynchronousSource):
                 self.substitutes[broken] = other
         self.substitutes[index] = other
         name, instead = readable(self._names[index]), readable(self._names[other])
-        self._warn(f"{self._where}/{name} is skipped: {reason}; {instead} replaces it ({len(self.substitutes)} so far)")
+        self._warn(f"{self._where}/{name} is skipped: {reason}; {instead} replaces it")
