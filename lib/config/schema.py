@@ -658,11 +658,6 @@ class Config(Section, prefix=""):
                 f"{parallel}, where each worker updates its share by itself, but optimizer.name {self.optimizer.name} "
                 "is made for whole networks; use sgd, adamw or radam"
             )
-        if self.optimizer.clip_norm:
-            raise ConfigError(
-                f"{parallel}, where no worker has the whole gradient, but optimizer.clip_norm is "
-                f"{self.optimizer.clip_norm:g}; set it to 0"
-            )
 
     @property
     def _need_equal_replicas(self) -> list[str]:

@@ -18,8 +18,10 @@ from ..training.split_layers import SharedBatch
 from ..training.split_state import SplitState
 from ..training.split_step import SplitStep
 from ..training.split_towers import SplitTowers
+from ..training.split_update import ClipShares, UpdateAtOnce
 from ..training.step import Step
 from ..training.sync import SyncStrategy
+from .sync_builder import build_sync
 
 if TYPE_CHECKING:  # needs Triton, which is not installed everywhere
     from ..models.fused_classifier import FusedClassifier
@@ -63,8 +65,7 @@ class Split:
                 "freeze parts of features only, with model.parallel classifier, or set model.parallel to none"
             )
         self._classifier, self._batch, self._flat = model.classifier, model.classifier.batch, flat
-        self._parts = OwnedParts(model, flat)
-
+        self._parts, self._exchange = OwnedParts(model, flat), exchange
         self.state = SplitState(model, flat, self._parts, exchange, new_network, dtype)
         self._what = prefix.rstrip(".") or "towers"
         self.note = f", {self._what} split over {self._batch.shares.world_size}"
@@ -84,14 +85,13 @@ class Split:
             f"{sent[1] / 1e6:.1f} MB of gradients a step"
         )
 
-    @property
-    def replicated_flat(self) -> FlatParameters:
-        """The flat parameters of the replica, with the buffers that are replicated only."""
-        return self._parts.replicated_flat()
-
-    def sync(self, optimizer: Optimizer, replicated: SyncStrategy) -> SplitSync:
-        """Return how the replica is updated, and what is ``replicated`` of it like that."""
-        return SplitSync(optimizer, self._parts, replicated, self.state.gather_weights, self.state.release_weights)
+    def sync(self, config: Config, optimizer: Optimizer) -> SyncStrategy:
+        """Return how the replica is updated: its own share by itself, and the rest averaged."""
+        parts, exchange, clip_norm = self._parts, self._exchange, config.optimizer.clip_norm
+        if clip_norm:
+            optimizer = UpdateAtOnce(optimizer, parts, ClipShares(exchange, clip_norm))
+        replicated = build_sync(config.exchange, optimizer, parts.replicated_flat(), exchange, config.world_size)
+        return SplitSync(optimizer, parts, replicated, self.state.gather_weights, self.state.release_weights)
 
     def fused_classifier(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> "FusedClassifier":
         """Return the classifier for a network with kernels of its own, with its parameters by name."""

@@ -97,13 +97,12 @@ class StepParts:
 
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
         """Return the strategy that averages the replicas, around ``optimizer``."""
-        config = self.config
-        clip_norm = config.optimizer.clip_norm
-        flat = self.split.replicated_flat if self.split else self.flat
-        sync = build_sync(config.exchange, optimizer, flat, self.exchange, config.world_size, clip_norm)
+        config, ema = self.config, self.config.model.ema
         if self.split:
-            sync = self.split.sync(optimizer, sync)
-        ema = config.model.ema
+            sync = self.split.sync(config, optimizer)
+        else:
+            clip_norm = config.optimizer.clip_norm
+            sync = build_sync(config.exchange, optimizer, self.flat, self.exchange, config.world_size, clip_norm)
         return AveragedOverTime(sync, optimizer, self.flat, ema) if ema else sync
 
 

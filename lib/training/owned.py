@@ -40,7 +40,11 @@ class OwnedParts:
         bounds |= {b for s in self.segments for b in (s.start, s.stop) if segment.start < b < segment.stop}
         ordered = sorted(bounds)
         for start, stop in pairwise(ordered):
-            yield slice(start, stop), any(s.start <= start < s.stop for s in self.segments)
+            yield slice(start, stop), self.owns(slice(start, stop))
+
+    def owns(self, segment: slice) -> bool:
+        """Return whether ``segment``, one of ``cut``, is owned."""
+        return any(s.start <= segment.start < s.stop for s in self.segments)
 
     def replicated_flat(self) -> FlatParameters:
         """Return the flat parameters as a sync strategy sees them that averages only what is replicated."""

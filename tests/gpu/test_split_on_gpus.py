@@ -70,6 +70,29 @@ def test_workers_train_other_networks_as_one(tmp_path: Path, run_script: Script,
     assert_close(trained(run_script, tmp_path, "two", 2, *options), one, model)
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        ("--optimizer.name", "adamw", "--optimizer.clip_norm", 0.5, "--model.ema", 0.9),
+        ("--optimizer.name", "radam", "--optimizer.lookahead", 2, "--optimizer.betas", "[0.9, 0.9]"),
+        ("--optimizer.clip_norm", 0.5, "--optimizer.accumulate", 2),
+    ],
+    ids=["adamw, clipped, averaged", "radam, lookahead", "sgd, clipped, several batches an update"],
+)
+def test_workers_train_with_other_optimizers_as_one(
+    tmp_path: Path, run_script: Script, optimizer: tuple[object, ...]
+) -> None:
+    """The large eps hides the rounding of gradients that are zero."""
+    options = ("--optimizer.eps", 1e-3, "--compute.compile", "never", *optimizer)
+    one = trained(run_script, tmp_path, "one", 1, *options)
+    for name, more in {
+        "kernels": (),
+        "layers": ("--compute.fused", "false"),
+        "host": ("--exchange.meet", "host"),
+    }.items():
+        assert_close(trained(run_script, tmp_path, name, 2, *options, *more), one, name)
+
+
 @pytest.mark.skipif(N_GPUS < 2, reason="NCCL wants a GPU for each process")
 def test_workers_under_torchrun_train_as_one(tmp_path: Path, run_script: Script) -> None:
     one = trained(run_script, tmp_path, "one", 1)

@@ -27,7 +27,7 @@ TOTAL = 12
 
 OPTIMIZERS: dict[str, tuple[OptimizerConfig, float]] = {
     "sgd": (OptimizerConfig(), 0.0),
-    "adamw, averaged": (OptimizerConfig(name="adamw", learning_rate=1e-3, eps=1e-3), 0.9),
+    "adamw, clipped, averaged": (OptimizerConfig(name="adamw", learning_rate=1e-3, eps=1e-3, clip_norm=0.5), 0.9),
     "radam, lookahead, averaged": (OptimizerConfig(name="radam", betas=(0.9, 0.9), lookahead=2), 0.9),
 }
 """by name: the optimizer, and ``model.ema``"""
@@ -65,7 +65,7 @@ def saved(weights_dir: Path, epoch: int) -> Checkpoint:
     return load(weights_dir / f"checkpoints/epoch{epoch:03d}_iter00000.pt")
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw, averaged"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw, clipped, averaged"])
 def test_a_training_moves_between_split_and_whole_networks(
     tmp_path: Path, small_data_set: Path, optimizer: str
 ) -> None:

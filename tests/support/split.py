@@ -74,9 +74,9 @@ def config(name: str, workers: int, parallel: Any = "classifier", ema: float = 0
     )
 
 
-def build(settings: Config, exchange: Exchange) -> Replica:
+def build(settings: Config, exchange: Exchange, dtype: torch.dtype = torch.float32) -> Replica:
     data = source_kind(settings.data).describe(settings.data)
-    return build_replica(settings, data, CPU, torch.float32, exchange)
+    return build_replica(settings, data, CPU, dtype, exchange)
 
 
 def batch(number: int, total: int, rank: int, workers: int) -> Batch:

@@ -1,7 +1,8 @@
 """Every optimizer moves a network whose classifier is split over workers as it moves that of one worker."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -11,17 +12,24 @@ from lib.config.schema import Config, OptimizerConfig
 from lib.errors import ConfigError
 from lib.exchange.alone import Alone
 from lib.roles import replica_builder, step_builder
+from lib.training.owned import OwnedParts
+from lib.training.split_classifier import SplitNetwork
 from tests.support.device_peer import open_device_peer
 from tests.support.interpreter import interpret_one_at_a_time
 from tests.support.replicas import CPU, run_replicas, threads
-from tests.support.split import assert_same, config, spec_of, train
+from tests.support.split import assert_same, build, config, spec_of, train
 
 # Gradients that are zero, as those of biases before a norm, are rounded to some small numbers: a large eps hides these.
+ADAMW: dict[str, Any] = {"name": "adamw", "eps": 0.1}
+RADAM: dict[str, Any] = {"name": "radam", "eps": 0.1, "betas": (0.9, 0.9)}
 CASES: dict[str, dict[str, Any]] = {
-    "adamw": {"name": "adamw", "eps": 0.1},
-    "radam with lookahead": {"name": "radam", "betas": (0.9, 0.9), "eps": 0.1, "lookahead": 2},
+    "adamw": ADAMW,
+    "radam with lookahead": RADAM | {"lookahead": 2},
     "nesterov with lookahead": {"nesterov": True, "lookahead": 2},
-    "adamw, several batches an update": {"name": "adamw", "eps": 0.1, "decayed": "all", "accumulate": 2},
+    "adamw, clipped": ADAMW | {"clip_norm": 0.5},
+    "radam, clipped, with lookahead": RADAM | {"clip_norm": 0.5, "lookahead": 2},
+    "sgd, clipped": {"clip_norm": 0.1},
+    "adamw, several batches an update": ADAMW | {"decayed": "all", "accumulate": 2},
 }
 
 
@@ -39,7 +47,7 @@ def settings(case: str, workers: int, name: str = "as alexnet_owt_bn", **more: A
 def test_workers_train_as_one(tmp_path: Path, case: str) -> None:
     """With slots and the average over time, whose running statistics are split as well."""
     expected, *sums = train(settings(case, 1), Alone(CPU))
-    for workers in (2, 3, 4) if case == "adamw" else (3,):
+    for workers in (2, 3, 4) if case == "adamw, clipped" else (3,):
         folder = tmp_path / str(workers)
         folder.mkdir()
         results = run_replicas(workers, lambda peer, _: train(settings(case, peer.world_size), peer), folder)
@@ -67,7 +75,7 @@ def test_two_towers_train_as_one_worker(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
-@pytest.mark.parametrize("case", ["radam with lookahead"])
+@pytest.mark.parametrize("case", ["radam, clipped, with lookahead"])
 def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     """With the update of one segment after the other, and with an update for which a worker has no image."""
     monkeypatch.setattr(step_builder, "_SEGMENT_BYTES", 1 << 8)
@@ -87,12 +95,53 @@ def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.M
             assert_same(found, expected)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
+@pytest.mark.parametrize("what", ["weights", "gradients"])
+def test_bfloat16_gradients_are_clipped_to_the_norm_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any
+) -> None:
+    """As on GPUs: those of what is replicated are gathered, or averaged in place; those of shares stay in place."""
+    interpret_one_at_a_time(monkeypatch)
+    monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
+    two = settings("sgd, clipped", 2)
+    two = replace(two, exchange=replace(two.exchange, what=what))
+
+    def body(rank: int) -> tuple[Tensor, Tensor, list[slice]]:
+        peer = open_device_peer(tmp_path, rank, 2)
+        replica = build(two, peer, torch.bfloat16)
+        flat = replica.flat
+        assert flat.gradients.dtype == torch.bfloat16
+        drawn = torch.randn(len(flat.gradients), generator=torch.Generator().manual_seed(rank)).bfloat16()
+        flat.gradients.copy_(drawn)
+        replica.sync.begin(1.0, 0.0)
+        early = slice(0, flat.parts(flat.whole)[1].stop)
+        replica.sync.update(early)
+        assert not flat.momentum.any()
+        replica.sync.update(slice(early.stop, flat.whole.stop))
+        moved = flat.momentum.clone()
+        moved[flat.n_weights :] /= two.optimizer.bias_rate_factor
+        peer.close()
+        return drawn.double(), moved.double(), OwnedParts(cast(SplitNetwork, replica.model), flat).segments
+
+    with threads(2) as pool:
+        (first, moved, owned), (second, others_moved, _) = pool.map(body, range(2))
+    mean, squares = (first + second) / 2, torch.zeros(())
+    replicated = torch.ones(len(mean), dtype=torch.bool)
+    for segment in owned:
+        replicated[segment] = False
+        squares = squares + first[segment].square().sum() + second[segment].square().sum()
+    scale = two.optimizer.clip_norm / (squares + mean[replicated].square().sum()).sqrt()
+    for gradients, found in ((first, moved), (second, others_moved)):
+        expected = torch.where(replicated, mean, gradients) * -scale
+        torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-7)
+    assert torch.equal(moved[replicated], others_moved[replicated])
+
+
 @pytest.mark.parametrize(
     ("optimizer", "says"),
     [
         ({"name": "lamb"}, "optimizer.name lamb is made for whole networks; use sgd, adamw or radam"),
         ({"name": "Adagrad"}, "optimizer.name Adagrad is made for whole networks; use sgd, adamw or radam"),
-        ({"clip_norm": 1.0}, "optimizer.clip_norm is 1; set it to 0"),
     ],
 )
 def test_what_needs_the_whole_network_is_refused(optimizer: dict[str, Any], says: str) -> None:
