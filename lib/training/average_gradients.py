@@ -1,9 +1,12 @@
 """The sync strategy of updates that need the averaged gradient: those that are not linear in it, and clipped ones."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ..exchange.base import Exchange
+from ..system.cache_blocks import cache_blocks
 from .flat import FlatParameters
 from .optimizer import Optimizer
 from .sync import EveryUpdate
@@ -56,5 +59,15 @@ class AverageGradients(EveryUpdate):
 
 def clip(gradient: Tensor, max_norm: float) -> None:
     """Scale ``gradient`` (N,) down to ``max_norm`` if it is longer, in place. A CUDA graph may capture it."""
-    norm = torch.linalg.vector_norm(gradient, dtype=torch.float32)
-    gradient.mul_((max_norm / norm).clamp(max=1.0))
+    gradient.mul_((max_norm / norm_of([gradient])).clamp(max=1.0))
+
+
+def norm_of(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the norm of all ``gradients`` (N,) together, float32 ().
+
+    It is that of the norms of blocks: on CPUs torch's of 60 million float32 numbers at once is 0.5 % off.
+    """
+    blocks = (g[block] for g in gradients for block in cache_blocks(slice(0, len(g)), g.device))
+    norms = [torch.linalg.vector_norm(block, dtype=torch.float32) for block in blocks]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm

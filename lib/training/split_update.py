@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..exchange.activations import bytes_of
 from ..exchange.base import Exchange
+from .average_gradients import norm_of
 from .optimizer import Optimizer, mean_gradient
 from .owned import OwnedParts
 
@@ -23,10 +24,9 @@ class ClipShares:
 
     def __call__(self, owned: Sequence[Tensor], replicated: Sequence[Tensor]) -> None:
         """Scale all of them in place: this worker's own gradients, and those that all workers have."""
-        device = (*owned, *replicated)[0].device
-        (norms,) = self._meeting.all_gather(_norm(owned, device))
-        # In the order of the ranks: all workers get the same bits.
-        norm = torch.linalg.vector_norm(torch.cat([*norms, _norm(replicated, device)]))
+        (norms,) = self._meeting.all_gather(norm_of(owned))
+        # In the order of the ranks, so that all workers get the same bits.
+        norm = torch.linalg.vector_norm(torch.stack([*norms, *([norm_of(replicated)] if replicated else [])]))
         scale = (self._max_norm / norm).clamp(max=1.0)
         for gradient in (*owned, *replicated):
             gradient.mul_(scale)
@@ -70,9 +70,3 @@ class UpdateAtOnce:
         for segment, means in self._waiting:
             if self._parts.owns(segment) is owned:
                 yield means[0] if means else self._parts.flat.gradients[segment]
-
-
-def _norm(gradients: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Return the norm of all ``gradients`` together, float32 (1,)."""
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack(norms)).view(1) if norms else torch.zeros(1, device=device)

@@ -85,11 +85,8 @@ def test_workers_train_with_other_optimizers_as_one(
     """The large eps hides the rounding of gradients that are zero."""
     options = ("--optimizer.eps", 1e-3, "--compute.compile", "never", *optimizer)
     one = trained(run_script, tmp_path, "one", 1, *options)
-    for name, more in {
-        "kernels": (),
-        "layers": ("--compute.fused", "false"),
-        "host": ("--exchange.meet", "host"),
-    }.items():
+    ways = {"kernels": (), "layers": ("--compute.fused", "false"), "host": ("--exchange.meet", "host")}
+    for name, more in ways.items():
         assert_close(trained(run_script, tmp_path, name, 2, *options, *more), one, name)
 
 

@@ -17,6 +17,7 @@ from lib.exchange.peer import Peer
 from lib.roles.optimizer_builder import plain_optimizer, slots
 from lib.roles.sync_builder import build_sync
 from lib.system import cache_blocks
+from lib.training.average_gradients import clip
 from lib.training.flat import FlatParameters
 from tests.support.replicas import CPU, run_replicas
 
@@ -82,6 +83,12 @@ def test_adamw_is_torchs(betas: tuple[float, float], clip_norm: float) -> None:
     config = OptimizerConfig(name="adamw", betas=betas, eps=1e-6, bias_rate_factor=1.0, clip_norm=clip_norm)
     theirs = trained_by(torch.optim.AdamW, 0.1, clip_norm, betas=betas, eps=1e-6)
     assert_equal(trained(config, 0.1), theirs)
+
+
+def test_the_gradient_of_a_large_network_is_clipped_exactly() -> None:
+    gradient = torch.randn(4_000_000, generator=torch.Generator().manual_seed(0))
+    clip(gradient, 0.5)
+    assert float(gradient.double().square().sum().sqrt()) == pytest.approx(0.5, rel=1e-5)
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.95, 0.99), (0.5, 0.6)])
