@@ -172,6 +172,8 @@ def open(
     made_for: str = "auto",
     mean: str | None = None,
     std: tuple[float, float, float] | None = None,
+    img_size: int = 0,
+    crop: int = 0,
     classes: str = "by_name",
     device: str = "auto",
 ) -> Network:
@@ -179,7 +181,8 @@ def open(
 
     "torchvision" means the weights that it publishes for ``model``. Weights of other programs need ``model``, the
     network they belong to, and ``data``, a folder with the names of their classes: these options are those of
-    ``classify.py``. ``device`` is auto (a GPU if there is one), cpu, cuda:0 and so on. Raises UserError.
+    ``classify.py``. If they were trained on another size, ``img_size`` is that of the pictures and ``crop`` that of the
+    input; 0 is the network's own. ``device`` is auto (a GPU if there is one), cpu, cuda:0 and so on. Raises UserError.
     """
     options = Namespace(
         checkpoint=os.fspath(path),
@@ -188,6 +191,8 @@ def open(
         made_for=made_for,
         mean=mean,
         std=std,
+        img_size=img_size,
+        crop=crop,
         classes=classes,
     )
     chosen = choose_device([device], 0, torch.cuda.device_count())

@@ -27,6 +27,8 @@ def classify(description: str) -> int:
 
     torch.set_num_threads(options.threads or min(torch.get_num_threads(), free_cores()))
     predictor = open_network(options).to(choose_device([options.device], 0, torch.cuda.device_count()))
+    if options.data is not None:
+        print_stderr(f"{options.checkpoint}: {predictor.describe_input()} (--img_size, --model.crop)")
     printer = PRINTERS[options.format](len(options.pictures) > 1 or not Path(options.pictures[0]).is_file())
     status, best = 0, list[int]()
     for name in file_names(options.pictures):
@@ -103,6 +105,13 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "weights were made for is --made_for"
     )
     add("--std", "--normalize.std", nargs=3, type=float, metavar=("R", "G", "B"), help=text)
+    text = "with --data: side that images are resized to (default: that of its mean image, or 256)"
+    add("--img_size", "--data.img_size", type=int, default=0, metavar="N", help=text)
+    text = (
+        "with --data: side of the network's input, cut from the center of the resized image (default: as large a share "
+        "of it as the network's authors took, e.g. 224 of 256)"
+    )
+    add("--model.crop", dest="crop", type=int, default=0, metavar="N", help=text)
 
 
 def file_names(pictures: Sequence[str]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from ..config.schema import AugmentConfig, NormalizeConfig
 from ..data.augment.params import center_params, eval_crop_params
 from ..data.augment.transform import Transform
 from ..data.inference_metadata import inference_metadata
-from ..errors import CheckpointError, WeightsError
+from ..errors import CheckpointError, ConfigError, WeightsError
 from ..formats.registry import load_weights
 from ..models.registry import model_spec
 from ..types import PUBLISHED, Variant
@@ -46,6 +46,11 @@ class Predictor:
     def img_size(self) -> int:
         """Side of a whole image, before it is cropped."""
         return self.preparation.mean.shape[1]
+
+    def describe_input(self) -> str:
+        """Return in a few words how a picture becomes the network's input."""
+        size, crop = self.img_size, self.crop
+        return f"images are resized to {size} x {size}, and the network sees {crop} x {crop} of them"
 
     @property
     def device(self) -> torch.device:
@@ -123,7 +128,7 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def open_predictor(options: argparse.Namespace) -> Predictor:
-    """Return the network that ``--checkpoint``, ``--model``, ``--data``, ``--mean`` and ``--std`` name.
+    """Return the network that ``--checkpoint`` names, as the options beside it say (``add_network_options``).
 
     Without ``--data`` it must be a checkpoint of this program, which holds the rest. Raises UserError.
     """
@@ -140,6 +145,8 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
     images = parse_made_for("--made_for", options.made_for)
     if images and images.mean:
         mean_CHW, subtracted = torch.tensor(images.mean)[:, None, None].expand_as(mean_CHW).contiguous(), "channel"
+    if options.img_size:
+        mean_CHW = mean_of_size(mean_CHW, options.img_size, subtracted, options.data)
     preparation = Preparation(
         resize=metadata.resize,
         mean=mean_CHW,
@@ -147,11 +154,27 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
         subtracted=subtracted,
         std=tuple(options.std) if options.std else spec.recipe.normalize.std,
     )
-    crop = spec.crop_of(mean_CHW.shape[1])
+    variant = Variant(crop=options.crop)
+    crop = spec.crop_of(mean_CHW.shape[1], variant)
     model = spec.build(len(metadata.classes), crop)
     folders = load_weights(model, options.checkpoint, preparation.std, options.model, options.made_for).folders
     if folders and options.classes == "by_name":
         match_classes(options.checkpoint, folders, preparation.folders)
         named = dict(preparation.classes)
         preparation = replace(preparation, classes=tuple((folder, named[folder]) for folder in folders))
-    return Predictor(name=options.model, epoch=0, model=model.eval(), crop=crop, preparation=preparation)
+    return Predictor(
+        name=options.model, variant=variant, epoch=0, model=model.eval(), crop=crop, preparation=preparation
+    )
+
+
+def mean_of_size(mean_CHW: Tensor, img_size: int, subtracted: str, where: Path) -> Tensor:
+    """Return the mean (3, H, W) for images of another size. Raises ConfigError if each pixel has a mean of its own."""
+    color_C11 = mean_CHW.mean((1, 2), keepdim=True)
+    if mean_CHW.shape[1] == img_size:
+        return mean_CHW
+    if subtracted == "image" and not torch.allclose(mean_CHW, color_C11):
+        raise ConfigError(
+            f"--img_size is {img_size}, but the mean image in {where} has {mean_CHW.shape[1]} x {mean_CHW.shape[2]} "
+            "pixels; give --mean channel, which takes its mean color, or the folder of a mean image of that size"
+        )
+    return color_C11.repeat(1, img_size, img_size)

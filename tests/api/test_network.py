@@ -138,6 +138,8 @@ def test_weights_of_others_take_their_classes_from_a_folder(tmp_path: Path) -> N
     network = tandem.open(tmp_path / "weights.pth", model="tiny", data=tmp_path, made_for="0..255", std=None)
     assert network.classes[3] == "kind 3"
     assert torch.equal(next(iter(network.model.state_dict().values())), next(iter(state.values())))
+    larger = tandem.open(tmp_path / "weights.pth", model="tiny", data=tmp_path, img_size=50, crop=28)
+    assert (larger.img_size, larger.preprocess([np.zeros((9, 9, 3), np.uint8)]).shape[2:]) == (50, (28, 28))
 
 
 @pytest.mark.parametrize(

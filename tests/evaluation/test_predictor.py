@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lib.checkpoints.checkpoint import Checkpoint, Identity, Preparation, check_preparation
-from lib.errors import CheckpointError, WeightsError
+from lib.errors import CheckpointError, ConfigError, WeightsError
 from lib.evaluation.exported import describe_input
 from lib.evaluation.predictor import open_predictor, predictor_of_checkpoint
 from lib.formats import safe_tensors
@@ -68,6 +68,8 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
         "data": tmp_path / "data",
         "classes": "by_name",
         "made_for": "auto",
+        "img_size": 0,
+        "crop": 0,
     }
     predictor = open_predictor(argparse.Namespace(**options, mean=None, std=None))
     assert (predictor.preparation.subtracted, predictor.preparation.std) == ("channel", None)
@@ -82,6 +84,31 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
     assert mean[:, 0, 0].tolist() == mean[:, -1, -1].tolist() == [30, 20, 10]
 
 
+def test_foreign_weights_of_another_size_take_it_from_the_options(tmp_path: Path) -> None:
+    write_data_set(tmp_path / "data", img_size=40)
+    state = model_spec("tiny").build(4, 96).state_dict()
+    torch.save(state, tmp_path / "w.pt")
+    options = argparse.Namespace(
+        checkpoint=str(tmp_path / "w.pt"),
+        model="tiny",
+        data=tmp_path / "data",
+        classes="by_name",
+        made_for="auto",
+        mean="channel",
+        std=None,
+        img_size=112,
+        crop=96,
+    )
+    predictor = open_predictor(options)
+    assert predictor.inputs(np.zeros((1, 112, 112, 3), np.uint8)).shape == (1, 3, 96, 96)
+    assert predictor.describe_input() == "images are resized to 112 x 112, and the network sees 96 x 96 of them"
+    options.mean = "image"
+    with pytest.raises(
+        ConfigError, match="--img_size is 112, but the mean image in .* has 40 x 40 pixels; give --mean"
+    ):
+        open_predictor(options)
+
+
 def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
     torch.save(model_spec("tiny").build(4, 35).state_dict(), tmp_path / "w.pt")
     options = argparse.Namespace(
@@ -92,6 +119,8 @@ def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
         made_for="auto",
         mean=None,
         std=None,
+        img_size=0,
+        crop=0,
     )
     with pytest.raises(
         WeightsError, match="w.pt is no checkpoint of this program; weights of other programs need --model"
@@ -135,6 +164,8 @@ def test_class_names_follow_the_classes_that_weights_tell(tmp_path: Path) -> Non
         made_for="auto",
         mean=None,
         std=None,
+        img_size=0,
+        crop=0,
     )
     assert open_predictor(options).preparation.classes[0] == ("n00000002", "class 2")
     options.classes = "by_order"
