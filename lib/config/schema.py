@@ -31,6 +31,9 @@ Averaged = Literal["weights", "gradients"]
 OPTIMIZERS = ("sgd", "adamw", "radam", "lamb")
 """optimizers of this program; others are classes of ``torch.optim``"""
 
+ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
+"""classes of ``torch.optim`` that update each number by its own gradients, so that parts of tensors may be updated"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Section, prefix="run."):
@@ -411,6 +414,11 @@ class OptimizerConfig(Section, prefix="optimizer."):
         return self.name not in OPTIMIZERS
 
     @property
+    def is_elementwise(self) -> bool:
+        """Whether the optimizer updates each number by its own gradients, and never looks at a whole tensor."""
+        return self.name in ELEMENTWISE if self.of_torch else self.name != "lamb"
+
+    @property
     def needs_equal_replicas(self) -> list[str]:
         """The keys, with their values, that need the averaged gradient in every update."""
         found = {
@@ -653,10 +661,10 @@ class Config(Section, prefix=""):
                 f"{parallel}, whose workers compute each update together, but exchange.rule is {self.exchange.rule} "
                 f"every {self.exchange.every} updates; set exchange.rule to average and exchange.every to 1"
             )
-        if self.optimizer.of_torch or self.optimizer.name == "lamb":
+        if not self.optimizer.is_elementwise:
             raise ConfigError(
                 f"{parallel}, where each worker updates its share by itself, but optimizer.name {self.optimizer.name} "
-                "is made for whole networks; use sgd, adamw or radam"
+                "looks at whole tensors; use sgd, adamw or radam"
             )
 
     @property

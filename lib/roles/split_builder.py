@@ -88,8 +88,8 @@ class Split:
     def sync(self, config: Config, optimizer: Optimizer) -> SyncStrategy:
         """Return how the replica is updated: its own share by itself, and the rest averaged."""
         parts, exchange, clip_norm = self._parts, self._exchange, config.optimizer.clip_norm
-        if clip_norm:
-            optimizer = UpdateAtOnce(optimizer, parts, ClipShares(exchange, clip_norm))
+        if clip_norm or config.optimizer.of_torch:
+            optimizer = UpdateAtOnce(optimizer, parts, ClipShares(exchange, clip_norm) if clip_norm else None)
         replicated = build_sync(config.exchange, optimizer, parts.replicated_flat(), exchange, config.world_size)
         return SplitSync(optimizer, parts, replicated, self.state.gather_weights, self.state.release_weights)
 

@@ -1,7 +1,7 @@
 """The state of a replica as that of the whole network: what checkpoints hold, and what all replicas have in common."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -26,9 +26,14 @@ class SavedTensors:
     other: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def map(self, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> "SavedTensors":
-        """Return these with ``change`` of parameters, momentum and each slot."""
+        """Return these with ``change`` of the tensors by name, of each kind."""
         slots = {name: change(slot) for name, slot in self.slots.items()}
-        return SavedTensors(change(self.parameters), change(self.momentum), slots, self.other)
+        other = {name: dict(values) for name, values in self.other.items()}
+        for kind in dict.fromkeys(kind for values in other.values() for kind in values):
+            tensors = {name: values[kind] for name, values in other.items() if isinstance(values.get(kind), Tensor)}
+            for name, tensor in change(tensors).items():
+                other[name][kind] = tensor
+        return SavedTensors(change(self.parameters), change(self.momentum), slots, other)
 
 
 class ReplicaState(Protocol):
@@ -95,11 +100,7 @@ class WholeState:
         return bool(torch.isfinite(self._flat.state).all())
 
     def collect(self, *, writes: bool) -> SavedTensors | None:
-        whole = self.whole
-        if not writes:
-            return None
-        other = {name: values | _copied(_only_tensors(values)) for name, values in whole.other.items()}
-        return replace(whole.map(_copied), other=other)
+        return self.whole.map(_copied) if writes else None
 
     def load(self, saved: SavedTensors) -> None:
         self._model.load_state_dict(saved.parameters)  # copies in place: views stay views
@@ -109,8 +110,8 @@ class WholeState:
 
     def distribute(self, exchange: Exchange) -> None:
         broadcast(self.replicated, exchange)
-        if self._flat.other_state:
-            broadcast_state(self._flat, exchange)
+        if other := self._flat.other_state:
+            other.load_state(broadcast_state(other.state(), self._flat.momentum, exchange))
 
     def unsplit(self) -> nn.Module:
         return self._model
@@ -154,10 +155,6 @@ def load_parts(saved: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> No
     for name, target in targets.items():
         if name in saved:
             target.copy_(saved[name])
-
-
-def _only_tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from .owned import OwnedParts
 from .replica_state import SavedTensors, broadcast, load_slots, tensors_of
 from .shares import Shares
 from .split_classifier import SplitNetwork
+from .torch_optimizer import broadcast_state
 
 _CHUNK_BYTES = 8 << 20
 
@@ -111,8 +112,16 @@ class SplitState:
                     own = [block.clone() for block in owned]
             for block, kept in zip(owned, own, strict=True):
                 block.copy_(kept)
+            self._distribute_other(exchange)
             self._loaded = None
         broadcast(self.replicated, exchange)
+
+    def _distribute_other(self, exchange: Exchange) -> None:
+        """Give each worker its share of what an optimizer of ``torch.optim`` has kept."""
+        if self._flat.other_state:
+            loaded = self._loaded.other if self._loaded else {}
+            whole = SavedTensors({}, {}, other=broadcast_state(loaded, self._flat.momentum, exchange))
+            self._flat.other_state.load_state(whole.map(partial(self._cut, rank=self._shares.rank)).other)
 
     def gather_weights(self) -> None:
         """Give this worker all of what is split, for evaluation. All workers call this."""
@@ -140,8 +149,7 @@ class SplitState:
         """Return whole ``tensors`` on the CPU, each in memory of its own, if this worker ``writes``."""
         collected = {}
         for name, own in tensors.items():
-            shape = self._whole_of_owned.get(name, own).shape
-            target = torch.empty(shape, dtype=own.dtype) if writes else None
+            target = torch.empty(self._whole_shape(name, own), dtype=own.dtype) if writes else None
             if name in self._whole_of_owned:
                 self._gather(own, target)
             elif target is not None:
@@ -166,9 +174,13 @@ class SplitState:
 
     def _whole_like(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
-            name: torch.empty(self._whole_of_owned.get(name, own).shape, dtype=own.dtype, device="meta")
+            name: torch.empty(self._whole_shape(name, own), dtype=own.dtype, device="meta")
             for name, own in tensors.items()
         }
+
+    def _whole_shape(self, name: str, own: Tensor) -> torch.Size:
+        """Return the shape of the whole of ``own``, which belongs to the parameter or buffer ``name``."""
+        return self._whole_of_owned.get(name, own).shape if own.ndim else own.shape
 
     def _named(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return tensors of what is owned by their names in the network."""

@@ -99,15 +99,16 @@ class TorchOptimizer:
             ) from None
 
 
-def broadcast_state(flat: FlatParameters, exchange: Exchange) -> None:
-    """Copy the state of worker 0's ``TorchOptimizer`` to all workers. Called by all.
+def broadcast_state(
+    state: dict[str, dict[str, Any]], momentum: Tensor, exchange: Exchange
+) -> dict[str, dict[str, Any]]:
+    """Return ``state`` of worker 0's ``TorchOptimizer`` on all workers. Called by all.
 
     It travels as bytes through the memory of ``flat.momentum``, which such an optimizer does not use.
     """
-    assert flat.other_state
-    file = io.BytesIO()
-    torch.save(flat.other_state.state(), file)
-    own, room = bytearray(file.getbuffer()), flat.momentum
+    file, room = io.BytesIO(), momentum
+    torch.save(state, file)
+    own = bytearray(file.getbuffer())
     total, found = int(exchange.all_gather([len(own)])[0][0]), bytearray()
     while len(found) < total:
         part = own[len(found) : len(found) + room.nbytes].ljust(room.nbytes, b"\0")
@@ -115,4 +116,5 @@ def broadcast_state(flat: FlatParameters, exchange: Exchange) -> None:
         exchange.broadcast(room)
         found += room.cpu().numpy().tobytes()
     room.zero_()
-    flat.other_state.load_state(torch.load(io.BytesIO(found[:total]), weights_only=True))
+    received: dict[str, dict[str, Any]] = torch.load(io.BytesIO(found[:total]), weights_only=True)
+    return received

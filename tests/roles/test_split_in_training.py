@@ -28,6 +28,7 @@ TOTAL = 12
 OPTIMIZERS: dict[str, tuple[OptimizerConfig, float]] = {
     "sgd": (OptimizerConfig(), 0.0),
     "adamw, clipped, averaged": (OptimizerConfig(name="adamw", learning_rate=1e-3, eps=1e-3, clip_norm=0.5), 0.9),
+    "torch's Adagrad": (OptimizerConfig(name="Adagrad", learning_rate=1e-3, options="eps=1e-3"), 0.0),
     "radam, lookahead, averaged": (OptimizerConfig(name="radam", betas=(0.9, 0.9), lookahead=2), 0.9),
 }
 """by name: the optimizer, and ``model.ema``"""
@@ -65,7 +66,7 @@ def saved(weights_dir: Path, epoch: int) -> Checkpoint:
     return load(weights_dir / f"checkpoints/epoch{epoch:03d}_iter00000.pt")
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw, clipped, averaged"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw, clipped, averaged", "torch's Adagrad"])
 def test_a_training_moves_between_split_and_whole_networks(
     tmp_path: Path, small_data_set: Path, optimizer: str
 ) -> None:
@@ -108,10 +109,12 @@ def test_workers_stop_together_and_continue_to_the_same_bits(
 
 
 def tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Return parameters, momentum and slots, by what and of which parameter they are."""
+    """Return parameters, momentum, slots and what else is kept, by what and of which parameter they are."""
     kinds = {"": checkpoint.parameters, "momentum of ": checkpoint.momentum}
     kinds |= {f"{name} of ": slot for name, slot in checkpoint.slots.items()}
-    return {f"{kind}{name}": value for kind, values in kinds.items() for name, value in values.items()}
+    found = {f"{kind}{name}": value for kind, values in kinds.items() for name, value in values.items()}
+    other = checkpoint.other_state.items()
+    return found | {f"{kind} of {name}": value for name, values in other for kind, value in values.items()}
 
 
 def test_weights_of_others_reach_every_share(tmp_path: Path, small_data_set: Path) -> None:

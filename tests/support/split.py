@@ -107,6 +107,8 @@ def train(
     found = dict(saved.parameters)
     for kind, tensors in {"momentum": saved.momentum, **saved.slots}.items():
         found |= {f"{kind} of {name}": value for name, value in tensors.items()}
+    for name, values in saved.other.items():
+        found |= {f"{kind} of {name}": value for kind, value in values.items()}
     return found, meters[0].take()[0], meters[1].take()[0]
 
 

@@ -29,6 +29,8 @@ CASES: dict[str, dict[str, Any]] = {
     "adamw, clipped": ADAMW | {"clip_norm": 0.5},
     "radam, clipped, with lookahead": RADAM | {"clip_norm": 0.5, "lookahead": 2},
     "sgd, clipped": {"clip_norm": 0.1},
+    "torch's NAdam": {"name": "NAdam", "options": "eps=0.1", "lookahead": 2},
+    "torch's RMSprop, clipped": {"name": "RMSprop", "options": "momentum=0.5 eps=0.1", "clip_norm": 0.5},
     "adamw, several batches an update": ADAMW | {"decayed": "all", "accumulate": 2},
 }
 
@@ -140,10 +142,10 @@ def test_bfloat16_gradients_are_clipped_to_the_norm_of_all(
 @pytest.mark.parametrize(
     ("optimizer", "says"),
     [
-        ({"name": "lamb"}, "optimizer.name lamb is made for whole networks; use sgd, adamw or radam"),
-        ({"name": "Adagrad"}, "optimizer.name Adagrad is made for whole networks; use sgd, adamw or radam"),
+        ({"name": "lamb"}, "optimizer.name lamb looks at whole tensors; use sgd, adamw or radam"),
+        ({"name": "Adafactor"}, "optimizer.name Adafactor looks at whole tensors; use sgd, adamw or radam"),
     ],
 )
-def test_what_needs_the_whole_network_is_refused(optimizer: dict[str, Any], says: str) -> None:
+def test_what_looks_at_whole_tensors_is_refused(optimizer: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         config("as alexnet", 2, optimizer=OptimizerConfig(**optimizer))
