@@ -7,8 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..system.program import as_called, settings_file
-
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
@@ -129,10 +127,12 @@ def call(name: str, spec: str = "") -> int:
         return 2
     command = COMMANDS[name]
     module, _, function = command.function.rpartition(".")
-    options: dict[str, Any] = {"spec": settings_file(spec or command.spec)} if command.spec else {}
-    if command.examples:
-        options["description"] = as_called(f"{command.summary}\n\n{command.examples}")
     try:
+        from ..system.program import as_called, settings_file  # noqa: PLC0415  (takes 40 ms)
+
+        options: dict[str, Any] = {"spec": settings_file(spec or command.spec)} if command.spec else {}
+        if command.examples:
+            options["description"] = as_called(f"{command.summary}\n\n{command.examples}")
         run = getattr(import_module(module, __package__), function)
         status: int = run(**options)
     except KeyboardInterrupt:

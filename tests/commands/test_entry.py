@@ -11,21 +11,30 @@ from lib.commands import train
 from lib.errors import ConfigError
 from tests.support.scripts import ROOT
 
-# Every Python process imports a module of this name. It interrupts the import of msgspec, which all commands need.
+# Every Python process imports a module of this name. It interrupts the import of a module that all commands need.
 INTERRUPT = """
-import signal, sys
+import os, signal, sys
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "msgspec":
+        if name == os.environ["INTERRUPTED"]:
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize("script", ["train.py", "train_2gpu.py", "validate.py", "classify.py"])
-def test_ctrl_c_during_the_imports_is_no_traceback(tmp_path: Path, script: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "module"),
+    [
+        ("train.py", "importlib.metadata"),
+        ("train.py", "msgspec"),
+        ("train_2gpu.py", "msgspec"),
+        ("validate.py", "msgspec"),
+        ("classify.py", "msgspec"),
+    ],
+)
+def test_ctrl_c_during_the_imports_is_no_traceback(tmp_path: Path, script: str, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "INTERRUPTED": module}
     words = [sys.executable, str(ROOT / script), "--help"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (130, "stopped\n")
