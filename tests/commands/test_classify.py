@@ -39,12 +39,21 @@ def test_one_class_for_nearly_all_images_of_foreign_weights_is_a_warning(
     assert run(monkeypatch, "photos", *words) == 0
     captured = capsys.readouterr()
     assert captured.out.count("c (score = 1.00000)") == 20
-    assert captured.err == (
+    assert captured.err.partition("\n")[2] == (
         "warning: 100 % of 20 images are taken for class 2; unless they are of it, the inputs may differ from those of "
         "the training: see --model.made_for\n"
     )
     assert run(monkeypatch, "photos/0.png", *words, "--model.made_for", "order=bgr mean=104,117,123") == 0
-    assert capsys.readouterr().err == ""
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_the_size_that_foreign_weights_get_is_said(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", ".", "--checkpoint", "w.pth", "--model", "tiny", "--device", "cpu"]
+    assert run(monkeypatch, "photos/0.png", *words, "--data.img_size", "144", "--model.crop", "128") == 0
+    said = "images are resized to 144 x 144, and the network sees 128 x 128 of them (--img_size, --model.crop)"
+    assert capsys.readouterr().err == f"w.pth: {said}\n"
 
 
 def test_a_wrong_option_is_one_line(

@@ -111,15 +111,6 @@ def test_weights_of_other_programs_need_their_classes_and_mean(folder: Path, run
     assert "other.caffemodel is no checkpoint of this program; weights of other programs need --model" in done.stderr
 
 
-def test_the_size_that_weights_of_other_programs_get_is_said(folder: Path, run_here: Script) -> None:
-    torch.save(model_spec("tiny").build(7, 24).state_dict(), folder / "other.pth")
-    options = ("--data", "data", "--model", "tiny", "--model.crop", 24)
-    done = run_here("classify.py", "photos/a.png", "--checkpoint", "other.pth", *options, cwd=folder)
-    assert done.returncode == 0
-    said = "images are resized to 32 x 32, and the network sees 24 x 24 of them (--img_size, --model.crop)"
-    assert done.stderr == f"other.pth: {said}\n"
-
-
 @pytest.mark.parametrize("script", ["classify.py", "export.py"])
 def test_help_shows_how_the_script_is_called(run_here: Script, script: str) -> None:
     done = run_here(script, "--help")
