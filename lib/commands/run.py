@@ -21,7 +21,7 @@ from ..errors import ConfigError
 from ..evaluation.options import Evaluation
 from ..models.registry import model_spec
 from ..recording.log import open_log
-from ..recording.refresher import Refresher
+from ..recording.refresher import FINISH_S, Refresher
 from ..recording.trackers import check_trackers
 from ..runtime.process import RunSheet, has_started, write_run_sheet
 from ..runtime.socket_dir import run_folder
@@ -106,7 +106,7 @@ def run_roles(
         cached = held.splits if held else None
         write_run_sheet(folder, RunSheet(config, data, os.getpid(), command, evaluation, cached, cache))
         outcome = Supervisor(folder, roles, config.run.patience_s, fix=fix, lock=lock).run()
-        started = has_started(folder)
+        started, seconds = has_started(folder), time.monotonic() - began
     if outcome.message:
         prefix = "" if outcome.status > 128 else "error: "
         print_stderr(f"{outcome.traceback}{prefix}{outcome.message}")
@@ -115,14 +115,24 @@ def run_roles(
         log.info("ended with status %d%s", outcome.status, f": {outcome.message}" if outcome.message else "")
         if outcome.traceback:
             log.info("%s", outcome.traceback)
-        if outcome.status == 0 and config.logging.report and not Refresher(weights_dir).finish():
-            print_stderr(f"no report; python -m lib.report {weights_dir} prints the reason")
+        if outcome.status == 0 and config.logging.report:
+            finish_report(config)
         if outcome.status == 0 and not config.logging.quiet:
-            summary = printable(end_summary(config, seconds=time.monotonic() - began))
+            summary = printable(end_summary(config, seconds=seconds))
             log.info("%s", summary)
             with ignore_broken_pipe():
                 print(summary, flush=True)
     return outcome.status
+
+
+def finish_report(config: Config) -> None:
+    """Write the report of a training that has ended, and say so: beside other programs it may take minutes."""
+    folder = config.run.weights_dir
+    if not config.logging.quiet:
+        limit = f"up to {FINISH_S} s if other programs are busy; Ctrl-C skips it"
+        print_stdout(f"writing {folder / 'report.html'}, {limit} ...")
+    if not Refresher(folder).finish():
+        print_stderr(f"no report; python -m lib.report {folder} writes it, or prints the reason")
 
 
 def choose_cache(config: Config, data: DataSet, roles: Roles) -> Cache:

@@ -13,8 +13,9 @@ _EVALUATION_S = 20
 # After a report took n seconds, none is written for 9 n seconds. With epochs of a second, writing without a pause would
 # take CPU time from the loaders.
 _PAUSE_FACTOR = 9
-# ``finish`` waits no longer than this.
-_TIMEOUT_S = 180
+FINISH_S = 180
+"""the seconds that ``finish`` waits at most"""
+
 # The kernel normally ends a killed process at once.
 _KILL_TIMEOUT_S = 10
 
@@ -37,11 +38,11 @@ class Refresher:
             self._process, self._started = self._start(), now
 
     def finish(self) -> bool:
-        """Write the report and wait for it. Return whether it was written."""
+        """Write the report and wait for it, until Ctrl-C at most. Return whether it was written."""
         self.close()
         self._process = self._start()
         try:
-            return bool(self._process and self._process.wait(_TIMEOUT_S) == 0)
+            return bool(self._process and self._process.wait(FINISH_S) == 0)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             return False
         finally:
