@@ -6,8 +6,8 @@ from typing import Literal
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
 
-Phase = Literal["train", "val", "val_subset"]
-"""what a batch is used for; the images of ``val_subset`` are validation images"""
+Phase = Literal["train", "val", "val_subset", "norms"]
+"""what a batch is used for; the images of ``val_subset`` are validation images, those of ``norms`` training images"""
 
 Activation = Literal["relu", "mish", "silu"]
 RecipeChoice = Literal["auto", "classic", "modern"]

@@ -296,6 +296,11 @@ class ModelConfig(Section, prefix="model."):
     blurpool: bool = False
     """ResNets (not for CIFAR): blur a map before every second pixel of it is dropped (arXiv:1904.11486)"""
 
+    precise_bn: NonNegativeInt = 0
+    """training images on which the statistics of batch norms are measured before the validation after each epoch, cut
+    out as validation images are (PreciseBN, torch.optim.swa_utils.update_bn); 0: they are the running averages of the
+    training, whose images are augmented"""
+
     ema: FractionBelow1 = 0.0
     """keep an average of the weights over time, which each update moves by 1 less this of the way to the weights (more
     in the first updates), and validate, save and export that; 0: off; usual: 0.999 to 0.9999"""
@@ -656,6 +661,11 @@ class Config(Section, prefix=""):
     def _check_parallel(self) -> None:
         """Raise ConfigError for what a network that several workers compute together cannot be trained with."""
         parallel = f"model.parallel is {self.model.parallel}"
+        if self.model.precise_bn:
+            raise ConfigError(
+                f"{parallel}, but model.precise_bn is {self.model.precise_bn}, which measures whole networks; set "
+                "model.precise_bn to 0"
+            )
         if self.exchange.replicas_differ:
             raise ConfigError(
                 f"{parallel}, whose workers compute each update together, but exchange.rule is {self.exchange.rule} "

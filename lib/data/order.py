@@ -46,6 +46,8 @@ class BatchOrder:
     """iterations between two evaluations of the validation subset; 0: it is never evaluated"""
     val_images: int = 1000
     """images of the validation subset"""
+    norm_images: int = 0
+    """training images, of all workers, by which norms are measured after an epoch"""
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class BatchOrder:
         *,
         batch_size: int,
         world_size: int,
+        norm_images: int = 0,
     ) -> "BatchOrder":
         """Return the order that these sections of the configuration define."""
         return cls(
@@ -72,6 +75,7 @@ class BatchOrder:
             together=augment.together,
             val_freq=logging.val_freq,
             val_images=logging.val_images,
+            norm_images=norm_images,
         )
 
 

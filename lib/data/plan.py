@@ -61,6 +61,9 @@ class Plan:
         self.train = worker_order(order, data, "train", rank)
         self.val = worker_order(order, data, "val", rank)
         self.val_subset = subset_order(order, data, rank)
+        size = order.batch_size * order.world_size
+        self.norm_batches = min(-(-order.norm_images // size), self.train.iterations, self.train.count // size)
+        """batches, all of them full, by which norms are measured after an epoch: its first ones, not augmented"""
         self._augment, self._img_size, self._crop, self._rollbacks = augment, data.img_size, crop, rollbacks
         self._val_rows = data.img_size if whole_images else crop
         self._train_rows = max(self._val_rows, rows_to_read(augment, img_size=data.img_size, crop=crop))
@@ -92,6 +95,10 @@ class Plan:
         """Yield all validation batches, with center crops."""
         return self._centered("val", self.val, epoch)
 
+    def norms(self, epoch: int) -> Iterator[BatchRequest]:
+        """Yield the batches by which norms are measured after the epoch, with center crops."""
+        return self._centered("norms", self.train, epoch, self.norm_batches)
+
     def subset_due(self, iteration: int) -> bool:
         """Return whether the subset is evaluated before this iteration. It never is at the ends of an epoch."""
         freq = self._order.val_freq
@@ -105,14 +112,17 @@ class Plan:
         """Yield every batch from iteration ``first`` of ``epoch`` to the end of the run."""
         for number in range(epoch, self._order.n_epochs):
             yield from self.training(number, first if number == epoch else 0)
+            yield from self.norms(number)
             yield from self.validation(number)
 
-    def _centered(self, phase: Phase, order: WorkerOrder, epoch: int) -> Iterator[BatchRequest]:
-        for batch in range(order.iterations):
+    def _centered(
+        self, phase: Phase, order: WorkerOrder, epoch: int, batches: int | None = None
+    ) -> Iterator[BatchRequest]:
+        for batch in range(order.iterations if batches is None else batches):
             count = len(order.indices(epoch, batch))
             params = center_params(count, img_size=self._img_size, crop=self._crop)
             yield self._request(phase, epoch, batch, params, self._val_rows)
 
     def _request(self, phase: Phase, epoch: int, batch: int, params: AugmentParams, rows: int) -> BatchRequest:
-        rollbacks = self._rollbacks if phase == "train" else 0
+        rollbacks = self._rollbacks if phase in ("train", "norms") else 0
         return BatchRequest(phase, epoch, batch, params, rollbacks, rows if rows < self._img_size else 0)

@@ -27,15 +27,17 @@ class Sampler:
         indices = order.indices(epoch, batch)
         if phase == "val_subset":  # spread evenly, as images may be sorted by class
             return indices * self._data.count("val") // order.count
-        if phase == "train" and self._order.sampling == "class_uniform":
+        if phase in ("train", "norms") and self._order.sampling == "class_uniform":
             return self._drawn(epoch)[indices]
         return indices
 
     def _set_rollbacks(self, rollbacks: int) -> None:
         self._rollbacks, self._seed = rollbacks, rollback_seed(self._order.seed, rollbacks)
         order = replace(self._order, seed=self._seed)
+        train = worker_order(order, self._data, "train", self._rank)
         self._orders: dict[Phase, WorkerOrder] = {
-            "train": worker_order(order, self._data, "train", self._rank),
+            "train": train,
+            "norms": train,
             "val": worker_order(order, self._data, "val", self._rank),
             "val_subset": subset_order(order, self._data, self._rank),
         }

@@ -22,6 +22,8 @@ class Recipe:
     scales: bool = False
     """whether its source scales the learning rate in proportion to the images per update"""
     n_epochs: int
+    precise_bn: int = 0
+    """images by which norms are measured before each validation"""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -36,7 +38,8 @@ class Recipe:
         0.01
         """
         sections = {key: value for key, value in dotted(self) if "." in key}
-        return {"run.n_epochs": self.n_epochs} | sections | {"optimizer.learning_rate": self.learning_rate(images)}
+        own = {"run.n_epochs": self.n_epochs, "model.precise_bn": self.precise_bn}
+        return own | sections | {"optimizer.learning_rate": self.learning_rate(images)}
 
     def learning_rate(self, images: int) -> float:
         """Return its learning rate for ``images`` images per update."""
@@ -193,6 +196,7 @@ MODERN = Recipe(
     source="RAdam with Lookahead, flat then cosine (arXiv:1908.03265, arXiv:1907.08610), with label smoothing",
     images=64,
     n_epochs=20,
+    precise_bn=1024,
     augment=AugmentConfig(crop="resized", area=0.35),
     optimizer=OptimizerConfig(
         name="radam",
@@ -211,6 +215,7 @@ MODERN = Recipe(
 MODERN_WITHOUT_NORMS = replace(
     MODERN,
     source="AdamW (arXiv:1711.05101) clipped to norm 1, flat then cosine, with label smoothing",
+    precise_bn=0,
     optimizer=replace(MODERN.optimizer, name="adamw", learning_rate=5e-4, lookahead=0, clip_norm=1.0),
 )
 

@@ -13,4 +13,5 @@ def batch_order(config: Config) -> BatchOrder:
         config.logging,
         batch_size=config.batch_size,
         world_size=config.world_size,
+        norm_images=config.model.precise_bn,
     )

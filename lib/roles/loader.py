@@ -37,7 +37,7 @@ def run(context: Context) -> None:
     config, data = context.config, context.sheet.data
     context.be_patient("opening the data set")
     train, val, count = open_sources(context)
-    sources: dict[Phase, Source] = {"train": train, "val": val, "val_subset": val}
+    sources: dict[Phase, Source] = {"train": train, "norms": train, "val": val, "val_subset": val}
     channel = context.channel(f"loader{context.rank}", bind=True, peer=f"trainer {context.rank}")
     sampler = Sampler(batch_order(config), data, train.labels, context.rank)
     try:

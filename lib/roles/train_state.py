@@ -1,6 +1,6 @@
 """What a worker trains with and from where: the same for a training and for its dry run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -68,8 +68,11 @@ def build(context: Context, exchange: Exchange, device: torch.device, dtype: tor
 
 def plan_from(context: Context, replica: Replica, progress: Progress) -> Plan:
     """Return the batches that this worker trains and validates on from ``progress`` on."""
+    order = batch_order(context.config)
+    if not len(replica.flat.buffers):
+        order = replace(order, norm_images=0)  # there is no batch norm, or each is frozen
     return Plan(
-        batch_order(context.config),
+        order,
         context.config.augment,
         context.sheet.data,
         rank=context.rank,

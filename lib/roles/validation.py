@@ -10,6 +10,7 @@ from ..exchange.base import Exchange, sums
 from ..recording.recorder import NullRecorder
 from ..runtime.pace import Pace
 from ..runtime.process import Context
+from ..training.precise_bn import measure_norms
 from ..training.replica import Replica
 from ..training.step import evaluate
 from .data_guard import DataGuard
@@ -25,6 +26,10 @@ class Validation:
 
     def whole_set(self, plan: Plan, epoch: int, recorder: NullRecorder) -> Metrics | None:
         """Return loss and errors over all validation images; None, on all workers, if they are to stop instead."""
+        if plan.norm_batches:
+            buffers = self._replica.flat.buffers
+            measure_norms(self._replica.step, self._norm_batches(plan, epoch), buffers)
+            self._exchange.all_reduce_mean(buffers)
         meter = Meter(self._replica.device)
         evaluate(self._replica.step, self._batches(plan, epoch, recorder), meter)
         totals, _ = meter.take()
@@ -43,6 +48,15 @@ class Validation:
         fails = self._guard.fails(within=self._guard.ahead)
         failing, *totals = sums(self._exchange.all_gather([fails, *totals]))
         return None if failing else Metrics.of(totals)
+
+    def _norm_batches(self, plan: Plan, epoch: int) -> Iterator[Batch]:
+        """Yield this worker's batches to measure norms by; ends early as ``_batches`` does."""
+        for _ in range(plan.norm_batches):
+            if self._guard.fails() or self._exchange.stop_requested:
+                return
+            batch = next(self._feed)
+            with self._pace.work(f"measuring norms after epoch {epoch + 1}"):
+                yield batch
 
     def _batches(self, plan: Plan, epoch: int, recorder: NullRecorder) -> Iterator[Batch]:
         """Yield this worker's validation batches; stop early where it is asked to, or cannot read one."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..models.input_layout import use_blocks
 from ..models.losses import Outputs
 from .flat import FlatParameters
+from .precise_bn import measuring
 from .split_classifier import SplitNetwork, compile_around
 
 _Norms = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -72,6 +73,10 @@ class AutogradNetwork:
         torch.autograd.backward(self._heads, list(gradients))
         self._heads = ()
         self._gradients.finish()
+
+    def measure_norms(self, images_BYXC: Tensor) -> None:
+        with measuring(self._network, self._frozen_norms), torch.no_grad():
+            self._network(images_BYXC.permute(0, 3, 1, 2))
 
     def refresh(self) -> None:
         """Copy frozen parameters, after someone else has changed them."""

@@ -49,6 +49,9 @@ class CapturableNetwork(Protocol):
     def backward(self, gradients: Sequence[Tensor], on_ready: Callable[[int], None], *, add: bool = False) -> None:
         """Write all gradients, or with ``add`` add them. Call ``on_ready(i)`` once ``segments[i]`` is complete."""
 
+    def measure_norms(self, images_BYXC: Tensor) -> None:
+        """Make the running statistics of norms those of these images."""
+
     def refresh(self) -> None:
         """Recompute what is derived from weights, after someone else has changed them."""
 
@@ -126,6 +129,15 @@ class CapturedStep:
             return self._network.forward(self._images_BYXC[:count], training=False)[0]
         self._repeat("evaluation", self._evaluate, self._evaluate)
         return self._logits_BK
+
+    @torch.no_grad()
+    def measure_norms(self, batch: Batch) -> None:
+        count = len(batch.labels_B)
+        self._load(batch)
+        if count < len(self._labels_B):
+            self._network.measure_norms(self._images_BYXC[:count])
+        else:
+            self._repeat("norms", self._measure, self._measure)
 
     def refresh(self) -> None:
         self._optimizer.refresh(self._flat.whole)
@@ -210,6 +222,9 @@ class CapturedStep:
 
     def _evaluate(self) -> None:
         self._logits_BK = self._network.forward(self._images_BYXC, training=False)[0]
+
+    def _measure(self) -> None:
+        self._network.measure_norms(self._images_BYXC)
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:

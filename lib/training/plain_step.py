@@ -11,6 +11,7 @@ from ..evaluation.metrics import Meter
 from ..models.losses import Labels, Outputs, main_labels, main_logits
 from .flat import FlatParameters
 from .optimizer import Optimizer
+from .precise_bn import measuring
 from .split_classifier import compile_around
 from .sync import SyncStrategy
 
@@ -47,7 +48,8 @@ class PlainStep:
             norm.eval()
         torch.manual_seed(seed)
         if len(batch.labels_B) or self._collective:
-            outputs, labels = self._forward(batch), self._transform.labels(batch.labels_B, batch.params_BV)
+            outputs = self._forward(batch, self._network)
+            labels = self._transform.labels(batch.labels_B, batch.params_BV)
             loss = self._loss(outputs, labels, self._label_smoothing)
             (loss * loss_scale).backward()
             meter.add(main_logits(outputs).detach(), main_labels(labels), loss, iteration)
@@ -60,7 +62,12 @@ class PlainStep:
     @torch.no_grad()
     def outputs(self, batch: Batch) -> Outputs:
         self._model.eval()
-        return self._forward(batch)
+        return self._forward(batch, self._network)
+
+    @torch.no_grad()
+    def measure_norms(self, batch: Batch) -> None:
+        with measuring(self._model, self._frozen_norms):
+            self._forward(batch, self._model)
 
     def refresh(self) -> None:
         self._optimizer.refresh(self._flat.whole)
@@ -68,8 +75,8 @@ class PlainStep:
     def close(self) -> None:
         pass
 
-    def _forward(self, batch: Batch) -> Outputs:
+    def _forward(self, batch: Batch, network: Callable[[Tensor], Outputs]) -> Outputs:
         images_BCHW = self._transform(batch.images_BHWC, batch.params_BV)
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         with self._autocast:
-            return self._network(images_BCHW)
+            return network(images_BCHW)

@@ -26,6 +26,9 @@ class SplitStep:
     def outputs(self, batch: Batch) -> Outputs:
         return self._step.outputs(batch)
 
+    def measure_norms(self, batch: Batch) -> None:
+        self._step.measure_norms(batch)
+
     def refresh(self) -> None:
         self._step.refresh()
 

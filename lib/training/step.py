@@ -29,6 +29,9 @@ class Step(Protocol):
     def outputs(self, batch: Batch) -> Outputs:
         """Return the network's outputs for a batch, without dropout."""
 
+    def measure_norms(self, batch: Batch) -> None:
+        """Make the running statistics of norms those of one batch, which passes without dropout."""
+
     def refresh(self) -> None:
         """Recompute what is derived from the weights, after someone else has changed them."""
 

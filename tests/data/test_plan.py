@@ -90,6 +90,24 @@ def test_the_subset_is_evaluated_between_iterations_and_never_at_the_ends_of_an_
     ]
 
 
+MEASURED = replace(ORDER, norm_images=21)
+
+
+def test_norms_are_measured_on_full_batches_of_the_epoch_that_are_not_augmented(data_set: Path) -> None:
+    requests = requests_of(data_set, MEASURED)
+    epoch = [("train", 0, 0), ("train", 0, 1), ("train", 0, 2), ("norms", 0, 0), ("norms", 0, 1), ("val", 0, 0)]
+    assert [place(request)[:3] for request in requests][:6] == epoch
+    (batch,) = [request for request in requests if place(request)[:3] == ("norms", 1, 1)]
+    assert batch.params.tolist() == [[2, 2, 0]] * 10
+    others = [request for request in requests if request.phase != "norms"]
+    for request, without in zip(others, requests_of(data_set, ORDER), strict=True):
+        assert place(request) == place(without)
+        assert np.array_equal(request.params, without.params)
+    too_many = requests_of(data_set, replace(ORDER, norm_images=1000))
+    assert sum(request.phase == "norms" and request.epoch == 0 for request in too_many) == 2  # of three, one is short
+    assert not any(r.phase == "norms" for r in requests_of(data_set, replace(MEASURED, batch_size=40)))
+
+
 def test_the_subset_does_not_change_the_training(data_set: Path) -> None:
     without = requests_of(data_set, replace(WITH_SUBSET, val_freq=0))
     rest = [request for request in requests_of(data_set) if request.phase != "val_subset"]

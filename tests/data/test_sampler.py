@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,6 +29,16 @@ def test_after_a_rollback_loader_and_trainer_agree_on_a_new_order(data_set: Path
         assert sorted(np.concatenate(rows)) == list(range(48))
         assert sampler.indices("val", 3, 1, rollbacks).tolist() == [16, 17, 18, 19]
     assert len({images for images, _ in orders.values()}) == len({drawn for _, drawn in orders.values()}) == 3
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "class_uniform"])
+def test_norms_are_measured_on_the_images_of_the_epoch(data_set: Path, sampling: Literal["shuffled"]) -> None:
+    data = HICKLE.describe(DataConfig(dir=data_set))
+    order = BatchOrder(seed=1, batch_size=16, sampling=sampling, norm_images=16)
+    sampler = Sampler(order, data, np.arange(48) % 3, rank=0)
+    for rollbacks in (0, 1):
+        trained, measured = (sampler.indices(phase, 3, 1, rollbacks).tolist() for phase in ("train", "norms"))
+        assert trained == measured
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])

@@ -35,8 +35,11 @@ def figures(weights_dir: Path) -> list[tuple[Any, ...]]:
     return [(e["kind"], e["epoch"], e["iteration"], e["images"], e["loss"], e["top1_error"]) for e in entries]
 
 
+@pytest.mark.parametrize(
+    "model", [ModelConfig(name="tiny"), ModelConfig(name="resnet20_cifar", precise_bn=6)], ids=["plain", "precise_bn"]
+)
 def test_a_run_with_a_subset_stopped_anywhere_and_resumed_equals_uninterrupted(
-    tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+    model: ModelConfig, tmp_path: Path, small_data_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_process, "Trainer", Recorded)
 
@@ -46,7 +49,7 @@ def test_a_run_with_a_subset_stopped_anywhere_and_resumed_equals_uninterrupted(
             Config(
                 run=RunConfig(weights_dir=tmp_path / name, n_epochs=2),
                 data=DataConfig(dir=small_data_set),
-                model=ModelConfig(name="tiny"),
+                model=model,
                 logging=LoggingConfig(
                     print_freq=1, val_freq=2, val_images=7, report=False, tensorboard=False, quiet=True
                 ),

@@ -38,6 +38,7 @@ from lib.roles import replica_builder, step_builder
 from lib.roles.replica_builder import build_replica
 from lib.training.captured_step import CapturedStep
 from lib.training.plain_step import PlainStep
+from lib.training.precise_bn import measure_norms
 from lib.training.replica import Replica
 from lib.training.step import evaluate
 from lib.training.weight_average import averages
@@ -139,6 +140,8 @@ def train(replica: Replica, settings: Config, counts: list[int], rank: int = 0) 
             replica.step.update(0.01 / (number + 1), 1e-3)
         if number == 1:
             with replica.sync.synchronized():
+                measured = [batch(settings, 98 + n, BATCH - n, replica) for n in (0, 0, 1)]
+                measure_norms(replica.step, measured, replica.flat.buffers)
                 evaluate(replica.step, [batch(settings, 99, n, replica) for n in (BATCH, BATCH, 2)], meter)
     totals, bad_at = meter.take()
     assert bad_at == float("inf")
