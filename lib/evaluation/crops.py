@@ -7,6 +7,11 @@ import torch
 from torch import Tensor
 
 
+def describe_input(img_size: int, crop: int) -> str:
+    """Return in a few words how a picture becomes a network's input."""
+    return f"images are resized to {img_size} x {img_size}, and the network sees {crop} x {crop} of them"
+
+
 def log_probabilities(logits_of: Callable[[Tensor], Tensor], params_C3: Tensor, n_images: int) -> Tensor:
     """Return the logarithm of the probabilities, averaged over the crops ``params_C3``: float64 (B, K).
 

@@ -25,7 +25,7 @@ from ..errors import CheckpointError, ConfigError, WeightsError
 from ..formats.registry import load_weights
 from ..models.registry import model_spec
 from ..types import PUBLISHED, Variant
-from .crops import log_probabilities
+from .crops import describe_input, log_probabilities
 from .output_formats import TopClasses
 
 
@@ -49,8 +49,7 @@ class Predictor:
 
     def describe_input(self) -> str:
         """Return in a few words how a picture becomes the network's input."""
-        size, crop = self.img_size, self.crop
-        return f"images are resized to {size} x {size}, and the network sees {crop} x {crop} of them"
+        return describe_input(self.img_size, self.crop)
 
     @property
     def device(self) -> torch.device:

@@ -21,6 +21,7 @@ from ..data.plan import Plan
 from ..data.upload import Batch
 from ..errors import CheckpointError
 from ..evaluation.class_metrics import Confusion, class_metrics, one_class_warning, overall_metrics
+from ..evaluation.crops import describe_input
 from ..evaluation.opening import preparation_of
 from ..evaluation.options import Evaluation
 from ..evaluation.output_folder import write_evaluation
@@ -55,7 +56,10 @@ def run(context: Context) -> None:
     mean_CHW = shrink_mean(mean_of(path, data), side)
     unsplit = replace(config, model=replace(config.model, parallel="none"))
     replica = build_replica(unsplit, data, device, dtype, exchange, context.be_patient, mean_CHW=mean_CHW, crop=crop)
-    weights = load(replica, path, config, data, print_stdout if context.rank == 0 else lambda _: None)
+    note: Callable[[str], object] = print_stdout if context.rank == 0 else lambda _: None
+    weights = load(replica, path, config, data, note)
+    if not weights.tell_inputs:
+        note(f"{path}: {describe_input(side, crop)} (data.img_size, model.crop)")
     others = options.crops > 2 or options.crop == "whole"  # than the center
     plan = Plan(batch_order(config), config.augment, data, rank=context.rank, crop=crop, whole_images=others)
     feed = open_feed(context, plan, plan.validation(0), device)

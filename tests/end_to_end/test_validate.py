@@ -110,6 +110,14 @@ def test_exported_weights_have_the_figures_of_the_best_checkpoint(trained: Path,
     assert (trained / "best/classes.csv").read_text() == (trained / "exported/classes.csv").read_text()
 
 
+def test_weights_that_do_not_say_their_size_are_evaluated_at_one_that_is_said(trained: Path) -> None:
+    torch.save(torch.load(trained / CHECKPOINT, weights_only=True)["parameters"], trained / "raw.pth")
+    done = run("validate.py", trained, *RUN, "--checkpoint", "raw.pth", "--model.crop", 24, "--run.limit_batches", 1)
+    assert done.returncode == 0, done.stderr
+    said = "images are resized to 32 x 32, and the network sees 24 x 24 of them (data.img_size, model.crop)"
+    assert f"raw.pth: {said}\n" in done.stdout
+
+
 def test_whole_images_of_some_classes_are_evaluated_with_the_mean_of_the_weights(trained: Path) -> None:
     part, rng = trained / "part", np.random.default_rng(0)
     pixels = rng.integers(0, 256, (6, 32, 32, 3), np.uint8)
