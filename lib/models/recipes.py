@@ -196,7 +196,7 @@ MODERN = Recipe(
     source="RAdam with Lookahead, flat then cosine (arXiv:1908.03265, arXiv:1907.08610), with label smoothing",
     images=64,
     n_epochs=20,
-    precise_bn=1024,
+    precise_bn=256,
     augment=AugmentConfig(crop="resized", area=0.35),
     optimizer=OptimizerConfig(
         name="radam",
