@@ -419,11 +419,6 @@ class OptimizerConfig(Section, prefix="optimizer."):
         return self.name not in OPTIMIZERS
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether the optimizer updates each number by its own gradients, and never looks at a whole tensor."""
-        return self.name in ELEMENTWISE if self.of_torch else self.name != "lamb"
-
-    @property
     def needs_equal_replicas(self) -> list[str]:
         """The keys, with their values, that need the averaged gradient in every update."""
         found = {
@@ -671,10 +666,10 @@ class Config(Section, prefix=""):
                 f"{parallel}, whose workers compute each update together, but exchange.rule is {self.exchange.rule} "
                 f"every {self.exchange.every} updates; set exchange.rule to average and exchange.every to 1"
             )
-        if not self.optimizer.is_elementwise:
+        if self.optimizer.of_torch and self.optimizer.name not in ELEMENTWISE:
             raise ConfigError(
                 f"{parallel}, where each worker updates its share by itself, but optimizer.name {self.optimizer.name} "
-                "looks at whole tensors; use sgd, adamw or radam"
+                "looks at whole tensors; use sgd, adamw, radam or lamb"
             )
 
     @property

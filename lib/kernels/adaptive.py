@@ -41,7 +41,8 @@ class Blocks:
             """first block and number of blocks of each tensor, (tensors, 2)"""
             self.squares = torch.zeros(len(starts), 2)
             """sums of squares of each block's weights and updates"""
-            self.ratios = torch.zeros(len(parts))
+            self.sums = torch.zeros(len(parts), 2)
+            """sums of squares of each tensor's weights and updates"""
 
     def within(self, segment: slice) -> tuple[slice, slice]:
         """Return the blocks and the tensors of ``segment``, which holds whole tensors."""
@@ -66,7 +67,8 @@ def update(
 ) -> None:
     """Update ``segment`` of ``w``, ``m`` and ``v`` from the mean of its one to ``MAX_REPLICAS`` gradients.
 
-    Then ``w`` is copied to ``copy``. With ``blocks`` each tensor's update is scaled by its trust ratio, as in LAMB.
+    Then ``w`` is copied to ``copy``. With ``blocks``, ``w`` and ``copy`` stay as they are until ``apply``, and
+    ``blocks.sums`` of the tensors of ``segment`` are written.
     """
     length, count = segment.stop - segment.start, len(gradients)
     own, tensors = blocks.within(segment) if blocks else (slice(0, triton.cdiv(length, _BLOCK)), slice(0, 0))
@@ -78,13 +80,29 @@ def update(
         COUNT=count, NORMS=blocks is not None, BLOCK=_BLOCK,
     )  # fmt: skip
     if blocks:
-        _ratios[(tensors.stop - tensors.start,)](
-            blocks.squares, blocks.tensors[tensors], blocks.ratios[tensors], STEPS=blocks.steps, BLOCK=_BLOCK
+        _sums[(tensors.stop - tensors.start,)](
+            blocks.squares, blocks.tensors[tensors], blocks.sums[tensors], STEPS=blocks.steps, BLOCK=_BLOCK
         )
-        _apply[(own.stop - own.start,)](
-            w[segment], m[segment], v[segment], copy[segment], values, bounds, blocks.tensor_of[own], blocks.ratios,
-            segment.start, lr_factor, decay_factor, BLOCK=_BLOCK,
-        )  # fmt: skip
+
+
+def apply(
+    w: Tensor,
+    m: Tensor,
+    v: Tensor,
+    copy: Tensor,
+    values: Tensor,
+    segment: slice,
+    *,
+    lr_factor: float,
+    decay_factor: float,
+    blocks: Blocks,
+) -> None:
+    """Update ``segment`` of ``w`` and ``copy`` after ``update``, each tensor scaled by its trust ratio, as in LAMB."""
+    own, _ = blocks.within(segment)
+    _apply[(own.stop - own.start,)](
+        w[segment], m[segment], v[segment], copy[segment], values, blocks.bounds[own], blocks.tensor_of[own],
+        blocks.sums, segment.start, lr_factor, decay_factor, BLOCK=_BLOCK,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -129,8 +147,8 @@ def _update(
 
 
 @triton.jit
-def _ratios(squares, tensors, ratios, STEPS: tl.constexpr, BLOCK: tl.constexpr):
-    """Write |w| / |u| of each tensor, or 1 where either norm is 0."""
+def _sums(squares, tensors, sums, STEPS: tl.constexpr, BLOCK: tl.constexpr):
+    """Write |w|^2 and |u|^2 of each tensor."""
     program = tl.program_id(0)
     first, count = tl.load(tensors + 2 * program), tl.load(tensors + 2 * program + 1)
     weights, updates = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
@@ -138,19 +156,22 @@ def _ratios(squares, tensors, ratios, STEPS: tl.constexpr, BLOCK: tl.constexpr):
         k = step * BLOCK + tl.arange(0, BLOCK)
         weights += tl.load(squares + 2 * (first + k), k < count, 0.0)
         updates += tl.load(squares + 2 * (first + k) + 1, k < count, 0.0)
-    weight, update = tl.sum(weights, axis=0), tl.sum(updates, axis=0)
-    both = (weight > 0) & (update > 0)
-    tl.store(ratios + program, tl.where(both, tl.sqrt(weight) / tl.sqrt(tl.where(both, update, 1.0)), 1.0))
+    tl.store(sums + 2 * program, tl.sum(weights, axis=0))
+    tl.store(sums + 2 * program + 1, tl.sum(updates, axis=0))
 
 
 @triton.jit
-def _apply(w, m, v, copy, values, bounds, tensor_of, ratios, offset, lr_factor, decay_factor, BLOCK: tl.constexpr):
+def _apply(w, m, v, copy, values, bounds, tensor_of, sums, offset, lr_factor, decay_factor, BLOCK: tl.constexpr):
+    """Write the weights, with the ratio |w| / |u| of each tensor, or 1 where either norm is 0."""
     program = tl.program_id(0).to(tl.int64)
     i = tl.load(bounds + 2 * program) - offset + tl.arange(0, BLOCK)
     mask = i < tl.load(bounds + 2 * program + 1) - offset
     weight, first, second = tl.load(w + i, mask, 0.0), tl.load(m + i, mask, 0.0), tl.load(v + i, mask, 0.0)
     update = _direction(weight, first, second, values, decay_factor)
-    ratio = tl.load(ratios + tl.load(tensor_of + program))
+    tensor = tl.load(tensor_of + program)
+    weights, updates = tl.load(sums + 2 * tensor), tl.load(sums + 2 * tensor + 1)
+    both = (weights > 0) & (updates > 0)
+    ratio = tl.where(both, tl.sqrt(weights) / tl.sqrt(tl.where(both, updates, 1.0)), 1.0)
     weight -= tl.load(values) * lr_factor * ratio * update
     tl.store(w + i, weight, mask)
     tl.store(copy + i, weight.to(copy.dtype.element_ty), mask)

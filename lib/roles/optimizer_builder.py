@@ -1,11 +1,12 @@
 """Build the optimizer of ``optimizer.*`` for flat parameters."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 
 from ..config.schema import OptimizerConfig
-from ..training.adaptive import ADAPTIVE, Adaptive
+from ..training.adaptive import ADAPTIVE, Adaptive, Squares
 from ..training.flat import FlatParameters
 from ..training.lookahead import Lookahead
 from ..training.optimizer import MomentumSGD, Optimizer
@@ -26,13 +27,16 @@ def slots(config: OptimizerConfig, ema: float = 0.0) -> list[str]:
     return [name for name, needs in needed.items() if needs]
 
 
-def plain_optimizer(flat: FlatParameters, config: OptimizerConfig) -> Optimizer:
-    """Return the optimizer in plain PyTorch."""
-    optimizer: Optimizer = PLAIN.get(config.name, TorchOptimizer)(flat, config)
+def plain_optimizer(flat: FlatParameters, config: OptimizerConfig, squares: Squares | None = None) -> Optimizer:
+    """Return the optimizer in plain PyTorch. With ``squares`` it is LAMB, of shares of tensors."""
+    build = partial(Adaptive, squares=squares) if squares else PLAIN.get(config.name, TorchOptimizer)
+    optimizer: Optimizer = build(flat, config)
     return Lookahead(optimizer, flat, config.lookahead) if config.lookahead else optimizer
 
 
-def fused_optimizer(flat: FlatParameters, copy: Tensor, config: OptimizerConfig) -> Optimizer:
+def fused_optimizer(
+    flat: FlatParameters, copy: Tensor, config: OptimizerConfig, squares: Squares | None = None
+) -> Optimizer:
     """Return the optimizer in kernels, which also write the parameters to ``copy`` (N,)."""
     # Imported here: they need Triton, which is not installed everywhere.
     from ..training.fused_adaptive import FusedAdaptive  # noqa: PLC0415
@@ -42,6 +46,8 @@ def fused_optimizer(flat: FlatParameters, copy: Tensor, config: OptimizerConfig)
     optimizer: Optimizer
     if config.of_torch:
         optimizer = TorchOptimizer(flat, config, copy)
+    elif config.name in ADAPTIVE:
+        optimizer = FusedAdaptive(flat, copy, config, squares)
     else:
-        optimizer = (FusedAdaptive if config.name in ADAPTIVE else FusedSGD)(flat, copy, config)
+        optimizer = FusedSGD(flat, copy, config)
     return FusedLookahead(optimizer, flat, copy, config.lookahead) if config.lookahead else optimizer

@@ -61,7 +61,7 @@ def build_replica(
     if split:
         from .split_builder import Split  # noqa: PLC0415
 
-        own = Split(model, flat, exchange, new_network, dtype)
+        own = Split(config, model, flat, exchange, new_network, dtype)
     transform = Transform(config.augment, config.normalize, mean_CHW, crop, device)
     parts = StepParts(
         config=config,

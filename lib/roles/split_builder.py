@@ -15,6 +15,7 @@ from ..training.owned import OwnedParts, SplitSync
 from ..training.shares import Shares
 from ..training.split_classifier import SplitNetwork, check_can_split
 from ..training.split_layers import SharedBatch
+from ..training.split_norms import SharedSquares
 from ..training.split_state import SplitState
 from ..training.split_step import SplitStep
 from ..training.split_towers import SplitTowers
@@ -47,6 +48,7 @@ class Split:
 
     def __init__(
         self,
+        config: Config,
         model: nn.Module,
         flat: FlatParameters,
         exchange: Exchange,
@@ -65,7 +67,9 @@ class Split:
                 "freeze parts of features only, with model.parallel classifier, or set model.parallel to none"
             )
         self._classifier, self._batch, self._flat = model.classifier, model.classifier.batch, flat
-        self._parts, self._exchange = OwnedParts(model, flat), exchange
+        self._config, self._parts, self._exchange = config, OwnedParts(model, flat), exchange
+        self.squares = SharedSquares(self._parts, exchange) if config.optimizer.name == "lamb" else None
+        """what adds up squares of shares of tensors, where the optimizer needs norms of tensors"""
         self.state = SplitState(model, flat, self._parts, exchange, new_network, dtype)
         self._what = prefix.rstrip(".") or "towers"
         self.note = f", {self._what} split over {self._batch.shares.world_size}"
@@ -85,10 +89,11 @@ class Split:
             f"{sent[1] / 1e6:.1f} MB of gradients a step"
         )
 
-    def sync(self, config: Config, optimizer: Optimizer) -> SyncStrategy:
+    def sync(self, optimizer: Optimizer) -> SyncStrategy:
         """Return how the replica is updated: its own share by itself, and the rest averaged."""
-        parts, exchange, clip_norm = self._parts, self._exchange, config.optimizer.clip_norm
-        if clip_norm or config.optimizer.of_torch:
+        config, parts, exchange = self._config, self._parts, self._exchange
+        clip_norm = config.optimizer.clip_norm
+        if clip_norm or self.squares or not optimizer.capturable:
             optimizer = UpdateAtOnce(optimizer, parts, ClipShares(exchange, clip_norm) if clip_norm else None)
         replicated = build_sync(config.exchange, optimizer, parts.replicated_flat(), exchange, config.world_size)
         return SplitSync(optimizer, parts, replicated, self.state.gather_weights, self.state.release_weights)

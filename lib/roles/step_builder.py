@@ -17,6 +17,7 @@ from ..exchange.base import Exchange
 from ..models.losses import HEAD_WEIGHTS
 from ..models.registry import model_spec
 from ..models.spec import ModelSpec
+from ..training.adaptive import Squares
 from ..training.compilation import Compilation, decide
 from ..training.flat import FlatParameters
 from ..training.optimizer import Optimizer
@@ -95,11 +96,16 @@ class StepParts:
         """The network's entry in the registry."""
         return model_spec(self.config.model.name)
 
+    @property
+    def squares(self) -> Squares | None:
+        """What adds up squares of shares of tensors, where the optimizer needs their norms."""
+        return self.split.squares if self.split else None
+
     def sync(self, optimizer: Optimizer) -> SyncStrategy:
         """Return the strategy that averages the replicas, around ``optimizer``."""
         config, ema = self.config, self.config.model.ema
         if self.split:
-            sync = self.split.sync(config, optimizer)
+            sync = self.split.sync(optimizer)
         else:
             clip_norm = config.optimizer.clip_norm
             sync = build_sync(config.exchange, optimizer, self.flat, self.exchange, config.world_size, clip_norm)
@@ -115,7 +121,7 @@ def build_step(parts: StepParts, kind: StepKind) -> tuple[Step, SyncStrategy, st
 
 def _plain_step(parts: StepParts) -> tuple[Step, SyncStrategy, str]:
     config = parts.config
-    optimizer = plain_optimizer(parts.flat, config.optimizer)
+    optimizer = plain_optimizer(parts.flat, config.optimizer, parts.squares)
     sync = parts.sync(optimizer)
     compiled = config.compute.compile == "always"
     step = PlainStep(
@@ -185,7 +191,7 @@ def _captured_step(
     from ..training.captured_step import CapturedStep  # noqa: PLC0415
 
     config = parts.config
-    optimizer = fused_optimizer(parts.flat, weights, config.optimizer)
+    optimizer = fused_optimizer(parts.flat, weights, config.optimizer, parts.squares)
     sync = parts.sync(optimizer)
     step = CapturedStep(
         network,

@@ -22,10 +22,14 @@ from torch import Tensor
 
 from ..config.schema import OptimizerConfig
 from ..system.cache_blocks import cache_blocks
+from .average_gradients import norm_of
 from .flat import FlatParameters
 from .optimizer import mean_gradient, parameter_groups
 
 Coefficients = tuple[float, float, float]
+
+Squares = Callable[[slice, Tensor], Tensor]
+"""from the sums of squares of shares of the tensors of a group, (tensors, 2), those of the whole tensors"""
 
 
 class Adaptive:
@@ -33,8 +37,9 @@ class Adaptive:
 
     capturable = True
 
-    def __init__(self, flat: FlatParameters, config: OptimizerConfig) -> None:
-        self._flat, self._config = flat, config
+    def __init__(self, flat: FlatParameters, config: OptimizerConfig, squares: Squares | None = None) -> None:
+        """``squares`` is there where ``flat`` holds shares of tensors, of whose norms LAMB needs those of all."""
+        self._flat, self._config, self._squares = flat, config, squares
         self._second = flat.slots["second_moment"]
         self._lr = self._weight_decay = 0.0
         self._coefficients = (0.0, 0.0, 1.0)
@@ -60,19 +65,22 @@ class Adaptive:
         v.lerp_(g.square(), 1 - beta2)
         u = v.sqrt().mul_(b).add_(c).reciprocal_().mul_(m).mul_(a).add_(w, alpha=self._weight_decay * decay_factor)
         if self._config.name == "lamb" and decay_factor:
-            for part in flat.parts(group):
-                own = slice(part.start - group.start, part.stop - group.start)
-                u[own].mul_(trust_ratio(w[own], u[own]))
+            parts = [slice(part.start - group.start, part.stop - group.start) for part in flat.parts(group)]
+            squares_T2 = torch.stack([torch.stack([norm_of([x[part]]) for x in (w, u)]) for part in parts]).square()
+            if self._squares:
+                squares_T2 = self._squares(group, squares_T2)
+            for part, ratio in zip(parts, trust_ratios(squares_T2), strict=True):
+                u[part].mul_(ratio)
         w.sub_(u, alpha=self._lr * lr_factor)
 
     def refresh(self, segment: slice) -> None:
         pass
 
 
-def trust_ratio(weights: Tensor, update: Tensor) -> Tensor:
-    """Return |weights| / |update|, or 1 where either is 0."""
-    norms = weights.norm(), update.norm()
-    return torch.where(norms[0] * norms[1] > 0, norms[0] / norms[1], 1.0)
+def trust_ratios(squares_T2: Tensor) -> Tensor:
+    """Return |w| / |u| of each tensor, or 1 where either is 0, from their squares."""
+    w, u = squares_T2.unbind(1)
+    return torch.where((w > 0) & (u > 0), (w / u).sqrt(), 1.0)
 
 
 def adam(update: int, config: OptimizerConfig) -> Coefficients:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..config.schema import OptimizerConfig
 from ..kernels import adaptive
-from .adaptive import ADAPTIVE
+from .adaptive import ADAPTIVE, Squares
 from .flat import FlatParameters
 from .optimizer import parameter_groups
 
@@ -20,8 +20,11 @@ class FusedAdaptive:
 
     capturable = True
 
-    def __init__(self, flat: FlatParameters, copy: Tensor, config: OptimizerConfig) -> None:
-        self._flat, self._copy, self._config = flat, copy, config
+    def __init__(
+        self, flat: FlatParameters, copy: Tensor, config: OptimizerConfig, squares: Squares | None = None
+    ) -> None:
+        """``squares`` is as for ``Adaptive``."""
+        self._flat, self._copy, self._config, self._squares = flat, copy, config, squares
         self._second = flat.slots["second_moment"]
         self._values = torch.zeros(5, device=copy.device)
         self._current = [0.0] * 5
@@ -39,11 +42,20 @@ class FusedAdaptive:
         gradients = gathered or [flat.gradients[segment]]
         for group, lr_factor, decay_factor in parameter_groups(segment, flat.n_weights, self._config):
             part = slice(group.start - segment.start, group.stop - segment.start)
+            blocks = self._blocks if decay_factor else None
             adaptive.update(
                 flat.parameters, flat.momentum, self._second, [gradient[part] for gradient in gradients], self._copy,
                 self._values, group, lr_factor=lr_factor, decay_factor=decay_factor, beta1=beta1, beta2=beta2,
-                blocks=self._blocks if decay_factor else None,
+                blocks=blocks,
             )  # fmt: skip
+            if blocks:
+                if self._squares:
+                    sums_T2 = blocks.sums[blocks.within(group)[1]]
+                    sums_T2.copy_(self._squares(group, sums_T2))
+                adaptive.apply(
+                    flat.parameters, flat.momentum, self._second, self._copy, self._values, group,
+                    lr_factor=lr_factor, decay_factor=decay_factor, blocks=blocks,
+                )  # fmt: skip
 
     def refresh(self, segment: slice) -> None:
         self._copy[segment].copy_(self._flat.parameters[segment])

@@ -59,11 +59,15 @@ class UpdateAtOnce:
     def _update(self) -> None:
         if self._clip:
             self._clip(*(list(self._gradients(owned=owned)) for owned in (True, False)))
-        if any(means for _, means in self._waiting):
-            for segment, means in self._waiting:
-                self._optimizer.step(segment, means)
-        else:
-            self._optimizer.step(self._parts.flat.whole)
+        whole, averaged = self._parts.flat.whole, [(segment, means) for segment, means in self._waiting if means]
+        if not averaged:  # all gradients lie in ``flat.gradients``
+            return self._optimizer.step(whole)
+        for segment, means in averaged:
+            self._optimizer.step(segment, means)
+        for part, owned in self._parts.cut(whole):
+            if owned:
+                self._optimizer.step(part)
+        return None
 
     def _gradients(self, *, owned: bool) -> Iterator[Tensor]:
         """Yield the gradients of what is owned, or the mean ones of what is replicated."""

@@ -75,9 +75,11 @@ def test_workers_train_other_networks_as_one(tmp_path: Path, run_script: Script,
     [
         ("--optimizer.name", "adamw", "--optimizer.clip_norm", 0.5, "--model.ema", 0.9),
         ("--optimizer.name", "radam", "--optimizer.lookahead", 2, "--optimizer.betas", "[0.9, 0.9]"),
+        ("--optimizer.name", "lamb", "--optimizer.clip_norm", 0.5),
+        ("--optimizer.name", "NAdam", "--optimizer.options", "eps=1e-3", "--optimizer.eps", 1e-8),
         ("--optimizer.clip_norm", 0.5, "--optimizer.accumulate", 2),
     ],
-    ids=["adamw, clipped, averaged", "radam, lookahead", "sgd, clipped, several batches an update"],
+    ids=["adamw, clipped, averaged", "radam, lookahead", "lamb, clipped", "NAdam", "sgd, clipped, accumulated"],
 )
 def test_workers_train_with_other_optimizers_as_one(
     tmp_path: Path, run_script: Script, optimizer: tuple[object, ...]

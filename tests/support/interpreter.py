@@ -25,7 +25,7 @@ def interpret_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, names in (
         (captured_step, ("transform_to_blocks", "cross_entropy", "accumulate")),
         (sgd, ("update", "apply")),
-        (adaptive, ("update",)),
+        (adaptive, ("update", "apply")),
         (lookahead, ("merge",)),
         (device_peer, ("mean",)),
         (rectifier, ("relu_gradient",)),

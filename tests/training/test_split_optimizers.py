@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
@@ -29,6 +29,8 @@ CASES: dict[str, dict[str, Any]] = {
     "adamw, clipped": ADAMW | {"clip_norm": 0.5},
     "radam, clipped, with lookahead": RADAM | {"clip_norm": 0.5, "lookahead": 2},
     "sgd, clipped": {"clip_norm": 0.1},
+    "lamb": {"name": "lamb", "eps": 0.1},
+    "lamb, clipped, decay of all": {"name": "lamb", "eps": 0.1, "clip_norm": 0.5, "decayed": "all", "lookahead": 2},
     "torch's NAdam": {"name": "NAdam", "options": "eps=0.1", "lookahead": 2},
     "torch's RMSprop, clipped": {"name": "RMSprop", "options": "momentum=0.5 eps=0.1", "clip_norm": 0.5},
     "adamw, several batches an update": ADAMW | {"decayed": "all", "accumulate": 2},
@@ -39,6 +41,15 @@ CASES: dict[str, dict[str, Any]] = {
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (replica_builder, step_builder):
         monkeypatch.setattr(module, "model_spec", spec_of)
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the captured step, in which gradients are bfloat16 where the network computes in it."""
+    if torch.cuda.is_available():
+        pytest.skip("kernels are compiled here; tests/gpu has the runs")
+    interpret_one_at_a_time(monkeypatch)
+    monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
 
 
 def settings(case: str, workers: int, name: str = "as alexnet_owt_bn", **more: Any) -> Config:
@@ -69,26 +80,27 @@ def test_one_worker_trains_the_plain_network_but_for_dropout(monkeypatch: pytest
     assert_same(split, plain)
 
 
-def test_two_towers_train_as_one_worker(tmp_path: Path) -> None:
-    expected, *_ = train(settings("adamw", 1, "towers"), Alone(CPU), lr=1e-3)
-    two = settings("adamw", 2, "towers", parallel="towers")
+@pytest.mark.parametrize("case", ["adamw", "lamb, clipped, decay of all", "torch's NAdam"])
+def test_two_towers_train_as_one_worker(tmp_path: Path, case: str) -> None:
+    expected, *_ = train(settings(case, 1, "towers"), Alone(CPU), lr=1e-3)
+    two = settings(case, 2, "towers", parallel="towers")
     for found, *_ in run_replicas(2, lambda peer, _: train(two, peer, lr=1e-3), tmp_path):
         assert_same(found, expected)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
-@pytest.mark.parametrize("case", ["radam, clipped, with lookahead"])
+@pytest.mark.usefixtures("captured")
+@pytest.mark.parametrize("case", ["radam, clipped, with lookahead", "lamb, clipped, decay of all"])
 def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     """With the update of one segment after the other, and with an update for which a worker has no image."""
     monkeypatch.setattr(step_builder, "_SEGMENT_BYTES", 1 << 8)
-    updates = (4, 1, 4)
-    expected, *_ = train(settings(case, 1), Alone(CPU), updates=updates)
-    interpret_one_at_a_time(monkeypatch)
-    monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
+    name, updates = "as alexnet", (2, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(step_builder, "why_not_captured", lambda _: "it is the twin")
+        expected, *_ = train(settings(case, 1, name), Alone(CPU), updates=updates)
 
     def body(rank: int) -> dict[str, Tensor]:
         peer = open_device_peer(tmp_path, rank, 2)
-        found, *_ = train(settings(case, 2), peer, updates=updates)
+        found, *_ = train(settings(case, 2, name), peer, updates=updates)
         peer.close()
         return found
 
@@ -97,53 +109,80 @@ def test_the_captured_step_trains_the_same(tmp_path: Path, monkeypatch: pytest.M
             assert_same(found, expected)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels are compiled here; tests/gpu has the runs")
-@pytest.mark.parametrize("what", ["weights", "gradients"])
-def test_bfloat16_gradients_are_clipped_to_the_norm_of_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: Any
-) -> None:
-    """As on GPUs: those of what is replicated are gathered, or averaged in place; those of shares stay in place."""
-    interpret_one_at_a_time(monkeypatch)
-    monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
-    two = settings("sgd, clipped", 2)
-    two = replace(two, exchange=replace(two.exchange, what=what))
+class Updated(NamedTuple):
+    """A worker's flat tensors, float64, around an update with learning rate 1."""
 
-    def body(rank: int) -> tuple[Tensor, Tensor, list[slice]]:
-        peer = open_device_peer(tmp_path, rank, 2)
-        replica = build(two, peer, torch.bfloat16)
-        flat = replica.flat
-        assert flat.gradients.dtype == torch.bfloat16
-        drawn = torch.randn(len(flat.gradients), generator=torch.Generator().manual_seed(rank)).bfloat16()
-        flat.gradients.copy_(drawn)
+    gradients: Tensor
+    weights: Tensor
+    moved: Tensor
+    owned: Tensor
+    """which numbers are this worker's own, bool"""
+    tensors: list[slice]
+    """where each weight lies"""
+
+
+def update_in_bfloat16(settings: Config, folder: Path) -> list[Updated]:
+    """Update two workers once from random gradients, in two segments, as on GPUs."""
+
+    def worker(rank: int) -> Updated:
+        peer = open_device_peer(folder, rank, 2)
+        replica = build(settings, peer, torch.bfloat16)
+        flat, before = replica.flat, replica.flat.parameters.double()
+        drawn = torch.randn(len(flat.gradients), generator=torch.Generator().manual_seed(rank))
+        gradients = flat.gradients.copy_(drawn).double()
         replica.sync.begin(1.0, 0.0)
         early = slice(0, flat.parts(flat.whole)[1].stop)
         replica.sync.update(early)
-        assert not flat.momentum.any()
+        assert torch.equal(flat.parameters.double(), before)
         replica.sync.update(slice(early.stop, flat.whole.stop))
-        moved = flat.momentum.clone()
-        moved[flat.n_weights :] /= two.optimizer.bias_rate_factor
+        owned = torch.zeros(len(before), dtype=torch.bool)
+        for segment in OwnedParts(cast(SplitNetwork, replica.model), flat).segments:
+            owned[segment] = True
+        moved = flat.parameters.double() - before
+        moved[flat.n_weights :] /= settings.optimizer.bias_rate_factor
         peer.close()
-        return drawn.double(), moved.double(), OwnedParts(cast(SplitNetwork, replica.model), flat).segments
+        return Updated(gradients, before, moved, owned, flat.parts(slice(0, flat.n_weights)))
 
     with threads(2) as pool:
-        (first, moved, owned), (second, others_moved, _) = pool.map(body, range(2))
-    mean, squares = (first + second) / 2, torch.zeros(())
-    replicated = torch.ones(len(mean), dtype=torch.bool)
-    for segment in owned:
-        replicated[segment] = False
-        squares = squares + first[segment].square().sum() + second[segment].square().sum()
-    scale = two.optimizer.clip_norm / (squares + mean[replicated].square().sum()).sqrt()
-    for gradients, found in ((first, moved), (second, others_moved)):
-        expected = torch.where(replicated, mean, gradients) * -scale
-        torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-7)
-    assert torch.equal(moved[replicated], others_moved[replicated])
+        return list(pool.map(worker, range(2)))
+
+
+@pytest.mark.usefixtures("captured")
+@pytest.mark.parametrize("what", ["weights", "gradients"])
+def test_bfloat16_gradients_are_clipped_to_the_norm_of_all(tmp_path: Path, what: Any) -> None:
+    """Those of what is replicated are gathered, or averaged in place; those of shares stay in place."""
+    two = settings("sgd, clipped", 2)
+    two = replace(two, exchange=replace(two.exchange, what=what))
+    first, second = update_in_bfloat16(two, tmp_path)
+    mean, owned = (first.gradients + second.gradients) / 2, first.owned
+    parts = first.gradients[owned], second.gradients[owned], mean[~owned]
+    scale = two.optimizer.clip_norm / torch.cat(parts).norm()
+    for worker in (first, second):
+        expected = torch.where(owned, worker.gradients, mean) * -scale
+        torch.testing.assert_close(worker.moved, expected, rtol=1e-2, atol=1e-6)
+    assert torch.equal(first.moved[~owned], second.moved[~owned])
+
+
+@pytest.mark.usefixtures("captured")
+def test_the_trust_ratio_of_lamb_is_that_of_the_whole_tensor(tmp_path: Path) -> None:
+    """In the first update u is g / (|g| + eps); see ``lib.training.adaptive``."""
+    two = settings("lamb", 2)
+    workers = update_in_bfloat16(two, tmp_path)
+    mean, owned = (workers[0].gradients + workers[1].gradients) / 2, workers[0].owned
+    for tensor in workers[0].tensors:
+        of = workers if owned[tensor.start] else workers[:1]
+        gradients = [worker.gradients if owned[tensor.start] else mean for worker in of]
+        updates = [g[tensor] / (g[tensor].abs() + two.optimizer.eps) for g in gradients]
+        ratio = torch.cat([worker.weights[tensor] for worker in of]).norm() / torch.cat(updates).norm()
+        for worker, update in zip(of, updates, strict=True):
+            torch.testing.assert_close(worker.moved[tensor], -ratio * update, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "says"),
     [
-        ({"name": "lamb"}, "optimizer.name lamb looks at whole tensors; use sgd, adamw or radam"),
-        ({"name": "Adafactor"}, "optimizer.name Adafactor looks at whole tensors; use sgd, adamw or radam"),
+        ({"name": "Adafactor"}, "optimizer.name Adafactor looks at whole tensors; use sgd, adamw, radam or lamb"),
+        ({"name": "Muon"}, "optimizer.name Muon looks at whole tensors"),
     ],
 )
 def test_what_looks_at_whole_tensors_is_refused(optimizer: dict[str, Any], says: str) -> None:
