@@ -140,7 +140,7 @@ def train(replica: Replica, settings: Config, counts: list[int], rank: int = 0) 
             replica.step.update(0.01 / (number + 1), 1e-3)
         if number == 1:
             with replica.sync.synchronized():
-                measured = [batch(settings, 98 + n, BATCH - n, replica) for n in (0, 0, 1)]
+                measured = [batch(settings, 98 + n, BATCH - n, replica) for n in (0, 1)]
                 measure_norms(replica.step, measured, replica.flat.buffers)
                 evaluate(replica.step, [batch(settings, 99, n, replica) for n in (BATCH, BATCH, 2)], meter)
     totals, bad_at = meter.take()
