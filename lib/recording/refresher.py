@@ -1,4 +1,4 @@
-"""Rewrite ``report.html`` beside a training: one short process of lowest priority at a time."""
+"""Rewrite ``report.html`` beside a training: one short process at a time, of lowest priority but for the last."""
 
 import contextlib
 import os
@@ -15,6 +15,8 @@ _EVALUATION_S = 20
 _PAUSE_FACTOR = 9
 FINISH_S = 180
 """the seconds that ``finish`` waits at most"""
+
+_LOWEST = 19
 
 # The kernel normally ends a killed process at once.
 _KILL_TIMEOUT_S = 10
@@ -35,12 +37,12 @@ class Refresher:
             self._paused_until = now + _PAUSE_FACTOR * (now - self._started)
             self._process = None
         if not self._process and now >= self._paused_until:
-            self._process, self._started = self._start(), now
+            self._process, self._started = self._start(_LOWEST), now
 
     def finish(self) -> bool:
         """Write the report and wait for it, until Ctrl-C at most. Return whether it was written."""
         self.close()
-        self._process = self._start()
+        self._process = self._start(0)  # the training needs the processors no more
         try:
             return bool(self._process and self._process.wait(FINISH_S) == 0)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
@@ -55,10 +57,10 @@ class Refresher:
             with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel holds it, for example for a lost disk
                 self._process.wait(_KILL_TIMEOUT_S)
 
-    def _start(self) -> subprocess.Popen[bytes] | None:
-        # In the background it lowers its priority, hides the GPUs from itself, and ends when this process ends.
+    def _start(self, nice: int) -> subprocess.Popen[bytes] | None:
+        # In the background it hides the GPUs from itself, and ends when this process ends.
         command = [*module_command("report"), str(self._weights_dir)]
-        command += [f"--background={os.getpid()}", f"--seconds={_EVALUATION_S}"]
+        command += [f"--background={os.getpid()}", f"--nice={nice}", f"--seconds={_EVALUATION_S}"]
         try:
             return subprocess.Popen(
                 command,

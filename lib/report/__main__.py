@@ -26,10 +26,10 @@ def main() -> int:
     prepare_streams()
     options = arguments(sys.argv[1:])
     if options.background:
-        # Beside a training: use no GPU, and only CPU time and memory that no other process needs.
+        # Beside a training: use no GPU, and only memory, and mostly CPU time, that no other process needs.
         if not end_with_parent(options.background):
             return 1
-        os.nice(19)
+        os.nice(options.nice)
         spare_memory()
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["OMP_NUM_THREADS"] = "1"
@@ -64,6 +64,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="device of the network: cpu (default), cuda:0, ...")
     parser.add_argument("--seconds", type=float, default=0, help="evaluate no longer than this (default: no limit)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    parser.add_argument("--nice", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--background", type=int, default=0, metavar="PID", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.images < 1:

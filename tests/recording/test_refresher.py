@@ -41,8 +41,26 @@ def test_finish_returns_whether_the_report_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """Replaces the report's process, which tests of whole runs cover."""
-    monkeypatch.setattr(Refresher, "_start", lambda _: subprocess.Popen([command]))
+    monkeypatch.setattr(Refresher, "_start", lambda *_: subprocess.Popen([command]))
     assert Refresher(tmp_path).finish() == (command == "true")
+
+
+def test_only_reports_beside_a_training_have_the_lowest_priority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def start(command: list[str], **_: object) -> subprocess.Popen[bytes]:
+        commands.append(command)
+        return real(["true"])
+
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    refresher = Refresher(tmp_path)
+    refresher.refresh()
+    refresher.finish()
+    assert ["--nice=19" in command for command in commands] == [True, False]
+    assert all(f"--background={os.getpid()}" in command for command in commands)
 
 
 def test_the_report_process_ends_when_the_trainer_is_killed(tmp_path: Path) -> None:
@@ -71,7 +89,7 @@ def test_after_a_report_there_is_a_pause_of_nine_times_its_duration(
 ) -> None:
     started: list[float] = []
 
-    def start(self: Refresher) -> subprocess.Popen[bytes]:
+    def start(self: Refresher, nice: int) -> subprocess.Popen[bytes]:
         started.append(time.monotonic())
         return subprocess.Popen(["sleep", "0.1"])
 
