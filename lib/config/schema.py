@@ -656,11 +656,6 @@ class Config(Section, prefix=""):
     def _check_parallel(self) -> None:
         """Raise ConfigError for what a network that several workers compute together cannot be trained with."""
         parallel = f"model.parallel is {self.model.parallel}"
-        if self.model.precise_bn:
-            raise ConfigError(
-                f"{parallel}, but model.precise_bn is {self.model.precise_bn}, which measures whole networks; set "
-                "model.precise_bn to 0"
-            )
         if self.exchange.replicas_differ:
             raise ConfigError(
                 f"{parallel}, whose workers compute each update together, but exchange.rule is {self.exchange.rule} "

@@ -27,9 +27,9 @@ class Validation:
     def whole_set(self, plan: Plan, epoch: int, recorder: NullRecorder) -> Metrics | None:
         """Return loss and errors over all validation images; None, on all workers, if they are to stop instead."""
         if plan.norm_batches:
-            buffers = self._replica.flat.buffers
-            measure_norms(self._replica.step, self._norm_batches(plan, epoch), buffers)
-            self._exchange.all_reduce_mean(buffers)
+            state = self._replica.state
+            measure_norms(self._replica.step, self._norm_batches(plan, epoch), *state.norms)
+            state.average_norms(self._exchange)
         meter = Meter(self._replica.device)
         evaluate(self._replica.step, self._batches(plan, epoch, recorder), meter)
         totals, _ = meter.take()

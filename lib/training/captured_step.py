@@ -134,7 +134,7 @@ class CapturedStep:
     def measure_norms(self, batch: Batch) -> None:
         count = len(batch.labels_B)
         self._load(batch)
-        if count < len(self._labels_B):
+        if count < len(self._labels_B) or self._network.collective:
             self._network.measure_norms(self._images_BYXC[:count])
         else:
             self._repeat("norms", self._measure, self._measure)

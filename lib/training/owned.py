@@ -49,8 +49,14 @@ class OwnedParts:
     def replicated_flat(self) -> FlatParameters:
         """Return the flat parameters as a sync strategy sees them that averages only what is replicated."""
         flat = copy.copy(self.flat)
-        flat.buffers = self.flat.buffers[: self._first_buffer]
+        flat.buffers = self.replicated_buffers
         return flat
+
+    @property
+    def replicated_buffers(self) -> Tensor:
+        """The float buffers that all workers have."""
+        buffers: Tensor = self.flat.buffers[: self._first_buffer]
+        return buffers
 
     def blocks(self, *, owned: bool) -> list[Tensor]:
         """Return the parts of parameters, momentum, slots and buffers that are owned, or those that are replicated."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.upload import Batch
+from .split_classifier import SplitClassifier
 from .step import Step
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -20,7 +21,9 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def measuring(network: nn.Module, frozen: Collection[nn.Module]) -> Iterator[None]:
     """Evaluate, except that norms not in ``frozen`` take each batch's statistics, and keep them as running ones."""
     network.eval()
-    norms = [module for module in network.modules() if isinstance(module, _NORMS) and module not in frozen]
+    wholes = [module.whole.template for module in network.modules() if isinstance(module, SplitClassifier)]
+    modules = [module for part in (network, *wholes) for module in part.modules()]
+    norms = [module for module in modules if isinstance(module, _NORMS) and module not in frozen]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()
@@ -34,12 +37,14 @@ def measuring(network: nn.Module, frozen: Collection[nn.Module]) -> Iterator[Non
 
 
 @torch.no_grad()
-def measure_norms(step: Step, batches: Iterable[Batch], buffers_N: Tensor) -> None:
-    """Set ``buffers_N``, the running statistics of the network of ``step``, to their mean over ``batches``."""
-    total_N, count = torch.zeros_like(buffers_N), 0
+def measure_norms(step: Step, batches: Iterable[Batch], *buffers: Tensor) -> None:
+    """Set ``buffers``, the running statistics of the network of ``step``, to their mean over ``batches``."""
+    totals, count = [torch.zeros_like(buffer) for buffer in buffers], 0
     for batch in batches:
         step.measure_norms(batch)
-        total_N += buffers_N
+        for total, buffer in zip(totals, buffers, strict=True):
+            total.add_(buffer)
         count += 1
     if count:
-        buffers_N.copy_(total_N / count)
+        for total, buffer in zip(totals, buffers, strict=True):
+            buffer.copy_(total / count)

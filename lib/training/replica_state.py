@@ -67,6 +67,13 @@ class ReplicaState(Protocol):
     def distribute(self, exchange: Exchange) -> None:
         """Make worker 0's state that of all. All workers call this."""
 
+    @property
+    def norms(self) -> list[Tensor]:
+        """The running statistics that an evaluation uses. Read within ``SyncStrategy.synchronized``."""
+
+    def average_norms(self, exchange: Exchange) -> None:
+        """Make ``norms``, which each worker has changed, their mean on all workers, who all call this."""
+
     def unsplit(self) -> nn.Module:
         """Return the whole network, to change its weights; ``take`` them afterwards. On worker 0 only."""
 
@@ -112,6 +119,13 @@ class WholeState:
         broadcast(self.replicated, exchange)
         if other := self._flat.other_state:
             other.load_state(broadcast_state(other.state(), self._flat.momentum, exchange))
+
+    @property
+    def norms(self) -> list[Tensor]:
+        return [self._flat.buffers]
+
+    def average_norms(self, exchange: Exchange) -> None:
+        exchange.all_reduce_mean(self._flat.buffers)
 
     def unsplit(self) -> nn.Module:
         return self._model

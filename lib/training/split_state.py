@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..exchange.activations import bytes_of
 from ..exchange.base import Exchange
 from .flat import FlatParameters
 from .owned import OwnedParts
@@ -58,6 +59,8 @@ class SplitState:
         self._build, self._dtype = build, dtype
         self._shares = model.classifier.batch.shares
         self._gathering = Gathering(exchange, self._shares)
+        norms = [b.shape for b in model.whole.template.buffers() if b.is_floating_point()]
+        self._norms = exchange.open_activations(bytes_of(*norms, dtype=torch.float32))
         # Shares are cut from the same numbers on all workers; to be sure, all get theirs from the first.
         self._loaded: SavedTensors | None = SavedTensors(self._named(model.whole.tensors), {})
         self.release_weights()
@@ -138,6 +141,30 @@ class SplitState:
     def release_weights(self) -> None:
         """Free what ``gather_weights`` has gathered."""
         self._model.whole.tensors = {}
+
+    @property
+    def norms(self) -> list[Tensor]:
+        """See ``ReplicaState``. Each worker evaluates with the whole of what is split."""
+        return [self._flat.buffers, *self._whole_norms.values()]
+
+    @torch.no_grad()
+    def average_norms(self, exchange: Exchange) -> None:
+        if len(self._parts.replicated_buffers):
+            exchange.all_reduce_mean(self._parts.replicated_buffers)
+        own, wholes = dict(self._model.owned[1].named_buffers()), self._whole_norms
+        if wholes:
+            (theirs,) = self._norms.all_gather(torch.cat(list(wholes.values())))
+            # In the order of the ranks, so that all workers get the same bits.
+            means = torch.stack(theirs).mean(0).split([len(whole) for whole in wholes.values()])
+            for (name, whole), mean in zip(wholes.items(), means, strict=True):
+                whole.copy_(mean)
+                own[name].copy_(self._shares.cut(mean))
+
+    @property
+    def _whole_norms(self) -> dict[str, Tensor]:
+        """The running statistics of all columns, after ``gather_weights``."""
+        buffers = self._model.owned[1].named_buffers()
+        return {name: self._model.whole.tensors[name] for name, own in buffers if own.is_floating_point()}
 
     def _gather(self, own: Tensor, target: Tensor | None) -> None:
         if own.ndim:

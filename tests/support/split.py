@@ -14,7 +14,7 @@ from lib.data.sources.registry import source_kind
 from lib.data.upload import Batch
 from lib.evaluation.metrics import Meter
 from lib.exchange.base import Exchange
-from lib.models.layers import BatchNorm1d, FeatureClassifier, threshold
+from lib.models.layers import BatchNorm1d, BatchNorm2d, FeatureClassifier, threshold
 from lib.models.losses import cross_entropy
 from lib.roles.replica_builder import build_replica
 from lib.training.replica import Replica
@@ -44,7 +44,10 @@ def network(name: str) -> FeatureClassifier:
     if name == "towers":
         grouped = nn.Conv2d(8, 4, 3, padding=1, groups=2)
         features = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.ReLU(), grouped, nn.ReLU(), nn.MaxPool2d(3, 3))
-    model = FeatureClassifier(features, nn.Sequential(*CLASSIFIERS["as alexnet" if name == "towers" else name](36)))
+    if name == "norms in features too":
+        features.insert(1, BatchNorm2d(4))
+    classifiers = {"towers": "as alexnet", "norms in features too": "as alexnet_owt_bn"}
+    model = FeatureClassifier(features, nn.Sequential(*CLASSIFIERS[classifiers.get(name, name)](36)))
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) / 6 + (parameter.ndim == 1))

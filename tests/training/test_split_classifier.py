@@ -11,21 +11,25 @@ from torch import Tensor, nn
 
 from lib.config.schema import OptimizerConfig
 from lib.errors import ConfigError
+from lib.evaluation.metrics import Meter
 from lib.exchange.alone import Alone
 from lib.exchange.base import Exchange
+from lib.exchange.peer import Peer
 from lib.kernels import keyed_dropout as kernel
 from lib.models.registry import MODELS
 from lib.roles import replica_builder, step_builder
 from lib.training.fused_split import FusedSplitClassifier
 from lib.training.keyed_dropout import keep_mask, keyed_dropout
+from lib.training.precise_bn import measure_norms
 from lib.training.replica_state import SavedTensors
 from lib.training.shares import Shares
 from lib.training.split_classifier import SplitClassifier, check_can_split
 from lib.training.split_layers import SharedBatch
+from lib.training.step import evaluate
 from tests.support.device_peer import open_device_peer
 from tests.support.interpreter import interpret_one_at_a_time
 from tests.support.replicas import CPU, run_replicas, threads
-from tests.support.split import CLASSES, CLASSIFIERS, assert_same, build, config, network, spec_of, train
+from tests.support.split import CLASSES, CLASSIFIERS, assert_same, batch, build, config, network, spec_of, train
 
 
 @pytest.fixture(autouse=True)
@@ -241,3 +245,35 @@ def test_a_frozen_classifier_is_refused() -> None:
     features = replace(frozen, model=replace(frozen.model, freeze=("features",)))
     before = build(features, Alone(CPU)).state.whole.parameters["features.0.weight"].shape
     assert before == (4, 3, 5, 5)
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_norms_are_measured_as_without_splitting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, captured: bool
+) -> None:
+    """Of two workers, each on batches of its own; and the classifier is validated and saved with them."""
+
+    def measured(peer: Peer, parallel: str) -> tuple[dict[str, Tensor], list[float]]:
+        peer.capturable = captured  # as on GPUs: then the exchange may be part of the step
+        replica = build(config("norms in features too", 2, parallel), peer)
+        batches = [batch(number, 6, peer.rank, 2) for number in range(2)]
+        meter = Meter(CPU)
+        with replica.sync.synchronized():
+            measure_norms(replica.step, batches, *replica.state.norms)
+            replica.state.average_norms(peer)
+            evaluate(replica.step, batches, meter)
+            saved = replica.state.collect(writes=True)
+        assert saved is not None
+        return {name: value for name, value in saved.parameters.items() if value.ndim}, meter.take()[0]
+
+    expected = run_replicas(2, lambda peer, _: measured(peer, "none"), tmp_path)
+    assert expected[0][0]["classifier.2.running_mean"].any()
+    if captured:
+        if torch.cuda.is_available():
+            pytest.skip("kernels are compiled here; tests/gpu has the runs")
+        interpret_one_at_a_time(monkeypatch)
+        monkeypatch.setattr(step_builder, "why_not_captured", lambda _: "")
+    found = run_replicas(2, lambda peer, _: measured(peer, "classifier"), tmp_path)
+    for (ours, our_sums), (theirs, their_sums) in zip(found, expected, strict=True):
+        assert_same(ours, theirs)
+        assert our_sums == pytest.approx(their_sums, rel=1e-5)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.config.schema import Config, ModelConfig, OptimizerConfig
+from lib.config.schema import Config, OptimizerConfig
 from lib.errors import ConfigError
 from lib.exchange.alone import Alone
 from lib.roles import replica_builder, step_builder
@@ -188,8 +188,3 @@ def test_the_trust_ratio_of_lamb_is_that_of_the_whole_tensor(tmp_path: Path) -> 
 def test_what_looks_at_whole_tensors_is_refused(optimizer: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         config("as alexnet", 2, optimizer=OptimizerConfig(**optimizer))
-
-
-def test_measured_norms_are_refused() -> None:
-    with pytest.raises(ConfigError, match="set model.precise_bn to 0"):
-        Config(model=ModelConfig(parallel="classifier", precise_bn=64))
