@@ -101,7 +101,7 @@ def test_other_optimizers_get_the_mean_gradient_unrounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_size: int, settings: dict[str, Any]
 ) -> None:
     one_at_a_time = threading.Lock()
-    for module, name in ((device_peer, "mean"), (adaptive, "update")):
+    for module, name in ((device_peer, "mean"), (adaptive, "update"), (adaptive, "apply")):
         monkeypatch.setattr(module, name, _locked(getattr(module, name), one_at_a_time))
 
     def worker(rank: int) -> torch.Tensor:
