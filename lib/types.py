@@ -10,6 +10,7 @@ Phase = Literal["train", "val", "val_subset", "norms"]
 """what a batch is used for; the images of ``val_subset`` are validation images, those of ``norms`` training images"""
 
 Activation = Literal["relu", "mish", "silu"]
+Interpolation = Literal["bilinear", "bicubic"]
 RecipeChoice = Literal["auto", "classic", "modern"]
 
 

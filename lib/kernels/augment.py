@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .auto import operate
+from .window import mixed, place_of
 
 _ROUNDS = 2
 _TILES = 16
@@ -47,6 +48,7 @@ def augment_to_blocks(
     out_BYXC: Tensor,
     *,
     columns: Columns,
+    cubic: bool,
     mean_varies: bool,
     side: int,
     pad: int = 0,
@@ -55,9 +57,9 @@ def augment_to_blocks(
 
     See ``crop_to_blocks`` for the layout.
     ``params_BV`` is float32 (B, V), rows of ``lib.data.augment.params``. Without ``mean_varies`` all pixels of the
-    mean image are equal.
+    mean image are equal. Pixels are mixed bilinearly or, with ``cubic``, bicubically.
     """
-    sampled_BSSC = sample(images_BHWC, params_BV, crop, size, columns=columns)
+    sampled_BSSC = sample(images_BHWC, params_BV, crop, size, columns=columns, cubic=cubic)
     for i in range(_ROUNDS if columns.auto >= 0 else 0):
         sampled_BSSC = operate(sampled_BSSC, params_BV, columns.auto + 2 * i)
     _, _, width, _ = images_BHWC.shape
@@ -71,12 +73,12 @@ def augment_to_blocks(
         sampled_BSSC, grays_BT, mean_HWC, std_C, params_BV, out_BYXC, params_BV.stride(0), batch, width, crop,
         size, pad, rows, blocks, channels, *columns[1:],
         MEAN_VARIES=mean_varies or columns.padded >= 0,  # padding is zero in the mean image too
-        RESAMPLES=columns.resamples or size != crop,
+        RESAMPLES=columns.resamples or size != crop, CUBIC=cubic,
         SIDE=side, TILES=_TILES, LINE=triton.next_power_of_2(blocks * side),
     )  # fmt: skip
 
 
-def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, size: int, *, columns: Columns) -> Tensor:
+def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, size: int, *, columns: Columns, cubic: bool) -> Tensor:
     """Return the crops (B, size, size, 3), float32, or uint8 if operations on whole numbers follow."""
     batch, height, width, _ = images_BHWC.shape
     dtype = torch.uint8 if columns.auto >= 0 else torch.float32
@@ -85,98 +87,16 @@ def sample(images_BHWC: Tensor, params_BV: Tensor, crop: int, size: int, *, colu
         images_BHWC, params_BV, sampled_BSSC, params_BV.stride(0), height, width, crop, size,
         FROM_TOP=height == crop, RESAMPLES=columns.resamples or size != crop,
         WINDOW=columns.window, PADDED=columns.padded, WARP=columns.warp,
-        ROUNDED=columns.auto >= 0, BLOCK=_BLOCK,
+        CUBIC=cubic, ROUNDED=columns.auto >= 0, BLOCK=_BLOCK,
     )  # fmt: skip
     return sampled_BSSC
-
-
-@triton.jit
-def _window(row, width, crop, WINDOW: tl.constexpr, PADDED: tl.constexpr):
-    # Top, left, height and width of an image's window; ``row`` points to its parameters.
-    tall = tl.load(row) * 0 + crop
-    wide = tall
-    if WINDOW >= 0:
-        top, left = tl.load(row + WINDOW), tl.load(row + WINDOW + 1)
-        tall, wide = tl.load(row + WINDOW + 2), tl.load(row + WINDOW + 3)
-    elif PADDED >= 0:
-        border = tl.load(row + PADDED + 2)
-        places = width - crop + 2 * border + 1
-        top = tl.floor(tl.load(row + PADDED) * places) - border
-        left = tl.floor(tl.load(row + PADDED + 1) * places) - border
-    else:
-        top, left = tl.load(row), tl.load(row + 1)
-    return top, left, tall, wide
-
-
-@triton.jit
-def _place(
-    row, y, x, width, crop, size,
-    WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, RESAMPLES: tl.constexpr,
-):  # fmt: skip
-    # Where pixel (y, x) of the crop lies in the whole image: row and column of a pixel, and the shares of the pixels
-    # after it, down and across.
-    top, left, tall, wide = _window(row, width, crop, WINDOW, PADDED)
-    x = tl.where(tl.load(row + 2) == 1, size - 1 - x, x)
-    if not RESAMPLES:
-        r, c = y + top.to(tl.int32), x + left.to(tl.int32)
-        dy, dx = 0.0, 0.0
-    else:
-        down = ((y + 0.5) / size - 0.5) * tall
-        across = ((x + 0.5) / size - 0.5) * wide
-        if WARP >= 0:
-            m00, m01 = tl.load(row + WARP), tl.load(row + WARP + 1)
-            m10, m11 = tl.load(row + WARP + 2), tl.load(row + WARP + 3)
-            across, down = m00 * across + m01 * down, m10 * across + m11 * down
-        elif PADDED < 0:
-            down = tl.maximum(tl.minimum(down, tall / 2 - 0.5), 0.5 - tall / 2)
-            across = tl.maximum(tl.minimum(across, wide / 2 - 0.5), 0.5 - wide / 2)
-        py, px = top + tall / 2 + down - 0.5, left + wide / 2 + across - 0.5
-        r, c = tl.floor(py), tl.floor(px)
-        dy, dx = py - r, px - c
-        r, c = r.to(tl.int32), c.to(tl.int32)
-    return r, c, dy, dx
-
-
-@triton.jit
-def _bilinear(image, r, c, dy, dx, mask, width, start, RESAMPLES: tl.constexpr, PADDED: tl.constexpr):
-    # Red, green and blue at a place of an image, or mean image, whose first row is row ``start`` of the whole one.
-    red, green, blue = _pixel(image, r, c, mask, width, start, PADDED)
-    if RESAMPLES:
-        red1, green1, blue1 = _pixel(image, r, c + 1, mask, width, start, PADDED)
-        red2, green2, blue2 = _pixel(image, r + 1, c, mask, width, start, PADDED)
-        red3, green3, blue3 = _pixel(image, r + 1, c + 1, mask, width, start, PADDED)
-        w0, w1, w2, w3 = (1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx
-        red = w0 * red + w1 * red1 + w2 * red2 + w3 * red3
-        green = w0 * green + w1 * green1 + w2 * green2 + w3 * green3
-        blue = w0 * blue + w1 * blue1 + w2 * blue2 + w3 * blue3
-    return red, green, blue
-
-
-@triton.jit
-def _pixel(image, r, c, mask, width, start, PADDED: tl.constexpr):
-    # A pixel by row and column of the whole image; beyond its edges zero or, without padding, reflected.
-    if PADDED >= 0:
-        mask = mask & (r >= 0) & (r < width) & (c >= 0) & (c < width)
-    else:
-        r, c = _reflected(r, width), _reflected(c, width)
-    pixel = image + ((r - start) * width + c) * 3
-    red, green = tl.load(pixel, mask, 0).to(tl.float32), tl.load(pixel + 1, mask, 0).to(tl.float32)
-    return red, green, tl.load(pixel + 2, mask, 0).to(tl.float32)
-
-
-@triton.jit
-def _reflected(i, length):
-    # Index -1 is 0 again, -2 is 1; likewise at the other end.
-    i = tl.where(i < 0, -1 - i, i)
-    i = tl.where(i >= length, 2 * length - 1 - i, i)
-    return tl.minimum(tl.maximum(i, 0), length - 1)
 
 
 @triton.jit
 def _sample(
     images, drawn, out, stride, height, width, crop, size,
     FROM_TOP: tl.constexpr, RESAMPLES: tl.constexpr, WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr,
-    ROUNDED: tl.constexpr, BLOCK: tl.constexpr,
+    CUBIC: tl.constexpr, ROUNDED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     b = tl.program_id(0).to(tl.int64)
     pixel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -185,8 +105,8 @@ def _sample(
     start = 0
     if FROM_TOP:
         start = tl.load(row).to(tl.int32)
-    r, c, dy, dx = _place(row, pixel // size, pixel % size, width, crop, size, WINDOW, PADDED, WARP, RESAMPLES)
-    red, green, blue = _bilinear(image, r, c, dy, dx, mask, width, start, RESAMPLES, PADDED)
+    r, c, dy, dx = place_of(row, pixel // size, pixel % size, width, crop, size, WINDOW, PADDED, WARP, RESAMPLES)
+    red, green, blue = mixed(image, r, c, dy, dx, mask, width, start, RESAMPLES, PADDED, CUBIC)
     if ROUNDED:
         red, green, blue = red + 0.5, green + 0.5, blue + 0.5  # and rounded down when stored
     target = out + (b * size * size + pixel) * 3
@@ -243,7 +163,8 @@ def _within(row, y, x, size, COLUMN: tl.constexpr):
 def _normalized(
     b, sampled, grays, mean, drawn, stride, width, crop, size, y, x, mask,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
-    ERASING: tl.constexpr, MEAN_VARIES: tl.constexpr, RESAMPLES: tl.constexpr, TILES: tl.constexpr,
+    ERASING: tl.constexpr, MEAN_VARIES: tl.constexpr, RESAMPLES: tl.constexpr, CUBIC: tl.constexpr,
+    TILES: tl.constexpr,
 ):  # fmt: skip
     # Red, green and blue of pixels (y, x) of image b, less the mean.
     row = drawn + b * stride
@@ -259,8 +180,8 @@ def _normalized(
         green = tl.where(erased, tl.load(row + ERASING + 5), green)
         blue = tl.where(erased, tl.load(row + ERASING + 6), blue)
     if MEAN_VARIES:
-        r, c, dy, dx = _place(row, y, x, width, crop, size, WINDOW, PADDED, WARP, RESAMPLES)
-        red0, green0, blue0 = _bilinear(mean, r, c, dy, dx, mask, width, 0, RESAMPLES, PADDED)
+        r, c, dy, dx = place_of(row, y, x, width, crop, size, WINDOW, PADDED, WARP, RESAMPLES)
+        red0, green0, blue0 = mixed(mean, r, c, dy, dx, mask, width, 0, RESAMPLES, PADDED, CUBIC)
         red, green, blue = red - red0, green - green0, blue - blue0
     return red, green, blue
 
@@ -270,7 +191,7 @@ def _finish(
     sampled, grays, mean, std, drawn, out, stride, batch, width, crop, size, pad, rows, blocks, channels,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, JITTER: tl.constexpr, LIGHTING: tl.constexpr,
     ERASING: tl.constexpr, MIXING: tl.constexpr, MEAN_VARIES: tl.constexpr, RESAMPLES: tl.constexpr,
-    SIDE: tl.constexpr, TILES: tl.constexpr, LINE: tl.constexpr,
+    CUBIC: tl.constexpr, SIDE: tl.constexpr, TILES: tl.constexpr, LINE: tl.constexpr,
 ):  # fmt: skip
     # Each program writes one row of blocks, one line of pixels at a time.
     b, block_row = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -284,13 +205,13 @@ def _finish(
         inside = written & (x >= 0) & (x < size) & (y >= 0) & (y < size)
         red, green, blue = _normalized(
             b, sampled, grays, mean, drawn, stride, width, crop, size, y, x, inside,
-            WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, RESAMPLES, TILES,
+            WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, RESAMPLES, CUBIC, TILES,
         )  # fmt: skip
         if MIXING >= 0:
             partner = tl.minimum(b ^ 1, batch - 1)
             red2, green2, blue2 = _normalized(
                 partner, sampled, grays, mean, drawn, stride, width, crop, size, y, x, inside,
-                WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, RESAMPLES, TILES,
+                WINDOW, PADDED, WARP, JITTER, LIGHTING, ERASING, MEAN_VARIES, RESAMPLES, CUBIC, TILES,
             )  # fmt: skip
             share = tl.where(_within(row, y, x, size, MIXING + 1), 0.0, tl.load(row + MIXING))
             red, green = share * red + (1 - share) * red2, share * green + (1 - share) * green2

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ...types import Interpolation
 from .base import Augmentation
 from .padded_crop import PADDED_CROP
 from .registry import PLAIN_COLUMNS, columns_of
@@ -15,11 +16,11 @@ from .warp import WARP, matrix
 
 
 def cutter(
-    augmentations: Sequence[Augmentation], params_BV: Tensor, side: int, crop: int, size: int
+    augmentations: Sequence[Augmentation], params_BV: Tensor, side: int, crop: int, size: int, mode: Interpolation
 ) -> Callable[[Tensor], Tensor] | None:
     """Return the function from whole images (B, 3, side, side) to crops (B, 3, size, size); None for plain crops.
 
-    Crops are windows of ``crop`` x ``crop`` pixels, unless they have their own size, resized to ``size``.
+    Crops are windows of ``crop`` x ``crop`` pixels, unless they have their own size, resized to ``size`` by ``mode``.
     """
     own = next((augmentation for augmentation in augmentations if augmentation.crop), None)
     warped = WARP in augmentations
@@ -28,7 +29,7 @@ def cutter(
     mirror_B = params_BV[:, PLAIN_COLUMNS - 1]
     params_BP = params_BV[:, columns_of(own)] if own else params_BV
     cut = own.crop if own else None
-    if cut and not warped and (size == crop or own is RESIZED_CROP):
+    if cut and not warped and size == crop and own is not RESIZED_CROP:
         return lambda images_BCHW: cut(images_BCHW, params_BP, mirror_B, size)
     windows = own.windows if own and own.windows else plain_windows
     return partial(
@@ -38,6 +39,7 @@ def cutter(
         size=size,
         warp_B22=matrix(params_BV[:, columns_of(WARP)]) if warped else None,
         zeros=own is PADDED_CROP,
+        mode=mode,
     )
 
 

@@ -49,6 +49,7 @@ def transform_to_blocks(
             transform.size,
             out_BYXC,
             columns=Columns(**columns),
+            cubic=transform.interpolation == "bicubic",
             mean_varies=transform.mean_varies,
             side=side,
             pad=pad,

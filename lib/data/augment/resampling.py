@@ -1,8 +1,10 @@
-"""Windows of images, sampled bilinearly."""
+"""Windows of images, sampled between their pixels."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from ...types import Interpolation
 
 
 def sample(
@@ -13,13 +15,14 @@ def sample(
     *,
     warp_B22: Tensor | None = None,
     zeros: bool = False,
+    mode: Interpolation = "bilinear",
 ) -> Tensor:
     """Resize the windows to (B, C, size, size), and mirror where ``mirror_B`` is 1. float32 in and out.
 
     A window is (top, left, height, width) in pixels. With ``warp_B22`` the place of each pixel relative to the middle
     of the window, (across, down), is multiplied by this matrix, and beyond its edges the image is reflected. Without,
-    pixels outside the window are not mixed in: its outermost pixels extend to its edge. With ``zeros`` there
-    are zeros beyond the edges of the image.
+    its outermost pixels extend to its edge: only ``bicubic`` mixes in pixels outside of it. With ``zeros`` there are
+    zeros beyond the edges of the image.
     """
     top_B1, left_B1, height_B1, width_B1 = windows_B4.T[:, :, None]
     centers = (torch.arange(size, device=images_BCHW.device) + 0.5) / size - 0.5
@@ -34,4 +37,5 @@ def sample(
     middle_B2 = torch.cat([left_B1 + width_B1 / 2, top_B1 + height_B1 / 2], dim=1)
     grid_BHW2 = (place_BHW2 + middle_B2[:, None, None]) * (2 / images_BCHW.shape[-1]) - 1
     outside = "zeros" if zeros else "reflection"
-    return functional.grid_sample(images_BCHW, grid_BHW2, padding_mode=outside, align_corners=False)
+    sampled = functional.grid_sample(images_BCHW, grid_BHW2, mode, padding_mode=outside, align_corners=False)
+    return sampled.clamp(0, 255) if mode == "bicubic" else sampled  # which exceeds its pixels beside edges

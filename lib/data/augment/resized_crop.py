@@ -32,7 +32,7 @@ def draw(count: int, img_size: int, augment: AugmentConfig, rng: np.random.Gener
 
 
 def crop(images_BCHW: Tensor, windows_B4: Tensor, mirror_B: Tensor, size: int) -> Tensor:
-    """Resize the windows to (B, 3, size, size) bilinearly, and mirror where ``mirror_B`` is 1. float32 in and out."""
+    """Resize the windows to (B, 3, size, size), and mirror where ``mirror_B`` is 1. float32 in and out."""
     return sample(images_BCHW, windows_B4, mirror_B, size)
 
 

@@ -31,7 +31,7 @@ class Transform:
         self.mean_HWC = MEANS[normalize.mean](torch.from_numpy(mean_CHW)).permute(1, 2, 0).contiguous().to(device)
         self.mean_varies = normalize.mean == "image"
         """whether ``mean_HWC`` is not the same everywhere"""
-        self.augmentations = enabled(augment)
+        self.augmentations, self.interpolation = enabled(augment), augment.interpolation
         self.std_C = torch.tensor(normalize.std or (1.0, 1.0, 1.0), device=device)
         self._divides = normalize.std is not None
         self.mixes = augment.mixes
@@ -74,7 +74,7 @@ class Transform:
 
     def _cropped(self, images_BHWC: Tensor, params_BV: Tensor) -> tuple[Tensor, Tensor]:
         """Return the crops of the images and of the mean image, (B, 3, size, size) each."""
-        if cut := cutter(self.augmentations, params_BV, images_BHWC.shape[2], self.crop, self.size):
+        if cut := cutter(self.augmentations, params_BV, images_BHWC.shape[2], self.crop, self.size, self.interpolation):
             images_BCHW = images_BHWC.permute(0, 3, 1, 2).float()
             return cut(images_BCHW), cut(self.mean_HWC.permute(2, 0, 1).expand_as(images_BCHW))
         rows, columns = _positions(params_BV, self.crop)
