@@ -39,7 +39,7 @@ def compiler_error() -> BaseException:
 def test_a_failure_of_the_compiler_is_one_line_and_its_traceback_is_in_the_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], debug: bool
 ) -> None:
-    name = f"trainer {int(debug)}"  # a log is open for each name
+    name = f"role {int(debug)} of this test"  # a log stays open for each name in a process
     run, report = context(tmp_path, name, debug=debug)
     mark_started(tmp_path)
     assert report_failure(run, compiler_error()) == 2
