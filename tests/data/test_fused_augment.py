@@ -26,7 +26,7 @@ CASES: dict[str, tuple[dict[str, Any], NormalizeConfig]] = {
     "padded, turned": ({"pad": 4, "rotation": 20.0, "cutmix": 1.0}, NormalizeConfig(mean="channel")),
     "smaller": ({"sizes": (5, CROP), "color_jitter": 0.4, "cutmix": 1.0}, NormalizeConfig()),
     "padded, smaller": ({"sizes": (5, CROP), "pad": 2}, NormalizeConfig()),
-    "bicubic": ({"crop": "resized", "area": 0.3, "interpolation": "bicubic", "mixup": 0.5}, NormalizeConfig()),
+    "bicubic": ({"crop": "resized", "area": 0.3, "interpolation": "bicubic"}, NormalizeConfig()),
     "bicubic, padded, turned": (
         {"pad": 4, "rotation": 20.0, "interpolation": "bicubic"},
         NormalizeConfig(mean="channel"),

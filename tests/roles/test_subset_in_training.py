@@ -62,7 +62,7 @@ def test_a_run_with_a_subset_stopped_anywhere_and_resumed_equals_uninterrupted(
     whole = figures(tmp_path / "whole")
     of_subset = [(epoch, iteration, images) for kind, epoch, iteration, images, *_ in whole if kind == "val_subset"]
     assert of_subset == [(1, 2, 7), (2, 2, 7)]
-    for broken in range(1, feed.asked_for):
+    for broken in range(1, feed.asked_for, 2 if model.precise_bn else 1):
         stopped = run(f"{broken}")
         assert stopped.train(broken)[0].failure
         assert len(figures(tmp_path / f"{broken}")) < len(whole)
