@@ -167,7 +167,7 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
 
 
 def mean_of_size(mean_CHW: Tensor, img_size: int, subtracted: str, where: Path) -> Tensor:
-    """Return the mean (3, H, W) for images of another size. Raises ConfigError if each pixel has a mean of its own."""
+    """Return the mean (3, H, W) for images of another size. Raises ConfigError if the mean differs between pixels."""
     color_C11 = mean_CHW.mean((1, 2), keepdim=True)
     if mean_CHW.shape[1] == img_size:
         return mean_CHW

@@ -27,8 +27,10 @@ def place_of(
     row, y, x, width, crop, size,
     WINDOW: tl.constexpr, PADDED: tl.constexpr, WARP: tl.constexpr, RESAMPLES: tl.constexpr,
 ):  # fmt: skip
-    # Where pixel (y, x) of the crop lies in the whole image: row and column of a pixel, and the shares of the pixels
-    # after it, down and across.
+    """Return where pixel (y, x) of the crop lies in the whole image.
+
+    That is the row and column of a pixel, and the shares of the pixels after it, down and across.
+    """
     top, left, tall, wide = _window(row, width, crop, WINDOW, PADDED)
     x = tl.where(tl.load(row + 2) == 1, size - 1 - x, x)
     if not RESAMPLES:
@@ -53,7 +55,7 @@ def place_of(
 
 @triton.jit
 def mixed(image, r, c, dy, dx, mask, width, start, RESAMPLES: tl.constexpr, PADDED: tl.constexpr, CUBIC: tl.constexpr):
-    # Red, green and blue at a place of an image, or mean image, whose first row is row ``start`` of the whole one.
+    """Return red, green and blue at a place of an image, or mean image, whose first row is ``start``."""
     red, green, blue = _pixel(image, r, c, mask, width, start, PADDED)
     if RESAMPLES and CUBIC:
         red, green, blue = red * 0, green * 0, blue * 0

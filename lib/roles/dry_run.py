@@ -57,7 +57,7 @@ def run(context: Context) -> None:
 
 
 def written(data: DataConfig) -> str:
-    """Return what is left of the dry run: the checks of some sources keep results, which a training starts from."""
+    """Return what the dry run has left on disk: some sources keep the results of their checks for the training."""
     folder = results_folder(data)
     if not folder:
         return "nothing was written"

@@ -39,7 +39,7 @@ CLASSIFIERS: dict[str, Callable[[int], list[nn.Module]]] = {
 
 @torch.no_grad()
 def network(name: str) -> FeatureClassifier:
-    """Return a network whose initial weights are from a generator of its own: threads share torch's default one."""
+    """Return a network with initial weights from a separate generator, since threads share torch's default one."""
     features = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
     if name == "towers":
         grouped = nn.Conv2d(8, 4, 3, padding=1, groups=2)
@@ -93,7 +93,7 @@ def batch(number: int, total: int, rank: int, workers: int) -> Batch:
 def train(
     settings: Config, exchange: Exchange, lr: float = 0.05, updates: Sequence[int] = UPDATES
 ) -> tuple[dict[str, Tensor], list[float], list[float]]:
-    """Return weights, momentum and slots, and the sums of training and validation, after updates of so many images."""
+    """Return weights, momentum and slots, and the metric sums of training and validation, after these updates."""
     replica, workers = build(settings, exchange), exchange.world_size
     meters, number = [Meter(CPU), Meter(CPU)], 0
     for update, total in enumerate(updates):

@@ -251,7 +251,7 @@ def test_a_frozen_classifier_is_refused() -> None:
 def test_norms_are_measured_as_without_splitting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, captured: bool
 ) -> None:
-    """Of two workers, each on batches of its own; and the classifier is validated and saved with them."""
+    """Two workers measure on different batches, and validate and save the classifier with the mean."""
 
     def measured(peer: Peer, parallel: str) -> tuple[dict[str, Tensor], list[float]]:
         peer.capturable = captured  # as on GPUs: then the exchange may be part of the step
