@@ -184,9 +184,9 @@ class AugmentConfig(Section, prefix="augment."):
     for each in place of 4; networks with batch norms do without it: model.precise_bn"""
 
     sizes: Annotated[tuple[PositiveInt, ...], Example("[96, 112, 128]")] = ()
-    """ResNets: sides that the window is resized to in equal parts of the training, growing, the last one that of the
-    network's input (model.crop); [] or one: always that. Small images take less time, early in a training that is
-    enough"""
+    """ResNets: sides that the window is resized to in equal parts of the training, growing; []: always that of the
+    network's input (model.crop). Small images take less time, early in a training that is enough. With a last one of
+    7/8 of model.crop objects are about as large in training as in validation (arXiv:1906.06423)"""
 
     pad: NonNegativeInt = 0
     """random: border of the training image in pixels, zero when normalized, that the window may cover; 0: none; usual
@@ -240,8 +240,8 @@ class AugmentConfig(Section, prefix="augment."):
 
     @property
     def resizes(self) -> bool:
-        """Whether the window has another size in some epochs."""
-        return len(self.sizes) > 1
+        """Whether the window may have another size than in validation."""
+        return bool(self.sizes)
 
     def size(self, epoch: int, n_epochs: int) -> int | None:
         """Return the side of the network's input in an epoch, counted from 0; None: the usual one."""

@@ -75,13 +75,13 @@ class ModelSpec:
 
     def check_sizes(self, sizes: Sequence[int], crop: int) -> None:
         """Raise ConfigError if the network cannot be trained on images of these sizes, and evaluated on ``crop``."""
-        if sizes and sizes[-1] != crop:
+        if sizes and sizes[-1] > crop:
             raise ConfigError(
                 f"augment.sizes ends with {sizes[-1]}, but the network's input is {crop} x {crop}; set model.crop to "
-                f"{sizes[-1]}, or the last size to {crop}"
+                f"{sizes[-1]}, or the last size to at most {crop}"
             )
-        if len(sizes) > 1 and not self.any_size:
-            raise ConfigError(f"augment.sizes is {list(sizes)}, but only ResNets take several; set it to []")
+        if sizes and not self.any_size:
+            raise ConfigError(f"augment.sizes is {list(sizes)}, but only ResNets take it; set it to []")
         if sizes and sizes[0] < self.min_crop:
             raise ConfigError(f"augment.sizes begins with {sizes[0]}; this network needs at least {self.min_crop}")
 

@@ -278,6 +278,7 @@ def test_rows_of_either_width_fit_into_the_same_memory(params: AugmentConfig, co
 def test_windows_are_resized_in_equal_parts_of_the_training() -> None:
     augment = AugmentConfig(sizes=(10, 12, CROP), mirror=False)
     assert [augment.size(epoch, 8) for epoch in range(8)] == [10, 10, 10, 12, 12, 12, CROP, CROP]
+    assert [AugmentConfig(sizes=(12,)).size(epoch, 8) for epoch in (0, 7)] == [12, 12]
     assert AugmentConfig().size(0, 8) is None
     rows = draw(augment)
     assert rows.shape == (8, COLUMNS)
