@@ -1,5 +1,6 @@
 import errno
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -83,6 +84,26 @@ def test_the_number_of_readers_may_change_between_batches(at: Layout, source: Hi
     for wait, out in zip(waits, outs, strict=True):
         wait()
         assert np.array_equal(out, images)
+
+
+@pytest.mark.timeout(30)
+def test_a_read_begins_while_earlier_ones_go_on(
+    at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, go_on = os.preadv, threading.Event()
+
+    def preadv(descriptor: int, buffers: Sequence[memoryview], position: int) -> int:
+        go_on.wait()
+        return real(descriptor, buffers, position)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    outs = [np.zeros((48, 32, 32, 3), np.uint8) for _ in range(8)]
+    waits = [source.begin_read(np.arange(48), out) for out in outs]
+    assert not any(out.any() for out in outs)
+    go_on.set()
+    for wait, out in zip(waits, outs, strict=True):
+        wait()
+        assert np.array_equal(out, all_images(at))
 
 
 def test_a_short_read_is_continued(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:

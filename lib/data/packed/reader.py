@@ -29,6 +29,9 @@ from .metadata import read_labels
 T = TypeVar("T")
 # The part of the process's limit of open files that one split may use: usually enough for all files of ImageNet.
 _SHARE_OF_OPEN_FILES = 0.4
+# A batch is divided among the threads in parts of about so many runs or more: handing over a part costs some ten
+# microseconds, and while batches are read ahead all threads have work anyway.
+_JOBS_OF_A_THREAD = 64
 # Reads slower than this do not come from the page cache.
 _MEMORY_BYTES_PER_S = 1e9
 
@@ -73,7 +76,8 @@ class HickleBatches:
         try:
             for file in files:
                 self._ensure_open(file)
-            self._verify([file for file in files if file in self._unverified])
+            if unverified := self._unverified.intersection(files):
+                self._verify(unverified)
         except DataError:
             self._close_all(files)
             raise
@@ -122,8 +126,9 @@ class HickleBatches:
         columns = (files, positions, places * self._image_bytes, sizes)
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
-    def _verify(self, files: list[int]) -> None:
-        self._wait(self._submit(files, lambda file: verify_batch_file(self._paths[file], self._files[file])))
+    def _verify(self, files: set[int]) -> None:
+        """Compare files with their checksums. It waits for all reads that were begun before."""
+        self._wait(self._submit(sorted(files), lambda file: verify_batch_file(self._paths[file], self._files[file])))
         self._unverified.difference_update(files)
 
     def _advise(self, runs: list[_Run]) -> None:
@@ -154,7 +159,8 @@ class HickleBatches:
                 do(job)
             return time.perf_counter() - start
 
-        futures = [self._pool.submit(do_some, jobs[i :: self._readers]) for i in range(self._readers)]
+        parts = min(self._readers, -(-len(jobs) // _JOBS_OF_A_THREAD))
+        futures = [self._pool.submit(do_some, jobs[i::parts]) for i in range(parts)]
         self._pending.update(futures)
         return futures
 
