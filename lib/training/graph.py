@@ -1,6 +1,8 @@
 """A piece of a device's work that is launched again and again: on a GPU, one CUDA graph."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -41,7 +43,22 @@ class Graph:
         torch._C._cuda_clearCublasWorkspaces()
         graph = torch.cuda.CUDAGraph()
         # The thread-local mode lets uploads from the loader continue on this thread's other streams.
-        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+        with (
+            _no_garbage_collection(),
+            torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"),
+        ):
             work()
         torch._C._cuda_clearCublasWorkspaces()
         self.replay, self.pool = graph.replay, graph.pool()
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep cyclic garbage meanwhile: freeing an older graph would make CUDA give up the capture."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,5 +1,7 @@
 """Code that differs on a GPU agrees with the plain code on the CPU."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from lib.ipc import shared_memory
 from lib.models.alexnet import AlexNet
 from lib.models.layers import ResponseNorm
 from lib.system.devices import choose_device
+from lib.training.graph import Graph
 from lib.types import Phase
 
 GPU = torch.device("cuda:0")
@@ -120,3 +123,23 @@ def test_alexnet_is_close_on_cpu_and_gpu(crop: int) -> None:
     x = torch.randn(2, 3, crop, crop) * 60
     expected = model(x)
     torch.testing.assert_close(model.to(GPU)(x.to(GPU)).cpu(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_graph_is_captured_while_an_older_one_is_garbage() -> None:
+    """CUDA gives up a capture during which another graph is freed."""
+    value = torch.zeros(1, device=GPU)
+
+    def work() -> None:
+        value.add_(1)
+        for _ in range(2000):
+            held: list[object] = []
+            held.append(held)  # what the collector counts
+
+    cycle: list[object] = [Graph(work, work, GPU)]
+    cycle.append(cycle)
+    del cycle
+    graph = Graph(work, lambda: None, GPU)
+    before = float(value)
+    graph.replay()
+    assert float(value) == before + 1
+    assert gc.isenabled()

@@ -21,7 +21,7 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", *ANY_PORT, "--nproc-p
 @pytest.fixture(autouse=True)
 def images(tmp_path: Path) -> None:
     """Write a data set whose last batches are short."""
-    write_data_set(tmp_path / "data", train=44, img_size=96)
+    write_data_set(tmp_path / "data", train=76, img_size=96)
 
 
 def parameters(folder: Path) -> dict[str, torch.Tensor]:
@@ -40,11 +40,13 @@ def trained(run_script: Script, folder: Path, name: str, workers: int, *options:
     return parameters(folder / name)
 
 
-def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], which: str) -> None:
+def assert_close(
+    found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], which: str, *, biases: float = 1e-3
+) -> None:
+    """``biases`` is how far they may be off: their gradients are long sums, here in another order."""
     for key, value in expected.items():
         difference = (found[key] - value).norm() / value.norm()
-        # Those of biases are long sums, here in another order.
-        assert difference < (1e-3 if key.endswith("bias") else 2e-4), (which, key, difference)
+        assert difference < (biases if key.endswith("bias") else 2e-4), (which, key, difference)
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
@@ -95,8 +97,11 @@ def test_workers_train_with_other_optimizers_as_one(
 ) -> None:
     options = ("--compute.compile", "never", *optimizer)
     one = trained(run_script, tmp_path, "one", 1, *options)
+    biases = (
+        2e-2 if "lamb" in optimizer else 1e-3
+    )  # LAMB's steps are in proportion: those that begin at 0 keep the first
     for name in ways:
-        assert_close(trained(run_script, tmp_path, name, 2, *options, *WAYS[name]), one, name)
+        assert_close(trained(run_script, tmp_path, name, 2, *options, *WAYS[name]), one, name, biases=biases)
 
 
 @pytest.mark.skipif(N_GPUS < 2, reason="NCCL wants a GPU for each process")
