@@ -1,8 +1,10 @@
+import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import msgspec
@@ -16,6 +18,7 @@ from lib.data.packed.layout import Layout, layout
 from lib.data.packed.manifest import BatchFile, read_manifest
 from lib.data.packed.reader import HickleBatches
 from lib.errors import DataError
+from lib.system.memory_copy import MemoryCopy
 
 
 @pytest.fixture
@@ -23,11 +26,32 @@ def at(data_set: Path) -> Layout:
     return layout(data_set)
 
 
-@pytest.fixture
-def source(at: Layout) -> Iterator[HickleBatches]:
+def opened(at: Layout) -> Iterator[HickleBatches]:
     source = HickleBatches(at, read_manifest(at), "train", readers=3)
     yield source
     source.close()
+
+
+@pytest.fixture
+def unmapped(at: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[HickleBatches]:
+    """Open a source whose files cannot be mapped, as where there are too many."""
+
+    def mmap(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr("mmap.mmap", mmap)
+    yield from opened(at)
+
+
+@pytest.fixture(params=["mapped", "forbidden", "unmapped"])
+def source(at: Layout, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[HickleBatches]:
+    """Open a source that copies from mapped files, one where a sandbox forbids that, or one that maps none."""
+    if request.param == "unmapped":
+        yield request.getfixturevalue("unmapped")
+        return
+    if request.param == "forbidden":
+        monkeypatch.setattr(MemoryCopy, "__call__", lambda *_: False)
+    yield from opened(at)
 
 
 def all_images(at: Layout) -> np.ndarray:
@@ -46,7 +70,7 @@ def test_rows_are_what_h5py_reads(at: Layout, source: HickleBatches, indices: li
 
 @pytest.mark.parametrize("indices", [[0], [47, 0, 16, 15], list(range(10, 40)), []], ids=str)
 def test_only_the_wanted_rows_of_each_image_are_read(
-    at: Layout, source: HickleBatches, indices: list[int], monkeypatch: pytest.MonkeyPatch
+    at: Layout, unmapped: HickleBatches, indices: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, n_bytes = os.preadv, []
 
@@ -56,10 +80,32 @@ def test_only_the_wanted_rows_of_each_image_are_read(
 
     monkeypatch.setattr(os, "preadv", preadv)
     out, tops = np.zeros((len(indices), 5, 32, 3), np.uint8), [7 * i % 28 for i in range(len(indices))]
-    source.begin_read(np.array(indices, np.int64), out, tops)()
+    unmapped.begin_read(np.array(indices, np.int64), out, tops)()
     wanted = [all_images(at)[index, top : top + 5] for index, top in zip(indices, tops, strict=True)]
     assert all(np.array_equal(a, b) for a, b in zip(out, wanted, strict=True))
     assert n_bytes == [5 * 32 * 3] * len(indices)
+
+
+def test_mapped_files_are_copied_in_one_call_and_a_disk_is_read(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def noted(call: str, does: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*arguments: object) -> Any:
+            calls.append(call)
+            return does(*arguments)
+
+        return noting
+
+    monkeypatch.setattr(MemoryCopy, "__call__", noted("copy", MemoryCopy.__call__))
+    monkeypatch.setattr(os, "preadv", noted("read", os.preadv))
+    with contextlib.contextmanager(opened)(at) as source:
+        for from_disk, expected in ((0, ["copy"]), (1, ["read"] * 4), (0, ["copy"])):
+            source._from_disk = from_disk
+            out = np.zeros((4, 32, 32, 3), np.uint8)
+            source.read(np.array([3, 40, 20, 1]), out)
+            assert np.array_equal(out, all_images(at)[[3, 40, 20, 1]])
+            assert calls == expected
+            calls.clear()
 
 
 def test_random_rows_again_and_again_with_few_open_files(
@@ -88,7 +134,7 @@ def test_the_number_of_readers_may_change_between_batches(at: Layout, source: Hi
 
 @pytest.mark.timeout(30)
 def test_a_read_begins_while_earlier_ones_go_on(
-    at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
+    at: Layout, unmapped: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, go_on = os.preadv, threading.Event()
 
@@ -98,7 +144,7 @@ def test_a_read_begins_while_earlier_ones_go_on(
 
     monkeypatch.setattr(os, "preadv", preadv)
     outs = [np.zeros((48, 32, 32, 3), np.uint8) for _ in range(8)]
-    waits = [source.begin_read(np.arange(48), out) for out in outs]
+    waits = [unmapped.begin_read(np.arange(48), out) for out in outs]
     assert not any(out.any() for out in outs)
     go_on.set()
     for wait, out in zip(waits, outs, strict=True):
@@ -106,13 +152,13 @@ def test_a_read_begins_while_earlier_ones_go_on(
         assert np.array_equal(out, all_images(at))
 
 
-def test_a_short_read_is_continued(at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_read_is_continued(at: Layout, unmapped: HickleBatches, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.preadv
     monkeypatch.setattr(
         os, "preadv", lambda fd, buffers, at: real(fd, [buffers[0][: max(1, len(buffers[0]) // 3)]], at)
     )
     out = np.zeros((4, 32, 32, 3), np.uint8)
-    source.read(np.arange(14, 18), out)
+    unmapped.read(np.arange(14, 18), out)
     assert np.array_equal(out, all_images(at)[14:18])
 
 
@@ -196,12 +242,12 @@ def test_a_file_that_was_put_back_is_opened_again(at: Layout, source: HickleBatc
 
 
 def test_a_read_error_names_the_file_and_the_fix(
-    at: Layout, source: HickleBatches, monkeypatch: pytest.MonkeyPatch
+    at: Layout, unmapped: HickleBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file was read before; once the disk is back, its rows can be read again."""
     real, out = os.preadv, np.zeros((4, 32, 32, 3), np.uint8)
-    source.read(np.arange(14, 18), out)
-    broken = source._open[1]
+    unmapped.read(np.arange(14, 18), out)
+    broken = unmapped._open[1].descriptor
 
     def preadv(descriptor: int, buffers: Sequence[memoryview], position: int) -> int:
         if descriptor == broken:
@@ -215,8 +261,8 @@ def test_a_read_error_names_the_file_and_the_fix(
             match=r"train_hkl_b16/00001.hkl cannot be read: Input/output error; check its disk, or delete it and run "
             "preprocessing/generate_data.sh again$",
         ):
-            source.read(np.arange(14, 18), out)
-    source.read(np.arange(14, 18), out)
+            unmapped.read(np.arange(14, 18), out)
+    unmapped.read(np.arange(14, 18), out)
     assert np.array_equal(out, all_images(at)[14:18])
 
 

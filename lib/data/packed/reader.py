@@ -1,24 +1,25 @@
 """Read images from batch files straight into the slots that loader and trainer share.
 
-The manifest says where in each file the pixels begin, so ``preadv`` copies rows from the page cache to their slot and
-nothing else copies them. Between two calls a thread holds Python's lock for one or two microseconds, which also limits
-how fast several threads can be.
+The manifest says where in each file the pixels begin, so rows are copied from the page cache to their slot and nothing
+else copies them: those of many images in one call, from the mapped files, outside Python's lock. From a disk, and where
+that call is forbidden, ``preadv`` reads image by image.
 """
 
-import itertools
+import mmap
 import os
 import resource
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
+from ...system.memory_copy import MemoryCopy
 from ...types import Split
 from ..sources.base import PendingRead, Tops
 from .batch_file import CHECK_DISK, FIX, open_batch_file, verify_batch_file
@@ -26,19 +27,25 @@ from .layout import Layout
 from .manifest import Manifest
 from .metadata import read_labels
 
-T = TypeVar("T")
 # The part of the process's limit of open files that one split may use: usually enough for all files of ImageNet.
 _SHARE_OF_OPEN_FILES = 0.4
+# Descriptors of an open file: its own, and a copy that Python keeps for the mapping.
+_DESCRIPTORS = 2
 # A batch is divided among the threads in parts of about so many runs or more: handing over a part costs some ten
 # microseconds, and while batches are read ahead all threads have work anyway.
-_JOBS_OF_A_THREAD = 64
-# Reads slower than this do not come from the page cache.
+_RUNS_OF_A_THREAD = 64
+# Reads slower than this do not come from the page cache, and neither may those of as many batches after them.
 _MEMORY_BYTES_PER_S = 1e9
+_BATCHES_AFTER = 16
+
+# Consecutive bytes in each row: file, first byte in it, first byte in the output, number of bytes.
+_Runs: TypeAlias = NDArray[np.int64]
 
 
-# Consecutive bytes that one call reads: file, first byte in it, first byte in the output, number of bytes.
-# A plain tuple, as there may be one for each image.
-_Run: TypeAlias = tuple[int, int, int, int]
+class _OpenFile(NamedTuple):
+    descriptor: int
+    mapping: mmap.mmap | None
+    """None if the system maps no more files"""
 
 
 class HickleBatches:
@@ -54,9 +61,12 @@ class HickleBatches:
         self._offsets = np.array([file.offset for file in self._files], np.int64)
         self._row_bytes = 3 * manifest.img_size
         self._image_bytes = self._row_bytes * manifest.img_size
-        self._open: OrderedDict[int, int] = OrderedDict()  # descriptors by file, the least recently used first
-        self._max_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._from_disk = False
+        self._open: OrderedDict[int, _OpenFile] = OrderedDict()  # by file, the least recently used first
+        self._addresses = np.zeros(len(self._files), np.int64)  # of the mapped files
+        self._max_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0]) // _DESCRIPTORS
+        self._copy = MemoryCopy()
+        self._from_disk = 0
+        """batches that may not be in the page cache"""
         self._readers = readers
         self._pending: set[Future[float]] = set()
         self._pool = ThreadPoolExecutor(readers, "reader")
@@ -71,7 +81,7 @@ class HickleBatches:
         The returned call waits for the end. Both raise DataError.
         """
         runs = self._runs(indices) if tops is None else self._row_runs(indices, tops, out[0].nbytes if len(out) else 0)
-        files = list(dict.fromkeys(file for file, *_ in runs))
+        files: list[int] = np.unique(runs[:, 0]).tolist()
         self._close_unused(files)
         try:
             for file in files:
@@ -83,8 +93,8 @@ class HickleBatches:
             raise
         if self._from_disk:
             self._advise(runs)
-        memory = out.data.cast("B") if len(out) else memoryview(b"")
-        reading = self._submit(runs, partial(self._read_run, out=memory))
+        n_parts = min(self._readers, -(-len(runs) // _RUNS_OF_A_THREAD))
+        reading = self._submit(partial(self._read, runs[part::n_parts], out) for part in range(n_parts))
 
         def finish() -> None:
             try:
@@ -92,7 +102,8 @@ class HickleBatches:
             except DataError:
                 self._close_all(files)
                 raise
-            self._from_disk = out.nbytes < seconds * _MEMORY_BYTES_PER_S
+            slow = out.nbytes < seconds * _MEMORY_BYTES_PER_S
+            self._from_disk = _BATCHES_AFTER if slow else max(0, self._from_disk - 1)
 
         return finish
 
@@ -107,15 +118,15 @@ class HickleBatches:
         self._pool.shutdown()
         self._close_all(list(self._open))
 
-    def _row_runs(self, indices: NDArray[np.int64], tops: Sequence[int], n_bytes: int) -> list[_Run]:
+    def _row_runs(self, indices: NDArray[np.int64], tops: Sequence[int], n_bytes: int) -> _Runs:
         """Return a run for each image: ``n_bytes`` bytes from row ``tops[i]`` on."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         images = indices - self._starts[files]
         positions = self._offsets[files] + images * self._image_bytes + np.array(tops, np.int64) * self._row_bytes
-        places = range(0, n_bytes * len(indices), n_bytes or 1)
-        return list(zip(files.tolist(), positions.tolist(), places, itertools.repeat(n_bytes)))
+        places = np.arange(len(indices)) * n_bytes
+        return np.stack([files, positions, places, np.full(len(indices), n_bytes)], axis=1)
 
-    def _runs(self, indices: NDArray[np.int64]) -> list[_Run]:
+    def _runs(self, indices: NDArray[np.int64]) -> _Runs:
         """Divide ``indices`` into runs of consecutive images of one file."""
         files = np.searchsorted(self._starts, indices, side="right") - 1
         breaks = (np.diff(indices) != 1) | (np.diff(files) != 0)
@@ -123,23 +134,32 @@ class HickleBatches:
         images, files = indices[places] - self._starts[files[places]], files[places]
         positions = self._offsets[files] + images * self._image_bytes
         sizes = np.diff(places, append=len(indices)) * self._image_bytes
-        columns = (files, positions, places * self._image_bytes, sizes)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+        return np.stack([files, positions, places * self._image_bytes, sizes], axis=1)
 
     def _verify(self, files: set[int]) -> None:
         """Compare files with their checksums. It waits for all reads that were begun before."""
-        self._wait(self._submit(sorted(files), lambda file: verify_batch_file(self._paths[file], self._files[file])))
+        jobs = (partial(verify_batch_file, self._paths[file], self._files[file]) for file in sorted(files))
+        self._wait(self._submit(jobs))
         self._unverified.difference_update(files)
 
-    def _advise(self, runs: list[_Run]) -> None:
+    def _advise(self, runs: _Runs) -> None:
         """Tell the kernel what will be read, so that the disk works on all runs while each thread waits for one."""
-        for file, position, _, size in runs:
-            os.posix_fadvise(self._open[file], position, size, os.POSIX_FADV_WILLNEED)
+        for file, position, _, size in runs.tolist():
+            os.posix_fadvise(self._open[file].descriptor, position, size, os.POSIX_FADV_WILLNEED)
 
-    def _read_run(self, run: _Run, out: memoryview) -> None:
-        """Read the run into its place in ``out``. One call may return fewer bytes than asked for."""
-        file, position, start, size = run
-        descriptor, remaining = self._open[file], out[start : start + size]
+    def _read(self, runs: _Runs, out: NDArray[np.uint8]) -> None:
+        """Read the runs into their places in ``out``, in one call if they can be copied from memory."""
+        files, positions, places, sizes = runs.T
+        addresses = self._addresses[files]
+        in_memory = not self._from_disk and addresses.all()
+        if not (in_memory and self._copy(addresses + positions, out.ctypes.data + places, sizes)):
+            memory = out.data.cast("B")
+            for file, position, place, size in runs.tolist():
+                self._read_run(file, position, memory[place : place + size])
+
+    def _read_run(self, file: int, position: int, remaining: memoryview) -> None:
+        """Fill ``remaining`` from this position on. One call may return fewer bytes than asked for."""
+        descriptor = self._open[file].descriptor
         while remaining:
             try:
                 count = os.preadv(descriptor, (remaining,), position)
@@ -150,17 +170,15 @@ class HickleBatches:
             position += count
             remaining = remaining[count:]
 
-    def _submit(self, jobs: Sequence[T], do: Callable[[T], None]) -> list[Future[float]]:
-        """Divide the jobs among the threads. Each future returns the seconds of its thread."""
+    def _submit(self, jobs: Iterable[Callable[[], None]]) -> list[Future[float]]:
+        """Give the jobs to the threads. Each future returns its seconds."""
 
-        def do_some(some: Sequence[T]) -> float:
+        def timed(job: Callable[[], None]) -> float:
             start = time.perf_counter()
-            for job in some:
-                do(job)
+            job()
             return time.perf_counter() - start
 
-        parts = min(self._readers, -(-len(jobs) // _JOBS_OF_A_THREAD))
-        futures = [self._pool.submit(do_some, jobs[i::parts]) for i in range(parts)]
+        futures = [self._pool.submit(timed, job) for job in jobs]
         self._pending.update(futures)
         return futures
 
@@ -183,11 +201,26 @@ class HickleBatches:
         if file in self._open:
             self._open.move_to_end(file)
         else:
-            self._open[file] = open_batch_file(self._paths[file], self._files[file])
+            descriptor = open_batch_file(self._paths[file], self._files[file])
+            mapping = _map(descriptor)
+            self._open[file] = _OpenFile(descriptor, mapping)
+            self._addresses[file] = np.frombuffer(mapping, np.uint8).ctypes.data if mapping else 0
 
     def _close_all(self, files: list[int]) -> None:
         """Close these files. After an error, the next attempt opens whatever files have their names then."""
         wait(self._pending)  # other batches may be read from them
         for file in files:
             if file in self._open:
-                os.close(self._open.pop(file))
+                descriptor, mapping = self._open.pop(file)
+                os.close(descriptor)
+                if mapping:
+                    mapping.close()
+                self._addresses[file] = 0
+
+
+def _map(descriptor: int) -> mmap.mmap | None:
+    """Map a file for reading; None if there are too many mappings or descriptors."""
+    try:
+        return mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,30 @@
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.system.memory_copy import MemoryCopy
+
+
+@pytest.mark.parametrize("count", [0, 1, 1024, 3000])
+def test_pieces_lie_where_they_were_sent(count: int) -> None:
+    rng = np.random.default_rng(count)
+    source, target = rng.integers(0, 256, 100_000, np.uint8), np.zeros((count, 50), np.uint8)
+    starts, sizes = rng.integers(0, 99_950, count), rng.integers(1, 51, count)
+    assert MemoryCopy()(source.ctypes.data + starts, target.ctypes.data + 50 * np.arange(count), sizes)
+    for row, start, size in zip(target, starts.tolist(), sizes.tolist(), strict=True):
+        assert np.array_equal(row[:size], source[start : start + size])
+        assert not row[size:].any()
+
+
+def test_a_mapped_file_that_has_become_shorter_does_not_come_and_raises_no_signal(tmp_path: Path) -> None:
+    path, target = tmp_path / "file", np.zeros(4 * mmap.PAGESIZE, np.uint8)
+    path.write_bytes(bytes(range(256)) * (len(target) // 256))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping:
+        address = np.frombuffer(mapping, np.uint8).ctypes.data
+        pieces = np.array([address]), np.array([target.ctypes.data]), np.array([len(target)])
+        assert MemoryCopy()(*pieces)
+        assert target.tobytes() == path.read_bytes()
+        file.truncate(mmap.PAGESIZE)
+        assert not MemoryCopy()(*pieces)
