@@ -174,10 +174,14 @@ class AugmentConfig(Section, prefix="augment."):
 
     crop: Literal["random", "center", "resized"] = "random"
     """window of the training image. random: at a random place; center: in the middle; resized: of random area
-    (augment.area to 1) and aspect ratio (3/4 to 4/3), stretched to the crop size"""
+    (augment.area to 1) and aspect ratio (augment.ratio), stretched to the crop size"""
 
     area: Annotated[float, Constraint("lie between 0 and 1", lambda value: 0 < value <= 1)] = 0.08
     """resized: least share of the image's area that the window covers; few epochs learn more from 0.35"""
+
+    ratio: Annotated[tuple[PositiveFloat, PositiveFloat], Example("[1, 1]")] = (3 / 4, 4 / 3)
+    """resized: least and greatest ratio of the window's width to its height; [1, 1]: squares, which show things in the
+    proportions of validation images"""
 
     interpolation: Interpolation = "bilinear"
     """how windows are resized, turned and slanted. bicubic is sharper, as validation images are, and reads 16 pixels
@@ -232,6 +236,8 @@ class AugmentConfig(Section, prefix="augment."):
         super().__post_init__()
         if list(self.sizes) != sorted(set(self.sizes)):
             raise ConfigError(f"augment.sizes is {list(self.sizes)}; list the sides in rising order, each once")
+        if self.ratio[0] > self.ratio[1]:
+            raise ConfigError(f"augment.ratio is {list(self.ratio)}; name the least ratio first")
         if self.pad and self.crop != "random":
             raise ConfigError(
                 f"augment.pad is {self.pad}, but augment.crop {self.crop} cuts no window at a random place; "

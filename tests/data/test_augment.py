@@ -1,5 +1,7 @@
 """Augmentations beyond crop and mirror: resized crops, colors, mean and standard deviation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,15 @@ def test_windows_have_the_documented_areas_and_ratios() -> None:
     assert abs(np.log(ratio).mean()) < 0.01
     narrow = width < 200
     assert abs((left / np.maximum(256 - width, 1))[narrow].mean() - 0.5) < 0.01
+
+
+def test_windows_of_ratio_1_are_squares_of_the_documented_areas() -> None:
+    augment = replace(ALL, area=0.35, ratio=(1.0, 1.0))
+    _, _, height, width = resized_crop.draw(20_000, 256, augment, np.random.default_rng(0)).T
+    assert np.array_equal(height, width)
+    assert np.allclose(np.quantile(width**2 / 256**2, [0, 0.25, 0.5, 1]), [0.35, 0.5125, 0.675, 1], atol=0.01)
+    with pytest.raises(ConfigError, match=r"augment.ratio is \[2.0, 0.5\]; name the least ratio first"):
+        AugmentConfig(ratio=(2.0, 0.5))
 
 
 def bilinear(image: np.ndarray, window: np.ndarray, crop: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from ...config.schema import AugmentConfig
 from .base import Augmentation
 from .resampling import sample
 
-RATIO = (3 / 4, 4 / 3)
 # A window that is longer than the image is drawn again, this many times in all.
 _TRIES = 10
 
@@ -20,9 +19,10 @@ def draw(count: int, img_size: int, augment: AugmentConfig, rng: np.random.Gener
     """Draw a window for each image, (top, left, height, width) in pixels: (N, 4)."""
     windows = np.tile(np.array([0, 0, img_size, img_size]), (count, 1))  # the whole image, if no window fits
     done = np.zeros(count, bool)
+    least, greatest = np.log(augment.ratio)
     for _ in range(_TRIES):
         area = rng.uniform(augment.area, 1, count) * img_size**2
-        ratio = np.exp(rng.uniform(np.log(RATIO[0]), np.log(RATIO[1]), count))
+        ratio = np.exp(rng.uniform(least, greatest, count))
         sizes = np.stack([np.sqrt(area / ratio), np.sqrt(area * ratio)], axis=1).round().astype(np.int64).clip(1)
         offsets = rng.integers(0, np.maximum(img_size - sizes, 0) + 1)
         fits = (sizes <= img_size).all(1) & ~done
