@@ -14,27 +14,30 @@ import torch
 from ..config.schema import ComputeConfig
 
 # Compiling saves about 30 % of a step. It took 15 to 140 s the first time, 5 to 40 s from torch's cache: so many
-# iterations of some 20 ms win that back.
-_WORTH_IT, _WORTH_IT_CACHED = 10_000, 2_000
+# iterations of 5 to 20 ms win that back.
+_WORTH_IT, _WORTH_IT_CACHED = 10_000, 4_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Compilation:
     """The decision for one network; ``note`` says it in a few words."""
 
     compiled: bool
     note: str
     record: Path
+    spent_s: float = 0.0
+    """how long all blocks of ``timed`` took"""
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Remember how long the block took, if it compiles."""
+        """Remember how long the block took together with those before it, if the network is compiled."""
         start = time.monotonic()
         yield
+        self.spent_s += time.monotonic() - start
         if self.compiled:
             with suppress(OSError):  # what cannot be remembered is only slower to know
                 self.record.parent.mkdir(parents=True, exist_ok=True)
-                self.record.write_text(f"{time.monotonic() - start:.0f}", encoding="utf-8")
+                self.record.write_text(f"{self.spent_s:.0f}", encoding="utf-8")
 
 
 def decide(compute: ComputeConfig, network: str, iterations: int) -> Compilation:

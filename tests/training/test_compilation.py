@@ -1,5 +1,6 @@
 """When networks are compiled, and what is remembered about it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,18 @@ def test_a_cached_network_pays_sooner_and_says_how_long_it_took() -> None:
         pass
     assert decide(auto, "net", 9_000).compiled
     assert decide(auto, "net", 9_000).note == "compiled, 0 s the last time"
+    assert not decide(auto, "net", 3_000).compiled
     assert not decide(auto, "another net", 9_000).compiled
+
+
+def test_all_graphs_of_a_run_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 40.0, 50.0, 52.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    compilation = decide(ComputeConfig(), "net", 11_000)
+    for _ in ("step", "evaluation"):
+        with compilation.timed():
+            pass
+    assert decide(ComputeConfig(), "net", 11_000).note == "compiled, 32 s the last time"
 
 
 def test_what_was_not_compiled_is_not_remembered() -> None:
