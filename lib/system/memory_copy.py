@@ -1,10 +1,11 @@
-"""Copy many pieces of memory in one system call.
+"""Copy many pieces of mapped files, or of other memory, in one system call.
 
 Python's lock is free meanwhile. Threads that copy piece by piece in Python take it again after each: with pieces of
 some 10 microseconds they mostly wait for each other.
 """
 
 import ctypes
+import mmap
 import os
 
 import numpy as np
@@ -12,16 +13,33 @@ from numpy.typing import NDArray
 
 # Linux takes no more pieces in one call (IOV_MAX).
 _MAX_PIECES = 1024
+_MAP_FAILED = ctypes.c_void_p(-1).value
 
 
 class MemoryCopy:
     """Copies memory of this process, with process_vm_readv(2) of itself."""
 
     def __init__(self) -> None:
-        self._copy = ctypes.CDLL(None).process_vm_readv
+        libc = ctypes.CDLL(None)
+        self._copy, self._map, self._unmap = libc.process_vm_readv, libc.mmap, libc.munmap
         self._copy.restype = ctypes.c_ssize_t
         vector = ctypes.c_void_p, ctypes.c_ulong
         self._copy.argtypes = ctypes.c_int, *vector, *vector, ctypes.c_ulong
+        self._map.restype = ctypes.c_void_p
+        self._map.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+        self._unmap.argtypes = ctypes.c_void_p, ctypes.c_size_t
+
+    def map_file(self, descriptor: int, n_bytes: int) -> int:
+        """Map a file for reading; return its address, or 0 if the system maps no more.
+
+        Python's ``mmap`` would keep a second descriptor open.
+        """
+        address: int = self._map(None, n_bytes, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        return 0 if address == _MAP_FAILED else address
+
+    def unmap_file(self, address: int, n_bytes: int) -> None:
+        """End a mapping: from now on nothing may be copied from there."""
+        self._unmap(address, n_bytes)
 
     def __call__(self, sources_N: NDArray[np.int64], targets_N: NDArray[np.int64], sizes_N: NDArray[np.int64]) -> bool:
         """Copy ``sizes_N`` bytes from each of the addresses ``sources_N`` to ``targets_N``. Return whether all came.

@@ -21,10 +21,16 @@ def test_pieces_lie_where_they_were_sent(count: int) -> None:
 def test_a_mapped_file_that_has_become_shorter_does_not_come_and_raises_no_signal(tmp_path: Path) -> None:
     path, target = tmp_path / "file", np.zeros(4 * mmap.PAGESIZE, np.uint8)
     path.write_bytes(bytes(range(256)) * (len(target) // 256))
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping:
-        address = np.frombuffer(mapping, np.uint8).ctypes.data
+    with path.open("r+b") as file:
+        copy = MemoryCopy()
+        address = copy.map_file(file.fileno(), len(target))
         pieces = np.array([address]), np.array([target.ctypes.data]), np.array([len(target)])
-        assert MemoryCopy()(*pieces)
+        assert copy(*pieces)
         assert target.tobytes() == path.read_bytes()
         file.truncate(mmap.PAGESIZE)
-        assert not MemoryCopy()(*pieces)
+        assert not copy(*pieces)
+        copy.unmap_file(address, len(target))
+
+
+def test_what_cannot_be_mapped_has_no_address() -> None:
+    assert MemoryCopy().map_file(-1, 100) == 0

@@ -5,7 +5,6 @@ else copies them: those of many images in one call, from the mapped files, outsi
 that call is forbidden, ``preadv`` reads image by image.
 """
 
-import mmap
 import os
 import resource
 import time
@@ -13,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,6 @@ from .metadata import read_labels
 
 # The part of the process's limit of open files that one split may use: usually enough for all files of ImageNet.
 _SHARE_OF_OPEN_FILES = 0.4
-# Descriptors of an open file: its own, and a copy that Python keeps for the mapping.
-_DESCRIPTORS = 2
 # A batch is divided among the threads in parts of about so many runs or more: handing over a part costs some ten
 # microseconds, and while batches are read ahead all threads have work anyway.
 _RUNS_OF_A_THREAD = 64
@@ -40,12 +37,6 @@ _BATCHES_AFTER = 16
 
 # Consecutive bytes in each row: file, first byte in it, first byte in the output, number of bytes.
 _Runs: TypeAlias = NDArray[np.int64]
-
-
-class _OpenFile(NamedTuple):
-    descriptor: int
-    mapping: mmap.mmap | None
-    """None if the system maps no more files"""
 
 
 class HickleBatches:
@@ -61,9 +52,9 @@ class HickleBatches:
         self._offsets = np.array([file.offset for file in self._files], np.int64)
         self._row_bytes = 3 * manifest.img_size
         self._image_bytes = self._row_bytes * manifest.img_size
-        self._open: OrderedDict[int, _OpenFile] = OrderedDict()  # by file, the least recently used first
-        self._addresses = np.zeros(len(self._files), np.int64)  # of the mapped files
-        self._max_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0]) // _DESCRIPTORS
+        self._open: OrderedDict[int, int] = OrderedDict()  # descriptors by file, the least recently used first
+        self._addresses = np.zeros(len(self._files), np.int64)  # of the files that are mapped
+        self._max_open = int(_SHARE_OF_OPEN_FILES * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._copy = MemoryCopy()
         self._from_disk = 0
         """batches that may not be in the page cache"""
@@ -145,7 +136,7 @@ class HickleBatches:
     def _advise(self, runs: _Runs) -> None:
         """Tell the kernel what will be read, so that the disk works on all runs while each thread waits for one."""
         for file, position, _, size in runs.tolist():
-            os.posix_fadvise(self._open[file].descriptor, position, size, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self._open[file], position, size, os.POSIX_FADV_WILLNEED)
 
     def _read(self, runs: _Runs, out: NDArray[np.uint8]) -> None:
         """Read the runs into their places in ``out``, in one call if they can be copied from memory."""
@@ -159,7 +150,7 @@ class HickleBatches:
 
     def _read_run(self, file: int, position: int, remaining: memoryview) -> None:
         """Fill ``remaining`` from this position on. One call may return fewer bytes than asked for."""
-        descriptor = self._open[file].descriptor
+        descriptor = self._open[file]
         while remaining:
             try:
                 count = os.preadv(descriptor, (remaining,), position)
@@ -201,26 +192,15 @@ class HickleBatches:
         if file in self._open:
             self._open.move_to_end(file)
         else:
-            descriptor = open_batch_file(self._paths[file], self._files[file])
-            mapping = _map(descriptor)
-            self._open[file] = _OpenFile(descriptor, mapping)
-            self._addresses[file] = np.frombuffer(mapping, np.uint8).ctypes.data if mapping else 0
+            self._open[file] = open_batch_file(self._paths[file], self._files[file])
+            self._addresses[file] = self._copy.map_file(self._open[file], self._files[file].bytes)
 
     def _close_all(self, files: list[int]) -> None:
         """Close these files. After an error, the next attempt opens whatever files have their names then."""
         wait(self._pending)  # other batches may be read from them
         for file in files:
             if file in self._open:
-                descriptor, mapping = self._open.pop(file)
-                os.close(descriptor)
-                if mapping:
-                    mapping.close()
+                os.close(self._open.pop(file))
+                if address := int(self._addresses[file]):
+                    self._copy.unmap_file(address, self._files[file].bytes)
                 self._addresses[file] = 0
-
-
-def _map(descriptor: int) -> mmap.mmap | None:
-    """Map a file for reading; None if there are too many mappings or descriptors."""
-    try:
-        return mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
-    except (OSError, ValueError):
-        return None
