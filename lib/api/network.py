@@ -20,6 +20,7 @@ from ..errors import DataError
 from ..evaluation.opening import open_network
 from ..evaluation.predictor import Predictor
 from ..system.devices import choose_device
+from ..types import PUBLISHED, Activation
 from .settings import StrPath
 
 _NoArray = StrPath | bytes | Image.Image
@@ -173,7 +174,10 @@ def open(
     mean: str | None = None,
     std: tuple[float, float, float] | None = None,
     img_size: int = 0,
-    crop: int = 0,
+    crop: int = PUBLISHED.crop,
+    width: float = PUBLISHED.width,
+    activation: Activation = PUBLISHED.activation,
+    blurpool: bool = PUBLISHED.blurpool,
     classes: str = "by_name",
     device: str = "auto",
 ) -> Network:
@@ -182,7 +186,8 @@ def open(
     "torchvision" means the weights that it publishes for ``model``. Weights of other programs need ``model``, the
     network they belong to, and ``data``, a folder with the names of their classes: these options are those of
     ``classify.py``. If they were trained on another size, ``img_size`` is that of the pictures and ``crop`` that of the
-    input; 0 is the network's own. ``device`` is auto (a GPU if there is one), cpu, cuda:0 and so on. Raises UserError.
+    input; 0 is the network's own. ``width``, ``activation`` and ``blurpool`` are those of ``model``. ``device`` is auto
+    (a GPU if there is one), cpu, cuda:0 and so on. Raises UserError.
     """
     options = Namespace(
         checkpoint=os.fspath(path),
@@ -193,6 +198,9 @@ def open(
         std=std,
         img_size=img_size,
         crop=crop,
+        width=width,
+        activation=activation,
+        blurpool=blurpool,
         classes=classes,
     )
     chosen = choose_device([device], 0, torch.cuda.device_count())

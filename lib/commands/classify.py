@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from ..config.plain_parser import PlainParser
 from ..data.images.decode import decode
@@ -12,6 +13,7 @@ from ..errors import ConfigError, DataError
 from ..evaluation.output_formats import PRINTERS
 from ..system.cpus import free_cores
 from ..system.terminal import print_stderr
+from ..types import PUBLISHED, Activation
 from .report_errors import report_errors
 
 
@@ -111,7 +113,18 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "with --data: side of the network's input, cut from the center of the resized image (default: as large a share "
         "of it as the network's authors took, e.g. 224 of 256)"
     )
-    add("--model.crop", dest="crop", type=int, default=0, metavar="N", help=text)
+    add("--model.crop", dest="crop", type=int, default=PUBLISHED.crop, metavar="N", help=text)
+    text = "with --data: model.width of a ResNet (default: %(default)s)"
+    add("--model.width", dest="width", type=float, default=PUBLISHED.width, metavar="FACTOR", help=text)
+    text, activations = "with --data: model.activation (default: %(default)s)", get_args(Activation)
+    add("--model.activation", dest="activation", choices=activations, default=PUBLISHED.activation, help=text)
+    text = "with --data: model.blurpool of a ResNet, true or false (default: false)"
+    add("--model.blurpool", dest="blurpool", type=_flag, default=PUBLISHED.blurpool, metavar="FLAG", help=text)
+
+
+def _flag(text: str) -> bool:
+    """Return whether ``text`` is true. Raises ValueError if it is neither true nor false."""
+    return bool(("false", "true").index(text))
 
 
 def file_names(pictures: Sequence[str]) -> Iterator[str]:

@@ -153,9 +153,9 @@ def open_predictor(options: argparse.Namespace) -> Predictor:
         subtracted=subtracted,
         std=tuple(options.std) if options.std else spec.recipe.normalize.std,
     )
-    variant = Variant(crop=options.crop)
+    variant = Variant(**{name: getattr(options, name) for name in vars(PUBLISHED)})
     crop = spec.crop_of(mean_CHW.shape[1], variant)
-    model = spec.build(len(metadata.classes), crop)
+    model = spec.build(len(metadata.classes), crop, variant=variant)
     folders = load_weights(model, options.checkpoint, preparation.std, options.model, options.made_for).folders
     if folders and options.classes == "by_name":
         match_classes(options.checkpoint, folders, preparation.folders)

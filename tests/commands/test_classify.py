@@ -10,6 +10,7 @@ from PIL import Image
 
 from lib.commands.classify import classify
 from lib.models.registry import model_spec
+from lib.types import Variant
 
 
 @pytest.fixture
@@ -54,6 +55,19 @@ def test_the_size_that_foreign_weights_get_is_said(
     assert run(monkeypatch, "photos/0.png", *words, "--data.img_size", "144", "--model.crop", "128") == 0
     said = "images are resized to 144 x 144, and the network sees 128 x 128 of them (--img_size, --model.crop)"
     assert capsys.readouterr().err == f"w.pth: {said}\n"
+
+
+def test_foreign_weights_of_a_varied_network(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    varied = Variant(width=0.5, activation="mish", blurpool=True, crop=64)
+    torch.save(model_spec("resnet18_d").build(3, 64, variant=varied).state_dict(), tmp_path / "varied.pth")
+    words = ["--data", ".", "--checkpoint", str(tmp_path / "varied.pth"), "--model", "resnet18_d", "--device", "cpu"]
+    options = ["--model.width", "0.5", "--model.activation", "mish", "--model.blurpool", "true", "--model.crop", "64"]
+    assert run(monkeypatch, "photos/0.png", *words, *options) == 0
+    assert "score" in capsys.readouterr().out
+    assert run(monkeypatch, "photos/0.png", *words) == 2
+    assert "varied.pth" in capsys.readouterr().err
 
 
 def test_a_wrong_option_is_one_line(

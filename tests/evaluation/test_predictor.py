@@ -15,6 +15,7 @@ from lib.evaluation.predictor import open_predictor, predictor_of_checkpoint
 from lib.formats import safe_tensors
 from lib.models.recipes import IMAGENET_STD
 from lib.models.registry import model_spec
+from lib.types import PUBLISHED, Variant
 from tests.support.data_sets import write_data_set
 
 MEAN_CHW = 255 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -69,7 +70,7 @@ def test_foreign_weights_use_the_normalization_of_the_recipe_or_of_the_options(t
         "classes": "by_name",
         "made_for": "auto",
         "img_size": 0,
-        "crop": 0,
+        **vars(PUBLISHED),
     }
     predictor = open_predictor(argparse.Namespace(**options, mean=None, std=None))
     assert (predictor.preparation.subtracted, predictor.preparation.std) == ("channel", None)
@@ -97,7 +98,7 @@ def test_foreign_weights_of_another_size_take_it_from_the_options(tmp_path: Path
         mean="channel",
         std=None,
         img_size=112,
-        crop=96,
+        **vars(Variant(crop=96)),
     )
     predictor = open_predictor(options)
     assert predictor.inputs(np.zeros((1, 112, 112, 3), np.uint8)).shape == (1, 3, 96, 96)
@@ -120,7 +121,7 @@ def test_foreign_weights_need_a_data_folder(tmp_path: Path) -> None:
         mean=None,
         std=None,
         img_size=0,
-        crop=0,
+        **vars(PUBLISHED),
     )
     with pytest.raises(
         WeightsError, match="w.pt is no checkpoint of this program; weights of other programs need --model"
@@ -165,7 +166,7 @@ def test_class_names_follow_the_classes_that_weights_tell(tmp_path: Path) -> Non
         mean=None,
         std=None,
         img_size=0,
-        crop=0,
+        **vars(PUBLISHED),
     )
     assert open_predictor(options).preparation.classes[0] == ("n00000002", "class 2")
     options.classes = "by_order"
