@@ -7,6 +7,7 @@ some 10 microseconds they mostly wait for each other.
 import ctypes
 import mmap
 import os
+import resource
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,11 @@ class MemoryCopy:
     def map_file(self, descriptor: int, n_bytes: int) -> int:
         """Map a file for reading; return its address, or 0 if the system maps no more.
 
-        Python's ``mmap`` would keep a second descriptor open.
+        Where the address space is limited (``ulimit -v``), nothing is mapped: it is for what cannot do without. Python's
+        ``mmap`` would keep a second descriptor open.
         """
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            return 0
         address: int = self._map(None, n_bytes, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
         return 0 if address == _MAP_FAILED else address
 

@@ -1,4 +1,5 @@
 import mmap
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -32,5 +33,9 @@ def test_a_mapped_file_that_has_become_shorter_does_not_come_and_raises_no_signa
         copy.unmap_file(address, len(target))
 
 
-def test_what_cannot_be_mapped_has_no_address() -> None:
+def test_what_cannot_be_mapped_has_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MemoryCopy().map_file(-1, 100) == 0
+    (tmp_path / "file").write_bytes(b"1")
+    with (tmp_path / "file").open("rb") as file:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 36, 1 << 36))
+        assert MemoryCopy().map_file(file.fileno(), 1) == 0
