@@ -33,8 +33,8 @@ class MemoryCopy:
     def map_file(self, descriptor: int, n_bytes: int) -> int:
         """Map a file for reading; return its address, or 0 if the system maps no more.
 
-        Where the address space is limited (``ulimit -v``), nothing is mapped: it is for what cannot do without. Python's
-        ``mmap`` would keep a second descriptor open.
+        Where the address space is limited (``ulimit -v``), nothing is mapped: it is for what cannot do without.
+        Python's ``mmap`` would keep a second descriptor open.
         """
         if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
             return 0
