@@ -42,7 +42,7 @@ class Loader:
         memory = resident_bytes(self._feeding.pid)
         return {
             "cores that the loader keeps busy": self._cpu_s / self._elapsed_s,
-            "MB of the loader besides its slots": (memory["anonymous"] + memory["file"]) / 1e6,
+            "MB of the loader's own memory": memory["anonymous"] / 1e6,
             "MB of its slots": memory["shared"] / 1e6,
         }
 

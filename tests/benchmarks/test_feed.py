@@ -37,7 +37,7 @@ def test_json_has_the_documented_keys(tmp_path: Path, capsys: pytest.CaptureFixt
     ]
     assert all(row["unit"] == "images/s" and row["low"] > 0 for row in result["rows"])
     assert 0 <= result["notes"]["cores that the loader keeps busy"] < 8
-    assert 20 < result["notes"]["MB of the loader besides its slots"] < 300
+    assert 10 < result["notes"]["MB of the loader's own memory"] < 200
     assert not any(tmp_path.iterdir())
 
 
