@@ -126,7 +126,8 @@ class CapturedStep:
         count = len(batch.labels_B)
         self._load(batch)
         if count < len(self._labels_B) or self._network.collective:
-            return self._network.forward(self._images_BYXC[:count], training=False)[0]
+            with self._for_once(count):
+                return self._network.forward(self._images_BYXC[:count], training=False)[0]
         self._repeat("evaluation", self._evaluate, self._evaluate)
         return self._logits_BK
 
@@ -135,7 +136,8 @@ class CapturedStep:
         count = len(batch.labels_B)
         self._load(batch)
         if count < len(self._labels_B) or self._network.collective:
-            self._network.measure_norms(self._images_BYXC[:count])
+            with self._for_once(count):
+                self._network.measure_norms(self._images_BYXC[:count])
         else:
             self._repeat("norms", self._measure, self._measure)
 
@@ -156,7 +158,8 @@ class CapturedStep:
         else:
             if self._network.collective:
                 self._build(name, *graph)  # as the others do now, whose batches may be full
-            work(self._n_images, True)
+            with self._for_once(self._n_images):
+                work(self._n_images, True)
 
     def _repeat(self, name: str, work: Callable[[], None], warm_up: Callable[[], None]) -> None:
         """Replay the graph ``name``. Build it of ``work`` if it is missing."""
@@ -235,6 +238,16 @@ class CapturedStep:
         yield
         for tensor, value in zip(changed, before, strict=True):
             tensor.copy_(value)
+
+    @contextmanager
+    def _for_once(self, count: int) -> Iterator[None]:
+        """For a short batch take cuDNN's first choice: timing all took 2 s, which one batch an epoch never gains."""
+        before = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = before and count == len(self._labels_B)
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.benchmark = before
 
     def _load(self, batch: Batch) -> None:
         """Crop, normalize and lay out a batch as the network takes it."""

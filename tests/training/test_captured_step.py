@@ -247,6 +247,25 @@ def test_two_workers_are_averaged_segment_by_segment(
     torch.testing.assert_close(found.sort().values, expected.sort().values, rtol=1e-4, atol=1e-5)
 
 
+def test_cudnn_times_its_algorithms_for_full_batches_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    settings, seen = config("small"), []
+    with captured(monkeypatch):
+        replica = build(settings, Alone(DEVICE), DEVICE)
+    assert isinstance(replica.step, CapturedStep)
+    forward = replica.step._network.forward
+
+    def noted(images: torch.Tensor, **options: Any) -> tuple[torch.Tensor, ...]:
+        seen.append((len(images), torch.backends.cudnn.benchmark))
+        return forward(images, **options)
+
+    monkeypatch.setattr(replica.step._network, "forward", noted)
+    train(replica, settings, [BATCH, 2, BATCH])
+    assert {(BATCH, True), (2, False)} <= set(seen)
+    assert not {(BATCH, False)} & set(seen)
+    assert torch.backends.cudnn.benchmark
+
+
 def test_sizes_change_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config("without dropout", augment=AugmentConfig(sizes=(15, 21), mirror=False))
     states = []
