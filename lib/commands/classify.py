@@ -123,8 +123,10 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _flag(text: str) -> bool:
-    """Return whether ``text`` is true. Raises ValueError if it is neither true nor false."""
-    return bool(("false", "true").index(text))
+    """Return whether ``text`` is true. Raises ArgumentTypeError if it is neither true nor false."""
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text} is neither true nor false")
+    return text == "true"
 
 
 def file_names(pictures: Sequence[str]) -> Iterator[str]:

@@ -28,8 +28,8 @@ from .metadata import read_labels
 
 # The part of the process's limit of open files that one split may use: usually enough for all files of ImageNet.
 _SHARE_OF_OPEN_FILES = 0.4
-# A batch is divided among the threads in parts of about so many runs or more: handing over a part costs some ten
-# microseconds, and while batches are read ahead all threads have work anyway.
+# Each thread gets at least about this many runs of a batch. Handing over a part takes tens of microseconds, and other
+# batches keep the remaining threads busy.
 _RUNS_OF_A_THREAD = 64
 # Reads slower than this do not come from the page cache, and neither may those of as many batches after them.
 _MEMORY_BYTES_PER_S = 1e9
@@ -128,7 +128,7 @@ class HickleBatches:
         return np.stack([files, positions, places * self._image_bytes, sizes], axis=1)
 
     def _verify(self, files: set[int]) -> None:
-        """Compare files with their checksums. It waits for all reads that were begun before."""
+        """Compare files with their checksums, after all reads that began earlier."""
         jobs = (partial(verify_batch_file, self._paths[file], self._files[file]) for file in sorted(files))
         self._wait(self._submit(jobs))
         self._unverified.difference_update(files)
